@@ -1,0 +1,1 @@
+"""What training costs, and settings that fit the data and the device."""

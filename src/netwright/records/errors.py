@@ -1,0 +1,68 @@
+"""Errors that say who must act, on what, and how."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class NetwrightError(Exception):
+    """A problem that the user can solve: what was expected, what came, where; and one remedy."""
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  fix: {self.remedy}" if self.remedy else self.problem
+
+
+class DataError(NetwrightError):
+    """Change the data."""
+
+
+class Unreadable(DataError):
+    """Some cells of a column cannot be read; the others were.
+
+    `encoded` holds the whole column with the unreadable cells blank, `bad` the reason for each unreadable position.
+    """
+
+    def __init__(self, problem: str, remedy: str, encoded: "Tensor", bad: dict[int, str]) -> None:
+        super().__init__(problem, remedy)
+        self.encoded = encoded
+        self.bad = bad
+
+
+class RecipeError(NetwrightError):
+    """Change a setting."""
+
+
+class NetworkError(NetwrightError):
+    """Change the module."""
+
+
+class BudgetError(NetwrightError):
+    """It does not fit: the remedy says what would."""
+
+
+class RunError(NetwrightError):
+    """The run folder is missing, incomplete, newer, or cannot be written."""
+
+
+class MissingPackage(NetwrightError):
+    """Install an extra."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`did you mean 'lr'?`, or the choices where no name is near."""
+    known = sorted(names)
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"choose from {listed(known)}."
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names joined by commas, cut where there are many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

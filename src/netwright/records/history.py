@@ -1,0 +1,32 @@
+"""What happened while training, epoch by epoch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of history.jsonl."""
+
+    epoch: int  # from 1
+    step: int  # optimizer steps done
+    train_loss: float  # mean over the epoch's rows, with smoothing and weights as trained
+    valid: dict[str, float]  # Score.quick() on the validation part; empty where there is none
+    lr: float
+    grad_norm: float  # mean before clipping
+    seconds: float  # of this epoch, evaluation included
+    rows_per_second: float  # training alone
+    memory_bytes: int  # peak resident memory of the process, or of the device
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class History:
+    """All epochs, and why training ended."""
+
+    epochs: tuple[Epoch, ...] = ()
+    ended: str = ""  # "all 20 epochs done", "no better for 5 epochs"
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights were kept."""
+        return next((e for e in reversed(self.epochs) if e.is_best), None)

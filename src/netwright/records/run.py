@@ -1,0 +1,32 @@
+"""A training and all that it rests on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from netwright.records.batch import Examples
+from netwright.records.history import History
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Schema
+from netwright.records.task import Scores, Task
+
+
+@dataclass(frozen=True)
+class Run:
+    """Fields only; stages are functions from runs to runs or to reports."""
+
+    network: nn.Module
+    task: Task
+    schema: Schema
+    recipe: Recipe
+    train: Examples
+    valid: Examples
+    test: Examples
+    build: Callable[[], nn.Module]  # an untrained network of the same seed
+    history: History = field(default_factory=History)
+    scores: Scores | None = None  # the test part, scored once
+    baselines: tuple[tuple[str, Scores], ...] = ()  # simple models on the same test part
+    folder: Path | None = None
+    notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as told to the user

@@ -1,0 +1,121 @@
+"""What the columns hold: one Field for each input column, learned from training rows only."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import groupby
+from typing import ClassVar, Literal, Self
+
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from netwright.records.recipe import Recipe
+
+Form = Literal["vector", "map", "sequence"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The shape of what flows between modules, without the batch.
+
+    vector    (B, width)                        modules are called as m(x)
+    map       (B, width, *size), size = (H, W)  m(x)
+    sequence  (B, T, width), size = (longest T seen in training,)   m(x, lengths) with lengths (B,) int64, at least 1
+
+    A sequence module returns its sequence alone; lengths do not change unless the module says so by its Signal's size.
+    """
+
+    form: Form
+    width: int
+    size: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return " x ".join(str(n) for n in (self.width, *self.size)) + f" {self.form}"
+
+
+@dataclass(frozen=True)
+class Field(ABC):
+    """One input column, read into tensors that mean the same to people and to the network.
+
+    Encoded values are raw (pixels 0 to 255, numbers in their own units): scaling belongs to the network's stem, so
+    that attacks and explanations see what a person sees.
+    """
+
+    name: str
+    low: float  # bounds of the encoded values; missing numbers are NaN and within bounds
+    high: float
+    reach: float  # a change too small for a person to mind, in encoded units; 0 where no change is small
+
+    kind: ClassVar[str]  # the key in KINDS
+    joins: ClassVar[bool] = False  # columns of this kind are joined into one tensor (B, columns, ...)
+    seen_as: ClassVar[str]  # what is printed after a column's name: "number", "text"
+
+    @staticmethod
+    @abstractmethod
+    def matches(cells: pl.Series) -> bool:
+        """Whether raw cells look like this kind. KINDS is asked in its order; the first that matches wins."""
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
+        """A field from training cells. `detail` is what the user wrote behind the kind: `--kind photo=image:64`."""
+
+    @abstractmethod
+    def encode(self, cells: pl.Series) -> Tensor:
+        """A whole column at once, vectorized: (N, *shape). Compact types: uint8 pixels, int tokens, float32 numbers.
+
+        Unseen categories and missing values are encoded as such. Raises `Unreadable` where cells cannot be read.
+        """
+
+    @classmethod
+    @abstractmethod
+    def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+        """The first module: scales or embeds the encoded tensor. One field, or all joined fields of the kind."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What was learned, in a few words: `numbers 17 to 90, 3 % missing`."""
+
+    @abstractmethod
+    def show(self, cell: object, attribution: Tensor | None = None) -> str:
+        """A cell as escaped HTML for reports, shaded by its attribution where there is one."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Fields that share one input tensor of the network."""
+
+    fields: tuple[Field, ...]
+
+    @property
+    def name(self) -> str:
+        """The column's name, or the kind's in the plural where columns are joined."""
+        return self.fields[0].name if len(self.fields) == 1 else f"{len(self.fields)} x {self.fields[0].seen_as}"
+
+    def encode(self, table: pl.DataFrame) -> Tensor:
+        """(N, *shape) for one field that does not join, (N, columns, *shape) for fields that do."""
+        if not self.fields[0].joins:
+            return self.fields[0].encode(table[self.fields[0].name])
+        return torch.stack([field.encode(table[field.name]) for field in self.fields], dim=1)
+
+    def stem(self, recipe: Recipe) -> tuple[nn.Module, Signal]:
+        """The module that takes this block's tensor."""
+        return type(self.fields[0]).stem(self.fields, recipe)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All input columns, in the order of the data."""
+
+    inputs: tuple[Field, ...]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The network's inputs: joined fields by kind, then every other field alone."""
+        joined = sorted((f for f in self.inputs if f.joins), key=lambda f: f.kind)  # stable: keeps the columns' order
+        groups = [Block(tuple(fields)) for _, fields in groupby(joined, key=lambda f: f.kind)]
+        return (*groups, *(Block((f,)) for f in self.inputs if not f.joins))
+
+    def encode(self, table: pl.DataFrame) -> tuple[Tensor, ...]:
+        """One tensor for each block."""
+        return tuple(block.encode(table) for block in self.blocks)

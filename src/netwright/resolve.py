@@ -1,0 +1,42 @@
+"""From a name to the thing named."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, TypeGuard
+
+from netwright.records.errors import MissingPackage, RecipeError, nearest
+
+
+def resolve(what: str, name: Any, table: Mapping[str, str]) -> Any:  # Any: tables hold functions and classes
+    """The function or class behind a table's key, an import path `package.module:thing`, or itself.
+
+    `what` names the table for people ("optimizer"). Raises RecipeError for an unknown name.
+    """
+    if not isinstance(name, str):
+        return name
+    path = table.get(name, name)
+    module, _, attribute = path.partition(":")
+    if not attribute:
+        raise RecipeError(f"there is no {what} {name!r}", remedy=nearest(name, table))
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if not _is_part_of(error.name, module):
+            raise
+        raise RecipeError(f"{what} {name!r}: there is no module {error.name!r}", remedy="correct the path.") from None
+    except AttributeError:
+        raise RecipeError(f"{what} {name!r}: {module} has no {attribute!r}", remedy="correct the path.") from None
+
+
+def _is_part_of(missing: str | None, module: str) -> TypeGuard[str]:
+    return missing is not None and f"{module}.".startswith(f"{missing}.")
+
+
+def require(package: str, *, extra: str) -> Any:  # Any: a module
+    """An optional package, or an error that names the extra which installs it."""
+    try:
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package.partition(".")[0]:
+            raise
+        raise MissingPackage(f"{package} is not installed", remedy=f"run: pip install 'netwright[{extra}]'") from None

@@ -1,0 +1,1 @@
+"""The contract of every extension point: what a new kind, task, backbone, reader or baseline has to fulfil."""
