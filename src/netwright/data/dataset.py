@@ -2,11 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 import polars as pl
 
 PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user said about the data. Readers take it beside the path."""
+
+    target: tuple[str, ...] = ()  # columns to predict; empty: the label that the data bring, as folders do
+    is_labelled: bool = True  # whether the data need a label at all: new rows to predict do not
+    kinds: Mapping[str, str] = field(default_factory=dict[str, str])
+    split: str = ""  # the column that says train, valid or test
+    series: str = ""  # the column that names the series of a row in long format
+    time: str = ""  # the column that orders the rows of a series
+    labels: Path | None = None  # a second table with a row for each series
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -16,10 +31,11 @@ class Dataset:
     table: pl.DataFrame  # inputs and targets; cells as documented in kinds/
     targets: tuple[str, ...]  # columns to predict; empty where there is no target (prediction, language models)
     origin: str  # what a person calls the data: a path, "array"
-    places: pl.Series | None = None  # where each row stands: line numbers (int) or file paths (text); None counts rows
+    places: pl.Series | None = None  # where each row stands: line or row numbers (int), or file paths (text)
     parts: pl.Series | None = None  # "train", "valid" or "test" for each row, where the data say so
     kinds: Mapping[str, str] = field(default_factory=dict[str, str])  # kinds that the reader knows or the user said
     notes: tuple[str, ...] = ()
+    unit: Literal["line", "row"] = "line"  # what numbers in `places` count: lines from 1, rows from 0
 
     def __len__(self) -> int:
         return self.table.height
@@ -34,14 +50,17 @@ class Dataset:
         if self.places is None:
             return f"{self.origin}, row {row}"
         place = self.places[row]
-        return f"{self.origin}, line {place}" if isinstance(place, int) else str(place)
+        return f"{self.origin}, {self.unit} {place}" if isinstance(place, int) else str(place)
 
     def keep(self, mask: pl.Series, note: str) -> Self:
         """Only the rows where `mask` is true, with a note that says which are gone and why."""
+        counted = self.places is None
+        places = pl.Series("place", range(len(self)), pl.Int64) if self.places is None else self.places
         return replace(
             self,
             table=self.table.filter(mask),
-            places=None if self.places is None else self.places.filter(mask),
+            places=places.filter(mask),
             parts=None if self.parts is None else self.parts.filter(mask),
             notes=(*self.notes, note),
+            unit="row" if counted else self.unit,
         )

@@ -1,7 +1,6 @@
 """What columns hold: one class for each kind of column, asked in this order."""
 
 KINDS = {
-    "tensor": "netwright.kinds.tensor:TensorField",
     "series": "netwright.kinds.series:Series",
     "image": "netwright.kinds.image:Image",
     "date": "netwright.kinds.date:Date",
@@ -9,4 +8,5 @@ KINDS = {
     "sequence": "netwright.kinds.sequence:Sequence",
     "category": "netwright.kinds.category:Category",
     "text": "netwright.kinds.text:Text",
+    "tensor": "netwright.kinds.tensor:TensorField",
 }

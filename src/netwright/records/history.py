@@ -3,6 +3,20 @@
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training stands within an epoch."""
+
+    epoch: int  # from 1
+    epochs: int
+    step: int  # optimizer steps done, of all epochs
+    steps: int
+    loss: float  # mean over the latest rows
+    lr: float
+    rows_per_second: float
+    seconds_left: float  # an estimate, evaluation included
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One line of history.jsonl."""

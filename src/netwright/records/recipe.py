@@ -78,7 +78,7 @@ class Recipe:
     clip: float = setting(1.0, "longest gradient; 0 clips nothing", low=0.0, high=1e6)
     accumulate: int = setting(1, "batches summed into one step", low=1, high=4096)
     average: float = setting(
-        0.0, "decay of the weights' running average, in epochs' hundredths; 0 keeps none", low=0.0, high=0.99999
+        0.0, "half-life of the weights' running average, in epochs; 0 keeps none", low=0.0, high=1000.0
     )
     patience: int = setting(
         0, "epochs without a better validation score before stopping; 0 never stops", low=0, high=100000

@@ -4,13 +4,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.records.batch import Examples
 from netwright.records.history import History
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import Scores, Task
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the data were read, so that new rows are read alike."""
+
+    target: tuple[str, ...] = ()
+    series: str = ""  # long format: the column that names the series
+    time: str = ""  # and the one that orders its steps
 
 
 @dataclass(frozen=True)
@@ -29,4 +38,6 @@ class Run:
     scores: Scores | None = None  # the test part, scored once
     baselines: tuple[tuple[str, Scores], ...] = ()  # simple models on the same test part
     folder: Path | None = None
+    reading: Reading = field(default_factory=Reading)
+    sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: to see sizes and strengths without the data
     notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as told to the user

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import groupby
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import polars as pl
 import torch
@@ -69,7 +69,7 @@ class Field(ABC):
 
     @classmethod
     @abstractmethod
-    def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+    def stem(cls, fields: tuple[Any, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:  # Any: final classes say Self
         """The first module: scales or embeds the encoded tensor. One field, or all joined fields of the kind."""
 
     @abstractmethod

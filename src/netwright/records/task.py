@@ -12,6 +12,8 @@ from netwright.records.batch import Batch
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 
+NO_INPUTS = Schema(())
+
 Objective = Callable[[nn.Module, Batch], Tensor]
 """(network, batch) -> (B,): one loss for each example."""
 
@@ -71,8 +73,11 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def learn(cls, cells: pl.DataFrame) -> Self:
-        """A task from the training rows' target columns. Raises DataError for one class only, a constant target, ..."""
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+        """A task from the training rows' target columns. Raises DataError for one class only, a constant target, ...
+
+        `schema` is for tasks whose input is its own target: a language model takes its vocabulary from there.
+        """
 
     @abstractmethod
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
@@ -101,6 +106,13 @@ class Task(ABC):
     @abstractmethod
     def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
         """The loss of the best constant answer: what an untrained network should show."""
+
+    @abstractmethod
+    def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
+        """The outputs of the best constant answer to these targets, for one example: (1, ...).
+
+        Axes over pixels or steps are 1; `Score.add` takes it expanded to the batch.
+        """
 
     @abstractmethod
     def describe(self) -> str:

@@ -3,5 +3,7 @@
 READERS = {
     "folder": "netwright.data.readers.folder:read_folder",
     "table": "netwright.data.readers.table:read_table",
+    "series": "netwright.data.readers.series:read_series",
     "text": "netwright.data.readers.text:read_text",
+    "idx": "netwright.data.readers.idx:read_idx",
 }

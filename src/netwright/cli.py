@@ -1,0 +1,301 @@
+"""The command line: words a person types. It parses, calls `lifecycle`, prints."""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from netwright import __version__
+from netwright.records.errors import DataError, NetwrightError, RecipeError
+
+INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 done, 2 the user must act, 3 a bug in netwright."""
+    # OpenMP threads spin at barriers; fewer spins cost nothing on a quiet machine and save much on a busy one.
+    # It has to be set before torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    try:
+        code = netwright(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except NetwrightError as error:
+        click.echo(f"error: {error}", err=True)
+        code = 2
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone: `netwright predict ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception:  # noqa: BLE001  the last resort: whatever comes here is ours to mend
+        traceback.print_exc()
+        click.echo("error: this is a bug in netwright, not in your data or settings.", err=True)
+        code = 3
+    sys.exit(code or 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="netwright")
+def netwright() -> None:
+    """From raw labelled data to a deep neural network that people can trust.
+
+    \b
+    netwright train photos/                       a folder with one subfolder of files per label
+    netwright train people.csv --target income    a table
+    netwright evaluate runs/people
+    netwright predict runs/people new.csv --to answers.csv
+    """
+
+
+def reading(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how data are read."""
+    for option in reversed(
+        (
+            click.option("-t", "--target", multiple=True, metavar="COLUMN", help="Column to predict; may be repeated."),
+            click.option(
+                "--kind", multiple=True, metavar="COLUMN=KIND", help="Overrule a guess: zip=category, photo=image:64."
+            ),
+            click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."),
+            click.option(
+                "--series", default="", metavar="COLUMN", help="Long format: the column that names the series."
+            ),
+            click.option("--time", default="", metavar="COLUMN", help="Long format: the column that orders its steps."),
+            click.option(
+                "--labels", default=None, metavar="FILE", help="Long format: a second table with a row for each series."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+as_json = click.option("--json", "is_json", is_flag=True, help="Print the record as JSON.")
+
+
+@netwright.command()
+@click.argument("data")
+@reading
+@click.option("--task", default=None, help="What is predicted, where the guess is wrong: regression, multilabel, ...")
+@click.option("--split", default="", metavar="COLUMN", help="Column that says train, valid or test.")
+@click.option("--group", default="", metavar="COLUMN", help="Rows of one group stay in one part.")
+@click.option("--by-time", default="", metavar="COLUMN", help="The latest rows are the test part.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of the recipe; may be repeated."
+)
+@click.option(
+    "--recipe",
+    "recipe_file",
+    default=None,
+    metavar="FILE",
+    help="A TOML file of settings, for example a run's recipe.toml.",
+)
+@click.option(
+    "--run",
+    "folder",
+    default=None,
+    metavar="FOLDER",
+    help="Where to write the run; runs/<name of the data> by default.",
+)
+@click.option("--quiet", is_flag=True, help="No progress.")
+@as_json
+def train(
+    data: str,
+    target: tuple[str, ...],
+    kind: tuple[str, ...],
+    drop: tuple[str, ...],
+    series: str,
+    time: str,
+    labels: str | None,
+    task: str | None,
+    split: str,
+    group: str,
+    by_time: str,
+    settings: tuple[str, ...],
+    recipe_file: str | None,
+    folder: str | None,
+    quiet: bool,
+    is_json: bool,
+) -> None:
+    """Train a network on DATA: a folder, a table (CSV, TSV, Parquet, JSON lines) or a text file.
+
+    Writes a run folder. A training that was stopped goes on when the same command is given again.
+    """
+    kinds, changes = _pairs("--kind", kind), _settings(recipe_file, settings)
+    _exists(data)
+    from netwright import lifecycle, run_folder
+    from netwright.console import progress
+    from netwright.reports.text import summary
+
+    where = Path(folder) if folder else run_folder.next_folder(data)
+    try:
+        run = lifecycle.train(
+            data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task,
+            split=split, group=group, by_time=by_time, settings=changes, folder=where,
+            show=None if quiet else progress(), command=tuple(sys.argv[1:]),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if run_folder.is_resumable(where):
+            click.echo(f"\nstopped; saved in {where}. To go on, give the same command again.", err=True)
+        raise
+    if is_json:
+        _print_json({"run": str(where), "scores": asdict(run.scores) if run.scores else None})
+    else:
+        click.echo(summary(run))
+
+
+@netwright.command()
+@click.argument("run")
+@click.argument("data", required=False)
+@click.option("--labels", default=None, metavar="FILE", help="Long format: the table with a row for each series.")
+@as_json
+def evaluate(run: str, data: str | None, labels: str | None, is_json: bool) -> None:
+    """Scores of RUN with 95 % intervals: of its own test part, or of new DATA with the target in it."""
+    if data:
+        _exists(data)
+    from netwright import lifecycle
+    from netwright.reports.text import scores_table
+
+    scores = lifecycle.evaluate(lifecycle.load(Path(run)), data, labels=labels)
+    _print_json(asdict(scores)) if is_json else click.echo(scores_table(scores))
+
+
+@netwright.command()
+@click.argument("run")
+@click.argument("data", nargs=-1)
+@click.option("--row", multiple=True, metavar="COLUMN=VALUE", help="One row, a column at a time, instead of DATA.")
+@click.option(
+    "--to", default=None, metavar="FILE", help="Write to FILE (.csv, .parquet or .jsonl) instead of standard output."
+)
+def predict(run: str, data: tuple[str, ...], row: tuple[str, ...], to: str | None) -> None:
+    """Answers of RUN for DATA: a table, a folder, or files; or for one row given with --row."""
+    if bool(data) == bool(row):
+        raise click.UsageError("give either DATA or --row COLUMN=VALUE.")
+    for path in data:
+        _exists(path)
+    from netwright import lifecycle
+    from netwright.reports.answers import as_csv
+
+    given: Any = [_pairs("--row", row)] if row else data[0] if len(data) == 1 else list(data)
+    loaded = lifecycle.load(Path(run))
+    if to is not None:
+        count = lifecycle.predict_to(loaded, given, Path(to), show=lambda note: click.echo(note, err=True))
+        click.echo(f"{count:,} rows written to {to}", err=True)
+        return
+    for number, table in enumerate(
+        lifecycle.predict_chunks(loaded, given, show=lambda note: click.echo(note, err=True))
+    ):
+        click.echo(as_csv(table, header=number == 0), nl=False)
+
+
+@netwright.command()
+@click.argument("run")
+@as_json
+def show(run: str, is_json: bool) -> None:
+    """The layers of RUN's network: shapes, parameters, FLOPs."""
+    from netwright import lifecycle
+    from netwright.planning.cost import render
+
+    table = lifecycle.show(lifecycle.load(Path(run)))
+    _print_json([asdict(layer) for layer in table]) if is_json else click.echo(render(table))
+
+
+@netwright.command()
+@click.argument("run")
+@click.option("--top", default=10, show_default=True, help="How many of the strongest connections.")
+@click.option("--picture", default=None, metavar="FILE", help="Where to write the first convolution's filters (PNG).")
+@as_json
+def weights(run: str, top: int, picture: str | None, is_json: bool) -> None:
+    """What RUN has learned: positive and negative weights, strongest columns, filters as a picture."""
+    from netwright import lifecycle
+    from netwright.reports.text import weights_table
+
+    report = lifecycle.weights(lifecycle.load(Path(run)), top=top)
+    if picture is not None:
+        if report.filters is None:
+            raise DataError(f"{run} has no convolution, so there are no filters to draw", remedy="leave --picture out.")
+        report.filters.save(picture)
+        click.echo(f"filters drawn in {picture}", err=True)
+    if is_json:
+        _print_json(
+            {"layers": [asdict(x) for x in report.layers], "connections": [asdict(x) for x in report.connections]}
+        )
+    else:
+        click.echo(weights_table(report))
+
+
+@netwright.command()
+@click.argument("name", required=False)
+@as_json
+def recipe(name: str | None, is_json: bool) -> None:
+    """Explain the settings, or the one NAMEd: what it does, its default, range or choices."""
+    from netwright.records.errors import nearest
+    from netwright.records.recipe import choices, settings
+
+    known = {s.name: s for s in settings()}
+    if name is not None and name not in known:
+        raise RecipeError(f"there is no setting {name!r}", remedy=nearest(name, known))
+    chosen = [known[name]] if name else list(known.values())
+    rows = [
+        {
+            "name": s.name, "default": s.default, "help": s.metadata["help"], "low": s.metadata["low"],
+            "high": s.metadata["high"], "choices": choices(s), "hyperparameter": s.metadata["eight"],
+        }
+        for s in chosen
+    ]  # fmt: skip
+    if is_json:
+        _print_json(rows)
+        return
+    for r in rows:
+        allowed = f"{r['low']:g} to {r['high']:g}" if r["high"] is not None else ", ".join(r["choices"])
+        default = json.dumps(r["default"]) if isinstance(r["default"], bool | tuple) else r["default"]
+        click.echo(f"{r['name']:<20}{default!s:<12} {r['help']}" + (f" ({allowed})" if allowed else ""))
+
+
+def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """`name=value` options as a dictionary."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"{option} takes NAME=VALUE, not {text!r}.")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _settings(recipe_file: str | None, texts: tuple[str, ...]) -> dict[str, object]:
+    """Settings of a TOML file, overruled by those of the command line; checked before anything heavy is imported."""
+    from netwright.records.recipe import Recipe
+
+    changes: dict[str, object] = {}
+    if recipe_file:
+        import tomllib
+
+        try:
+            changes |= tomllib.loads(Path(recipe_file).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RecipeError(f"there is no file {recipe_file}", remedy="correct the path behind --recipe.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{recipe_file} is not valid TOML: {error}", remedy="correct the file.") from None
+    changes |= _pairs("--set", texts)
+    Recipe().edit(changes)
+    return changes
+
+
+def _exists(path: str) -> None:
+    """A wrong path is told before torch is imported."""
+    if not Path(path).exists():
+        raise DataError(f"there is no file or folder {path}", remedy="correct the path.")
+
+
+def _print_json(record: object) -> None:
+    click.echo(json.dumps(record, indent=2, default=str))

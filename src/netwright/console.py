@@ -1,0 +1,92 @@
+"""A training as a person likes to watch it: one aligned line for each epoch, and one that moves."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from netwright.records.history import Epoch, Progress
+
+REFRESH_SECONDS = 0.25  # four refreshes a second: faster than people read, cheap on a slow terminal
+PLAIN_SECONDS = 30.0  # without a terminal nothing moves: a line in mid-epoch shows that it lives
+
+Event = str | Progress | Epoch
+
+
+def progress(stream: TextIO | None = None) -> Callable[[Event], None]:
+    """A listener for `train(..., show=progress())`: notes as text, epochs as lines, the current step as a moving line.
+
+    Writes to `stream` (stderr by default). Where that is no terminal, plain lines come out and nothing moves.
+    """
+    out = sys.stderr if stream is None else stream
+    return _Screen(out).show
+
+
+class _Screen:
+    """Remembers what stands on the moving line and which columns the epochs' lines have."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.moves = out.isatty()
+        self.columns: tuple[str, ...] = ()
+        self.last = 0.0
+        self.moving = False
+        self.left = ""
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._step(event)
+        elif isinstance(event, Epoch):
+            self._epoch(event)
+        else:
+            self._line(event)
+
+    def _line(self, text: str) -> None:
+        if self.moving:
+            self.out.write("\r\x1b[K")
+            self.moving = False
+        self.out.write(text + "\n")
+        self.out.flush()
+
+    def _step(self, event: Progress) -> None:
+        now = time.monotonic()
+        self.left = duration(event.seconds_left)
+        if now - self.last < (REFRESH_SECONDS if self.moves else PLAIN_SECONDS):
+            return
+        if self.last == 0.0 and not self.moves:  # the first plain line comes after the interval, not at once
+            self.last = now
+            return
+        self.last = now
+        text = (
+            f"epoch {event.epoch}/{event.epochs}  step {event.step:,}/{event.steps:,}  loss {event.loss:.4f}  "
+            f"{event.rows_per_second:,.0f} rows/s  {self.left} left"
+        )
+        if self.moves:
+            self.out.write("\r\x1b[K" + text)
+            self.out.flush()
+            self.moving = True
+        else:
+            self._line(text)
+
+    def _epoch(self, event: Epoch) -> None:
+        columns = tuple(name for name in event.valid if name != "loss")
+        if columns != self.columns or event.epoch == 1:
+            self.columns = columns
+            names = "".join(f"{_short(name):>12}" for name in columns)
+            self._line(f"{'epoch':>6}{'train loss':>12}{names}    {'lr':>8}{'rows/s':>10}{'memory':>9}{'left':>8}")
+        values = "".join(f"{event.valid[name]:12.4f}" for name in columns)
+        self._line(
+            f"{event.epoch:>6}{event.train_loss:12.4f}{values}  {'*' if event.is_best else ' '} {event.lr:8.1e}"
+            f"{event.rows_per_second:10,.0f}{event.memory_bytes / 2**20:6,.0f} MB{self.left:>8}"
+        )
+
+
+def _short(name: str) -> str:
+    return name.replace("balanced_accuracy", "bal_acc").replace("average_precision", "avg_prec")[:11]
+
+
+def duration(seconds: float) -> str:
+    """`0:42`, `1:05:00`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

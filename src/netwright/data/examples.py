@@ -1,0 +1,194 @@
+"""From encoded rows to batches: in memory, or out of an engineer's own loader."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice, pairwise
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader
+
+from netwright.data.augment import Change, changes
+from netwright.data.dataset import Dataset
+from netwright.records.batch import Batch, Examples
+from netwright.records.errors import DataError
+from netwright.records.schema import Schema
+
+TARGET_NAMES = ("targets", "target", "labels", "label", "y")
+INPUT_NAMES = ("inputs", "input", "x")
+FAR = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads (seed, batch) over all seeds, as in SplitMix64
+
+Changes = Callable[[tuple[Tensor, ...], Generator], tuple[Tensor, ...]]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InMemory(Examples):
+    """Some rows of tensors that parts share: `index` says which. Row numbers are those of the data.
+
+    A shuffled last batch of one row takes a second one from the batch before it: statistics over a batch need two.
+    """
+
+    inputs: tuple[Tensor, ...]  # of all rows of the data
+    targets: tuple[Tensor, ...]
+    index: Tensor  # (rows of this part,) int64
+    where: Callable[[int], str]
+    change: Changes | None = None  # applied to shuffled batches only
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def batches(self, size: int, *, seed: int | None, start: int = 0) -> Iterator[Batch]:
+        """Gathered row by row from the whole tensors; order and changes depend on (seed, batch) alone."""
+        order = self.index if seed is None else self.index[torch.randperm(len(self), generator=_generator(seed, 0))]
+        for number, (first, last) in enumerate(_cuts(len(self), size, is_shuffled=seed is not None)):
+            if number < start:
+                continue
+            rows = order[first:last]
+            inputs = tuple(t.index_select(0, rows) for t in self.inputs)
+            if self.change is not None and seed is not None:
+                inputs = self.change(inputs, _generator(seed, number + 1))
+            yield Batch(inputs, tuple(t.index_select(0, rows) for t in self.targets), rows)
+
+    def locate(self, row: int) -> str:
+        """As the data say it."""
+        return self.where(row)
+
+
+def _cuts(count: int, size: int, *, is_shuffled: bool) -> Iterator[tuple[int, int]]:
+    edges = [*range(0, count, size), count]
+    if is_shuffled and size > 2 and count > size and count % size == 1:
+        edges[-2] -= 1
+    return pairwise(edges)
+
+
+def _generator(seed: int, number: int) -> Generator:
+    return Generator().manual_seed((seed + FAR * number) % 2**63)
+
+
+def in_memory(
+    dataset: Dataset, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...], rows: Sequence[int] | np.ndarray
+) -> InMemory:
+    """The rows of encoded data; `rows` are their numbers."""
+    return InMemory(inputs, targets, torch.as_tensor(np.asarray(rows, np.int64)), dataset.locate)
+
+
+def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change]) -> Examples:
+    """The same examples, their shuffled batches changed by what is named; an engineer's loader does its own."""
+    if not names or not isinstance(examples, InMemory):
+        return examples
+    return replace(examples, change=changes(schema, names))
+
+
+def empty() -> Examples:
+    """No rows: for a part that is not there."""
+    return InMemory((), (), torch.empty(0, dtype=torch.int64), "row {}".format)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Adopted(Examples):
+    """Batches of an engineer's own loader, in its own sizes and order; rows are counted as they come.
+
+    A loader that shuffles gives other rows the same numbers in each pass. Its order depends on `seed` where it draws
+    from torch's global generator.
+    """
+
+    loader: Iterable[Any]
+    name: str
+    count: int  # rows
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self, size: int, *, seed: int | None, start: int = 0) -> Iterator[Batch]:
+        """The loader's batches; `size` is the loader's own business."""
+        first_row = 0
+        for number, thing in enumerate(_seeded(self.loader, seed or 0)):
+            batch = as_batch(thing, first_row)
+            first_row += len(batch)
+            if number >= start:
+                yield batch
+
+    def locate(self, row: int) -> str:
+        """`train loader, row 3` (from 0)."""
+        return f"{self.name}, row {row}"
+
+
+def adopted(loader: Iterable[Any], name: str = "loader") -> Adopted:
+    """Examples around any iterable of batches that can be read again and again.
+
+    Raises DataError for a generator, for one without batches, and for batches that are not understood.
+    """
+    if iter(loader) is loader:
+        problem = f"the {name} is a {type(loader).__name__}, which can be read once only"
+        raise DataError(
+            problem, remedy="give a list of batches, a DataLoader, or an object that can be iterated again."
+        )
+    first = next(iter(_seeded(loader, 0)), None)
+    if first is None:
+        raise DataError(f"the {name} gives no batches", remedy="give a loader with at least one batch.")
+    as_batch(first)
+    return Adopted(loader, name, _rows(loader))
+
+
+def _rows(loader: Iterable[Any]) -> int:
+    if isinstance(loader, DataLoader) and not loader.drop_last:
+        try:
+            return len(loader.sampler)  # type: ignore[arg-type]  # not every sampler has a length: TypeError below
+        except TypeError:
+            pass
+    return sum(len(as_batch(thing)) for thing in loader)
+
+
+def _seeded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
+    """The loader's items; what it draws to shuffle, at its start, comes from `seed`, not from the state of torch."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        items = iter(loader)
+        first = list(islice(items, 1))
+    return chain(first, items)
+
+
+def as_batch(thing: Any, first_row: int = 0) -> Batch:  # Any: a user's object enters here
+    """A Batch out of a Batch, inputs alone, (inputs, targets), or a dict with targets by one of their usual names.
+
+    Inputs and targets are tensors, arrays, or lists and tuples of them. Rows are numbered from `first_row`.
+    """
+    if isinstance(thing, Batch):
+        return thing
+    if isinstance(thing, Mapping):
+        inputs, targets = _of_mapping(thing)
+    elif isinstance(thing, Tensor | np.ndarray):
+        inputs, targets = thing, ()
+    elif isinstance(thing, list | tuple) and len(thing) == 2:
+        inputs, targets = thing
+    else:
+        came = f"{type(thing).__name__} of {len(thing)}" if isinstance(thing, list | tuple) else type(thing).__name__
+        problem = f"expected a batch as (inputs, targets), but a {came} came"
+        raise DataError(problem, remedy="give (x, y), or ([x1, x2], y) where the network takes several inputs.")
+    parts = _tensors(inputs), _tensors(targets)
+    counts = [len(t) for part in parts for t in part]
+    if not parts[0] or len(set(counts)) > 1:
+        problem = f"the tensors of a batch have {', '.join(map(str, counts))} rows" if counts else "a batch is empty"
+        raise DataError(problem, remedy="give inputs and targets with one row for each example.")
+    return Batch(*parts, torch.arange(first_row, first_row + counts[0]))
+
+
+def _of_mapping(thing: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """Inputs and targets of a dict: by name, or all that is no target is an input."""
+    target = next((name for name in TARGET_NAMES if name in thing), None)
+    name = next((name for name in INPUT_NAMES if name in thing), None)
+    inputs = thing[name] if name is not None else [value for key, value in thing.items() if key != target]
+    return inputs, () if target is None else thing[target]
+
+
+def _tensors(part: Any) -> tuple[Tensor, ...]:
+    values = part if isinstance(part, list | tuple) else (part,)
+    for value in values:
+        if not isinstance(value, Tensor | np.ndarray) or value.ndim == 0:
+            problem = f"expected tensors with a row for each example, but a {type(value).__name__} came in a batch"
+            raise DataError(problem, remedy="collate the rows into tensors.")
+    return tuple(torch.as_tensor(value) for value in values)

@@ -1,0 +1,219 @@
+"""From raw rows to examples: what columns hold and what is predicted, learned from training rows and then encoded."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from netwright.data.dataset import Dataset
+from netwright.data.examples import InMemory, in_memory
+from netwright.data.readers.files import counted
+from netwright.data.readers.table import require_column
+from netwright.data.split import Rows, Split
+from netwright.kinds import KINDS
+from netwright.records.batch import Examples
+from netwright.records.errors import DataError, Unreadable, listed
+from netwright.records.schema import Block, Field, Schema
+from netwright.records.task import Task
+from netwright.resolve import resolve
+from netwright.tasks import TASKS
+
+COUNTING = 0.8  # share of steps of one from which whole numbers count the rows, some of which may be missing
+SHOWN = 30  # columns of one kind that are told one by one
+PART_NAMES = ("training", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a training needs, and what a person should know about how it came about."""
+
+    schema: Schema
+    task: Task
+    train: Examples
+    valid: Examples
+    test: Examples
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    tensors: tuple[Tensor, ...]
+    bad: dict[int, str]  # the reason for each row that could not be read
+
+
+def prepare(
+    dataset: Dataset,
+    parts: Split,
+    *,
+    kinds: Mapping[str, str] | None = None,
+    task: str | type[Task] | Task | None = None,
+) -> Prepared:
+    """Recognizes kinds and task, learns them from the training rows alone, and encodes every row once.
+
+    `kinds` overrules what columns are taken for: `{"zip": "category", "photo": "image:64"}`. `task` is a name, a class,
+    a learned task, or None to recognize it by the target. Rows that cannot be read are left out and counted.
+    Raises DataError for columns that nothing reads, and what kinds and tasks raise about their cells.
+    """
+    said = dict(kinds or {})
+    for name in said:
+        require_column(dataset, name, "column")
+    dataset = replace(dataset, table=dataset.table.drop(parts.drop))
+    train = dataset.table[parts.train]
+    names, dropped = _useful(dataset, train, said)
+    fields = tuple(_learned(dataset, train[name], said.get(name) or dataset.kinds.get(name, "")) for name in names)
+    schema = Schema(fields)
+    guesses = _guesses(fields, said)
+    inputs = _encode_inputs(schema, dataset.table)
+    is_bad = np.zeros(len(dataset), bool)
+    is_bad[list(inputs.bad)] = True
+    readable = parts.train[~is_bad[parts.train]]
+    _require_rows(dataset, readable, "training", inputs.bad)
+    learned = _task(dataset, task, readable, schema)
+    targets = _encode_targets(learned, dataset.table.select(dataset.targets))
+    bad = targets.bad | inputs.bad
+    examples, lost = _parts(dataset, parts, inputs.tensors, targets.tensors, bad)
+    told = f"{', '.join(dataset.targets) or 'no target'}: {learned.describe()}"
+    notes = (*dataset.notes, *guesses, *dropped, *_ids(dataset, fields, train), told, parts.how, *parts.notes, *lost)
+    return Prepared(schema, learned, *examples, notes)
+
+
+def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InMemory, dict[int, str]]:
+    """New rows as the schema learned from training encodes them, with targets where there is a task.
+
+    Rows that cannot be read are left out of the examples; the dict says where they stand and why. Columns that the
+    schema does not know are ignored. Raises DataError for a missing column.
+    """
+    for name in (*(f.name for f in schema.inputs), *(dataset.targets if task is not None else ())):
+        require_column(dataset, name, "column")
+    inputs = _encode_inputs(schema, dataset.table)
+    targets = _Encoded((), {}) if task is None else _encode_targets(task, dataset.table.select(dataset.targets))
+    bad = dict(sorted((targets.bad | inputs.bad).items()))
+    rows = np.setdiff1d(np.arange(len(dataset)), np.fromiter(bad, np.int64, len(bad)))
+    return in_memory(dataset, inputs.tensors, targets.tensors, rows), bad
+
+
+def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
+    """Input columns that vary among the training rows, and a note about the others."""
+    constant = [name for name in dataset.inputs if name not in said and _is_constant(train[name])]
+    names = [name for name in dataset.inputs if name not in constant]
+    if not names:
+        came = f"{listed(constant)} never change" if constant else "there is no column beside the target"
+        raise DataError(f"{dataset.origin} has nothing to learn from: {came}", remedy="bring columns that vary.")
+    columns = f"column {listed(constant)} has" if len(constant) == 1 else f"columns {listed(constant)} have"
+    return names, (f"{columns} one value in all training rows and were left out",) if constant else ()
+
+
+def _is_constant(cells: pl.Series) -> bool:
+    return not cells.dtype.is_nested() and cells.dtype != pl.Binary and cells.n_unique() == 1
+
+
+def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:
+    """The field of a column: of the kind that was said, else of the first that matches."""
+    name, _, detail = said.partition(":")
+    if said and name not in KINDS:
+        return resolve("kind", said, KINDS).learn(cells.name, cells)
+    for kind in (name,) if said else KINDS:
+        final = resolve("kind", kind, KINDS)
+        if said or final.matches(cells):
+            return final.learn(cells.name, cells, detail)
+    problem = f"column {cells.name!r} of {Path(dataset.origin).name} holds {cells.dtype}, which nothing here reads"
+    raise DataError(problem, remedy=f"leave it out (--drop {cells.name}) or turn it into numbers or text.")
+
+
+def _guesses(fields: tuple[Field, ...], said: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each column, or one for each kind that has very many."""
+    counts = Counter(field.seen_as for field in fields)
+    lines = [
+        f"{field.name}: {field.describe()}{' (as you said)' if field.name in said else ''}"
+        for field in fields
+        if counts[field.seen_as] <= SHOWN
+    ]
+    many = [kind for kind, count in counts.items() if count > SHOWN]
+    return (*lines, *(f"{listed([f.name for f in fields if f.seen_as == kind], 3)}: {kind}" for kind in many))
+
+
+def _ids(dataset: Dataset, fields: tuple[Field, ...], train: pl.DataFrame) -> tuple[str, ...]:
+    """Notes about columns that number or name the rows: nothing can be learned from them about other rows."""
+    found = list[str]()
+    for field in fields:
+        counts = train[field.name].dtype.is_integer() and _counts(dataset.table[field.name])
+        if counts or (field.kind == "category" and train[field.name].n_unique() == len(train)):
+            found.append(field.name)
+    many = "them" if len(found) > 1 else "it"
+    text = f"{listed(found)}: different in every row, as the number or name of a row is; leave {many} out with --drop"
+    return (text,) if found else ()
+
+
+def _counts(cells: pl.Series) -> bool:
+    steps = cells.diff().drop_nulls().to_numpy()
+    return len(steps) > 0 and bool(steps.min() > 0) and float((steps == 1).mean()) >= COUNTING
+
+
+def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, schema: Schema) -> Task:
+    if isinstance(task, Task):
+        return task
+    cells = dataset.table[rows].select(dataset.targets)
+    if task is not None:
+        return resolve("task", task, TASKS).learn(cells, schema)
+    if not dataset.targets and len(schema.inputs) > 1:
+        name = Path(dataset.origin).name
+        raise DataError(f"{name} has no target", remedy=f"choose the target from {listed(dataset.table.columns)}.")
+    for name in TASKS:
+        final = resolve("task", name, TASKS)
+        if final.matches(cells):
+            return final.learn(cells, schema)
+    kinds = ", ".join(f"{column.name!r} ({column.dtype})" for column in cells.iter_columns())
+    raise DataError(f"no task fits the target {kinds}", remedy="name the task with --task, or choose another target.")
+
+
+def _encode_inputs(schema: Schema, table: pl.DataFrame) -> _Encoded:
+    """One tensor for each block, as `Schema.encode`, but unreadable cells are gathered instead of raised."""
+    bad = dict[int, str]()
+    return _Encoded(tuple(_encode_block(block, table, bad) for block in schema.blocks), bad)
+
+
+def _encode_block(block: Block, table: pl.DataFrame, bad: dict[int, str]) -> Tensor:
+    columns = list[Tensor]()
+    for field in block.fields:
+        try:
+            columns.append(field.encode(table[field.name]))
+        except Unreadable as error:
+            columns.append(error.encoded)
+            bad.update(error.bad)
+    return torch.stack(columns, dim=1) if block.fields[0].joins else columns[0]
+
+
+def _encode_targets(task: Task, cells: pl.DataFrame) -> _Encoded:
+    try:
+        return _Encoded(task.encode(cells), {})
+    except Unreadable as error:
+        return _Encoded((error.encoded,), error.bad)
+
+
+def _parts(
+    dataset: Dataset, parts: Split, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...], bad: dict[int, str]
+) -> tuple[tuple[InMemory, InMemory, InMemory], tuple[str, ...]]:
+    """The examples of each part without its unreadable rows, and a note for each part that lost some."""
+    notes, examples = list[str](), list[InMemory]()
+    gone = np.fromiter(sorted(bad), np.int64, len(bad))
+    for name, rows in zip(PART_NAMES, (parts.train, parts.valid, parts.test), strict=True):
+        kept, lost = np.setdiff1d(rows, gone), np.intersect1d(rows, gone)
+        _require_rows(dataset, kept, name, bad)
+        examples.append(in_memory(dataset, inputs, targets, kept))
+        if len(lost):
+            first = int(lost[0])
+            text = f"{counted(len(lost), f'{name} row')} cannot be read and left out"
+            notes.append(f"{text}, the first is {dataset.locate(first)}: {bad[first]}")
+    return (examples[0], examples[1], examples[2]), tuple(notes)
+
+
+def _require_rows(dataset: Dataset, rows: Rows, part: str, bad: dict[int, str]) -> None:
+    if not len(rows):
+        first = min(bad, default=0)
+        reason = f"; the first is {dataset.locate(first)}: {bad[first]}" if bad else ""
+        raise DataError(f"no {part} row can be read{reason}", remedy="repair the files or the cells.")

@@ -1,0 +1,225 @@
+"""Comma-separated text, block by block: encoding, delimiter, column names, ragged rows and the line of every row."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import polars as pl
+
+from netwright.data.readers.files import find_encoding, open_text, suffix_of
+from netwright.records.errors import DataError
+
+BLOCK = 1 << 24  # characters parsed at once: bounds memory, large enough for polars' speed
+LONGEST = 4  # blocks without the end of a row: a quote that was never closed
+SAMPLE = 20  # lines that show the delimiter
+SLOW_ROWS = 50_000  # rows at once in the careful way
+DELIMITERS = ",;\t|"
+NEWLINE, QUOTE = ord("\n"), ord('"')
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is written."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    names: tuple[str, ...]
+    header_lines: int  # lines up to the end of the header
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of a file, all cells as text; and the rows that were left out."""
+
+    table: pl.DataFrame
+    lines: pl.Series  # the line on which each row starts, from 1
+    ragged: int  # rows without one cell for each column
+    first_ragged: str  # "line 12 (14 cells)"
+
+
+def find_layout(path: Path, known: Sequence[str] = ()) -> Layout:
+    """Encoding, delimiter and column names. A header that holds one of the `known` names is not doubted."""
+    encoding, note = find_encoding(path)
+    with open_text(path, encoding) as stream:
+        sample = list(islice((line for line in stream if line.strip()), SAMPLE))
+    if not sample:
+        raise DataError(f"{path} is empty", remedy="bring a table with a line of column names and a line for each row.")
+    delimiter = "\t" if suffix_of(path) in (".tsv", ".tab") else _delimiter(sample)
+    with open_text(path, encoding) as stream:
+        rows = csv.reader(stream, delimiter=delimiter)
+        header = next(row for row in rows if "".join(row).strip())
+        names = tuple(name.strip() for name in header)
+        lines = rows.line_num
+    names, unnamed = _named(path, names)
+    _check_header(path, names, known)
+    return Layout(path, encoding, delimiter, names, lines, tuple(n for n in (note, unnamed) if n))
+
+
+def blocks(layout: Layout) -> Iterator[Block]:
+    """The rows, in the order of the file."""
+    with open_text(layout.path, layout.encoding) as stream:
+        for _ in range(layout.header_lines):
+            stream.readline()
+        yield from _blocks(stream, layout, layout.header_lines + 1)
+
+
+def _blocks(stream: TextIO, layout: Layout, line: int) -> Iterator[Block]:
+    carry, delimiter = b"", ord(layout.delimiter)
+    while True:
+        read = stream.read(BLOCK).encode().replace(b"\0", b"")
+        data = carry + read
+        if not data:
+            return
+        if not read and not data.endswith(b"\n"):
+            data += b"\n"
+        records = _scan(data, delimiter, is_last=not read)
+        block = _parse(data, records, layout, line) if records is not None else None
+        if block is None or len(data) > LONGEST * BLOCK:
+            yield from _carefully(data, stream, layout, line)
+            return
+        yield block
+        if not read:
+            return
+        end = records.end if records is not None else 0
+        line += data.count(b"\n", 0, end)
+        carry = data[end:]
+
+
+@dataclass(frozen=True)
+class _Records:
+    starts: np.ndarray  # byte offsets
+    ends: np.ndarray  # of the newline that ends each
+    cells: np.ndarray
+    lines: np.ndarray  # lines before each record's start
+
+    @property
+    def end(self) -> int:
+        return int(self.ends[-1]) + 1 if len(self.ends) else 0
+
+
+def _scan(data: bytes, delimiter: int, *, is_last: bool) -> _Records | None:
+    """Where records start and end; None where quotes do not enclose whole cells, so that parity cannot be trusted."""
+    a = np.frombuffer(data, np.uint8)
+    newline, parts = a == NEWLINE, a == delimiter
+    ending = newline
+    if b'"' in data:
+        quote = a == QUOTE
+        outside = (np.cumsum(quote, dtype=np.uint8) & 1) == 0
+        ending, parts = newline & outside, parts & outside
+        ends = np.flatnonzero(ending)
+        end = int(ends[-1]) + 1 if len(ends) else 0
+        if (is_last and end < len(a)) or not _encloses(a[:end], np.flatnonzero(quote[:end]), delimiter):
+            return None
+    else:
+        ends = np.flatnonzero(ending)
+    starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else np.empty(0, np.int64)
+    before = np.searchsorted(np.flatnonzero(parts), np.concatenate([starts[:1], ends]))
+    return _Records(starts, ends, np.diff(before) + 1, np.searchsorted(np.flatnonzero(newline), starts))
+
+
+def _encloses(a: np.ndarray, quotes: np.ndarray, delimiter: int) -> bool:
+    """Whether every first quote opens a cell and every second one closes it."""
+    padded = np.concatenate([[NEWLINE], a, [NEWLINE]])
+    border = np.array([NEWLINE, delimiter, QUOTE])
+    opened, closed = quotes[0::2], quotes[1::2]
+    return bool(np.isin(padded[opened], border).all() and np.isin(padded[closed + 2], border).all())
+
+
+def _parse(data: bytes, records: _Records, layout: Layout, line: int) -> Block | None:
+    """The records by polars, without blank and ragged ones; None where polars finds other rows than we did."""
+    filled = records.ends > records.starts
+    whole = filled & (records.cells == len(layout.names))
+    ragged = np.flatnonzero(filled & ~whole)
+    if not whole.all():
+        lengths = records.ends + 1 - records.starts
+        data = np.frombuffer(data, np.uint8, records.end)[np.repeat(whole, lengths)].tobytes()
+    table = _frame(data[: records.end], layout)
+    if table.height != whole.sum():
+        return None
+    first = f"line {line + records.lines[ragged[0]]} ({records.cells[ragged[0]]} cells)" if len(ragged) else ""
+    return Block(table, pl.Series("line", line + records.lines[whole], pl.Int64), len(ragged), first)
+
+
+def _frame(data: bytes, layout: Layout) -> pl.DataFrame:
+    schema = dict.fromkeys(layout.names, pl.String)
+    if not data:
+        return pl.DataFrame(schema=schema)
+    return pl.read_csv(data, has_header=False, schema=schema, separator=layout.delimiter)
+
+
+def _carefully(data: bytes, stream: TextIO, layout: Layout, line: int) -> Iterator[Block]:
+    """Row by row with Python's own parser, which takes a stray quote within a cell as a letter."""
+    text = chain(io.StringIO(data.decode() + stream.readline(), newline="\n"), stream)
+    rows = csv.reader(text, delimiter=layout.delimiter, strict=True)
+    while True:
+        good: list[list[str]] = []
+        lines: list[int] = []
+        ragged, first = 0, ""
+        while len(good) < SLOW_ROWS:
+            start = line + rows.line_num
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                problem = f"{layout.path}, line {start}: a quote does not enclose a whole cell ({error})"
+                raise DataError(problem, remedy='close the quote, or double quotes within a cell ("").') from None
+            if row is None:
+                break
+            if len(row) == len(layout.names):
+                good.append(row)
+                lines.append(start)
+            elif row:
+                ragged, first = ragged + 1, first or f"line {start} ({len(row)} cells)"
+        table = pl.DataFrame(good, schema=dict.fromkeys(layout.names, pl.String), orient="row")
+        yield Block(table, pl.Series("line", lines, pl.Int64), ragged, first)
+        if len(good) < SLOW_ROWS:
+            return
+
+
+def _delimiter(sample: list[str]) -> str:
+    """The delimiter that cuts most lines into as many cells as the header."""
+
+    def cells(delimiter: str) -> float:
+        widths = [len(row) for row in csv.reader(sample, delimiter=delimiter)]
+        alike = sum(width == widths[0] for width in widths) / len(widths)
+        return alike * widths[0] if widths[0] > 1 else 0.0
+
+    return max(DELIMITERS, key=cells)
+
+
+def _named(path: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    blank = [k for k, name in enumerate(names) if not name]
+    if not blank:
+        return names, ""
+    filled = tuple(name or f"column_{k + 1}" for k, name in enumerate(names))
+    return filled, f"{path.name}: column {blank[0] + 1} has no name and is called {filled[blank[0]]!r}"
+
+
+def _check_header(path: Path, names: tuple[str, ...], known: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            where = " and ".join(str(k + 1) for k, other in enumerate(names) if other == name)
+            raise DataError(f"{path} has columns of one name, {name!r} (columns {where})", remedy="rename one of them.")
+    if not set(names) & set(known) and _looks_like_data(names):
+        problem = f"{path} has no line of column names: it starts with {', '.join(names[:5])!r}"
+        raise DataError(problem, remedy="write the names of the columns into a first line.")
+
+
+def _looks_like_data(names: tuple[str, ...]) -> bool:
+    """Some names are numbers, unless they count upwards as years or positions do."""
+    numbers = [number for name in names if (number := _number(name)) is not None]
+    counts = len(numbers) > 1 and all(n.is_integer() for n in numbers) and numbers == sorted(set(numbers))
+    return bool(numbers) and not counts
+
+
+def _number(name: str) -> float | None:
+    try:
+        return float(name)
+    except ValueError:
+        return None

@@ -1,0 +1,140 @@
+"""A folder with one subfolder of files for each label, with or without train/ val/ test/ above them."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from netwright.data.dataset import Dataset, Request
+from netwright.data.readers.files import counted, find_encoding, open_text, reading
+from netwright.data.readers.table import IMAGES, TABLES
+from netwright.records.errors import DataError, listed
+
+PART_NAMES = {
+    "train": "train", "training": "train", "test": "test",
+    "val": "valid", "valid": "valid", "validation": "valid", "dev": "valid",
+}  # fmt: skip
+TEXTS = (".txt",)
+LABEL = "label"
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    part: str
+    label: str
+
+
+def read_folder(path: Path, request: Request) -> Dataset:
+    """A row for each image (column "image") or text file (column "text"); the target is the subfolder's name, "label".
+
+    Where no label is needed (`request.is_labelled` is false): all files below the folder, or the one that `path` is.
+    """
+    with reading(path):
+        if path.is_file() or not request.is_labelled:
+            files, notes = [_File(f, "", "") for f in ([str(path)] if path.is_file() else _below(path))], ()
+        else:
+            files, notes = _labelled(path)
+        return _dataset(path, files, notes, request)
+
+
+def _labelled(path: Path) -> tuple[list[_File], tuple[str, ...]]:
+    folders, loose = _entries(path)
+    parts = {folder: PART_NAMES.get(folder.name.lower(), "") for folder in folders}
+    if "train" not in parts.values():
+        _check(path, folders, loose)
+        return [file for folder in folders for file in _of_label(folder, "")], _left(
+            path, loose, "beside the subfolders"
+        )
+    files, notes = list[_File](), _left(path, loose, "beside the subfolders")
+    for folder, part in parts.items():
+        labels, more = _entries(folder)
+        if not part:
+            notes += (f"{path}: subfolder {folder.name!r} left out, it is none of train, valid and test",)
+            continue
+        _check(folder, labels, more)
+        files += [file for label in labels for file in _of_label(label, part)]
+        notes += _left(folder, more, "beside the subfolders")
+    return files, notes
+
+
+def _check(path: Path, folders: list[Path], loose: list[Path]) -> None:
+    if not folders and not loose:
+        raise DataError(f"{path} is empty", remedy="put one subfolder of files for each label into it.")
+    if not folders:
+        tables = [file for file in loose if file.suffix.lower() in TABLES]
+        remedy = f"name the table itself: {tables[0]}" if tables else "put the files of each label into a subfolder."
+        raise DataError(f"{path} holds files but no subfolders, so there are no labels", remedy=remedy)
+    if len(folders) == 1:
+        problem = f"{path} has one subfolder only, {folders[0].name!r}, so there is nothing to tell apart"
+        raise DataError(problem, remedy="put one subfolder of files for each label into it.")
+
+
+def _entries(path: Path) -> tuple[list[Path], list[Path]]:
+    """Visible subfolders and files, sorted."""
+    visible = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    return [e for e in visible if e.is_dir()], [e for e in visible if not e.is_dir()]
+
+
+def _below(path: Path) -> Iterator[str]:
+    """All visible files below a folder, in the order of their names."""
+    for folder, subfolders, names in os.walk(path):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _of_label(folder: Path, part: str) -> list[_File]:
+    return [_File(file, part, folder.name) for file in _below(folder)]
+
+
+def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], request: Request) -> Dataset:
+    images = [file for file in files if file.path.lower().endswith(IMAGES)]
+    texts = [file for file in files if file.path.lower().endswith(TEXTS)]
+    fitting = images or texts
+    if not fitting:
+        found = f"; the first file is {files[0].path}" if files else ""
+        problem = f"{path} holds no images ({listed(IMAGES, 3)}) and no texts ({TEXTS[0]}){found}"
+        raise DataError(problem, remedy="put one subfolder of files for each label into it.")
+    used = {file.path for file in fitting}
+    notes += _left(
+        path, [f.path for f in files if f.path not in used], f"that are no {'images' if images else 'texts'}"
+    )
+    empty = sorted({f.label for f in files} - {f.label for f in fitting})
+    notes += (f"{path}: no file of {empty[0]!r} was used",) if empty else ()
+    column, more = _images(images) if images else _texts(texts)
+    columns = {column.name: column}
+    labelled = any(file.label for file in fitting)
+    if labelled:
+        columns[LABEL] = pl.Series(LABEL, [file.label for file in fitting], pl.String)
+    return Dataset(
+        pl.DataFrame(columns),
+        (LABEL,) if labelled else (),
+        str(path),
+        pl.Series("place", [file.path for file in fitting], pl.String),
+        pl.Series("part", [file.part for file in fitting], pl.String) if fitting[0].part else None,
+        {"image": request.kinds.get("image", "image")} if images else {},
+        notes + more,
+    )
+
+
+def _images(files: list[_File]) -> tuple[pl.Series, tuple[str, ...]]:
+    return pl.Series("image", [os.path.abspath(file.path) for file in files], pl.String), ()
+
+
+def _texts(files: list[_File]) -> tuple[pl.Series, tuple[str, ...]]:
+    """The files' texts; other encodings than UTF-8 are counted and the first is named."""
+    texts, foreign = list[str](), list[str]()
+    for file in files:
+        encoding, note = find_encoding(Path(file.path))
+        foreign += [note] if note else []
+        with open_text(Path(file.path), encoding) as stream:
+            texts.append(stream.read())
+    note = f"{counted(len(foreign), 'file')} not in plain UTF-8, the first: {foreign[0]}" if foreign else ""
+    return pl.Series("text", texts, pl.String), (note,) if note else ()
+
+
+def _left(path: Path, files: Iterable[object], why: str) -> tuple[str, ...]:
+    skipped = [str(file) for file in files]
+    return (f"{path}: {counted(len(skipped), 'file')} {why} left out, the first is {skipped[0]}",) if skipped else ()

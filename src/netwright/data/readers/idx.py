@@ -1,0 +1,65 @@
+"""Pictures and labels in the idx format of MNIST: `train-images-idx3-ubyte.gz` beside `train-labels-idx1-ubyte.gz`."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from netwright.data.dataset import Dataset, Request
+from netwright.data.readers.files import open_bytes, reading
+from netwright.records.errors import DataError
+
+IMAGES, LABELS = "-images-idx3-ubyte", "-labels-idx1-ubyte"
+PARTS = {"train": "train", "valid": "valid", "val": "valid", "test": "test", "t10k": "test"}
+BYTE = 8  # the type code of unsigned bytes; LeCun's page on MNIST, "the IDX file format"
+
+
+def holds_idx(folder: Path) -> bool:
+    """Whether the folder holds pictures in this format."""
+    return any(IMAGES in file.name for file in folder.iterdir())
+
+
+def read_idx(path: Path, request: Request) -> Dataset:
+    """Column "image" of pixels (H, W) and the target "label"; parts by the files' names (train, t10k)."""
+    with reading(path):
+        pairs = [(name, *_pair(file, request)) for file in sorted(path.iterdir()) if (name := _name(file))]
+    if not pairs:
+        raise DataError(f"{path} holds no file *{IMAGES}", remedy="name the folder of the idx files.")
+    images = pl.Series("image", np.concatenate([image for _, image, _ in pairs]))
+    labels = pl.Series("label", np.concatenate([label for _, _, label in pairs]).astype(np.int64))
+    parts = [PARTS.get(name, "") for name, _, _ in pairs]
+    part = pl.Series("part", np.repeat(parts, [len(image) for _, image, _ in pairs])) if all(parts) else None
+    table = pl.DataFrame([images] if not request.is_labelled else [images, labels])
+    targets = () if not request.is_labelled else ("label",)
+    return Dataset(table, targets, str(path), parts=part, kinds={"image": request.kinds.get("image", "image")})
+
+
+def _name(file: Path) -> str:
+    return file.name.partition(IMAGES)[0] if IMAGES in file.name else ""
+
+
+def _pair(file: Path, request: Request) -> tuple[np.ndarray, np.ndarray]:
+    images = _read(file, 3)
+    partner = file.with_name(file.name.replace(IMAGES, LABELS))
+    if not request.is_labelled and not partner.exists():
+        return images, np.zeros(len(images), np.uint8)
+    if not partner.exists():
+        raise DataError(f"{file.name} has no {partner.name} beside it", remedy="put the file of labels beside it.")
+    labels = _read(partner, 1)
+    if len(labels) != len(images):
+        problem = f"{file.name} holds {len(images):,} images and {partner.name} {len(labels):,} labels"
+        raise DataError(problem, remedy="fetch both files again.")
+    return images, labels
+
+
+def _read(file: Path, dimensions: int) -> np.ndarray:
+    with open_bytes(file) as stream:
+        data = stream.read()
+    start = 4 + 4 * dimensions
+    if len(data) < start or data[:4] != bytes((0, 0, BYTE, dimensions)):
+        raise DataError(f"{file} is no idx file of bytes in {dimensions} dimensions", remedy="fetch the file again.")
+    shape = tuple(np.frombuffer(data, ">u4", dimensions, offset=4).tolist())
+    if len(data) != start + int(np.prod(shape)):
+        problem = f"{file} is cut short: {len(data):,} bytes instead of {start + int(np.prod(shape)):,}"
+        raise DataError(problem, remedy="fetch the file again.")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

@@ -1,0 +1,170 @@
+"""Data in memory: arrays, tensors, frames of polars and pandas, dicts and lists."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from netwright.data.dataset import PARTS, Dataset, Request
+from netwright.data.readers.table import absolute_images, holds_images, plain
+from netwright.kinds.image import Image
+from netwright.kinds.series import Series
+from netwright.records.errors import DataError
+
+TARGET = "target"
+NAME = "x"
+
+
+def read_memory(data: Any, request: Request, origin: str = "array") -> Dataset:  # Any: a user's object enters here
+    """One row for each entry of the first axis. `(X, y)` makes y the target; `{"train": ..., "test": ...}` makes parts.
+
+    Arrays and tensors: one axis is a column of cells, two are columns of numbers x0, x1, ...; more are what the kinds
+    take them for: "image" (rows, height, width) of bytes or of square floats, with or without an axis of 1, 3 or 4
+    channels; "series" (rows, steps, channels) of other floats; else "tensor". Lists of text are a column "text", or
+    "image" where they name files of images; lists of dicts are rows.
+    """
+    if isinstance(data, Mapping) and "train" in data and set(data) <= set(PARTS):
+        return _of_parts(data, request, origin)
+    if isinstance(data, tuple):
+        if len(data) != 2:
+            problem = f"expected (inputs, target), but a tuple of {len(data)} came"
+            raise DataError(problem, remedy="give inputs and target as a pair.")
+        table, targets = _pair(data[0], data[1])
+    else:
+        table, targets = _table(data), ()
+    if not table.height:
+        raise DataError(f"the {origin} holds no rows", remedy="bring at least one row.")
+    dataset = Dataset(plain(table), targets if request.is_labelled else (), origin)
+    return absolute_images(dataset, os.getcwd(), request.kinds)
+
+
+def _of_parts(data: Mapping[str, Any], request: Request, origin: str) -> Dataset:
+    parts = {part: read_memory(data[part], request, f"{origin} {part!r}") for part in PARTS if part in data}
+    first = parts["train"]
+    for part, dataset in parts.items():
+        if dataset.table.columns != first.table.columns:
+            problem = f"{part!r} has the columns {dataset.table.columns}, 'train' has {first.table.columns}"
+            raise DataError(problem, remedy="give all parts the same columns.")
+    table = pl.concat([dataset.table for dataset in parts.values()], how="vertical_relaxed")
+    places = [dataset.locate(row) for dataset in parts.values() for row in range(len(dataset))]
+    part = [part for part, dataset in parts.items() for _ in range(len(dataset))]
+    return replace(first, table=table, origin=origin, places=pl.Series(places, dtype=pl.String), parts=pl.Series(part))
+
+
+def _pair(inputs: Any, target: Any) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    table, targets = _table(inputs), _table(target)
+    if targets.columns[0] == NAME:
+        targets = targets.rename({NAME: TARGET})
+    elif targets.width > 1 and targets.columns == [f"{NAME}{k}" for k in range(targets.width)]:
+        targets = targets.rename({name: f"{TARGET}{name[len(NAME) :]}" for name in targets.columns})
+    elif targets.columns in (["text"], ["image"]):
+        targets = targets.rename({targets.columns[0]: TARGET})
+    if table.height != targets.height:
+        problem = f"there are {table.height:,} rows of inputs and {targets.height:,} of targets"
+        raise DataError(problem, remedy="give one target for each row.")
+    if same := set(table.columns) & set(targets.columns):
+        raise DataError(f"{min(same)!r} is an input and a target", remedy="rename one of them.")
+    return table.hstack(targets), tuple(targets.columns)
+
+
+def _table(data: Any) -> pl.DataFrame:
+    if isinstance(data, pl.DataFrame):
+        return data
+    if isinstance(data, pl.LazyFrame):
+        return data.collect()
+    if isinstance(data, pl.Series):
+        return data.rename(data.name or NAME).to_frame()
+    pandas = sys.modules.get("pandas")  # data of pandas can only come where it has been imported
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        return pl.DataFrame([_of_pandas(str(name), data.iloc[:, k]) for k, name in enumerate(data.columns)])
+    if pandas is not None and isinstance(data, pandas.Series):
+        return _of_pandas(str(data.name or NAME), data).to_frame()
+    if isinstance(data, torch.Tensor):
+        return _of_array(data.detach().cpu().numpy())
+    if isinstance(data, np.ndarray):
+        return _of_array(data)
+    if isinstance(data, Mapping):
+        return _of_columns(data)
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes) and data:
+        return _of_list(data)
+    problem = f"data came as {type(data).__name__}"
+    raise DataError(problem, remedy="give a path, an array, a frame, a dict of columns, or (inputs, target).")
+
+
+def _of_pandas(name: str, column: Any) -> pl.Series:
+    """Through NumPy, so that pyarrow is not needed; NaN among words and pandas' NA are missing."""
+    if str(column.dtype) not in ("object", "str", "string", "category", "boolean") and column.dtype.kind in "biufM":
+        values = column.to_numpy(dtype=float, na_value=np.nan) if column.hasnans else column.to_numpy()
+        return pl.Series(name, values)
+    missing = column.isna().to_numpy()
+    cells = [None if gone else cell for cell, gone in zip(column.tolist(), missing, strict=True)]
+    return pl.Series(name, cells, strict=False)
+
+
+def _of_array(array: np.ndarray) -> pl.DataFrame:
+    if array.ndim == 0:
+        raise DataError(f"data came as one number, {array}", remedy="give an array with a row for each example.")
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    if array.dtype.kind in "OUS" and array.ndim == 1:
+        return _of_list(array.tolist())
+    if array.ndim == 1:
+        return pl.Series(NAME, array).to_frame()
+    if array.ndim == 2:
+        columns = [array[:, k].tolist() if array.dtype == object else array[:, k] for k in range(array.shape[1])]
+        return pl.DataFrame([pl.Series(f"{NAME}{k}", cells, strict=False) for k, cells in enumerate(columns)])
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    column = pl.Series(np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32)))
+    name = "image" if Image.matches(column) else "series" if Series.matches(column) else "tensor"
+    return column.rename(name).to_frame()
+
+
+def _of_columns(data: Mapping[Any, Any]) -> pl.DataFrame:
+    """A dict of columns, or of single values: one row."""
+    if not any(isinstance(value, list | tuple | np.ndarray | torch.Tensor | pl.Series) for value in data.values()):
+        return pl.DataFrame([dict(data)], strict=False)
+    columns = [_column(str(name), value) for name, value in data.items()]
+    for column in columns:
+        if len(column) != len(columns[0]):
+            problem = f"column {column.name!r} has {len(column):,} cells, {columns[0].name!r} has {len(columns[0]):,}"
+            raise DataError(problem, remedy="give all columns one cell for each row.")
+    return pl.DataFrame(columns)
+
+
+def _column(name: str, value: Any) -> pl.Series:
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) and value.ndim > 2 and value.dtype != np.uint8:
+        value = value.astype(np.float32)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OUS":
+        value = value.tolist()
+    return pl.Series(name, value, strict=False)
+
+
+def _of_list(data: Sequence[Any]) -> pl.DataFrame:
+    first = data[0]
+    if isinstance(first, Mapping):
+        return pl.DataFrame([dict(row) for row in data], infer_schema_length=None, strict=False)
+    if isinstance(first, str):
+        column = pl.Series("text", list(data), strict=False)
+        return column.rename("image" if holds_images(column) else "text").to_frame()
+    if isinstance(first, torch.Tensor | np.ndarray | list | tuple):
+        shapes = {np.shape(entry) for entry in data}
+        if len(shapes) > 1:
+            return _ragged(data)
+        return _of_array(np.stack([np.asarray(entry) for entry in data]))
+    return pl.Series(NAME, list(data), strict=False).to_frame()
+
+
+def _ragged(data: Sequence[Any]) -> pl.DataFrame:
+    """Series of one channel and different lengths."""
+    if any(np.ndim(entry) != 1 for entry in data):
+        problem = "arrays of different shapes came"
+        raise DataError(problem, remedy="give images of one size, or series as a dict of lists for each channel.")
+    return pl.Series("series", [np.asarray(e, np.float32).tolist() for e in data], pl.List(pl.Float32)).to_frame()

@@ -1,0 +1,104 @@
+"""Series in long format: many rows of a table make one example."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from netwright.data.dataset import Dataset, Request
+from netwright.data.readers.files import counted
+from netwright.data.readers.table import read_table, require_column
+from netwright.data.times import as_times
+from netwright.kinds.number import Number
+from netwright.records.errors import DataError, listed
+
+SERIES = "series"  # the column that holds each example's channels
+
+
+def read_series(path: Path, request: Request) -> Dataset:
+    """A row for each series: column "series" holds a list of values for each channel, in the order of time.
+
+    Columns of numbers are channels. Other columns that never change within a series, and the target, become ordinary
+    columns, as do those of the second table (`request.labels`), which holds a row for each series.
+    """
+    rows = without(read_table(path, request), request.drop)
+    for name, what in ((request.series, "series"), *(((request.time, "time"),) if request.time else ())):
+        require_column(rows, name, what)
+    rows = _ordered(rows, request)
+    channels, fixed, notes = _roles(rows, request)
+    values = pl.col(channels).cast(pl.Float64, strict=False).cast(pl.Float32)
+    if request.time:
+        values = values.sort_by(request.time, maintain_order=True)
+    table = rows.table.group_by(request.series, maintain_order=True).agg(values, pl.col(fixed).first())
+    table = table.select(request.series, pl.struct(channels).alias(SERIES), *fixed)
+    notes = (*rows.notes, *notes)
+    if request.labels is not None:
+        table, more = _with_labels(table, without(read_table(request.labels, request), request.drop), request)
+        notes += more
+    places = pl.Series("place", [f"{path}, {request.series} {cell}" for cell in table[request.series]], pl.String)
+    return Dataset(table.drop(request.series), (), str(path), places, kinds={SERIES: "series"}, notes=notes)
+
+
+def without(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
+    """The data without the columns that the user wants left out, where they stand in this table."""
+    return replace(dataset, table=dataset.table.drop(names, strict=False))
+
+
+def _ordered(rows: Dataset, request: Request) -> Dataset:
+    """The rows that have a series and a time, with times that sort."""
+    wanted = [request.series, *([request.time] if request.time else [])]
+    lost = rows.table.select(pl.any_horizontal(pl.col(wanted).is_null())).to_series()
+    if lost.any():
+        text = f"{counted(int(lost.sum()), 'row')} without {' or '.join(wanted)} left out"
+        rows = rows.keep(~lost, f"{text}, the first is {rows.locate(lost.arg_max() or 0)}")
+    if not request.time:
+        return rows
+    table = rows.table.with_columns(as_times(rows, request.time))
+    twice = table.select(wanted).is_duplicated()
+    note = f"{counted(int(twice.sum()), 'row')} share their {request.time} with another row of the series and keep "
+    note += f"the order of the file, the first is {rows.locate(twice.arg_max() or 0)}" if twice.any() else ""
+    return replace(rows, table=table, notes=(*rows.notes, *((note,) if twice.any() else ())))
+
+
+def _roles(rows: Dataset, request: Request) -> tuple[list[str], list[str], tuple[str, ...]]:
+    """Which columns are channels, which are ordinary ones, and a note about those that are neither."""
+    ordinary = {*request.target, request.split} & set(rows.table.columns)
+    others = [c for c in rows.table.columns if c not in (request.series, request.time, *ordinary)]
+    channels = [name for name in others if Number.matches(rows.table[name])]
+    if not channels:
+        problem = f"{rows.origin} has no column of numbers beside {request.series!r}"
+        raise DataError(problem, remedy="name the column that tells the series apart, and that of the time.")
+    counts = rows.table.group_by(request.series).agg(pl.all().exclude(channels).n_unique())
+    changing = [name for name in (*ordinary, *others) if name in counts.columns and counts[name].max() != 1]
+    for name in changing:
+        if name in ordinary:
+            series = counts.filter(pl.col(name) != 1)[request.series][0]
+            problem = f"{name!r} changes within {request.series} {series} of {Path(rows.origin).name}"
+            raise DataError(problem, remedy="give each series one value.")
+    note = f"words that change within a series are left out: {listed(changing)}"
+    fixed = [name for name in rows.table.columns if name in (*ordinary, *others) and name not in (*channels, *changing)]
+    return channels, fixed, (note,) if changing else ()
+
+
+def _with_labels(
+    table: pl.DataFrame, labels: Dataset, request: Request
+) -> tuple[pl.DataFrame, tuple[str, ...]]:  # fmt: skip
+    """The labels' columns beside the series. A label without a series is counted; a series without one is kept."""
+    require_column(labels, request.series, "series")
+    key, file = request.series, Path(labels.origin).name
+    twice = labels.table[key].is_duplicated()
+    if twice.any():
+        where = [labels.locate(row) for row in twice.arg_true()[:2]]
+        problem = f"{file} names {key} {labels.table[key][twice.arg_max() or 0]} twice: {where[0]} and {where[1]}"
+        raise DataError(problem, remedy="give each series one row.")
+    right, left = (
+        labels.table.with_columns(pl.col(key).cast(pl.String)),
+        table.with_columns(pl.col(key).cast(pl.String)),
+    )
+    same = [name for name in right.columns if name != key and name in left.columns]
+    if same:
+        raise DataError(f"both tables have a column {same[0]!r}", remedy="rename one of them or drop it.")
+    lonely = right.join(left, on=key, how="anti")
+    note = f"{counted(len(lonely), 'label')} of {file} without a series left out, the first is {key} "
+    joined = left.join(right, on=key, how="left", maintain_order="left")
+    return joined, (f"{note}{lonely[key][0]}",) if len(lonely) else ()

@@ -1,0 +1,212 @@
+"""Tables in files: CSV and its relatives, Parquet, JSON lines; also columns that hold paths of images."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from netwright.data.dataset import Dataset, Request
+from netwright.data.readers.delimited import blocks, find_layout
+from netwright.data.readers.files import counted, find_encoding, open_text, reading, suffix_of
+from netwright.records.errors import DataError, listed, nearest
+
+DELIMITED = (".csv", ".tsv", ".tab")
+PARQUET = (".parquet", ".pq")
+JSON_LINES = (".jsonl", ".ndjson")
+TABLES = (*DELIMITED, *PARQUET, *JSON_LINES)
+IMAGES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+RAGGED = 0.5  # a file where more rows than this do not fit the header is read with the wrong header or delimiter
+SHOWN = 100  # cells that show quickly that a column holds no images
+ROWS = 50_000  # rows read at once when a table is read in pieces
+
+
+def read_table(path: Path, request: Request) -> Dataset:
+    """The whole table. Columns in which every cell is a number hold numbers; all others keep their text."""
+    with reading(path):
+        pieces = list(_pieces(path, request, ROWS))
+    return _joined(path, pieces, request)
+
+
+def read_table_chunks(path: Path, request: Request, rows: int = ROWS) -> Iterator[Dataset]:
+    """The table in pieces of about `rows` rows, in bounded memory."""
+    with reading(path):
+        for piece in _pieces(path, request, rows):
+            for start in range(0, max(len(piece), 1), rows):
+                yield _finished(path, _slice(piece, start, rows), request)
+
+
+def _slice(piece: Dataset, start: int, rows: int) -> Dataset:
+    places = None if piece.places is None else piece.places.slice(start, rows)
+    return replace(piece, table=piece.table.slice(start, rows), places=places, notes=piece.notes if not start else ())
+
+
+def _pieces(path: Path, request: Request, rows: int) -> Iterator[Dataset]:
+    suffix = suffix_of(path)
+    if suffix in DELIMITED:
+        return _delimited(path, (*request.target, *request.kinds, request.series, request.split))
+    if suffix in PARQUET:
+        return _parquet(path, rows)
+    if suffix in JSON_LINES:
+        return _json_lines(path, rows)
+    raise DataError(f"{path} is no table: {suffix or 'no suffix'}", remedy=f"name a file of {listed(TABLES)}.")
+
+
+def _joined(path: Path, pieces: list[Dataset], request: Request) -> Dataset:
+    if not sum(map(len, pieces)):
+        notes = "; ".join(dict.fromkeys(note for piece in pieces for note in piece.notes))
+        raise DataError(f"{path} has no rows{f' ({notes})' if notes else ''}", remedy="bring a line for each row.")
+    table = pl.concat([p.table for p in pieces if len(p)], how="diagonal_relaxed")
+    places = None if pieces[0].places is None else pl.concat([p.places for p in pieces if p.places is not None])
+    notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
+    return _finished(path, Dataset(table, (), str(path), places, notes=notes, unit=pieces[0].unit), request)
+
+
+def _finished(path: Path, dataset: Dataset, request: Request) -> Dataset:
+    table = typed(dataset.table) if suffix_of(path) in DELIMITED else dataset.table
+    return with_image_paths(replace(dataset, table=table), path.parent, request.kinds)
+
+
+def typed(table: pl.DataFrame) -> pl.DataFrame:
+    """Text without blanks around it and with empty cells missing; numbers where every cell of a column is one."""
+    texts = pl.col(pl.String)
+    table = table.with_columns(texts.str.strip_chars().replace("", None))
+    return table.with_columns([typed_column(column) for column in table.iter_columns()])
+
+
+def typed_column(column: pl.Series) -> pl.Series:
+    """Int64 or Float64 where every cell that is there reads as a number; codes such as 01067 stay text."""
+    if column.dtype != pl.String or column.null_count() == len(column):
+        return column
+    for dtype in (pl.Int64, pl.Float64):
+        numbers = column.cast(dtype, strict=False)
+        if numbers.null_count() == column.null_count():
+            return column if column.str.contains(r"^[+-]?0\d").any() else numbers
+    return column
+
+
+def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
+    layout = find_layout(path, known)
+    cells = counted(len(layout.names), "cell")
+    ragged, rows, first = 0, 0, ""
+    held = Dataset(
+        pl.DataFrame(schema=dict.fromkeys(layout.names, pl.String)), (), str(path), pl.Series([], dtype=pl.Int64)
+    )
+    for block in blocks(layout):
+        ragged, rows, first = (
+            ragged + block.ragged,
+            rows + block.table.height + block.ragged,
+            first or block.first_ragged,
+        )
+        if ragged > RAGGED * rows:
+            problem = (
+                f"{path}: {ragged:,} of {counted(rows, 'row')} do not have the header's {cells}; the first is {first}"
+            )
+            raise DataError(problem, remedy="correct the header, the delimiter or the quotes.")
+        if len(held):
+            yield held
+        held = Dataset(block.table, (), str(path), block.lines)
+    left = f"{path.name}: {counted(ragged, 'row')} without {cells} left out, the first is {first}"
+    yield replace(held, notes=(*layout.notes, *((left,) if ragged else ())))
+
+
+def _parquet(path: Path, rows: int) -> Iterator[Dataset]:
+    try:
+        total = pl.scan_parquet(path).select(pl.len()).collect().item()
+        for start in range(0, max(total, 1), rows):
+            table = pl.scan_parquet(path).slice(start, rows).collect()
+            places = pl.Series("row", range(start, start + table.height), pl.Int64)
+            yield Dataset(plain(table), (), str(path), places, unit="row")
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}", remedy="write the file again.") from None
+
+
+def plain(table: pl.DataFrame) -> pl.DataFrame:
+    """Only the types that kinds know: categories as text, decimals as floats."""
+    return table.with_columns(
+        pl.col(pl.Categorical, pl.Enum).cast(pl.String), pl.col(pl.Decimal).cast(pl.Float64)
+    )  # fmt: skip
+
+
+def _json_lines(path: Path, rows: int) -> Iterator[Dataset]:
+    encoding, note = find_encoding(path)
+    count, first, notes = 0, 0, (note,) if note else ()
+    held = Dataset(pl.DataFrame(), (), str(path), pl.Series([], dtype=pl.Int64))
+    with open_text(path, encoding) as stream:
+        numbered = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
+        while piece := list(islice(numbered, rows)):
+            table, lines, broken = _objects(piece)
+            count, first = count + len(broken), first or next(iter(broken), 0)
+            if len(held):
+                yield held
+            held = Dataset(table, (), str(path), pl.Series("line", lines, pl.Int64))
+    left = f"{path.name}: {counted(count, 'line')} without a JSON object left out, the first is line {first}"
+    yield replace(held, notes=(*notes, *((left,) if count else ())))
+
+
+def _objects(piece: list[tuple[int, str]]) -> tuple[pl.DataFrame, list[int], list[int]]:
+    """A table of the lines' objects, the lines read, and those that hold none. All at once where none is broken."""
+    lines = [number for number, _ in piece]
+    try:
+        table = pl.read_ndjson("".join(line for _, line in piece).encode(), infer_schema_length=None)
+        if table.height == len(lines):
+            return table, lines, []
+    except pl.exceptions.PolarsError:
+        pass
+    rows = [(number, row) for number, line in piece if (row := _object(line))]
+    table = pl.DataFrame([row for _, row in rows], infer_schema_length=None, strict=False)
+    read = [number for number, _ in rows]
+    return table, read, sorted(set(lines) - set(read))
+
+
+def _object(line: str) -> dict[str, object]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def with_image_paths(dataset: Dataset, folder: Path, kinds: Mapping[str, str]) -> Dataset:
+    """Columns of image paths made absolute. Raises DataError for a path that leaves the table's folder."""
+    root = os.path.abspath(folder)
+    whole = absolute_images(dataset, root, kinds)
+    for name in whole.kinds:
+        for row, path in enumerate(whole.table[name]):
+            if path is not None and os.path.commonpath([root, path]) != root:
+                cell = dataset.table[name][row]
+                problem = f"{dataset.locate(row)}: {name!r} names {cell!r}, which is outside of the table's folder"
+                raise DataError(problem, remedy=f"move the files below {folder}.")
+    return whole
+
+
+def absolute_images(dataset: Dataset, root: str, kinds: Mapping[str, str]) -> Dataset:
+    """Columns of image paths, by their cells or by what the user said, as absolute paths and noted as images."""
+    paths, known = list[pl.Series](), dict[str, str]()
+    for column in dataset.table.iter_columns():
+        said = kinds.get(column.name, "")
+        if column.dtype == pl.String and (said.partition(":")[0] == "image" if said else holds_images(column)):
+            known[column.name] = said or "image"
+            cells = [None if cell is None else os.path.normpath(os.path.join(root, cell)) for cell in column]
+            paths.append(pl.Series(column.name, cells, pl.String))
+    return replace(dataset, table=dataset.table.with_columns(paths), kinds=known)
+
+
+def holds_images(column: pl.Series) -> bool:
+    """Whether every cell that is there ends as the name of an image does."""
+    cells = column.drop_nulls()
+    pattern = rf"(?i)^[^\n]+({'|'.join(map(re.escape, IMAGES))})$"
+    return len(cells) > 0 and cells.head(SHOWN).str.contains(pattern).all() and cells.str.contains(pattern).all()
+
+
+def require_column(dataset: Dataset, name: str, what: str) -> None:
+    """Raises DataError where the table has no such column; `what` is what it was wanted for ("target")."""
+    if name not in dataset.table.columns:
+        choices = f"choose the {what} from {listed(dataset.table.columns)}."
+        near = nearest(name, dataset.table.columns)
+        remedy = choices if near.startswith("choose") else f"{near} C{choices[1:]}"
+        raise DataError(f"{Path(dataset.origin).name} has no column {name!r}", remedy=remedy)

@@ -1,0 +1,26 @@
+"""Columns that order rows: numbers, dates, or text that holds dates."""
+
+from pathlib import Path
+
+import polars as pl
+
+from netwright.data.dataset import Dataset
+from netwright.kinds.cells import words
+from netwright.kinds.date import Date
+from netwright.records.errors import DataError
+
+
+def as_times(dataset: Dataset, name: str) -> pl.Series:
+    """The column as numbers or moments that sort by time, null where missing. Raises DataError for other words."""
+    column = dataset.table[name]
+    if column.dtype.is_numeric():
+        return column
+    bad = words(column).is_not_null() if column.dtype == pl.String else column.is_not_null()
+    if Date.matches(column):
+        moments = Date.learn(name, column).moments(column)
+        bad = bad & moments.is_null()
+        if not bad.any():
+            return moments
+    row = bad.arg_max() or 0
+    problem = f"{Path(dataset.origin).name}: column {name!r} holds neither numbers nor dates of one form"
+    raise DataError(f"{problem}, as in {column[row]!r} ({dataset.locate(row)})", remedy="choose a column of times.")

@@ -1,0 +1,110 @@
+"""Categories: names, codes, truth values."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self, final
+
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from netwright.kinds.cells import NEARLY_ALL, is_single, refuse_cells, refuse_detail, sample, words
+from netwright.kinds.markup import counted, shaded, share, total
+from netwright.models.stems import categories
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Field, Signal
+
+UNSEEN, ABSENT, FIRST = 0, 1, 2  # indexes: not seen in training, missing, the most frequent value
+RARE = 3  # rows; a value seen less often says nothing of its own and teaches what an unseen value means
+FEW = 0.1  # distinct values for each cell, up to which texts are categories
+FEW_AT_LEAST = 20  # distinct values that are few in a small table too, where each comes twice on average
+
+_CLOSED = (pl.Boolean, pl.Categorical, pl.Enum, pl.Null)
+_NAME = r"^[\w.\-'+&#/]{1,32}$"  # one word or code; addresses of mail and web hold other signs, and words to learn from
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{7}"  # phrases need no blanks there
+
+
+@final
+@dataclass(frozen=True)
+class Category(Field):
+    """Encoded as int32 indexes (N,): 0 unseen in training or rare there, 1 missing, 2 and on by falling frequency."""
+
+    values: tuple[str, ...]  # by falling frequency
+    rare: int  # distinct values seen in fewer than RARE rows: encoded as unseen
+    missing: float  # share of training cells
+
+    kind: ClassVar[str] = "category"
+    joins: ClassVar[bool] = True
+    seen_as: ClassVar[str] = "category"
+
+    @staticmethod
+    def matches(cells: pl.Series) -> bool:
+        """Truth values, categorical columns, and texts of few distinct values or of single words."""
+        if any(cells.dtype == dtype for dtype in _CLOSED):
+            return True
+        if cells.dtype != pl.String:
+            return False
+        present = words(sample(cells)).drop_nulls()
+        distinct = present.unique()
+        few = max(FEW * len(present), min(FEW_AT_LEAST, len(present) / 2))
+        names = distinct.str.contains(_NAME) & ~distinct.str.contains(_UNSPACED)
+        return len(distinct) <= few or int(names.sum()) >= NEARLY_ALL * len(distinct)
+
+    @classmethod
+    def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
+        """The values that came often enough. Raises DataError for columns of lists and the like."""
+        refuse_detail(cls.kind, name, detail)
+        raw = cells.alias("raw").value_counts(name="rows")
+        counts = (
+            pl.DataFrame({"value": _as_text(name, raw["raw"]), "rows": raw["rows"]})
+            .group_by("value")
+            .agg(pl.col("rows").sum())
+            .sort(["rows", "value"], descending=[True, False])
+        )
+        present = counts.filter(pl.col("value").is_not_null())
+        frequent = present.filter(pl.col("rows") >= RARE)
+        return cls(
+            name=name,
+            low=0.0,
+            high=float(len(frequent) + FIRST - 1),
+            reach=0.0,
+            values=tuple(frequent["value"]),
+            rare=len(present) - len(frequent),
+            missing=1 - int(present["rows"].sum()) / max(len(cells), 1),
+        )
+
+    def encode(self, cells: pl.Series) -> Tensor:
+        """(N,) int32."""
+        distinct = cells.unique()
+        names = _as_text(self.name, distinct)
+        known = pl.Series(self.values, dtype=pl.String)
+        places = pl.int_range(FIRST, FIRST + len(known), dtype=pl.Int32, eager=True)
+        indexes = names.replace_strict(known, places, default=UNSEEN, return_dtype=pl.Int32)
+        indexes = indexes.set(names.is_null(), ABSENT)
+        column = cells.replace_strict(distinct, indexes, return_dtype=pl.Int32)
+        return torch.from_numpy(column.cast(pl.Int32).to_numpy(writable=True))  # a column of no cells keeps its type
+
+    @classmethod
+    def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+        """One-hot where there are few values, embedded where there are many: a vector."""
+        return categories([len(f.values) + FIRST for f in fields], recipe)
+
+    def describe(self) -> str:
+        """`16 categories, 6 % missing`."""
+        parts = [counted(len(self.values), "category", "categories")]
+        if self.rare:
+            parts.append(f"{self.rare:,} more in fewer than {RARE} rows each, read as unseen")
+        if self.missing:
+            parts.append(f"{share(self.missing)} missing")
+        return ", ".join(parts)
+
+    def show(self, cell: object, attribution: Tensor | None = None) -> str:
+        """The name as it was written."""
+        return shaded("missing" if cell is None else str(cell), total(attribution))
+
+
+def _as_text(name: str, cells: pl.Series) -> pl.Series:
+    """Names without outer blanks, null where missing; 3.0 and 3 are the same name."""
+    if not is_single(cells):
+        raise refuse_cells(Category.kind, name, cells, "text, numbers or truth values")
+    text = cells.cast(pl.String)
+    return words(text.str.replace(r"\.0$", "") if cells.dtype.is_float() else text)

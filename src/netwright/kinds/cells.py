@@ -1,0 +1,90 @@
+"""Raw cells before their kind is known: which are missing, a sample of them, their usual scale."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from netwright.records.errors import DataError
+
+MISSING = ("", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none")  # words for nothing, lower case
+NEARLY_ALL = 0.95  # share of cells that have to look like a kind; the rest are taken for slips and counted
+SAMPLE = 10_000  # cells looked at to recognize a kind: enough to see it, and no dearer for a million rows
+
+Values = NDArray[Any]
+
+
+def words(cells: pl.Series) -> pl.Series:
+    """Text without outer blanks; null where it is one of `MISSING`."""
+    bare = cells.str.strip_chars()
+    is_short = bare.str.len_bytes() <= max(map(len, MISSING))
+    if not is_short.any():
+        return bare
+    is_missing = is_short & bare.str.to_lowercase().is_in(MISSING)
+    return bare.set(is_missing.fill_null(False), None)
+
+
+def sample(cells: pl.Series, most: int = SAMPLE) -> pl.Series:
+    """At most `most` cells that are not null, evenly spread over the column."""
+    present = cells.drop_nulls()
+    return present.gather_every(-(-len(present) // most)) if len(present) > most else present
+
+
+def robust(values: Values) -> tuple[float, float]:
+    """Median, and the factor that takes values around it to a spread of about one; 0 where they do not vary.
+
+    1 / (q75 - q25), or 2 / range where the quartiles are equal: Holzmueller et al. 2024, arXiv:2407.04491, section 3.
+    """
+    low, quarter, median, three_quarters, high = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
+    spread = three_quarters - quarter or (high - low) / 2
+    factor = 1 / spread if spread > 0 else 0.0
+    return float(median), float(factor) if np.isfinite(factor) else 0.0
+
+
+def stacked(cells: pl.Series) -> tuple[Values, NDArray[np.bool_]]:
+    """The Array cells that are not null as one array (n, *shape), and which rows they are."""
+    return cells.drop_nulls().to_numpy(), cells.is_not_null().to_numpy()
+
+
+def array_shape(cells: pl.Series) -> tuple[int, ...]:
+    """The shape of a column's Array cells; empty for other columns."""
+    return tuple(cells.dtype.shape) if isinstance(cells.dtype, pl.Array) else ()
+
+
+def leaf(dtype: Any) -> pl.DataType:  # Any: the inner type of polars' nested types is not typed
+    """The type of the single values inside nested lists and arrays."""
+    while isinstance(dtype, pl.Array | pl.List):
+        dtype = dtype.inner
+    return dtype
+
+
+def is_single(cells: pl.Series) -> bool:
+    """Whether cells are single values that can be written as text."""
+    return not cells.dtype.is_nested() and cells.dtype != pl.Binary and cells.dtype != pl.Object
+
+
+def refuse_detail(kind: str, name: str, detail: str) -> None:
+    """For kinds that have nothing to choose. Raises DataError where the user wrote something behind the kind."""
+    if detail:
+        raise DataError(
+            f"column {name!r}: the kind {kind} takes no detail, but {detail!r} came", remedy=f"write {name}={kind}."
+        )
+
+
+def read_longest(kind: str, name: str, detail: str) -> int:
+    """The length that a user wrote behind the kind, 0 for none. Raises DataError for anything but a whole number."""
+    if detail and not (detail.isdecimal() and int(detail) > 0):
+        raise DataError(
+            f"column {name!r}: behind {kind}: stands the greatest length, a whole number, but {detail!r} came",
+            remedy=f"write for example {name}={kind}:128.",
+        )
+    return int(detail or 0)
+
+
+def refuse_cells(kind: str, name: str, cells: pl.Series, wanted: str) -> DataError:
+    """The error for cells of a type that the kind cannot read."""
+    return DataError(
+        f"column {name!r}: {kind} cells are {wanted}, but the column holds {cells.dtype}",
+        remedy=f"choose another kind for {name!r}.",
+    )

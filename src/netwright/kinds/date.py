@@ -1,0 +1,216 @@
+"""Dates, with or without time of day."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self, final
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from netwright.kinds.cells import NEARLY_ALL, refuse_cells, refuse_detail, robust, sample, words
+from netwright.kinds.markup import counted, shaded, share, total
+from netwright.models.stems import dates
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Field, Signal
+
+FORMATS = {  # how the day may be written, once its parts are joined by "-"; an earlier one wins a tie
+    "%Y-%m-%d": r"^\d{4}-\d{1,2}-\d{1,2}$",
+    "%m-%d-%Y": r"^\d{1,2}-\d{1,2}-\d{4}$",
+    "%d-%m-%Y": r"^\d{1,2}-\d{1,2}-\d{4}$",
+    "%m-%d-%y": r"^\d{1,2}-\d{1,2}-\d{2}$",
+    "%d-%m-%y": r"^\d{1,2}-\d{1,2}-\d{2}$",
+    "%d-%B-%Y": r"^\d{1,2}-\p{L}{3,9}-\d{4}$",
+    "%d-%B-%y": r"^\d{1,2}-\p{L}{3,9}-\d{2}$",
+    "%B-%d-%Y": r"^\p{L}{3,9}-\d{1,2}-\d{4}$",
+}
+SWAPPED = {"%m-%d-%Y": "%d-%m-%Y", "%m-%d-%y": "%d-%m-%y"}  # undecided while no day is above 12
+FEATURES = 9  # days, then sine and cosine of the phase in the year, the month, the week and the day
+DAY = 86_400_000_000  # microseconds
+
+_DAY_FIRST_SIGN = r"^\d{1,2}[.]"  # 3.4.2020 puts the day first wherever it is written so
+_TIME = r"(?i)^(.*\d)[t\s]+(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?\s*([ap]m)?\s*(?:z|utc|([+-]\d{2}):?(\d{2})?)?$"
+_WEEKDAY = r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[,.]?\s+"
+_WORDING = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%B": "month"}
+
+
+@final
+@dataclass(frozen=True)
+class Date(Field):
+    """Encoded as float32 (N, FEATURES); all NaN where missing or unreadable.
+
+    Days since `origin`, then sine and cosine of the phase in the year, the month, the week and the day. Times with an
+    offset from UTC are taken to UTC; dates of a time zone keep their local time.
+    """
+
+    format: str  # of the day, a key of FORMATS; empty for columns that hold dates already
+    is_certain: bool  # whether the data decide between day first and month first
+    origin: float  # days since 1970 of the median
+    scale: float  # factor that takes days to a spread of about one
+    first: str  # ISO
+    last: str
+    missing: float  # share of training cells
+    unreadable: int  # training cells that are neither dates nor missing
+    example: str  # the first of them
+
+    kind: ClassVar[str] = "date"
+    joins: ClassVar[bool] = True
+    seen_as: ClassVar[str] = "date"
+
+    @staticmethod
+    def matches(cells: pl.Series) -> bool:
+        """Date columns, and texts of which nearly all are dates written in one way."""
+        if cells.dtype == pl.Date or cells.dtype == pl.Datetime:
+            return True
+        if cells.dtype != pl.String:
+            return False
+        present = words(sample(cells)).drop_nulls()
+        if present.is_empty() or not present[:20].str.contains(r"\d").any():
+            return False
+        return max(_readable(present).values()) >= NEARLY_ALL * len(present)
+
+    @classmethod
+    def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
+        """The way of writing, and the range. Raises DataError for columns that cannot hold dates."""
+        refuse_detail(cls.kind, name, detail)
+        written, is_certain = _way_of_writing(cells) if cells.dtype == pl.String else ("", True)
+        moments = _read(name, cells, written)
+        days = moments.drop_nulls().cast(pl.Int64).to_numpy() / DAY
+        origin, scale = robust(days) if len(days) else (0.0, 0.0)
+        features = _features(moments, origin)
+        bad = words(cells.filter(moments.is_null())).drop_nulls() if cells.dtype == pl.String else cells.clear()
+        return cls(
+            name=name,
+            low=float(np.nanmin(features)) if len(days) else -1.0,
+            high=float(np.nanmax(features)) if len(days) else 1.0,
+            reach=0.0,  # the phases move together: no single encoded value can be changed alone
+            format=written,
+            is_certain=is_certain,
+            origin=origin,
+            scale=scale,
+            first=_iso(moments.min()),
+            last=_iso(moments.max()),
+            missing=1 - len(days) / max(len(cells), 1),
+            unreadable=len(bad),
+            example=bad[0] if len(bad) else "",
+        )
+
+    def encode(self, cells: pl.Series) -> Tensor:
+        """(N, FEATURES) float32."""
+        return torch.from_numpy(_features(_read(self.name, cells, self.format), self.origin))
+
+    def moments(self, cells: pl.Series) -> pl.Series:
+        """The dates as datetimes in microseconds, null where missing or unreadable: what orders rows in time."""
+        return _read(self.name, cells, self.format)
+
+    @classmethod
+    def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+        """Days scaled and clipped, phases as they are: a vector."""
+        return dates([f.scale for f in fields], FEATURES, recipe)
+
+    def describe(self) -> str:
+        """`dates 1999-01-04 to 2018-12-31, read as month-day-year`."""
+        if self.missing == 1:
+            return "no date at all"
+        parts = [f"dates {self.first} to {self.last}"]
+        if self.format:
+            read_as = "-".join(_WORDING[part] for part in self.format.split("-"))
+            parts.append(f"read as {read_as}" + ("" if self.is_certain else " (the data do not tell day from month)"))
+        if self.missing:
+            parts.append(f"{share(self.missing)} missing")
+        if self.unreadable:
+            cells = counted(self.unreadable, "cell is", "cells are")
+            parts.append(f"{cells} no date (first: {self.example!r}), read as missing")
+        return ", ".join(parts)
+
+    def show(self, cell: object, attribution: Tensor | None = None) -> str:
+        """The date as it was written."""
+        return shaded("missing" if cell is None else str(cell), total(attribution))
+
+
+def _way_of_writing(cells: pl.Series) -> tuple[str, bool]:
+    """The format that reads most cells, and whether no other reads as many with another meaning."""
+    present = words(cells).drop_nulls()
+    counts = _readable(present)
+    best = max(counts, key=lambda written: counts[written])
+    swapped = SWAPPED.get(best, "")
+    if not swapped or counts[swapped] < counts[best]:
+        return best, True
+    has_day_first_sign = bool(present.str.contains(_DAY_FIRST_SIGN).any())
+    return (swapped, True) if has_day_first_sign else (best, False)
+
+
+def _readable(texts: pl.Series) -> dict[str, int]:
+    """How many cells each format reads."""
+    counts = _day_part(_split(texts)["day"]).alias("day").value_counts(name="rows")
+    days, rows = counts["day"], counts["rows"]
+    return {written: int(rows.filter(_read_days(days, written).is_not_null()).sum()) for written in FORMATS}
+
+
+def _read(name: str, cells: pl.Series, written: str) -> pl.Series:
+    """Moments in microseconds, without time zone; null where missing or unreadable."""
+    if cells.dtype == pl.Datetime:
+        return cells.dt.replace_time_zone(None).cast(pl.Datetime("us"))
+    if cells.dtype == pl.Date or cells.dtype == pl.Null:
+        return cells.cast(pl.Datetime("us"))
+    if cells.dtype != pl.String:
+        raise refuse_cells(Date.kind, name, cells, "dates or text")
+    texts = words(cells)
+    if not written:  # learned from a column of dates, asked with text: as JSON and CSV write dates
+        written = "%Y-%m-%d"
+    parts = _split(texts)
+    day = _read_days(_day_part(parts["day"]), written).cast(pl.Datetime("us")).cast(pl.Int64)
+    return (day + parts["microseconds"]).cast(pl.Datetime("us")).alias(cells.name)
+
+
+def _split(texts: pl.Series) -> pl.DataFrame:
+    """The part of each cell that names the day, and the microseconds to add for its time (in UTC if offset)."""
+    if not texts.str.contains(":", literal=True).any():
+        return pl.DataFrame({"day": texts, "microseconds": pl.repeat(0, len(texts), dtype=pl.Int64, eager=True)})
+    groups = texts.str.extract_groups(_TIME).struct.unnest()
+    groups.columns = ["day", "hour", "minute", "second", "half", "offset", "offset_minute"]
+    hour, half = pl.col("hour").cast(pl.Int64), pl.col("half").str.to_lowercase()
+    hour = pl.when(half.is_null()).then(hour).otherwise(hour % 12 + pl.when(half == "pm").then(12).otherwise(0))
+    second = pl.col("second").str.replace(",", ".", literal=True).cast(pl.Float64).fill_null(0.0)
+    sign = pl.when(pl.col("offset").str.starts_with("-")).then(-1).otherwise(1)
+    offset = pl.col("offset").cast(pl.Int64) * 60 + sign * pl.col("offset_minute").cast(pl.Int64).fill_null(0)
+    minutes = hour * 60 + pl.col("minute").cast(pl.Int64) - offset.fill_null(0)
+    in_range = (hour < 24) & (pl.col("minute").cast(pl.Int64) < 60) & (second < 60)
+    moment = (minutes * 60_000_000 + (second * 1e6).round().cast(pl.Int64)).fill_null(0)
+    return groups.select(
+        pl.when(pl.col("hour").is_null()).then(texts).when(in_range).then("day").alias("day"),
+        moment.alias("microseconds"),
+    )
+
+
+def _day_part(days: pl.Series) -> pl.Series:
+    """With "-" between the parts, without the weekday; a month alone stands for its first day."""
+    bare = days.str.replace(_WEEKDAY, "").str.strip_chars()
+    return bare.str.replace_all(r"[\s,/.\-]+", "-").str.replace(r"^(\d{4}-\d{1,2})$", "$1-01")
+
+
+def _read_days(days: pl.Series, written: str) -> pl.Series:
+    fits = days.str.contains(FORMATS[written])  # or "%Y" would read the year 99
+    return days.set(~fits.fill_null(False), None).str.to_date(written, strict=False)
+
+
+def _features(moments: pl.Series, origin: float) -> np.ndarray:
+    """(N, FEATURES) float32, NaN where null."""
+    frame = moments.alias("at").to_frame()
+    at = pl.col("at")
+    day_share = (at.cast(pl.Int64) % DAY) / DAY
+    phases = frame.select(
+        year=(at.dt.ordinal_day() - 1 + day_share) / 365.25,
+        month=(at.dt.day() - 1 + day_share) / at.dt.month_end().dt.day(),
+        week=(at.dt.weekday() - 1) / 7,
+        day=day_share,
+    ).to_numpy()
+    angles = 2 * np.pi * phases
+    days = moments.cast(pl.Int64).cast(pl.Float64).to_numpy() / DAY - origin
+    waves = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(len(days), FEATURES - 1)
+    return np.concatenate([days[:, None], waves], axis=1).astype(np.float32)
+
+
+def _iso(moment: object) -> str:
+    """A moment without its time where that is midnight."""
+    return "" if moment is None else str(moment).removesuffix(" 00:00:00")

@@ -1,0 +1,176 @@
+"""Numbers: measured or counted, typed as numbers or as text."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self, final
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from netwright.kinds.cells import NEARLY_ALL, Values, refuse_cells, refuse_detail, robust, sample, words
+from netwright.kinds.markup import counted, figure, shaded, share, total
+from netwright.models.stems import NumberColumn, numbers
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Field, Signal
+
+BINS = 48  # pieces of the piecewise-linear encoding, as Gorishniy et al. 2022 use (arXiv:2203.05556)
+CODE_LIKE = 0.01  # share of texts with a leading zero (zip codes) from which digits are names, not numbers
+INVISIBLE = 0.1  # of the robust scale: a change of a number that nobody minds
+
+_COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:[. ']\d{3})+),\d+$"  # 3,14 and 1.234,5
+_THOUSANDS = r"^[+-]?\d{1,3}(?:[, '\u{a0}\u{202f}]\d{3})+(?:\.\d+)?$"  # 1,234.5
+
+
+@final
+@dataclass(frozen=True)
+class Number(Field):
+    """Encoded as float32 in the column's own units, (N,); NaN where missing, unreadable or infinite.
+
+    Whole numbers of few values (0/1, grades) are numbers too; texts of digits with leading zeros are categories.
+    Cells outside [low, high] are not clipped: the stem flattens them smoothly.
+    """
+
+    center: float  # median
+    scale: float  # factor to a spread of about one; 0 where the column is constant
+    knots: tuple[float, ...]  # quantiles, rising; fewer than two where the column is constant
+    missing: float  # share of training cells that are NaN
+    unreadable: int  # training cells that are neither numbers nor missing
+    example: str  # the first of them
+    infinite: int
+    decimal_comma: bool  # texts are written 1.234,5
+
+    kind: ClassVar[str] = "number"
+    joins: ClassVar[bool] = True
+    seen_as: ClassVar[str] = "number"
+
+    @staticmethod
+    def matches(cells: pl.Series) -> bool:
+        """Numeric columns, durations, times of day, and texts that are nearly all numbers."""
+        if cells.dtype.is_numeric() or cells.dtype == pl.Duration or cells.dtype == pl.Time:
+            return True
+        if cells.dtype != pl.String:
+            return False
+        present = words(sample(cells)).drop_nulls()
+        if present.is_empty() or _share(present.str.contains(r"^[+-]?0\d")) >= CODE_LIKE:
+            return False
+        return _share(_read_text(present, _has_decimal_comma(present)).is_not_null()) >= NEARLY_ALL
+
+    @classmethod
+    def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
+        """Center, scale and quantiles. Raises DataError for columns that cannot hold numbers."""
+        refuse_detail(cls.kind, name, detail)
+        decimal_comma = cells.dtype == pl.String and _has_decimal_comma(words(sample(cells)).drop_nulls())
+        column = _read(name, cells, decimal_comma)
+        values = column.cast(pl.Float32).to_numpy()
+        finite = values[np.isfinite(values)].astype(np.float64)
+        bad = _unreadable(cells, column)
+        center, scale = robust(finite) if len(finite) else (0.0, 0.0)
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+        return cls(
+            name=name,
+            low=low,
+            high=high,
+            reach=INVISIBLE / scale if scale else 0.0,
+            center=center,
+            scale=scale,
+            knots=_knots(finite),
+            missing=1 - len(finite) / max(len(cells), 1),
+            unreadable=len(bad),
+            example=bad[0] if len(bad) else "",
+            infinite=int(np.isinf(values).sum()),
+            decimal_comma=decimal_comma,
+        )
+
+    def encode(self, cells: pl.Series) -> Tensor:
+        """(N,) float32, raw; NaN where there is no finite number."""
+        values = _read(self.name, cells, self.decimal_comma).cast(pl.Float32).to_numpy(writable=True)
+        np.copyto(values, np.nan, where=np.isinf(values))
+        return torch.from_numpy(values)
+
+    @classmethod
+    def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+        """Scaled, smoothly clipped and embedded as `recipe.embedding` says: a vector."""
+        return numbers([NumberColumn(f.center, f.scale, f.knots, f.missing > 0) for f in fields], recipe)
+
+    def describe(self) -> str:
+        """`numbers 17 to 90, 3 % missing`."""
+        if self.missing == 1:
+            return "no number at all"
+        parts = [f"numbers {figure(self.low)} to {figure(self.high)}"]
+        if self.low == self.high:
+            parts = [f"always {figure(self.low)}"]
+        if self.missing:
+            parts.append(f"{share(self.missing)} missing")
+        if self.unreadable:
+            cells = counted(self.unreadable, "cell is", "cells are")
+            parts.append(f"{cells} no number (first: {self.example!r}), read as missing")
+        if self.infinite:
+            parts.append(f"{counted(self.infinite, 'cell is', 'cells are')} infinite, read as missing")
+        if self.decimal_comma:
+            parts.append("decimal comma")
+        return ", ".join(parts)
+
+    def show(self, cell: object, attribution: Tensor | None = None) -> str:
+        """The number as it was written."""
+        return shaded("missing" if cell is None else str(cell), total(attribution))
+
+
+def _read(name: str, cells: pl.Series, decimal_comma: bool) -> pl.Series:
+    """Float64; null where a cell is missing or no number."""
+    if cells.dtype == pl.String:
+        return _read_text(cells, decimal_comma)
+    if cells.dtype == pl.Duration:
+        return cells.dt.total_microseconds() / 1e6  # seconds
+    if cells.dtype == pl.Time:
+        return cells.cast(pl.Int64) / 1e9  # seconds of the day
+    if cells.dtype.is_numeric() or cells.dtype == pl.Boolean or cells.dtype == pl.Null:
+        return cells.cast(pl.Float64)
+    raise refuse_cells(Number.kind, name, cells, "numbers or text")
+
+
+def _read_text(cells: pl.Series, decimal_comma: bool) -> pl.Series:
+    if decimal_comma:
+        return _read_written(cells, decimal_comma)
+    values = cells.cast(pl.Float64, strict=False)
+    hard = (values.is_null() & cells.is_not_null()).arg_true()  # nearly always few: the fast cast reads the rest
+    return values.scatter(hard, _read_written(cells.gather(hard), decimal_comma)) if len(hard) else values
+
+
+def _read_written(cells: pl.Series, decimal_comma: bool) -> pl.Series:
+    """Numbers as people write them: `$ 1,234.50`, `12 %`."""
+    bare = _bare(words(cells))
+    frame = bare.alias("cell").to_frame()
+    cell = pl.col("cell")
+    if decimal_comma:
+        plain = cell.str.replace_all(r"[. ']", "").str.replace(",", ".", literal=True)
+    else:
+        plain = pl.when(cell.str.contains(_THOUSANDS)).then(cell.str.replace_all(r"[^\d.+-]", "")).otherwise(cell)
+    return frame.select(plain.cast(pl.Float64, strict=False))["cell"].alias(cells.name)
+
+
+def _bare(texts: pl.Series) -> pl.Series:
+    """Without signs of currency and percent."""
+    return texts.str.replace(r"^([+-]?)[$€£¥]\s*", "$1").str.replace(r"\s*[%$€£¥]$", "")
+
+
+def _has_decimal_comma(texts: pl.Series) -> bool:
+    bare = _bare(texts)
+    return int(bare.str.contains(_COMMA).sum()) > int(bare.str.contains(_THOUSANDS).sum())
+
+
+def _unreadable(cells: pl.Series, column: pl.Series) -> pl.Series:
+    if cells.dtype != pl.String:
+        return cells.clear()
+    return words(cells.filter(column.is_null())).drop_nulls()
+
+
+def _knots(values: Values) -> tuple[float, ...]:
+    """Distinct quantiles, the least and the greatest value among them."""
+    if not len(values):
+        return ()
+    return tuple(np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1))).tolist())
+
+
+def _share(claims: pl.Series) -> float:
+    return int(claims.sum()) / len(claims)

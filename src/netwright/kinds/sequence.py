@@ -1,0 +1,124 @@
+"""Strings of symbols, such as genes, and text read letter by letter."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self, final
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from netwright.kinds.cells import NEARLY_ALL, is_single, read_longest, refuse_cells, sample, words
+from netwright.kinds.markup import counted, shaded, share
+from netwright.kinds.padded import FIRST, PADDING, UNKNOWN, padded
+from netwright.models.stems import tokens
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Field, Signal
+
+SYMBOLS = 255 - FIRST + 1  # indexes fit a byte
+SHORTEST = 8  # symbols from which nearly all cells look like sequences and not like names
+USUAL = 20  # symbols in the middle cell from which they do
+ALPHABET = 30  # symbols that make up nearly all of a sequence: proteins have 20 and a few for what is not sure
+VARIED = 0.1  # distinct cells for each cell below which they are names that repeat
+LONGEST = 1024  # symbols read at most by default
+
+_SYMBOLS = r"^[\p{L}*.\-]+$"  # digits make codes and hashes; blanks make text
+_CODE_POINTS = 0x110000
+
+
+@final
+@dataclass(frozen=True)
+class Sequence(Field):
+    """Encoded as uint8 indexes (N, longest): 0 padding, 1 unknown symbols, 2 and on by falling frequency."""
+
+    alphabet: str  # by falling frequency
+    longest: int  # symbols; longer cells are cut
+    shortest: int  # in training
+    cut: float  # share of training cells that are
+
+    kind: ClassVar[str] = "sequence"
+    seen_as: ClassVar[str] = "symbol sequence"
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The symbols of the indexes from 2 on, as `Text` names its words."""
+        return tuple(self.alphabet)
+
+    @staticmethod
+    def matches(cells: pl.Series) -> bool:
+        """Long strings of few letters without blanks, that do not repeat much."""
+        if cells.dtype != pl.String:
+            return False
+        present = words(sample(cells)).drop_nulls()
+        lengths = present.str.len_chars()
+        if present.is_empty() or float(np.median(lengths)) < USUAL or present.n_unique() < VARIED * len(present):
+            return False
+        if int((present.str.contains(_SYMBOLS) & (lengths >= SHORTEST)).sum()) < NEARLY_ALL * len(present):
+            return False
+        _, counts = np.unique(_code_points(present), return_counts=True)
+        return bool(np.sort(counts)[::-1][:ALPHABET].sum() >= 0.99 * counts.sum())
+
+    @classmethod
+    def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
+        """The alphabet and the length. `detail` is the greatest length in symbols."""
+        chosen = read_longest(cls.kind, name, detail)
+        texts = _texts(name, cells)
+        lengths = texts.str.len_chars().to_numpy()
+        greatest = int(lengths.max()) if len(lengths) else 1
+        longest = chosen or max(1, min(greatest, LONGEST))
+        points, counts = np.unique(_code_points(texts), return_counts=True)
+        by_frequency = np.lexsort((points, -counts))[:SYMBOLS]
+        alphabet = "".join(map(chr, points[by_frequency]))
+        return cls(
+            name=name,
+            low=0.0,
+            high=float(len(alphabet) + UNKNOWN),
+            reach=0.0,
+            alphabet=alphabet,
+            longest=longest,
+            shortest=int(lengths.min()) if len(lengths) else 0,
+            cut=float((lengths > longest).mean()) if len(lengths) else 0.0,
+        )
+
+    def encode(self, cells: pl.Series) -> Tensor:
+        """(N, longest) uint8; missing cells are all padding."""
+        texts = _texts(self.name, cells).str.head(self.longest)
+        indexes = np.full(_CODE_POINTS, UNKNOWN, dtype=np.uint8)
+        indexes[[ord(symbol) for symbol in self.alphabet]] = np.arange(FIRST, FIRST + len(self.alphabet))
+        return torch.from_numpy(padded(indexes[_code_points(texts)], texts.str.len_chars().to_numpy(), self.longest))
+
+    def decode(self, tokens: Tensor) -> str:
+        """The text of indexes (T,); padding is left out."""
+        symbols = ("", "\N{REPLACEMENT CHARACTER}", *self.alphabet)
+        return "".join(symbols[token] for token in tokens.tolist() if token != PADDING)
+
+    @classmethod
+    def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+        """Embedded symbols: a sequence."""
+        return tokens(len(fields[0].alphabet) + FIRST, fields[0].longest, recipe)
+
+    def describe(self) -> str:
+        """`sequences of 60 out of 8 symbols`."""
+        lengths = f"{self.shortest} to {self.longest}" if self.shortest < self.longest else f"{self.longest}"
+        text = f"sequences of {lengths} out of {counted(len(self.alphabet), 'symbol')}"
+        return text + (f", {share(self.cut)} longer and cut" if self.cut else "")
+
+    def show(self, cell: object, attribution: Tensor | None = None) -> str:
+        """The symbols that were read, each shaded by its part of the attribution (longest,)."""
+        if not cell:
+            return shaded("missing" if cell is None else "empty")
+        text = str(cell)[: self.longest]
+        if attribution is None:
+            return shaded(text)
+        return "".join(shaded(symbol, weight) for symbol, weight in zip(text, attribution.tolist(), strict=False))
+
+
+def _texts(name: str, cells: pl.Series) -> pl.Series:
+    if not is_single(cells):
+        raise refuse_cells(Sequence.kind, name, cells, "text")
+    return cells.cast(pl.String).fill_null("")
+
+
+def _code_points(texts: pl.Series) -> np.ndarray:
+    """All characters one after the other, uint32."""
+    return np.frombuffer("".join(texts.to_list()).encode("utf-32-le"), dtype=np.uint32)

@@ -1,0 +1,123 @@
+"""Text of any script, as words."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self, final
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from netwright.kinds.cells import is_single, read_longest, refuse_cells, words
+from netwright.kinds.markup import counted, shaded, share
+from netwright.kinds.padded import FIRST, UNKNOWN, padded
+from netwright.models.stems import tokens
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Field, Signal
+
+VOCABULARY = 30_000  # words; rarer ones of larger texts are seldom seen in new text
+SEEN = 2  # a word seen once teaches nothing of its own; it teaches what an unknown word means
+MOST_TEXTS = 0.99  # share of training texts that are read to their end
+LONGEST = 512  # words read at most by default: a transformer's cost grows with the square
+
+# Scripts written without blanks: each character is a word.
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}]--[{_UNSPACED}]]+(?:['\u{{2019}}]\p{{L}}+)*|\p{{N}}+|[^\s\p{{L}}\p{{N}}]"
+
+
+@final
+@dataclass(frozen=True)
+class Text(Field):
+    """Encoded as (N, longest) indexes, int16 or int32: 0 padding, 1 unknown words, 2 and on by falling frequency.
+
+    Words are lower case; numbers and single punctuation marks are words, and so is each character of Chinese,
+    Japanese, Thai and their like.
+    """
+
+    vocabulary: tuple[str, ...]  # by falling frequency
+    longest: int  # words; longer texts are cut
+    cut: float  # share of training texts that are
+    unknown: float  # share of training words that are not in the vocabulary
+    median: float  # words in a training text
+
+    kind: ClassVar[str] = "text"
+    seen_as: ClassVar[str] = "text"
+
+    @staticmethod
+    def matches(cells: pl.Series) -> bool:
+        """Any text."""
+        return cells.dtype == pl.String
+
+    @classmethod
+    def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
+        """The vocabulary and the length. `detail` is the greatest length in words."""
+        chosen = read_longest(cls.kind, name, detail)
+        lists = _split(name, cells)
+        lengths = lists.list.len().to_numpy()
+        usual = int(np.quantile(lengths, MOST_TEXTS, method="higher")) if len(lengths) else 0
+        longest = chosen or max(1, min(usual, LONGEST))
+        counts = (
+            lists.filter(lists.list.len() > 0).explode().alias("word").value_counts(name="count")
+            .filter(pl.col("count") >= SEEN).sort(["count", "word"], descending=[True, False]).head(VOCABULARY)
+        )  # fmt: skip
+        count = int(lengths.sum())
+        return cls(
+            name=name,
+            low=0.0,
+            high=float(len(counts) + UNKNOWN),
+            reach=0.0,
+            vocabulary=tuple(counts["word"]),
+            longest=longest,
+            cut=float((lengths > longest).mean()) if len(lengths) else 0.0,
+            unknown=1 - int(counts["count"].sum()) / max(count, 1),
+            median=float(np.median(lengths)) if len(lengths) else 0.0,
+        )
+
+    def encode(self, cells: pl.Series) -> Tensor:
+        """(N, longest) int16, or int32 where the vocabulary needs it; missing cells are all padding."""
+        lists = _split(self.name, cells).list.head(self.longest)
+        dtype = pl.Int16 if len(self.vocabulary) + FIRST <= 2**15 else pl.Int32
+        known = pl.Series(self.vocabulary, dtype=pl.String)
+        places = pl.int_range(FIRST, FIRST + len(known), dtype=pl.Int32, eager=True).cast(dtype)
+        flat = lists.filter(lists.list.len() > 0).explode()
+        indexes = flat.replace_strict(known, places, default=UNKNOWN, return_dtype=dtype).cast(dtype)
+        return torch.from_numpy(padded(indexes.to_numpy(), lists.list.len().to_numpy(), self.longest))
+
+    def decode(self, tokens: Tensor) -> str:
+        """The text of indexes (T,): words with blanks between them, none before punctuation; padding is left out."""
+        names = ("", "?", *self.vocabulary)
+        text = " ".join(names[token] for token in tokens.tolist() if token)
+        return pl.Series([text]).str.replace_all(r" ([.,;:!?%)\]}])", "$1").str.replace_all(r"([(\[{]) ", "$1")[0]
+
+    @classmethod
+    def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+        """Embedded words: a sequence."""
+        return tokens(len(fields[0].vocabulary) + FIRST, fields[0].longest, recipe)
+
+    def describe(self) -> str:
+        """`text of 19 words (median), 9,800 known, 1 % cut after 45`."""
+        parts = [f"text of {counted(round(self.median), 'word')} (median)", f"{len(self.vocabulary):,} known"]
+        if self.unknown:
+            parts.append(f"{share(self.unknown)} of the words too rare")
+        if self.cut:
+            parts.append(f"{share(self.cut)} cut after {self.longest:,}")
+        return ", ".join(parts)
+
+    def show(self, cell: object, attribution: Tensor | None = None) -> str:
+        """The words that were read, each shaded by its part of the attribution (longest,)."""
+        if cell is None or not str(cell).strip():
+            return shaded("missing" if cell is None else "empty")
+        names = pl.Series([str(cell)]).str.normalize("NFKC").str.extract_all(_WORD)[0].to_list()[: self.longest]
+        weights = [0.0] * len(names) if attribution is None else attribution.tolist()
+        return " ".join(shaded(name, weight) for name, weight in zip(names, weights, strict=False))
+
+
+def _split(name: str, cells: pl.Series) -> pl.Series:
+    """Lists of words, empty where a cell is missing."""
+    if not is_single(cells):
+        raise refuse_cells(Text.kind, name, cells, "text")
+    texts = words(cells.cast(pl.String)).fill_null("")
+    is_wide = texts.str.len_bytes() > texts.str.len_chars()  # normalizing is dear, and ASCII is normal
+    if is_wide.any():
+        texts = texts.scatter(is_wide.arg_true(), texts.filter(is_wide).str.normalize("NFKC"))
+    return texts.str.to_lowercase().str.extract_all(_WORD)

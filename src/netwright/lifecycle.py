@@ -1,0 +1,214 @@
+"""The whole product on one page: each stage is a call, and here they are joined."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from torch import Tensor
+
+from netwright import run_folder
+from netwright.baselines import BASELINES
+from netwright.data.dataset import Dataset
+from netwright.data.examples import augmented
+from netwright.data.prepare import Prepared, encode_new, prepare
+from netwright.data.read import read, read_chunks
+from netwright.data.split import Split
+from netwright.data.split import split as split_rows
+from netwright.explanations.weights import Learned, filters_picture, learned, strongest
+from netwright.planning.choose import choose
+from netwright.planning.cost import Layer, layers
+from netwright.planning.device import device, precision, prepare_device
+from netwright.records.batch import Examples
+from netwright.records.errors import DataError
+from netwright.records.history import Epoch, Progress
+from netwright.records.recipe import Recipe
+from netwright.records.run import Reading, Run
+from netwright.records.task import Scores, Task
+from netwright.reports.answers import placed, written
+from netwright.resolve import resolve
+from netwright.run_folder import load
+from netwright.training.adopt import adopt
+from netwright.training.evaluate import evaluate as score_examples
+from netwright.training.evaluate import predictions
+from netwright.training.fit import fit
+
+__all__ = ["adopt", "evaluate", "load", "predict", "predict_chunks", "predict_to", "read", "show", "train", "weights"]
+
+SAMPLE_ROWS = 256  # enough for the spread of a column
+SAMPLE_BYTES = 1 << 20  # a run folder stays small, whatever its data
+
+Show = Callable[[str | Progress | Epoch], None]
+
+
+def train(
+    data: Any,  # Any: a path, or whatever `read` takes
+    *,
+    target: str | tuple[str, ...] = (),
+    task: str | type[Task] | Task | None = None,
+    kinds: Mapping[str, str] | None = None,
+    drop: tuple[str, ...] = (),
+    series: str = "",
+    time: str = "",
+    labels: str | Path | None = None,
+    split: str = "",
+    group: str = "",
+    by_time: str = "",
+    settings: Mapping[str, object] | None = None,
+    folder: Path | str | None = None,
+    show: Show | None = None,
+    command: tuple[str, ...] = (),
+) -> Run:
+    """From raw labelled data to a trained network, with scores on a test part that training never saw.
+
+    `data`: a folder with one subfolder of files per label, a table (CSV, TSV, Parquet, JSON lines), a text file, or in
+    memory: a frame, (inputs, labels) arrays or tensors. `target` names the column to predict. `kinds` overrules what
+    columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`, `time` and `labels` read
+    long tables of series. The test part is as `split` says, or cut by `group` or `by_time`, else at random, stratified.
+
+    With a `folder` the run is written there, and a training that was stopped goes on; without one it stays in memory.
+    `show` is told every note, step and epoch: `show=nw.progress()`. Raises a NetwrightError that says what to change.
+    """
+    tell = show or _silent
+    given = dict(settings or {})
+    seed = Recipe().edit(given).seed
+    dataset = read(
+        data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop
+    )  # fmt: skip
+    parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
+    prepared = prepare(dataset, parts, kinds=kinds, task=task)
+    run = replace(_start(prepared, given), reading=Reading(dataset.targets, series, time))
+    for note in run.notes:
+        tell(note)
+    if folder is not None:
+        _open(run, Path(folder), data, dataset, parts, command, tell)
+    return _finish(run, None if folder is None else Path(folder), tell)
+
+
+def _start(prepared: Prepared, given: Mapping[str, object]) -> Run:
+    """An untrained run: settings chosen, the network built."""
+    recipe, reasons = choose(prepared.schema, prepared.task, len(prepared.train), given)
+    if recipe.precision == "auto":
+        chosen, facts = precision(device(recipe.device))
+        recipe, reasons = recipe.edit({"precision": chosen}), (*reasons, f"precision {chosen}: {facts}")
+    build = partial(prepared.task.network, prepared.schema, recipe)
+    return Run(
+        network=build().to(device(recipe.device)),
+        task=prepared.task,
+        schema=prepared.schema,
+        recipe=recipe,
+        train=augmented(prepared.train, prepared.schema, recipe.augment),
+        valid=prepared.valid,
+        test=prepared.test,
+        build=build,
+        notes=(*prepared.notes, *reasons),
+        sample=_sample(prepared.train),
+    )
+
+
+def _sample(train: Examples) -> tuple[Tensor, ...]:
+    """Inputs of the first rows, in no more than SAMPLE_BYTES."""
+    inputs = next(train.batches(SAMPLE_ROWS, seed=None)).inputs
+    row_bytes = sum(x[0].nbytes for x in inputs)
+    return tuple(x[: max(1, SAMPLE_BYTES // row_bytes)].clone() for x in inputs)
+
+
+def _open(
+    run: Run, folder: Path, data: Any, dataset: Dataset, parts: Split, command: tuple[str, ...], tell: Show,
+) -> None:  # fmt: skip
+    """Writes what makes the run what it is, or, where a training was stopped, makes sure that it is the same one."""
+    found = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else dataset.table)
+    if run_folder.is_resumable(folder):
+        run_folder.require_same(folder, recipe=run.recipe, fingerprint=found)
+        tell(f"{folder} holds a training that was stopped: going on with it")
+        return
+    rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+    run_folder.create(
+        run, folder, data=dataset.origin, fingerprint=found, rows=rows, seed=run.recipe.seed, command=command
+    )  # fmt: skip
+
+
+def _finish(run: Run, folder: Path | None, tell: Show) -> Run:
+    """Trains, scores the test part once beside the simple models, and writes the run."""
+    plain = run.train
+    with prepare_device():
+        events = fit(run, folder=folder)
+        while True:
+            try:
+                tell(next(events))
+            except StopIteration as end:
+                run = end.value
+                break
+        scores = score_examples(
+            run.network, run.task, run.test, run.recipe.batch_size, precision=run.recipe.precision
+        ).result()  # fmt: skip
+        simple = (
+            (name, resolve("baseline", name, BASELINES)(run.schema, run.task, plain, run.test)) for name in BASELINES
+        )
+        run = replace(run, scores=scores, baselines=tuple((name, s) for name, s in simple if s is not None))
+    return run if folder is None else run_folder.write(run, folder)
+
+
+def evaluate(run: Run, data: Any = None, *, labels: str | Path | None = None, show: Show | None = None) -> Scores:
+    """Scores with 95 % intervals: of the run's own test part, which was scored once, or of new data with the target."""
+    if data is None:
+        if run.scores is None:
+            raise DataError("this run has no test part that was scored", remedy="give data to evaluate on.")
+        return run.scores
+    reading = run.reading
+    dataset = read(data, target=reading.target, series=reading.series, time=reading.time, labels=labels)
+    examples, bad = encode_new(run.schema, run.task, dataset)
+    _tell_bad(dataset, bad, show or _silent)
+    with prepare_device():
+        return score_examples(run.network, run.task, examples, run.recipe.batch_size).result()
+
+
+def predict(run: Run, data: Any, *, to: Path | str | None = None, show: Show | None = None) -> pl.DataFrame:
+    """Answers for new data, a row for each of its rows; null where a row could not be read. `to` writes them too.
+
+    `data` as in `train`, without the target; also one row or several as dictionaries, and lists of files.
+    """
+    table = pl.concat(predict_chunks(run, data, show=show))
+    if to is not None:
+        written(iter((table,)), Path(to))
+    return table
+
+
+def predict_to(run: Run, data: Any, to: Path, *, show: Show | None = None) -> int:
+    """Writes answers to a .csv, .parquet or .jsonl file in bounded memory; returns how many rows."""
+    return written(predict_chunks(run, data, show=show), to)
+
+
+def predict_chunks(run: Run, data: Any, *, show: Show | None = None) -> Iterator[pl.DataFrame]:
+    """Answers some rows at a time, so that data of any size fit."""
+    reading = run.reading
+    with prepare_device():
+        for dataset in read_chunks(data, series=reading.series, time=reading.time):
+            examples, bad = encode_new(run.schema, None, dataset)
+            _tell_bad(dataset, bad, show or _silent)
+            yield placed(predictions(run.network, run.task, examples, run.recipe.batch_size), dataset)
+
+
+def show(run: Run) -> tuple[Layer, ...]:
+    """The network's layers with shapes, parameters and FLOPs for one example."""
+    return layers(run.network, run.sample)
+
+
+def weights(run: Run, *, top: int = 10) -> Learned:
+    """What the layers have learned: positive and negative weights, the strongest columns, filters as a picture."""
+    connections = strongest(run.network, run.schema, run.sample, top)
+    return Learned(learned(run.network), connections, filters_picture(run.network))
+
+
+def _tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Show) -> None:
+    for note in dataset.notes:
+        tell(note)
+    if bad:
+        first = min(bad)
+        tell(f"{len(bad):,} rows cannot be read, the first is {dataset.locate(first)}: {bad[first]}")
+
+
+def _silent(_event: object) -> None:
+    """For those who want no news."""

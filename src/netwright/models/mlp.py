@@ -1,0 +1,132 @@
+"""Residual perceptron for tables and for joined columns, alone or as an ensemble that shares its weights."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from netwright.models.activations import activation
+from netwright.models.forms import require_form
+from netwright.models.inits import HEAD_SCALE, initialize
+from netwright.models.normalizations import normalization
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Signal
+
+PLAIN = 4  # hidden layers that train well without residual connections, the form of TabM and RealMLP
+
+
+def mlp(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
+    """`depth` hidden layers of `width` units, with dropout.
+
+    Up to PLAIN layers one follows the other without normalization, as in RealMLP (Holzmueller et al. 2024,
+    arXiv:2407.04491) and TabM (Gorishniy et al. 2024, arXiv:2410.24210). A deeper one is residual, with layer norm
+    before each layer.
+    With `members` above 1 it takes (B, inputs) and gives (B, members, width).
+    """
+    require_form("mlp", signal, "vector")
+    layers: list[nn.Module] = [_Fan(recipe.members)] if recipe.members > 1 else []
+    layers += [_dense(signal.width, recipe, first=True), activation(recipe.activation), nn.Dropout(recipe.dropout)]
+    layers += [_block(recipe) for _ in range(recipe.depth - 1)]
+    return nn.Sequential(*layers), Signal("vector", recipe.width)
+
+
+def head(width: int, outputs: int, recipe: Recipe) -> nn.Module:
+    """The last layer: small outputs at first. For members a head for each, and the members' mean in evaluation."""
+    if recipe.members > 1:
+        return _MemberHead(width, outputs, recipe.members)
+    linear = nn.Linear(width, outputs)
+    initialize(linear, "lecun", "identity", scale=HEAD_SCALE)
+    return linear
+
+
+def _block(recipe: Recipe) -> nn.Module:
+    is_deep = recipe.depth > PLAIN
+    name = ("layer" if is_deep else "none") if recipe.normalization == "auto" else recipe.normalization
+    norm = _norm(name, recipe)
+    dense = _dense(recipe.width, recipe)
+    body = [norm, dense, activation(recipe.activation), nn.Dropout(recipe.dropout)]
+    return _Residual(nn.Sequential(*body), recipe.depth**-0.5) if is_deep else nn.Sequential(*body)
+
+
+def _dense(inputs: int, recipe: Recipe, *, first: bool = False) -> nn.Module:
+    if recipe.members > 1:
+        layer = MemberLinear(inputs, recipe.width, recipe.members, with_random_signs=first)
+    else:
+        layer = nn.Linear(inputs, recipe.width)
+    initialize(layer, recipe.init, recipe.activation)
+    return layer
+
+
+def _norm(name: str, recipe: Recipe) -> nn.Module:
+    norm = normalization(name, Signal("vector", recipe.width))
+    return _EachMember(norm) if recipe.members > 1 and name in ("batch", "group") else norm
+
+
+@final
+class _Residual(nn.Module):
+    def __init__(self, body: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.body = body
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        # 1 / sqrt(depth): the sum of all branches is as large as the trunk's first layer, at any depth
+        return torch.add(x, self.body(x), alpha=self.scale)
+
+
+@final
+class _Fan(nn.Module):
+    """The same features for each member: (B, width) -> (B, members, width), without a copy."""
+
+    def __init__(self, members: int) -> None:
+        super().__init__()
+        self.members = members
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, None].expand(-1, self.members, -1)
+
+
+@final
+class _EachMember(nn.Module):
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+@final
+class MemberLinear(nn.Module):
+    """One weight matrix for all members, and for each its own scales of inputs and outputs and its own bias.
+
+    (B, members, inputs) -> (B, members, outputs): ((x * r) W^T) * s + b, Wen et al. 2020 (arXiv:2002.06715). Scales
+    start at 1, but for the first layer's r, which are random signs and make the members differ, as in TabM (Gorishniy
+    et al. 2024, arXiv:2410.24210, section 3.3).
+    """
+
+    def __init__(self, inputs: int, outputs: int, members: int, *, with_random_signs: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        signs = torch.randint(0, 2, (members, inputs)) * 2.0 - 1.0
+        self.r = nn.Parameter(signs if with_random_signs else torch.ones(members, inputs))
+        self.s = nn.Parameter(torch.ones(members, outputs))
+        self.bias = nn.Parameter(torch.zeros(members, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, members, outputs)."""
+        return torch.addcmul(self.bias, nn.functional.linear(x * self.r, self.weight), self.s)
+
+
+@final
+class _MemberHead(nn.Module):
+    """A linear layer for each member: (B, members, outputs) while training, their mean (B, outputs) else."""
+
+    def __init__(self, width: int, outputs: int, members: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(members, width, outputs) * (HEAD_SCALE / width**0.5))
+        self.bias = nn.Parameter(torch.zeros(members, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = torch.einsum("bmw,mwo->bmo", x, self.weight) + self.bias
+        return outputs if self.training else outputs.mean(1)

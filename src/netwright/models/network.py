@@ -1,0 +1,175 @@
+"""From columns to a network: a stem for each input, a trunk, a head."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from netwright.models import BACKBONES, CAUSAL_BACKBONES, DENSE_BACKBONES
+from netwright.models.forms import Misfit
+from netwright.models.inits import HEAD_SCALE, initialize
+from netwright.models.mlp import head
+from netwright.models.pooling import pooled
+from netwright.models.sequences import Chain
+from netwright.models.stack import stack
+from netwright.records.errors import RecipeError, listed
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Form, Schema, Signal
+from netwright.resolve import resolve
+
+DEFAULTS: dict[Form, str] = {"vector": "mlp", "map": "convnet", "sequence": "convnet1d"}
+CAUSAL_DEFAULT = "transformer"
+
+
+def joined(schema: Schema, recipe: Recipe, outputs: int) -> nn.Module:
+    """A network for whole examples: (B, outputs), or (B, members, outputs) while training with `members` above 1.
+
+    Maps and sequences go through a backbone each (`recipe.backbone` where it suits their form, else the form's default)
+    and are pooled to vectors; vectors go side by side through a perceptron; a lone map or sequence goes to the head
+    at once. `recipe.layers` takes the place of the backbone of a lone input, of the perceptron of several. The seed
+    alone decides the weights; torch's generator is left as it was.
+
+    Raises RecipeError for a backbone that suits no input, layers that do not fit, or `members` without a perceptron.
+    """
+    with _seeded(recipe.seed):
+        stems = [block.stem(recipe) for block in schema.blocks]
+        signals = [signal for _, signal in stems]
+        bodies, trunk = _trunk(signals, recipe)
+        branches = [Chain(stem, body) for (stem, _), body in zip(stems, bodies, strict=True)]
+        return Joined(branches, trunk[0], head(trunk[1].width, outputs, recipe))
+
+
+def dense(schema: Schema, recipe: Recipe, outputs: int, *, causal: bool = False) -> nn.Module:
+    """A network with an answer everywhere: (B, outputs, H, W) for an image, (B, T, outputs) for a sequence.
+
+    T is the longest row of the batch. With `causal` a step's answer depends on no later step. Takes one input column;
+    raises RecipeError for several, for a table, and for a backbone or layers that cannot do it.
+    """
+    if len(schema.blocks) != 1:
+        names = listed([block.name for block in schema.blocks])
+        raise RecipeError(
+            f"an answer for each pixel or step needs one input column, not {len(schema.blocks)}: {names}",
+            remedy="leave one input column.",
+        )
+    with _seeded(recipe.seed):
+        stem, signal = schema.blocks[0].stem(recipe)
+        body, after = _dense_body(signal, recipe, causal=causal)
+        return _Dense(stem, body, _dense_head(after, outputs))
+
+
+@final
+class Joined(nn.Module):
+    """Branches, each a Chain of stem and body that gives a vector; a trunk for them side by side; a head."""
+
+    def __init__(self, branches: Sequence[nn.Module], trunk: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        self.trunk = trunk
+        self.head = head
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """One tensor for each block of the schema, in its order."""
+        features = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
+        return self.head(self.trunk(features[0] if len(features) == 1 else torch.cat(features, dim=1)))
+
+
+@final
+class _Dense(nn.Module):
+    def __init__(self, stem: nn.Module, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body = Chain(stem, body)
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.body(x)
+        return self.head(features[0] if isinstance(features, tuple) else features)  # a sequence comes with lengths
+
+
+@contextmanager
+def _seeded(seed: int) -> Generator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _trunk(signals: Sequence[Signal], recipe: Recipe) -> tuple[list[nn.Module], tuple[nn.Module, Signal]]:
+    """A body for each signal, which makes it a vector, and the trunk that takes all these vectors."""
+    is_lone = len(signals) == 1
+    misfits: list[Misfit] = []
+    if is_lone and recipe.layers:
+        bodies = [pooled(*stack(recipe.layers, signals[0], recipe))]
+    else:
+        bodies = [_body(signal, recipe, misfits) for signal in signals]
+    width = Signal("vector", sum(signal.width for _, signal in bodies))
+    if is_lone and (recipe.layers or signals[0].form != "vector"):
+        trunk = nn.Identity(), width
+        _refuse_members(recipe)
+    elif recipe.layers:
+        trunk = stack(recipe.layers, width, recipe)
+        _refuse_members(recipe)
+    else:
+        trunk = _suited(width, recipe, misfits)
+    if misfits and (is_lone or len(misfits) == 1 + sum(s.form != "vector" for s in signals)):
+        raise misfits[0]
+    return [body for body, _ in bodies], trunk
+
+
+def _body(signal: Signal, recipe: Recipe, misfits: list[Misfit]) -> tuple[nn.Module, Signal]:
+    if signal.form == "vector":
+        return nn.Identity(), signal
+    return pooled(*_suited(signal, recipe, misfits))
+
+
+def _suited(signal: Signal, recipe: Recipe, misfits: list[Misfit]) -> tuple[nn.Module, Signal]:
+    """The recipe's backbone, or the form's default where that one does not fit, which `misfits` then holds."""
+    if recipe.backbone != "auto":
+        try:
+            return resolve("backbone", recipe.backbone, BACKBONES)(signal, recipe)
+        except Misfit as misfit:
+            misfits.append(misfit)
+    return resolve("backbone", DEFAULTS[signal.form], BACKBONES)(signal, recipe)
+
+
+def _refuse_members(recipe: Recipe) -> None:
+    if recipe.members > 1:
+        raise RecipeError(
+            f"members={recipe.members} needs an mlp trunk, which this network does not have",
+            remedy="set members to 1, or backbone to mlp and layers to none.",
+        )
+
+
+def _dense_body(signal: Signal, recipe: Recipe, *, causal: bool) -> tuple[nn.Module, Signal]:
+    if signal.form == "vector":
+        raise RecipeError(
+            f"a {signal} has no pixels or steps to answer for",
+            remedy="choose an image, text or series column as input.",
+        )
+    _refuse_members(recipe)
+    if recipe.layers and causal:
+        raise RecipeError("layers may look ahead, which this task forbids", remedy="set a backbone instead of layers.")
+    if recipe.layers:
+        body, after = stack(recipe.layers, signal, recipe)
+        name = "layers"
+    else:
+        table = CAUSAL_BACKBONES if causal else DENSE_BACKBONES
+        name = (CAUSAL_DEFAULT if causal else DEFAULTS[signal.form]) if recipe.backbone == "auto" else recipe.backbone
+        if name in BACKBONES and name not in table:
+            what = "sees later steps" if causal and name in DENSE_BACKBONES else "has no answer for each pixel or step"
+            raise RecipeError(f"backbone {name!r} {what}", remedy=f"choose from {listed(sorted(table))}.")
+        body, after = resolve("backbone", name, table)(signal, recipe)
+        name = f"backbone {name!r}"
+    if (after.form, after.size) != (signal.form, signal.size):
+        raise RecipeError(
+            f"{name} makes a {after} of a {signal}, and each pixel or step needs an answer",
+            remedy="leave out pooling, flattening and strides.",
+        )
+    return body, after
+
+
+def _dense_head(signal: Signal, outputs: int) -> nn.Module:
+    """A small linear layer for each pixel or step."""
+    layer = nn.Conv2d(signal.width, outputs, 1) if signal.form == "map" else nn.Linear(signal.width, outputs)
+    initialize(layer, "lecun", "identity", scale=HEAD_SCALE)
+    return layer

@@ -1,0 +1,387 @@
+"""First modules: what takes encoded columns, scales or embeds them, and hands on a vector, a map or a sequence.
+
+All scaling lives here, so that encoded values stay in the units people know. Every module works row by row (but for
+cutting a batch of sequences to its longest), takes NaN for missing, and lets gradients through to float inputs.
+New weights are drawn from torch's generator.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from netwright.models import NUMBER_EMBEDDINGS
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Signal
+from netwright.resolve import resolve
+
+CLIP = 3.0  # where the smooth clip bends values, in robust scales: Holzmueller et al. 2024, arXiv:2407.04491
+FAR = 1e6  # robust scales; beyond it squares leave float32
+PIECE_WIDTH = 16  # of a number's piecewise embedding, as TabM uses: Gorishniy et al. 2024, arXiv:2410.24210
+NUMBERS_WIDTH = 4096  # units that all numbers together may take: beyond it, each of many columns gets a narrower part
+ALL_PIECES = 8192  # pieces of all columns together, a bound on memory: (batch, columns, pieces) is built in a step
+FREQUENCIES, WAVES_WIDTH, FREQUENCY_SPREAD = 16, 3, 0.1  # of the periodic embedding, arXiv:2407.04491, table A.1
+ONE_HOT = 10  # indexes of a category up to which a unit for each is as narrow as an embedding
+CATEGORY_WIDTH, MANY_WIDTH = 8, 32  # of embedded categories, of up to MANY values and of more
+MANY = 1000
+TOKEN_WIDTH = 128  # of embedded words: a vocabulary of 30,000 stays below 4 million weights
+FEW_TOKENS = 512  # letters and other small alphabets are embedded as wide as the trunk
+FEWEST_TOKENS, NARROW = 32, 32  # a handful of symbols spans no more dimensions than it has symbols
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """What a stem has to know of a column of numbers: scaled values are (x - center) * scale."""
+
+    center: float
+    scale: float
+    knots: tuple[float, ...]  # rising quantiles in the column's own units
+    may_miss: bool  # whether training rows had missing cells
+
+
+def numbers(columns: Sequence[NumberColumn], recipe: Recipe) -> tuple[nn.Module, Signal]:
+    """(B, columns) float, NaN where missing, to a vector: scaled, clipped, embedded by `recipe.embedding`."""
+    embed: Callable[[Sequence[NumberColumn], Recipe], tuple[nn.Module, int]]
+    embed = resolve("embedding", recipe.embedding, NUMBER_EMBEDDINGS)
+    embedding, width = embed(columns, recipe)
+    gaps = [i for i, column in enumerate(columns) if column.may_miss]
+    return Numbers(columns, embedding, width, gaps), Signal("vector", len(columns) * width + len(gaps))
+
+
+def plain(columns: Sequence[NumberColumn], recipe: Recipe) -> tuple[nn.Module, int]:
+    """One unit for each column: its scaled, clipped value."""
+    return Plain(), 1
+
+
+def piecewise(columns: Sequence[NumberColumn], recipe: Recipe) -> tuple[nn.Module, int]:
+    """A piecewise-linear function of each number for each unit, bent at quantiles."""
+    width = max(1, min(PIECE_WIDTH, NUMBERS_WIDTH // len(columns)))
+    most = max(2, ALL_PIECES // len(columns))
+    knots = [[(k - c.center) * c.scale for k in _thinned(c.knots, most)] for c in columns]
+    return Piecewise(knots, width), width
+
+
+def periodic(columns: Sequence[NumberColumn], recipe: Recipe) -> tuple[nn.Module, int]:
+    """Each number's scaled value and a few learned waves of it."""
+    return Periodic(len(columns)), 1 + WAVES_WIDTH
+
+
+def categories(sizes: Sequence[int], recipe: Recipe) -> tuple[nn.Module, Signal]:
+    """(B, columns) integers, each below its column's size and 0 for unseen, to a vector."""
+    module = Categories(sizes)
+    return module, Signal("vector", module.width)
+
+
+def dates(scales: Sequence[float], features: int, recipe: Recipe) -> tuple[nn.Module, Signal]:
+    """(B, columns, features) float to a vector. The first feature is scaled and clipped, the rest are in [-1, 1]."""
+    return Dates(scales), Signal("vector", len(scales) * (features + 1))
+
+
+def tokens(size: int, longest: int, recipe: Recipe) -> tuple[nn.Module, Signal]:
+    """(B, T) integers below `size`, 0 for padding on the right, to a sequence of embeddings."""
+    widest = NARROW if size <= FEWEST_TOKENS else recipe.width if size <= FEW_TOKENS else TOKEN_WIDTH
+    width = min(recipe.width, widest)
+    return Tokens(size, width, recipe.dropout), Signal("sequence", width, (longest,))
+
+
+def steps(
+    centers: Sequence[float], scales: Sequence[float], longest: int, recipe: Recipe, *, may_miss: bool
+) -> tuple[nn.Module, Signal]:
+    """(B, T, channels) float, NaN where missing and behind the end, to a sequence of scaled, clipped values.
+
+    With gaps in training (`may_miss`), each channel is followed by a unit that says where it is missing.
+    """
+    width = len(centers) * (2 if may_miss else 1)
+    return Steps(centers, scales, may_miss), Signal("sequence", width, (longest,))
+
+
+def pixels(
+    mean: Sequence[float], std: Sequence[float], size: tuple[int, int], recipe: Recipe
+) -> tuple[nn.Module, Signal]:
+    """(B, C, H, W) of 0 to 255 to a standardized map; `mean` and `std` for each channel, of values in [0, 1]."""
+    return Pixels(mean, std), Signal("map", len(mean), size)
+
+
+def encoded(shape: tuple[int, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+    """Columns that come encoded: (T, W) is a sequence, (C, H, W) a map, anything else is flattened to a vector."""
+    if len(shape) == 2:
+        return WholeSequence(), Signal("sequence", shape[1], (shape[0],))
+    if len(shape) == 3:
+        return Floats(), Signal("map", shape[0], shape[1:])
+    return Flat(), Signal("vector", int(torch.Size(shape).numel()))
+
+
+def smooth_clip(x: Tensor) -> Tensor:
+    """Nearly x around zero, never beyond +-CLIP: x / sqrt(1 + (x / CLIP)^2), arXiv:2407.04491, section 3."""
+    return x * torch.rsqrt(1 + (x / CLIP).square())
+
+
+def row_lengths(valid: Tensor) -> Tensor:
+    """(B,) int64: one more than the last valid step of (B, T) bool, at least 1."""
+    positions = torch.arange(1, valid.shape[1] + 1, device=valid.device)
+    return (valid * positions).amax(1).clamp(min=1)
+
+
+@final
+class Numbers(nn.Module):
+    """Fills gaps, scales, embeds, and puts a learned vector where a number is missing."""
+
+    def __init__(self, columns: Sequence[NumberColumn], embedding: nn.Module, width: int, gaps: Sequence[int]) -> None:
+        super().__init__()
+        self.center = _constant(self, "center", [c.center for c in columns])
+        self.scale = _constant(self, "scale", [c.scale for c in columns])
+        self.gaps = _buffer(self, "gaps", torch.tensor(gaps, dtype=torch.int64))
+        self.embedding = embedding
+        self.missing = nn.Parameter(torch.zeros(len(columns), width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, columns) to (B, columns * width + columns with gaps)."""
+        missing = x.isnan()
+        scaled = _scaled(torch.where(missing, self.center, x), self.center, self.scale)
+        embedded = torch.where(missing[..., None], self.missing, self.embedding(scaled)).flatten(1)
+        return torch.cat([embedded, missing[:, self.gaps].to(embedded.dtype)], dim=1) if len(self.gaps) else embedded
+
+
+@final
+class Plain(nn.Module):
+    """Smoothly clipped values."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, columns) scaled to (B, columns, 1)."""
+        return smooth_clip(x)[..., None]
+
+
+@final
+class Piecewise(nn.Module):
+    """Piecewise-linear encoding and a linear layer for each column, beside a plain linear layer.
+
+    Gorishniy et al. 2022, arXiv:2203.05556, section 3.2, in the form without activation and with a linear shortcut
+    that TabM uses (arXiv:2410.24210): the pieces' weights begin at zero, so that training begins with a linear model
+    of each number and bends it where that helps.
+    """
+
+    def __init__(self, knots: Sequence[Sequence[float]], width: int) -> None:
+        super().__init__()
+        pieces = max(1, max(len(column) for column in knots) - 1)
+        starts, slopes = torch.zeros(len(knots), pieces), torch.zeros(len(knots), pieces)
+        for row, column in enumerate(knots):  # pieces that a column lacks keep slope 0 and so are 0 always
+            edges = torch.tensor(column, dtype=torch.float64)
+            starts[row, : max(0, len(edges) - 1)] = edges[:-1].float()
+            slopes[row, : max(0, len(edges) - 1)] = (1 / edges.diff()).float().nan_to_num(posinf=0.0)
+        self.starts = _buffer(self, "starts", starts)
+        self.slopes = _buffer(self, "slopes", slopes)
+        self.linear = nn.Parameter(torch.empty(len(knots), width).uniform_(-1, 1))
+        self.bias = nn.Parameter(torch.empty(len(knots), width).uniform_(-1, 1))
+        self.bends = nn.Parameter(torch.zeros(len(knots), pieces, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, columns) scaled to (B, columns, width)."""
+        shares = ((x[..., None] - self.starts) * self.slopes).clamp(0, 1)  # how far x is through each piece
+        bent = torch.bmm(shares.transpose(0, 1), self.bends).transpose(0, 1)
+        return smooth_clip(x)[..., None] * self.linear + self.bias + bent
+
+
+@final
+class Periodic(nn.Module):
+    """The value and a linear layer of learned cosines of it: PBLD, arXiv:2407.04491, section 3."""
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        self.frequency = nn.Parameter(torch.randn(columns, FREQUENCIES) * FREQUENCY_SPREAD)
+        self.phase = nn.Parameter(torch.empty(columns, FREQUENCIES).uniform_(-torch.pi, torch.pi))
+        self.weight = nn.Parameter(torch.randn(columns, FREQUENCIES, WAVES_WIDTH) * FREQUENCIES**-0.5)
+        self.bias = nn.Parameter(torch.zeros(columns, WAVES_WIDTH))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, columns) scaled to (B, columns, 1 + WAVES_WIDTH)."""
+        x = smooth_clip(x)[..., None]
+        waves = torch.cos(2 * torch.pi * self.frequency * x + self.phase)
+        return torch.cat([x, torch.bmm(waves.transpose(0, 1), self.weight).transpose(0, 1) + self.bias], dim=-1)
+
+
+@final
+class Categories(nn.Module):
+    """A unit for each value of small columns, and one table for all columns of a width.
+
+    Index 0, unseen, is a zero vector in either: it says nothing, until training has rare values to teach it by.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        small = [i for i, size in enumerate(sizes) if size <= ONE_HOT]
+        middle = [i for i, size in enumerate(sizes) if ONE_HOT < size <= MANY]
+        large = [i for i, size in enumerate(sizes) if size > MANY]
+        parts: list[nn.Module] = []
+        if small:
+            parts.append(OneHot(small, [sizes[i] for i in small]))
+        if middle:
+            parts.append(Lookup(middle, [sizes[i] for i in middle], CATEGORY_WIDTH))
+        if large:
+            parts.append(Lookup(large, [sizes[i] for i in large], MANY_WIDTH))
+        self.parts = nn.ModuleList(parts)
+        self.width = sum(sizes[i] - 1 for i in small) + CATEGORY_WIDTH * len(middle) + MANY_WIDTH * len(large)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, columns) to (B, width)."""
+        return torch.cat([part(x.long()) for part in self.parts], dim=1)
+
+
+@final
+class OneHot(nn.Module):
+    """A unit for each index but 0, of some columns, side by side."""
+
+    def __init__(self, columns: Sequence[int], sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.columns = _constant(self, "columns", list(columns))
+        column = [i for i, size in zip(columns, sizes, strict=True) for _ in range(1, size)]
+        self.column = _constant(self, "column", column)
+        self.index = _constant(self, "index", [k for size in sizes for k in range(1, size)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, columns) int64 to (B, sum of sizes - 1)."""
+        return (x[:, self.column] == self.index).to(torch.get_default_dtype())
+
+
+@final
+class Lookup(nn.Module):
+    """Embeddings of some columns out of one table."""
+
+    def __init__(self, columns: Sequence[int], sizes: Sequence[int], width: int) -> None:
+        super().__init__()
+        offsets = torch.tensor([0, *sizes[:-1]]).cumsum(0)
+        self.columns = _constant(self, "columns", list(columns))
+        self.offsets = _buffer(self, "offsets", offsets)
+        self.table = _embedding(sum(sizes), width)
+        with torch.no_grad():
+            self.table.weight[offsets] = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, columns) int64 to (B, len(columns) * width)."""
+        return self.table(x[:, self.columns] + self.offsets).flatten(1)
+
+
+@final
+class Dates(nn.Module):
+    """Days scaled and clipped, phases as they are, and a unit that says whether the date is missing."""
+
+    def __init__(self, scales: Sequence[float]) -> None:
+        super().__init__()
+        self.scale = _constant(self, "scale", list(scales))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, columns, features) to (B, columns * (features + 1))."""
+        missing = x.isnan()
+        x = torch.where(missing, 0.0, x)
+        days = smooth_clip(_scaled(x[..., :1], 0.0, self.scale[:, None]))
+        return torch.cat([days, x[..., 1:], missing[..., :1].to(x.dtype)], dim=-1).flatten(1)
+
+
+@final
+class Tokens(nn.Module):
+    """Embeds tokens, and cuts the batch to its longest row."""
+
+    def __init__(self, size: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.table = _embedding(size, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) to (B, T of the longest, width) and lengths (B,)."""
+        lengths = row_lengths(x != 0)
+        x = x[:, : int(lengths.max())]
+        return self.dropout(self.table(x.int() if x.dtype != torch.int64 else x)), lengths
+
+
+@final
+class Steps(nn.Module):
+    """Scales and clips each channel, fills gaps with the median, and cuts the batch to its longest row."""
+
+    def __init__(self, centers: Sequence[float], scales: Sequence[float], may_miss: bool) -> None:
+        super().__init__()
+        self.center = _constant(self, "center", list(centers))
+        self.scale = _constant(self, "scale", list(scales))
+        self.may_miss = may_miss
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, channels) to (B, T of the longest, width) and lengths (B,)."""
+        missing = x.isnan()
+        lengths = row_lengths(~missing.all(2))
+        longest = int(lengths.max())
+        x, missing = x[:, :longest], missing[:, :longest]
+        x = smooth_clip(_scaled(torch.where(missing, self.center, x), self.center, self.scale))
+        return (torch.cat([x, missing.to(x.dtype)], dim=2) if self.may_miss else x), lengths
+
+
+@final
+class Pixels(nn.Module):
+    """Standardizes each channel; hands on the memory layout that convolutions are fastest in."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        factor = 1 / (255 * torch.tensor(std, dtype=torch.float64))
+        shift = -torch.tensor(mean, dtype=torch.float64) * 255 * factor
+        self.factor = _buffer(self, "factor", factor.float()[:, None, None])
+        self.shift = _buffer(self, "shift", shift.float()[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) uint8 or float, 0 to 255, to the same shape, channels last in memory."""
+        x = x.contiguous(memory_format=torch.channels_last)  # bytes move faster than the floats made of them
+        return x.to(self.factor.dtype) * self.factor + self.shift
+
+
+@final
+class Floats(nn.Module):
+    """Encoded values as floats."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+@final
+class Flat(nn.Module):
+    """Encoded values of any shape as a vector of floats."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, *shape) to (B, width)."""
+        x = x.reshape(len(x), -1)
+        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+
+@final
+class WholeSequence(nn.Module):
+    """Encoded sequences, all of full length."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, width) and lengths (B,), all T."""
+        x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        return x, torch.full((len(x),), x.shape[1], device=x.device)
+
+
+def _scaled(x: Tensor, center: Tensor | float, scale: Tensor) -> Tensor:
+    return ((x - center) * scale).clamp(-FAR, FAR)
+
+
+def _buffer(module: nn.Module, name: str, values: Tensor) -> Tensor:
+    """A constant that moves with the module; it is not a weight, and comes from the schema, so it is not saved."""
+    module.register_buffer(name, values, persistent=False)
+    return values
+
+
+def _constant(module: nn.Module, name: str, values: Sequence[float]) -> Tensor:
+    return _buffer(module, name, torch.tensor(values))
+
+
+def _embedding(size: int, width: int) -> nn.Embedding:
+    """Rows of length about one, whatever the width."""
+    table = nn.Embedding(size, width)
+    nn.init.normal_(table.weight, std=width**-0.5)
+    return table
+
+
+def _thinned(knots: tuple[float, ...], most: int) -> tuple[float, ...]:
+    """At most `most` pieces: evenly chosen knots, both ends among them."""
+    pieces = len(knots) - 1
+    return knots if pieces <= most else tuple(knots[round(i * pieces / most)] for i in range(most + 1))

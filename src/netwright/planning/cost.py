@@ -1,0 +1,133 @@
+"""What a network consists of and costs, layer by layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+GAP = "  "  # between the columns of the table
+UNITS = ("", "K", "M", "G", "T")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module that holds weights or changes what flows through it."""
+
+    name: str  # its qualified name, as in state_dict: "head"
+    type: str  # its class: "Linear"
+    shape: tuple[int, ...]  # of its output, without the batch
+    parameters: int  # its own
+    flops: int  # its own, forward, for one example: matrix products, convolutions, attention; 2 for each multiply-add
+
+
+def layers(network: nn.Module, inputs: Sequence[Tensor]) -> tuple[Layer, ...]:
+    """The network's layers in the order in which `network(*inputs)`, on a CPU, is done with them.
+
+    Runs the inputs once, in evaluation mode and without gradients; modes and hooks are as before afterwards. Sequences
+    are as long as the longest of the inputs.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    modules = {name: module for name, module in network.named_modules() if name}
+    hooks = [module.register_forward_hook(partial(_note, shapes, name)) for name, module in modules.items()]
+    was_training = [(module, module.training) for module in network.modules()]
+    try:
+        network.eval()
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
+            network(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in was_training:
+            module.training = mode
+    flops = _own_flops(counter, type(network).__name__)
+    found = [_layer(name, modules[name], shapes[name], flops.get(name, 0) // len(inputs[0])) for name in shapes]
+    return tuple(layer for layer in found if _tells(layer, modules[layer.name]))
+
+
+def totals(layers: Sequence[Layer]) -> tuple[int, int]:
+    """Parameters, and FLOPs for one example forward."""
+    return sum(layer.parameters for layer in layers), sum(layer.flops for layer in layers)
+
+
+def render(layers: Sequence[Layer]) -> str:
+    """An aligned table with the totals below."""
+    parameters, flops = totals(layers)
+    rows = [("layer", "type", "output", "parameters", "FLOPs")]
+    rows += [
+        (layer.name, layer.type, " x ".join(map(str, layer.shape)), f"{layer.parameters:,}", short(layer.flops))
+        for layer in layers
+    ]
+    rows.append(("total", "", "", f"{parameters:,}", short(flops)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [GAP.join(_aligned(row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines[:-1], "-" * max(map(len, lines)), lines[-1]])
+
+
+def short(count: int) -> str:
+    """Three digits and a unit: 1.23 M, 45.6 K, 789."""
+    if count < 1000:
+        return str(count)
+    power = min(len(UNITS) - 1, (len(str(count)) - 1) // 3)
+    value = count / 1000**power
+    return f"{value:.{max(0, 2 - (len(str(int(value))) - 1))}f} {UNITS[power]}"
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Words to the left, the last two columns, which are numbers, to the right."""
+    words = [cell.ljust(width) for cell, width in zip(row[:-2], widths[:-2], strict=True)]
+    return words + [cell.rjust(width) for cell, width in zip(row[-2:], widths[-2:], strict=True)]
+
+
+def _note(shapes: dict[str, tuple[int, ...]], name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+    """A hook: keeps the shape of the (first) output."""
+    first = output[0] if isinstance(output, tuple) else output
+    shapes.setdefault(name, tuple(first.shape[1:]) if isinstance(first, Tensor) else ())
+
+
+def _layer(name: str, module: nn.Module, shape: tuple[int, ...], flops: int) -> Layer:
+    own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+    return Layer(name, type(module).__name__, shape, own, flops)
+
+
+def _tells(layer: Layer, module: nn.Module) -> bool:
+    """Whether the layer is more than a container."""
+    is_leaf = next(module.children(), None) is None and not isinstance(module, nn.Identity)
+    return bool(is_leaf or layer.parameters or layer.flops)
+
+
+def _own_flops(counter: FlopCounterMode, root: str) -> dict[str, int]:
+    """Each module's FLOPs less those of the modules in it."""
+    counts = {
+        name.removeprefix(f"{root}."): sum(by_operation.values())
+        for name, by_operation in counter.get_flop_counts().items()
+        if name.startswith(f"{root}.")
+    }
+    own = dict(counts)
+    for name, count in counts.items():
+        parent = name.rpartition(".")[0]
+        while parent and parent not in own:  # a ModuleList is never called itself
+            parent = parent.rpartition(".")[0]
+        if parent:
+            own[parent] -= count
+    return own
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *_rest: Any, out_shape: Any, **_options: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _lstm_flops(x: Any, enter: Any, recur: Any, *_rest: Any, out_shape: Any, **_options: Any) -> int:
+    """Each weight once for each step of each row."""
+    return 2 * prod(x[:-1]) * (prod(enter) + prod(recur))
+
+
+# Kernels of a CPU that torch's counter does not know.
+_UNCOUNTED: dict[Any, Any] = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten.mkldnn_rnn_layer: _lstm_flops,
+}

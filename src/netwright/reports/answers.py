@@ -1,0 +1,82 @@
+"""Predictions beside the rows that they are for, on the screen or in a file."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from netwright.data.dataset import Dataset
+from netwright.records.errors import DataError
+from netwright.training.evaluate import ROW
+from netwright.training.files import unwritable
+
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+def placed(answers: Iterable[pl.DataFrame], dataset: Dataset) -> pl.DataFrame:
+    """Every row of the data in its order, with where it stands; null where a row could not be read."""
+    places = pl.Series(range(len(dataset))) if dataset.places is None else dataset.places
+    name = "file" if places.dtype == pl.String else "row" if dataset.places is None else dataset.unit
+    frame = pl.DataFrame({ROW: pl.Series(range(len(dataset)), dtype=pl.Int64), f"\0{name}": places})
+    found = list(answers)
+    if found:
+        frame = frame.join(pl.concat(found), on=ROW, how="left", maintain_order="left")
+    return frame.drop(ROW).rename({f"\0{name}": name})
+
+
+def as_csv(table: pl.DataFrame, *, header: bool) -> str:
+    """Text in comma-separated form. Raises DataError for cells that are lists or pictures."""
+    nested = [name for name, dtype in table.schema.items() if dtype.is_nested() or dtype == pl.Binary]
+    if nested:
+        raise DataError(f"column {nested[0]!r} does not fit a CSV", remedy="write to .parquet or .jsonl with --to.")
+    return table.write_csv(include_header=header)
+
+
+def written(tables: Iterator[pl.DataFrame], to: Path) -> int:
+    """Writes tables one below the other to a .csv, .parquet or .jsonl file; returns how many rows.
+
+    The file appears under its name when it is whole. Raises RunError where it cannot be written.
+    """
+    if to.suffix not in SUFFIXES:
+        raise DataError(f"{to} is of no form that answers are written in", remedy=f"choose from {', '.join(SUFFIXES)}.")
+    try:
+        with TemporaryDirectory(dir=to.parent, prefix=".netwright-") as folder:
+            whole = Path(folder) / to.name
+            count = _PARTS[to.suffix](tables, whole)
+            whole.replace(to)
+    except OSError as error:
+        raise unwritable(to, error) from None
+    return count
+
+
+def _csv(tables: Iterator[pl.DataFrame], whole: Path) -> int:
+    count = 0
+    with whole.open("w", encoding="utf-8", newline="") as file:
+        for table in tables:
+            file.write(as_csv(table, header=count == 0))
+            count += table.height
+    return count
+
+
+def _json_lines(tables: Iterator[pl.DataFrame], whole: Path) -> int:
+    count = 0
+    with whole.open("wb") as file:
+        for table in tables:
+            table.write_ndjson(file)
+            count += table.height
+    return count
+
+
+def _parquet(tables: Iterator[pl.DataFrame], whole: Path) -> int:
+    """Pieces in files of their own, then streamed into one: a Parquet file cannot be appended to."""
+    count, pieces = 0, list[Path]()
+    for number, table in enumerate(tables):
+        pieces.append(whole.parent / f"{number:06}.parquet")
+        table.write_parquet(pieces[-1])
+        count += table.height
+    pl.scan_parquet(pieces).sink_parquet(whole)
+    return count
+
+
+_PARTS = {".csv": _csv, ".parquet": _parquet, ".jsonl": _json_lines}

@@ -1,0 +1,83 @@
+"""A run's outcome as text: the verdict against simple models first, then the scores with their intervals."""
+
+from netwright.explanations.weights import Learned
+from netwright.records.run import Run
+from netwright.records.task import Metric, Scores
+
+MOST_CLASSES = 12  # a larger confusion matrix does not fit a terminal
+
+
+def summary(run: Run) -> str:
+    """The verdict, the table of scores beside the baselines', and where the run stands."""
+    if run.scores is None:
+        return "There is no test part: nothing was scored."
+    parts = [verdict(run), "", scores_table(run.scores, run.baselines)]
+    if run.folder is not None:
+        parts += ["", f"run folder: {run.folder}"]
+    return "\n".join(parts)
+
+
+def verdict(run: Run) -> str:
+    """Whether the network beats the best simple model on the watched metric.
+
+    A simple model within the network's 95 % interval is called as good: the test part cannot tell them apart.
+    """
+    if run.scores is None or not run.baselines:
+        return "No simple model was scored beside the network."
+    ours = run.scores.metrics[0]
+    name, theirs = max(((n, s[ours.name]) for n, s in run.baselines), key=lambda pair: _signed(pair[1], pair[1].value))
+    facts = f"{ours.name} {ours.value:.4f} against {theirs.value:.4f} of the {name} model"
+    if _signed(ours, ours.value) <= _signed(ours, theirs.value):
+        better = ours.low <= theirs.value <= ours.high
+        return f"A simple model is {'as good' if better else 'better'}: the network has {facts}."
+    if ours.low <= theirs.value <= ours.high:
+        return f"A simple model is about as good: {facts}, within the network's 95 % interval."
+    return f"The network beats the simple models: {facts}."
+
+
+def weights_table(learned: Learned) -> str:
+    """Signs and sizes of every layer's weights, then the columns that move the first dense layer most."""
+    wide = max(20, *(len(layer.name) + 2 for layer in learned.layers))
+    lines = [f"{'weights':<{wide}}{'shape':<18}{'positive':>9}{'negative':>9}{'near 0':>8}{'std':>9}"]
+    for layer in learned.layers:
+        shape = " x ".join(map(str, layer.shape))
+        shares = f"{layer.positive:>9.1%}{layer.negative:>9.1%}{layer.near_zero:>8.1%}"
+        lines.append(f"{layer.name:<{wide}}{shape:<18}{shares}{layer.std:>9.4f}")
+    if learned.connections:
+        lines += ["", f"{'strongest columns':<{wide}}{'unit':<18}{'strength':>9}"]
+        lines += [
+            f"{_SIGNS[c.direction] + c.column:<{wide}}{c.unit:<18}{c.strength:>9.4f}" for c in learned.connections
+        ]
+    return "\n".join(lines)
+
+
+_SIGNS = {1: "+ ", -1: "- ", 0: "  "}  # the unit rises or falls with the column
+
+
+def _signed(metric: Metric, value: float) -> float:
+    return value if metric.higher_is_better else -value
+
+
+def scores_table(scores: Scores, baselines: tuple[tuple[str, Scores], ...] = ()) -> str:
+    """One line for each metric: value, 95 % interval, and the baselines' values; then the confusion matrix."""
+    head = f"{'on ' + format(scores.count, ',') + ' test rows':<22}{'score':>10}   {'95 % interval':<21}"
+    lines = [head + "".join(f"{name:>12}" for name, _ in baselines)]
+    for metric in scores.metrics:
+        interval = f"[{_number(metric.low)}, {_number(metric.high)}]"
+        line = f"{metric.name:<22}{_number(metric.value):>10}   {interval:<21}"
+        lines.append(line + "".join(f"{_number(theirs[metric.name].value):>12}" for _, theirs in baselines))
+    return "\n".join([*(line.rstrip() for line in lines), *_confusion(scores)])
+
+
+def _number(value: float) -> str:
+    """Four significant digits or more, no exponents in the usual range."""
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+
+
+def _confusion(scores: Scores) -> list[str]:
+    if not 2 <= len(scores.labels) <= MOST_CLASSES or not scores.confusion:
+        return []
+    wide = max(6, *(len(label) + 2 for label in (*(label[:12] for label in scores.labels),)))
+    head = f"\n{'true / predicted':<18}" + "".join(f"{label[:12]:>{wide}}" for label in scores.labels)
+    rows = zip(scores.labels, scores.confusion, strict=True)
+    return [head, *(f"{label[:16]:<18}" + "".join(f"{n:>{wide},}" for n in row) for label, row in rows)]

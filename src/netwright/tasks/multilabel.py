@@ -1,0 +1,219 @@
+"""Several labels for each example, any number of them at once."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self, final
+
+import numpy as np
+import polars as pl
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netwright.models.network import joined
+from netwright.records.batch import Batch
+from netwright.records.errors import DataError, RecipeError, Unreadable, listed
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Schema
+from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.tasks import metrics
+from netwright.tasks.cells import as_labels, as_yes_no, count_of
+from netwright.tasks.losses import choose_loss, over_members
+from netwright.tasks.outputs import check_answers, check_outputs, infer
+
+SEPARATORS = (";", "|")  # a comma is left to people's names and to numbers
+OFTEN = 0.05  # share of cells with a separator from which a column of text is read as lists
+JOINER = ";"  # between the labels of one answer, where the targets are columns or lists
+RARE = 0.5  # rows: what a label never or always seen counts in the best constant answer, whose logit is then finite
+
+
+@final
+@dataclass(frozen=True)
+class Multilabel(Task):
+    """Targets are one column of yes and no for each label, or one column of lists or of separated text (`a;b`).
+
+    `counts` are the training rows of each label; `separator` is empty unless the targets are separated text, where an
+    empty cell has no label. Training watches the log loss, for the reasons given in `Classification`.
+    """
+
+    labels: tuple[str, ...]
+    counts: tuple[int, ...] = ()
+    separator: str = ""
+
+    name: ClassVar[str] = "multilabel"
+    metric: ClassVar[str] = "log_loss"
+    higher_is_better: ClassVar[bool] = False
+
+    @staticmethod
+    def matches(cells: pl.DataFrame) -> bool:
+        """Two or more columns of yes and no; one column of lists of text; one of text with a clear separator.
+
+        Clear means: in OFTEN of the cells or more, and fewer different parts than different cells.
+        """
+        if cells.width > 1:
+            return all(_is_yes_no(column) for column in cells)
+        if cells.width == 0:
+            return False
+        column = cells.to_series()
+        return column.dtype == pl.List(pl.String) or bool(_separator(column))
+
+    @classmethod
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+        """The labels and their counts. Raises DataError where no label is on some rows and off others."""
+        separator = _separator(cells.to_series()) if cells.width == 1 else ""
+        if cells.width == 1 and not separator and not isinstance(cells.to_series().dtype, pl.List):
+            raise DataError(
+                f"{cells.columns[0]!r} holds neither lists nor text separated by {' or '.join(SEPARATORS)}",
+                remedy="name one column for each label, or choose the task classification.",
+            )
+        labels = tuple(cells.columns) if cells.width > 1 else _parts(cells.to_series(), separator)
+        given = cls(labels, (), separator).encode(cells)[0]
+        counts = given.sum(0).long()
+        if not ((counts > 0) & (counts < len(given))).any():
+            raise DataError(
+                f"none of the labels {listed(labels)} differs between rows: there is nothing to predict",
+                remedy="choose other targets.",
+            )
+        return cls(labels, tuple(counts.tolist()), separator)
+
+    def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
+        """(N, L) float32 of 0 and 1; NaN rows where a cell is missing or holds an unknown label (then Unreadable)."""
+        encoded, bad = self._columns(cells) if cells.width > 1 else self._lists(cells.to_series())
+        if bad:
+            first = next(iter(bad))
+            encoded[list(bad)] = torch.nan
+            raise Unreadable(
+                f"{count_of(len(bad), 'row')} of {listed(cells.columns)} cannot be read as labels: "
+                f"the first is row {first}, where {bad[first]}",
+                f"give 0 or 1 for each label, or labels from {listed(self.labels)}.",
+                encoded,
+                bad,
+            )
+        return (encoded,)
+
+    def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
+        """One logit for each label."""
+        return joined(schema, recipe, len(self.labels))
+
+    def objective(self, recipe: Recipe) -> Objective:
+        """The mean over the labels of each label's own log loss, smoothed as the recipe says."""
+        loss = choose_loss(recipe, ("binary",), self.name)
+        if recipe.class_weights != "none":
+            raise RecipeError("several labels at once have no class weights", remedy="set class_weights=none.")
+
+        def losses(network: nn.Module, batch: Batch) -> Tensor:
+            outputs = check_outputs(network(*batch.inputs), batch, len(self.labels), self.describe())
+            return over_members(loss, outputs, batch.targets[0].float())
+
+        return losses
+
+    def score(self) -> Score:
+        """log_loss, f1_macro and f1_micro, auc (mean over the labels), subset_accuracy and hamming_loss."""
+        return metrics.Kept(self._keep, self._quick, self._result)
+
+    def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
+        """prediction: the labels at 1/2 or above, joined; and p_<label> for every label."""
+        outputs = check_answers(infer(network, batch), batch, len(self.labels), self.describe())
+        shares = outputs.sigmoid().cpu().numpy()
+        columns = [pl.Series(f"p_{label}", shares[:, k]) for k, label in enumerate(self.labels)]
+        chosen = [
+            pl.when(pl.col(column.name) >= 0.5).then(pl.lit(label))
+            for label, column in zip(self.labels, columns, strict=True)
+        ]
+        joined_text = pl.concat_str(chosen, separator=self.separator or JOINER, ignore_nulls=True)
+        return pl.DataFrame(columns).select(joined_text.fill_null("").alias("prediction"), pl.all())
+
+    def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
+        """The mean entropy of the labels: what always answering with their shares costs."""
+        answer = self.constant(targets).expand(len(targets[0]), -1)
+        return float(F.binary_cross_entropy_with_logits(answer, targets[0]))
+
+    def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
+        """(1, L): the log odds of each label."""
+        rows = len(targets[0])
+        counts = targets[0].sum(0).double().clamp(min=RARE, max=max(rows - RARE, RARE))
+        return (counts / (rows - counts)).log().float()[None]
+
+    def describe(self) -> str:
+        """`several of 5 labels`."""
+        return f"several of {len(self.labels)} labels at once"
+
+    def _columns(self, cells: pl.DataFrame) -> tuple[Tensor, dict[int, str]]:
+        read = [as_yes_no(cells[label]) for label in self.labels]
+        bad: dict[int, str] = {}
+        for label, column in zip(self.labels, read, strict=True):
+            for row in column.is_null().arg_true():
+                bad.setdefault(row, f"{label!r} is {cells[label][row]!r}")
+        encoded = np.stack([column.fill_null(0.0).to_numpy() for column in read], axis=1)
+        return torch.from_numpy(encoded.astype(np.float32)), dict(sorted(bad.items()))
+
+    def _lists(self, column: pl.Series) -> tuple[Tensor, dict[int, str]]:
+        parts = _exploded(column, self.separator)
+        places = parts["part"].replace_strict(
+            list(self.labels), range(len(self.labels)), default=None, return_dtype=pl.Int64
+        )
+        unknown = parts.filter(places.is_null())
+        bad = {row: f"the label is {part!r}" for row, part in unknown.unique("row", keep="first").iter_rows()}
+        if not self.separator:
+            bad |= {row: "the list is missing" for row in column.is_null().arg_true()}
+        encoded = torch.zeros(len(column), len(self.labels))
+        known = places.is_not_null()
+        encoded[parts["row"].filter(known).to_numpy().copy(), places.filter(known).to_numpy().copy()] = 1.0
+        return encoded, dict(sorted(bad.items()))
+
+    def _keep(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> tuple[Tensor, ...]:
+        return check_answers(outputs, batch, len(self.labels), self.describe()), batch.targets[0]
+
+    def _quick(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
+        found = metrics.values(self._statistics(logits, targets), len(targets))
+        return {"loss": found["log_loss"], **found}
+
+    def _result(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
+        found = metrics.intervals(
+            lambda rows: self._statistics(logits[rows], targets[rows]), len(targets), columns=len(self.labels)
+        )
+        return Scores(found, len(targets), labels=self.labels)
+
+    def _statistics(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
+        truth, given = targets > 0.5, logits >= 0
+        losses = np.logaddexp(0.0, np.where(truth, -logits, logits).astype(np.float64))
+        return {
+            "log_loss": metrics.mean_of(losses.mean(1)),
+            "f1_macro": metrics.label_f1(truth, given),
+            "f1_micro": metrics.ratio_of(
+                2.0 * (truth & given).sum(1), (truth.sum(1) + given.sum(1)).astype(np.float64)
+            ),
+            "auc": metrics.mean_auc(logits.astype(np.float64), truth),
+            "subset_accuracy": metrics.mean_of((truth == given).all(1).astype(np.float64)),
+            "hamming_loss": metrics.mean_of((truth != given).mean(1)),
+        }
+
+
+def _is_yes_no(column: pl.Series) -> bool:
+    if column.dtype.is_nested():
+        return False
+    known = as_labels(column).drop_nulls()
+    return len(known) > 0 and as_yes_no(column).drop_nulls().len() == len(known)
+
+
+def _separator(column: pl.Series) -> str:
+    """The separator that clearly splits the cells, or nothing."""
+    if column.dtype != pl.String:
+        return ""
+    for mark in SEPARATORS:
+        known = column.drop_nulls()
+        split = known.str.contains(mark, literal=True)
+        if len(known) and split.mean() >= OFTEN and len(_parts(known, mark)) < known.n_unique():  # pyright: ignore[reportOperatorIssue] # a mean of truth values is a float
+            return mark
+    return ""
+
+
+def _parts(column: pl.Series, separator: str) -> tuple[str, ...]:
+    return tuple(_exploded(column, separator)["part"].unique().sort())
+
+
+def _exploded(column: pl.Series, separator: str) -> pl.DataFrame:
+    """A row for each part of each cell: its row number and its text, blank parts left out."""
+    lists = column.str.split(separator) if separator else column.cast(pl.List(pl.String))
+    table = pl.DataFrame({"row": pl.int_range(len(column), eager=True), "part": lists}).explode("part")
+    return table.with_columns(pl.col("part").str.strip_chars()).filter(pl.col("part").fill_null("") != "")

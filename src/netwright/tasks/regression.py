@@ -1,0 +1,193 @@
+"""One number for each example."""
+
+from dataclasses import dataclass
+from math import log
+from sys import float_info
+from typing import ClassVar, Self, final
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netwright.models.network import joined
+from netwright.records.batch import Batch
+from netwright.records.errors import DataError, RecipeError, Unreadable
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Schema
+from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.tasks import metrics
+from netwright.tasks.cells import as_numbers, count_of, hold_numbers, only_column
+from netwright.tasks.losses import choose_loss, over_members
+from netwright.tasks.outputs import check_answers, check_outputs, infer
+
+SKEWED = 2.0  # skewness of an exponential: below it squared errors are not yet ruled by a few large targets
+STRAIGHTENED = 0.5  # the logarithm has to bring the skewness below this share of what it was
+
+
+@final
+@dataclass(frozen=True)
+class Regression(Task):
+    """The network answers in standard deviations from the mean; people see the target's own units.
+
+    Where `on_log`, `mean` and `scale` are of the target's natural logarithm. `low` and `high` are the ends of the
+    training targets, and no answer leaves them.
+    """
+
+    mean: float = 0.0
+    scale: float = 1.0
+    low: float = -float_info.max
+    high: float = float_info.max
+    on_log: bool = False
+
+    name: ClassVar[str] = "regression"
+    metric: ClassVar[str] = "rmse"
+    higher_is_better: ClassVar[bool] = False
+
+    @staticmethod
+    def matches(cells: pl.DataFrame) -> bool:
+        """One column of numbers, or of text that reads as numbers; classification is asked before."""
+        return cells.width == 1 and not cells.to_series().dtype.is_nested() and hold_numbers(cells.to_series())
+
+    @classmethod
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+        """Mean, scale and ends. Raises DataError for missing, infinite, no or equal numbers."""
+        column = only_column(cells, "regression")
+        numbers = as_numbers(column)
+        _check_numbers(column, numbers)
+        raw = numbers.to_numpy()
+        on_log = _asks_for_log(raw)
+        units = np.log(raw) if on_log else raw
+        return cls(float(units.mean()), float(units.std()), float(raw.min()), float(raw.max()), on_log)
+
+    def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
+        """(N,) float32 in standardised units; NaN where a cell is no finite number (then Unreadable).
+
+        Where the task is on a log scale, so is every target that is not positive.
+        """
+        column = only_column(cells, "regression")
+        raw = as_numbers(column).fill_null(float("nan")).to_numpy()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            units = np.log(raw) if self.on_log else raw
+        encoded = torch.from_numpy(((units - self.mean) / self.scale).astype(np.float32))
+        bad = {int(row): f"the target is {column[int(row)]!r}" for row in np.flatnonzero(~np.isfinite(units))}
+        if bad:
+            first = next(iter(bad))
+            wanted = "positive number" if self.on_log else "finite number"
+            raise Unreadable(
+                f"{count_of(len(bad), 'row')} of {column.name!r} hold no {wanted}: "
+                f"the first is row {first}, {column[first]!r}",
+                "leave these rows out, or correct them.",
+                torch.where(torch.isfinite(encoded), encoded, torch.nan),
+                bad,
+            )
+        return (encoded,)
+
+    def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
+        """One output: the answer in standardised units."""
+        return joined(schema, recipe, 1)
+
+    def objective(self, recipe: Recipe) -> Objective:
+        """Squared, absolute, Huber or quantile loss of the standardised target."""
+        loss = choose_loss(recipe, ("mse", "mae", "huber", "quantile"), self.name)
+        if recipe.class_weights != "none":
+            raise RecipeError("regression has no classes to weigh", remedy="set class_weights=none.")
+
+        def losses(network: nn.Module, batch: Batch) -> Tensor:
+            outputs = check_outputs(network(*batch.inputs), batch, 1, self.describe())
+            return over_members(lambda given, wanted: loss(given.squeeze(-1), wanted), outputs, _flat(batch))
+
+        return losses
+
+    def score(self) -> Score:
+        """rmse, mae, median_error (of the absolute errors) and r2, all in the target's own units."""
+        return metrics.Kept(self._keep, self._quick, self._result)
+
+    def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
+        """prediction: a number between the lowest and the highest training target."""
+        outputs = check_answers(infer(network, batch), batch, 1, self.describe())
+        return pl.DataFrame({"prediction": self._answers(outputs[:, 0].cpu().numpy())})
+
+    def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
+        """The variance of the standardised targets: what always answering with their mean costs."""
+        return float(targets[0].double().var(correction=0))
+
+    def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
+        """(1, 1): the mean of the standardised targets."""
+        return targets[0].double().mean().float().reshape(1, 1)
+
+    def describe(self) -> str:
+        """`regression of numbers from 25 to 346`."""
+        known = f" of numbers from {self.low:g} to {self.high:g}" if self.high < float_info.max else ""
+        return f"regression{known}{', learned on a log scale: they are skewed' if self.on_log else ''}"
+
+    def _keep(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> tuple[Tensor, ...]:
+        return check_answers(outputs, batch, 1, self.describe())[:, 0], _flat(batch)
+
+    def _quick(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
+        loss = float(((outputs.astype(np.float64) - targets) ** 2).mean())
+        return {"loss": loss, **metrics.values(self._statistics(outputs, targets), len(targets))}
+
+    def _result(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
+        count = len(targets)
+        return Scores(metrics.intervals(lambda rows: self._statistics(outputs[rows], targets[rows]), count), count)
+
+    def _statistics(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
+        answers, truth = self._answers(outputs), self._raw(targets)
+        errors = np.abs(answers - truth)
+        return {
+            "rmse": metrics.root_mean_of(errors**2),
+            "mae": metrics.mean_of(errors),
+            "median_error": metrics.median_of(errors),
+            "r2": metrics.r2(truth, answers),
+        }
+
+    def _answers(self, outputs: NDArray[np.float32]) -> metrics.Array:
+        """Standardised outputs in the target's units, inside the training range."""
+        top = log(self.high) if self.on_log else float_info.max
+        units = np.minimum(outputs.astype(np.float64) * self.scale + self.mean, top)  # before exp: it would overflow
+        return np.clip(np.exp(units) if self.on_log else units, self.low, self.high)
+
+    def _raw(self, targets: NDArray[np.float32]) -> metrics.Array:
+        units = targets.astype(np.float64) * self.scale + self.mean
+        return np.exp(units) if self.on_log else units
+
+
+def _flat(batch: Batch) -> Tensor:
+    """(B,) float32, also out of an engineer's (B, 1) or float64."""
+    return batch.targets[0].reshape(len(batch)).float()
+
+
+def _check_numbers(column: pl.Series, numbers: pl.Series) -> None:
+    finite = numbers.fill_null(float("nan")).is_finite()
+    if not finite.any():
+        raise DataError(
+            f"{column.name!r} holds no numbers", remedy="choose another target, or the task classification."
+        )
+    if not finite.all():
+        first = (~finite).arg_true()[0]
+        raise DataError(
+            f"{count_of(int((~finite).sum()), 'row')} of {column.name!r} hold no finite number: "
+            f"the first is row {first}, {column[first]!r}",
+            remedy="leave these rows out, or correct them.",
+        )
+    if numbers.n_unique() == 1:
+        raise DataError(
+            f"{column.name!r} is {numbers[0]:g} in every row: there is nothing to predict",
+            remedy="choose another target.",
+        )
+
+
+def _asks_for_log(raw: metrics.Array) -> bool:
+    """Whether all targets are positive, very skewed, and much less so on a log scale."""
+    if raw.min() <= 0:
+        return False
+    before, after = _skewness(raw), _skewness(np.log(raw))
+    return before > SKEWED and abs(after) < STRAIGHTENED * before
+
+
+def _skewness(numbers: metrics.Array) -> float:
+    centred = numbers - numbers.mean()
+    spread = float(np.sqrt((centred**2).mean()))
+    return float((centred**3).mean()) / spread**3 if spread > 0 else 0.0

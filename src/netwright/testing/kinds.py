@@ -1,0 +1,146 @@
+"""What a kind of column has to fulfil."""
+
+from typing import Any
+
+import polars as pl
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from netwright.records.errors import Unreadable
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Block, Field, Signal
+
+NAME = "x <b>"  # a column's name that a report has to escape
+
+
+def check_kind(kind: type[Field], training: pl.Series, unseen: pl.Series) -> None:
+    """Runs the whole contract of a kind over training cells and cells that training has not seen.
+
+    At least one training cell should be missing where the kind can learn from that, and `unseen` should hold missing
+    cells too. Raises AssertionError with a sentence that says what is broken.
+    """
+    training, unseen = training.alias(NAME), unseen.alias(NAME)
+    _claim(kind.matches(training), f"{kind.__name__} matches its own training cells")
+    field = kind.learn(NAME, training)
+    check_encoding(field, training)
+    check_unseen(field, training, unseen)
+    check_json(field, unseen)
+    check_stem(field, pl.concat([training, unseen]))
+    check_words(field, [*training.head(3), *unseen])
+
+
+def check_encoding(field: Field, training: pl.Series) -> None:
+    """One compact tensor of N rows, within the field's bounds, the same for a cell alone as in its column."""
+    encoded = encode(field, training)
+    _claim(len(encoded) == len(training), f"{field.kind}: {len(training)} cells encode as as many rows")
+    _claim(encoded.dtype != torch.float64, f"{field.kind}: the encoded type is compact, not float64")
+    _claim(encoded.is_contiguous(), f"{field.kind}: the encoded tensor is contiguous")
+    present = encoded[~encoded.isnan()] if encoded.is_floating_point() else encoded
+    least, greatest = float(present.min()), float(present.max())
+    _claim(
+        field.low <= least and greatest <= field.high,
+        f"{field.kind}: encoded training cells ({least:g} to {greatest:g}) are within {field.low:g} to {field.high:g}",
+    )
+    _claim(field.reach >= 0, f"{field.kind}: reach is not negative")
+    for row in range(min(3, len(training))):
+        alone = encode(field, training[row : row + 1])
+        _claim(_same(alone, encoded[row : row + 1]), f"{field.kind}: cell {row} encodes alone as in its column")
+    _claim(encode(field, training.clear()).shape == (0, *encoded.shape[1:]), f"{field.kind}: no cells encode as none")
+
+
+def check_unseen(field: Field, training: pl.Series, unseen: pl.Series) -> None:
+    """Cells that training has not seen encode to the same shape and type."""
+    expected, encoded = encode(field, training), encode(field, unseen)
+    _claim(
+        encoded.shape == (len(unseen), *expected.shape[1:]) and encoded.dtype == expected.dtype,
+        f"{field.kind}: unseen cells encode as {expected.dtype} {tuple(expected.shape[1:])}, "
+        f"not {encoded.dtype} {tuple(encoded.shape[1:])}",
+    )
+
+
+def check_json(field: Field, cells: pl.Series) -> None:
+    """The field survives JSON, and encodes the same afterwards."""
+    adapter: TypeAdapter[Any] = TypeAdapter(type(field))
+    again = adapter.validate_json(adapter.dump_json(field))
+    _claim(again == field, f"{field.kind}: the field survives JSON")
+    _claim(_same(encode(again, cells), encode(field, cells)), f"{field.kind}: it encodes the same after JSON")
+
+
+def check_stem(field: Field, cells: pl.Series, recipe: Recipe | None = None) -> None:
+    """The stem's output fits its Signal, is finite, does not depend on other rows, and passes gradients."""
+    recipe = recipe or Recipe(dropout=0.0)
+    block = Block((field, field) if field.joins else (field,))
+    inputs = encode(field, cells)
+    inputs = torch.stack([inputs, inputs], dim=1) if field.joins else inputs
+    stem, signal = block.stem(recipe)
+    if field.reach > 0:  # then attacks give floats where files give bytes
+        inputs = inputs.float()
+    inputs = inputs.requires_grad_() if inputs.is_floating_point() else inputs
+    outputs, lengths = _run(stem, inputs)
+    _check_fit(field, outputs, lengths, signal)
+    _claim(
+        bool(outputs.isfinite().all()), f"{field.kind}: the stem's output is finite for missing and unseen cells too"
+    )
+    alone, _ = _run(stem, inputs[:1])
+    together = outputs[:1, : alone.shape[1]] if signal.form == "sequence" else outputs[:1]
+    _claim(torch.allclose(alone, together, atol=1e-6), f"{field.kind}: the stem works row by row")
+    if outputs.requires_grad:
+        _check_gradients(field, stem, inputs, outputs)
+
+
+def check_words(field: Field, cells: list[Any]) -> None:
+    """The field and its cells can be told to a person; HTML is escaped."""
+    _claim(bool(field.describe().strip()), f"{field.kind}: describe says something")
+    for cell in cells:
+        shown = field.show(cell)
+        _claim(bool(shown) and "<b>" not in shown, f"{field.kind}: show gives escaped HTML, not {shown[:80]!r}")
+        _claim(bool(field.show("<b>bold</b>" if isinstance(cell, str) else cell)), f"{field.kind}: show takes any cell")
+
+
+def encode(field: Field, cells: pl.Series) -> Tensor:
+    """The encoded column, with unreadable cells blank."""
+    try:
+        return field.encode(cells)
+    except Unreadable as error:
+        _claim(bool(error.bad) and bool(error.remedy), f"{field.kind}: an Unreadable names positions and a remedy")
+        return error.encoded
+
+
+def _run(stem: torch.nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+    out = stem(inputs)
+    return out if isinstance(out, tuple) else (out, None)
+
+
+def _check_fit(field: Field, outputs: Tensor, lengths: Tensor | None, signal: Signal) -> None:
+    fits = {
+        "vector": outputs.shape[1:] == (signal.width,),
+        "map": outputs.shape[1:] == (signal.width, *signal.size),
+        "sequence": outputs.ndim == 3 and outputs.shape[2] == signal.width and outputs.shape[1] <= sum(signal.size),
+    }[signal.form]
+    _claim(fits, f"{field.kind}: the stem's output {tuple(outputs.shape)} fits its signal, {signal}")
+    _claim((lengths is not None) == (signal.form == "sequence"), f"{field.kind}: sequences come with lengths")
+    if lengths is not None:
+        in_range = bool((lengths >= 1).all()) and int(lengths.max()) <= outputs.shape[1]
+        _claim(lengths.dtype == torch.int64 and in_range, f"{field.kind}: lengths are int64, 1 to the batch's longest")
+
+
+def _check_gradients(field: Field, stem: torch.nn.Module, inputs: Tensor, outputs: Tensor) -> None:
+    generator = torch.Generator().manual_seed(0)
+    (outputs * torch.randn(outputs.shape, generator=generator)).sum().backward()
+    for name, weight in stem.named_parameters():
+        reached = weight.grad is not None and bool(weight.grad.isfinite().all()) and bool((weight.grad != 0).any())
+        _claim(reached, f"{field.kind}: a finite gradient reaches the stem's {name}")
+    if inputs.is_floating_point():
+        grad = inputs.grad
+        _claim(grad is not None and bool(grad.isfinite().all()), f"{field.kind}: the gradient of the input is finite")
+        _claim(grad is not None and bool((grad != 0).any()), f"{field.kind}: a gradient reaches the input")
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    return torch.equal(first.isnan(), second.isnan()) and torch.equal(first.nan_to_num(), second.nan_to_num())
+
+
+def _claim(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise AssertionError(f"broken: {sentence}")

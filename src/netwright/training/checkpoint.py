@@ -1,0 +1,126 @@
+"""All that a training needs to go on as if it had never stopped, in one file without code."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+from torch.optim import Optimizer
+
+from netwright.records.errors import RunError
+from netwright.records.history import Epoch
+from netwright.training.files import append_line, read_tensors, replace_tensors, replace_text
+
+RESUME = "resume.safetensors"
+HISTORY = "history.jsonl"
+
+AGAIN = "delete the run folder and train again."
+
+
+@final
+@dataclass(frozen=True)
+class Position:
+    """Where a training stands. Orders and dropout follow from the seed and these numbers: no generator is saved."""
+
+    epoch: int = 1  # in progress
+    taken: int = 0  # optimizer steps of this epoch
+    step: int = 0  # optimizer steps of all epochs
+    loss_sum: float = 0.0  # over the rows of this epoch
+    norm_sum: float = 0.0  # of gradients, over the steps of this epoch
+    rows: int = 0  # of this epoch
+    training_seconds: float = 0.0  # of this epoch, without evaluation and checkpoints
+    seconds: float = 0.0  # of this epoch, in all
+    best: float | None = None  # the watched metric of the kept weights
+    best_epoch: int = 0  # 0: none is kept yet
+    lowered: int = 0  # times that the plateau schedule has lowered the rate
+    lowered_epoch: int = 0  # when it last did
+    ended: str = ""  # why, once training has ended
+
+
+@final
+@dataclass(frozen=True)
+class Checkpoint:
+    """A position with its tensors, by group: network, average, best, optimizer."""
+
+    position: Position
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    optimizer: Mapping[str, float]  # the optimizer's state that is no tensor
+
+
+def save(folder: Path, position: Position, groups: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer) -> None:
+    """Writes resume.safetensors, replacing the last one when the new one is whole."""
+    state = {f"{i}/{key}": value for i, s in optimizer.state_dict()["state"].items() for key, value in s.items()}
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    numbers = {name: value for name, value in state.items() if isinstance(value, int | float)}
+    flat = {f"{group}/{name}": t for group, own in {**groups, "optimizer": tensors}.items() for name, t in own.items()}
+    header = {"position": json.dumps(asdict(position)), "optimizer": json.dumps(numbers)}
+    replace_tensors(folder / RESUME, flat, header)
+
+
+def load(folder: Path) -> Checkpoint | None:
+    """The last checkpoint, or None where there is none. Raises RunError where it cannot be read."""
+    path = folder / RESUME
+    if not path.exists():
+        return None
+    tensors, header = read_tensors(path)
+    groups: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "best": {}, "optimizer": {}}
+    try:
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = tensor
+        position = TypeAdapter(Position).validate_json(header["position"])
+        numbers = TypeAdapter(dict[str, int | float]).validate_json(header["optimizer"])
+    except (KeyError, ValidationError) as error:
+        raise RunError(f"{path} is no checkpoint of this version: {error}", remedy=AGAIN) from None
+    return Checkpoint(position, groups, numbers)
+
+
+def restore_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:
+    """Writes the checkpoint's state into a fresh optimizer over the same parameters."""
+    empty = optimizer.state_dict()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in {**checkpoint.tensors["optimizer"], **checkpoint.optimizer}.items():
+        index, _, key = name.partition("/")
+        state.setdefault(int(index), {})[key] = _laid_out(value, parameters[int(index)])
+    optimizer.load_state_dict({"state": state, "param_groups": empty["param_groups"]})
+
+
+def _laid_out(value: Tensor | float, parameter: Tensor) -> Tensor | float:
+    """A state tensor in its parameter's memory layout: fused kernels walk through both without looking at strides."""
+    if isinstance(value, Tensor) and value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    return value
+
+
+def append_epoch(folder: Path, epoch: Epoch) -> None:
+    """Adds a line to history.jsonl."""
+    append_line(folder / HISTORY, json.dumps(asdict(epoch)))
+
+
+def cut_history(folder: Path, epochs: Iterable[Epoch]) -> None:
+    """Writes history.jsonl anew: what came after the checkpoint is done again."""
+    replace_text(folder / HISTORY, "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
+
+
+def read_history(folder: Path, count: int | None = None) -> tuple[Epoch, ...]:
+    """The first `count` epochs of history.jsonl, or all. Raises RunError where there are fewer, or a broken line.
+
+    A last line without its end (a killed process, a full disk) belongs to no checkpoint and is left out.
+    """
+    path = folder / HISTORY
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    if count is not None and len(lines) < count:
+        raise RunError(f"{path} has {len(lines)} epochs where the checkpoint has {count}", remedy=AGAIN)
+    adapter = TypeAdapter(Epoch)
+    epochs: list[Epoch] = []
+    for number, line in enumerate(lines[:count], 1):
+        try:
+            epochs.append(adapter.validate_json(line))
+        except ValidationError as error:
+            raise RunError(f"{path}, line {number} is no epoch: {error}", remedy=AGAIN) from None
+    return tuple(epochs)

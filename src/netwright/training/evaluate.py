@@ -1,0 +1,58 @@
+"""Scores and answers of a network, which is left as it was."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+import polars as pl
+import torch
+from torch import nn
+
+from netwright.records.batch import Examples
+from netwright.records.task import Score, Task
+from netwright.training.objective import InBf16
+
+ROW = "row"  # the column of row numbers in front of the answers
+
+
+def evaluate(network: nn.Module, task: Task, examples: Examples, batch_size: int, *, precision: str = "fp32") -> Score:
+    """The task's score over all examples: `.quick()` for a line, `.result()` with intervals.
+
+    `precision` "bf16" runs matrix products in bfloat16, as training does with that setting.
+    """
+    score = task.score()
+    with evaluating(network):
+        runner = InBf16(network) if precision == "bf16" else network
+        for batch in examples.batches(batch_size, seed=None):
+            batch = batch.to(device_of(network))
+            score.add(runner(*batch.inputs), batch)
+    return score
+
+
+def predictions(network: nn.Module, task: Task, examples: Examples, batch_size: int) -> Iterator[pl.DataFrame]:
+    """Answers batch by batch, so that memory stays bounded: the task's columns behind a column of row numbers."""
+    for batch in examples.batches(batch_size, seed=None):
+        with evaluating(network):  # for each batch: between two of them the caller has the network as it was
+            answers = task.predict(network, batch.to(device_of(network)))
+        yield answers.insert_column(0, pl.Series(ROW, batch.rows.numpy(), dtype=pl.Int64))
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Generator[None]:
+    """Evaluation mode without gradients; every module comes back in the mode it was in.
+
+    Not `torch.inference_mode`: a module that keeps a tensor made here (a mask, a table of positions) could not train
+    with it afterwards.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the network stands; a network without parameters stands on the CPU."""
+    return next((p.device for p in network.parameters()), torch.device("cpu"))

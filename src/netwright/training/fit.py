@@ -1,0 +1,384 @@
+"""From an untrained run to a trained one: epochs, evaluation, early stopping, checkpoints."""
+
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import replace
+from functools import reduce
+from itertools import islice
+from math import ceil, inf, isfinite
+from operator import add
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+from netwright.records.batch import Batch
+from netwright.records.errors import BudgetError, DataError, RecipeError, RunError
+from netwright.records.history import Epoch, History, Progress
+from netwright.records.run import Run
+from netwright.training import checkpoint
+from netwright.training.average import Average
+from netwright.training.check import check_network, not_finite
+from netwright.training.checkpoint import Position
+from netwright.training.evaluate import device_of, evaluate
+from netwright.training.files import unwritable
+from netwright.training.interrupts import late_interrupts
+from netwright.training.loop import Step, steps
+from netwright.training.objective import build_objective
+from netwright.training.optimizer import build_optimizer
+from netwright.training.schedule import schedule
+from netwright.training.weights import borrowed, misfit, named, put
+
+SHOW_SECONDS = 0.1  # between two Progress records: reading a loss waits for the device; people read four a second
+READ_STEPS = 100  # losses are read at the latest after so many steps: a NaN is found, and memory stays bounded
+SAVE_SHARE = 0.02  # of the time may go into checkpoints at the ends of short epochs
+LOWERED = 0.3  # what the plateau schedule multiplies the rate with
+PLATEAU_EPOCHS = 5  # without a better score before it does; half the patience where that is shorter
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: neighbouring numbers get seeds far apart
+NO_MEMORY = "can't allocate memory"  # in the RuntimeError of torch's CPU allocator
+ONE_ROW = "Expected more than 1 value per channel"  # in the ValueError of torch's batch norm
+
+Events = Generator[Progress | Epoch, None, Run]
+
+
+def fit(run: Run, *, folder: Path | None = None, clock: Callable[[], float] = time.perf_counter) -> Events:
+    """Trains a copy of the run's network; yields what happens, and returns the trained run.
+
+    `trained = yield from fit(run)`, or `for event in fit(run)` where the outcome is read from a folder.
+
+    The kept weights are those with the best validation score on the task's metric (the earlier where two are equal), or
+    the last ones where there is no validation part. With a folder, `resume.safetensors` and `history.jsonl` are kept
+    there; where the folder has a checkpoint, training goes on from it, on a CPU with the same result bit for bit as if
+    it had never stopped. The last checkpoint stays: whoever has written the weights removes it. Leaving the loop early,
+    or Ctrl-C, saves a checkpoint.
+
+    Raises NetworkError for outputs that do not fit the task; RecipeError, DataError or NetworkError, by the cause, for
+    a loss that is not finite; BudgetError where memory does not suffice; RunError where the folder cannot be written.
+    """
+    training = _Training(run, folder, clock)
+    with late_interrupts() as is_interrupted, torch.random.fork_rng(training.cuda_devices):
+        while not training.position.ended:
+            yield from _one_epoch(training, is_interrupted)
+    return training.result()
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """What decides order, augmentation and dropout of an epoch (from 1). Pure; 0 to 2^63 - 1."""
+    return mixed(mixed(seed) + epoch)
+
+
+def mixed(number: int) -> int:
+    """A number from 0 to 2^63 - 1 that looks random. Steele, Lea and Flood 2014, splitmix64."""
+    bits = (number + 1) * GOLDEN & (1 << 64) - 1
+    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
+    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
+    return (bits ^ bits >> 31) >> 1
+
+
+def _one_epoch(training: "_Training", is_interrupted: Callable[[], bool]) -> Iterator[Progress | Epoch]:
+    """One epoch from where it stands to its end. All yields and saves stand between two steps."""
+    t = training
+    try:
+        for step in t.steps():
+            t.take(step)
+            if is_interrupted():
+                t.save()
+                raise KeyboardInterrupt
+            if t.is_time_to_show():
+                yield t.progress()
+                t.go_on()
+            if t.is_time_to_save():
+                t.save()
+        yield t.end_epoch()
+        t.go_on()
+    except GeneratorExit:  # the caller leaves its loop
+        t.save()
+        raise
+    if is_interrupted():
+        t.save()
+        raise KeyboardInterrupt
+
+
+@final
+class _Training:
+    """The state of a training; what a checkpoint holds and what follows from the run."""
+
+    def __init__(self, run: Run, folder: Path | None, clock: Callable[[], float]) -> None:
+        if not len(run.train):
+            raise DataError("there are no training rows", remedy="give the training part some rows.")
+        self.run, self.recipe, self.folder, self.clock = run, run.recipe, folder, clock
+        self.network = deepcopy(run.network)
+        self.device = device_of(self.network)
+        self.cuda_devices = [self.device] if self.device.type == "cuda" else []
+        self.batch_size = self.recipe.batch_size
+        self.epoch_steps = ceil(ceil(len(run.train) / self.batch_size) / self.recipe.accumulate)
+        self.all_steps = self.epoch_steps * self.recipe.epochs
+        check_network(self.network, run.task, next(run.train.batches(self.batch_size, seed=None)).to(self.device))
+        self.network.train()
+        self.schedule = schedule(self.recipe, self.all_steps)
+        self.objective = build_objective(run.task, self.recipe)
+        self.optimizer = build_optimizer(self.network, self.recipe)
+        half_life = self.recipe.average * self.epoch_steps
+        self.average = Average(self.network, half_life) if half_life > 0 else None
+        self.best: dict[str, Tensor] = {}  # none before the first epoch has ended
+        self.position = Position()
+        self.epochs: list[Epoch] = []
+        self.unread: list[Step] = []
+        self.loss = 0.0  # mean over the rows read last
+        self.saving = 0.0  # seconds that the last checkpoint took
+        if folder is not None:
+            self._open(folder)
+        self.began = self.saved = self.shown = self.marked = clock()
+        self.began_at = self.position.step
+
+    def _open(self, folder: Path) -> None:
+        """Goes on from the folder's checkpoint where there is one."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(folder, error) from None
+        if (saved := checkpoint.load(folder)) is not None:
+            has = {"network": True, "average": self.average is not None, "best": saved.position.best_epoch > 0}
+            for group in (name for name, there in has.items() if there):
+                if problem := misfit(self.network, saved.tensors[group]):
+                    raise RunError(
+                        f"the checkpoint in {folder} is of another network: {problem}",
+                        remedy="give the command and the settings that this run was started with.",
+                    )
+            put(self.network, saved.tensors["network"])
+            self.best = {name: t.to(self.device) for name, t in saved.tensors["best"].items()}
+            if self.average is not None:
+                self.average.load(saved.tensors["average"])
+            checkpoint.restore_optimizer(self.optimizer, saved)
+            self.position = saved.position
+            self.epochs = list(checkpoint.read_history(folder, self.position.epoch - 1))
+        checkpoint.cut_history(folder, self.epochs)
+
+    def steps(self) -> Iterator[Step]:
+        """The steps that are left of this epoch."""
+        first = self.position.step
+        try:
+            yield from steps(
+                self.network,
+                self._batches(self.position.taken * self.recipe.accumulate),
+                self.objective,
+                self.optimizer,
+                clip=self.recipe.clip or inf,  # an infinite length clips nothing, and the norm is wanted
+                accumulate=self.recipe.accumulate,
+                rates=lambda index: self.rate(first + index),
+            )
+        except OSError as error:
+            raise DataError(
+                f"{error.filename or self.run.train} cannot be read while training: {error.strerror or error}",
+                remedy="bring it back and give the same command again: training goes on from its last checkpoint.",
+            ) from error
+        except (RuntimeError, ValueError) as error:
+            raise self._explained(error) from error
+
+    def _batches(self, start: int) -> Iterator[Batch]:
+        """The epoch's batches from one of them on, on the device; each decides the dropout that follows it."""
+        seed = epoch_seed(self.recipe.seed, self.position.epoch)
+        generators = [torch.default_generator, *(torch.cuda.default_generators[d.index] for d in self.cuda_devices)]
+        for number, batch in enumerate(self.run.train.batches(self.batch_size, seed=seed, start=start), start):
+            for generator in generators:
+                generator.manual_seed(mixed(seed + number))
+            yield batch.to(self.device)
+
+    def _explained(self, error: Exception) -> Exception:
+        """The error with what to do about it, where the cause is known."""
+        text = str(error)
+        if isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in text:
+            return BudgetError(
+                f"training with batches of {self.batch_size:,} rows needs more memory than {self.device} has",
+                remedy=f"set batch_size={max(1, self.batch_size // 2)} accumulate={self.recipe.accumulate * 2}.",
+            )
+        if ONE_ROW in text:
+            return RecipeError(
+                "batch normalization cannot learn from a batch of one row", remedy="set batch_size=4 or more."
+            )
+        return error
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
+        return self.schedule(step) * LOWERED**self.position.lowered
+
+    def take(self, step: Step) -> None:
+        """Takes note of a step without waiting for the device."""
+        self.unread.append(step)
+        if self.average is not None:
+            self.average.update(self.network, self.position.step + len(self.unread))
+        if len(self.unread) >= READ_STEPS:
+            self.read()
+
+    def read(self) -> None:
+        """Reads the losses since the last time; raises the error for the first that is no number."""
+        if not self.unread:
+            return
+        losses = torch.stack([step.losses.sum(dtype=torch.float64) for step in self.unread]).tolist()
+        norms = torch.stack([step.grad_norm for step in self.unread if step.grad_norm is not None]).tolist()
+        for index, pair in enumerate(zip(losses, norms, strict=True)):
+            if not all(map(isfinite, pair)):
+                raise self._not_finite(index)
+        p, now = self.position, self.clock()
+        rows = sum(len(step.rows) for step in self.unread)
+        self.position = replace(
+            p,
+            taken=p.taken + len(self.unread),
+            step=p.step + len(self.unread),
+            # Added one by one, so that nothing depends on when they are read (`sum` compensates from Python 3.12 on).
+            loss_sum=reduce(add, losses, p.loss_sum),
+            norm_sum=reduce(add, norms, p.norm_sum),
+            rows=p.rows + rows,
+            training_seconds=p.training_seconds + now - self.marked,
+            seconds=p.seconds + now - self.marked,
+        )
+        self.loss = sum(losses) / rows
+        self.marked = now
+        self.unread.clear()
+
+    def _not_finite(self, index: int) -> Exception:
+        """The error for one of the unread steps."""
+        p, recipe, step = self.position, self.recipe, self.unread[index]
+        start = (p.taken + index) * recipe.accumulate
+        seed = epoch_seed(recipe.seed, p.epoch)
+        batches = islice(self.run.train.batches(self.batch_size, seed=seed, start=start), recipe.accumulate)
+        number = p.step + index + 1
+        where = f"step {number:,} of {self.all_steps:,} (epoch {p.epoch}, learning rate {step.lr:.3g})"
+        return not_finite(self.run, step, batches, number=number, where=where)
+
+    def is_time_to_show(self) -> bool:
+        """Whether a person has not been told anything for a while."""
+        return self.clock() - self.shown >= SHOW_SECONDS
+
+    def progress(self) -> Progress:
+        """Where training stands now; waits for the device."""
+        self.read()
+        p, now = self.position, self.clock()
+        self.shown = now
+        return Progress(
+            epoch=p.epoch,
+            epochs=self.recipe.epochs,
+            step=p.step,
+            steps=self.all_steps,
+            loss=self.loss,
+            lr=self.rate(p.step - 1),
+            rows_per_second=p.rows / max(p.training_seconds, 1e-9),
+            seconds_left=(now - self.began) / (p.step - self.began_at) * (self.all_steps - p.step),
+        )
+
+    def go_on(self) -> None:
+        """Starts the clock of the training again: what the caller did in between is not training."""
+        self.marked = self.clock()
+
+    def is_time_to_save(self) -> bool:
+        """Whether the last checkpoint is old."""
+        return self.folder is not None and self.clock() - self.saved >= self.recipe.checkpoint_seconds
+
+    def save(self) -> None:
+        """Writes a checkpoint, where there is a folder."""
+        self.read()
+        if self.folder is None:
+            return
+        began = self.clock()
+        average = self.average.tensors if self.average else {}
+        groups = {"network": named(self.network), "average": average, "best": self.best}
+        checkpoint.save(self.folder, self.position, groups, self.optimizer)
+        self.saved = self.marked = self.clock()
+        self.saving = self.saved - began
+
+    def end_epoch(self) -> Epoch:
+        """Evaluates, keeps the best weights, decides whether to stop, and writes all of it down."""
+        self.read()
+        valid = self._evaluate()
+        now, p = self.clock(), self.position
+        value = valid.get(self.run.task.metric)
+        is_best = self._is_better(value) if len(self.run.valid) else p.epoch == self.recipe.epochs
+        epoch = Epoch(
+            epoch=p.epoch,
+            step=p.step,
+            train_loss=p.loss_sum / p.rows,
+            valid=valid,
+            lr=self.rate(p.step - 1),
+            grad_norm=p.norm_sum / p.taken,
+            seconds=p.seconds + now - self.marked,
+            rows_per_second=p.rows / max(p.training_seconds, 1e-9),
+            memory_bytes=_peak_bytes(self.device),
+            is_best=is_best,
+        )
+        self.marked = now
+        self.epochs.append(epoch)
+        if is_best:
+            self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
+        self.position = self._next(value, is_best=is_best)
+        if self.folder is not None:
+            checkpoint.append_epoch(self.folder, epoch)
+            if self.position.ended or now - self.saved >= self.saving / SAVE_SHARE:
+                self.save()
+        return epoch
+
+    def _weights(self) -> dict[str, Tensor]:
+        """The weights that are evaluated and kept: the average where there is one."""
+        return self.average.tensors if self.average else named(self.network)
+
+    def _evaluate(self) -> dict[str, float]:
+        if not len(self.run.valid):
+            return {}
+        with borrowed(self.network, self._weights()) if self.average else nullcontext():
+            precision = "bf16" if self.recipe.precision == "bf16" else "fp32"
+            return evaluate(self.network, self.run.task, self.run.valid, self.batch_size, precision=precision).quick()
+
+    def _is_better(self, value: float | None) -> bool:
+        """Strictly better than the best so far; a score that is no number never is."""
+        if value is None or not isfinite(value):
+            return False
+        best = self.position.best
+        return best is None or (value > best if self.run.task.higher_is_better else value < best)
+
+    def _next(self, value: float | None, *, is_best: bool) -> Position:
+        """The start of the next epoch, or the end."""
+        p, patience = self.position, self.recipe.patience
+        following = Position(
+            epoch=p.epoch + 1,
+            step=p.step,
+            best=value if is_best else p.best,
+            best_epoch=p.epoch if is_best else p.best_epoch,
+            lowered=p.lowered,
+            lowered_epoch=p.lowered_epoch,
+        )
+        without = p.epoch - following.best_epoch if len(self.run.valid) else 0
+        if p.epoch >= self.recipe.epochs:
+            return replace(following, ended=f"all {self.recipe.epochs} epochs done")
+        if patience and without >= patience:
+            return replace(following, ended=f"no better for {patience} epochs")
+        wait = min(PLATEAU_EPOCHS, max(1, patience // 2)) if patience else PLATEAU_EPOCHS
+        if self.recipe.schedule == "plateau" and min(without, p.epoch - p.lowered_epoch) >= wait:
+            return replace(following, lowered=p.lowered + 1, lowered_epoch=p.epoch)
+        return following
+
+    def result(self) -> Run:
+        """The run with the kept weights."""
+        ended, task = self.position.ended, self.run.task
+        put(self.network, self.best or self._weights())
+        if not len(self.run.valid):
+            ended += "; there is no validation part, so the last weights are kept"
+        elif not self.best:
+            ended += f"; {task.metric} was never a number on the validation part, so the last weights are kept"
+        history = History(tuple(self.epochs), ended)
+        folder = self.folder or self.run.folder
+        return replace(self.run, network=self.network.eval(), history=history, folder=folder)
+
+
+def _peak_bytes(device: torch.device) -> int:
+    """The most memory used so far: of the device, or of the process where the device is the CPU (0 on Windows)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

@@ -1,0 +1,79 @@
+"""The training loop. It adds nothing to plain PyTorch: weights equal a hand-written loop's bit for bit."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+
+from netwright.data.examples import as_batch
+from netwright.records.batch import Batch
+from netwright.records.task import Objective
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimizer step. The tensors stay on the device: reading them is what waits for it."""
+
+    index: int  # from 0
+    losses: Tensor  # (B,) of each example, before the step; B counts all accumulated batches
+    rows: Tensor  # (B,) row numbers of the losses
+    grad_norm: Tensor | None  # before clipping; None where nothing is clipped
+    lr: float  # of the first parameter group
+
+
+def steps(
+    network: nn.Module,
+    batches: Iterable[Any],  # Any: Batch, or what `as_batch` takes
+    objective: Objective,
+    optimizer: Optimizer,
+    *,
+    clip: float = 0.0,
+    accumulate: int = 1,
+    rates: Callable[[int], float] | None = None,
+) -> Iterator[Step]:
+    """Trains the network it is given, one optimizer step for each `accumulate` batches, until the batches end.
+
+    The loss of a step is the mean over all its examples, so it does not matter how they are cut into batches: its
+    batches are fetched before the first backward pass, when their examples can be counted. `clip` is the longest
+    gradient (0 clips nothing). `rates` gives the learning rate of each step, from 0, to all parameter groups.
+    Gradients stay until the next step. The network trains in the mode it is in.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, parts in enumerate(_grouped(_numbered(batches), accumulate)):
+        if rates is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = rates(index)
+        optimizer.zero_grad()
+        count = sum(len(batch) for batch in parts)
+        losses: list[Tensor] = []
+        for batch in parts:
+            part = objective(network, batch)
+            (part.sum() / count).backward()
+            losses.append(part.detach())
+        norm = clip_grad_norm_(parameters, clip) if clip > 0 else None
+        optimizer.step()
+        yield Step(index, _joined(losses), _joined([b.rows for b in parts]), norm, optimizer.param_groups[0]["lr"])
+
+
+def _numbered(batches: Iterable[Any]) -> Iterator[Batch]:  # Any: see `steps`
+    """Batches with their row numbers, counted from 0 where they bring none."""
+    count = 0
+    for thing in batches:
+        batch = as_batch(thing, count)
+        count += len(batch)
+        yield batch
+
+
+def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    while group := list(islice(batches, size)):
+        yield group
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -1,0 +1,52 @@
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import netwright
+
+
+@pytest.mark.parametrize("name", [n for n in netwright.__all__ if n != "__version__"])
+def test_every_public_name_exists_and_is_documented(name: str):
+    thing = getattr(netwright, name)
+    assert thing.__doc__, name
+
+
+def test_unknown_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="netwright has no 'trian'"):
+        netwright.trian  # noqa: B018  the access is the test
+
+
+def test_importing_netwright_imports_nothing_heavy():
+    code = (
+        "import sys, netwright, netwright.cli\n"
+        "heavy = {'torch', 'sklearn', 'polars', 'pandas', 'numpy', 'scipy', 'PIL', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+TABLES = [
+    ("netwright.models", "BACKBONES"),
+    ("netwright.models", "ACTIVATIONS"),
+    ("netwright.models", "NORMALIZATIONS"),
+    ("netwright.models", "INITS"),
+    ("netwright.models", "NUMBER_EMBEDDINGS"),
+    ("netwright.kinds", "KINDS"),
+    ("netwright.tasks", "TASKS"),
+    ("netwright.tasks", "LOSSES"),
+    ("netwright.data", "AUGMENTATIONS"),
+    ("netwright.data.readers", "READERS"),
+    ("netwright.training", "OPTIMIZERS"),
+    ("netwright.training", "SCHEDULES"),
+    ("netwright.baselines", "BASELINES"),
+]
+
+
+@pytest.mark.parametrize(("module", "table"), TABLES)
+def test_every_entry_of_every_table_resolves_to_something_documented(module: str, table: str):
+    for path in getattr(import_module(module), table).values():
+        where, _, attribute = path.partition(":")
+        assert getattr(import_module(where), attribute).__doc__, path

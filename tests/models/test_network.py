@@ -1,0 +1,229 @@
+from dataclasses import dataclass
+from typing import ClassVar, Self, final
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from netwright.models.network import dense, joined
+from netwright.records.errors import RecipeError
+from netwright.records.recipe import Recipe
+from netwright.records.schema import Field, Schema, Signal
+from netwright.testing.models import examples
+
+SMALL = Recipe(width=16, depth=2, dropout=0.0)
+
+
+class Whole(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Steps(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        lengths = (~x[..., 0].isnan()).sum(1)
+        return x[:, : int(lengths.max())].nan_to_num(), lengths
+
+
+@final
+@dataclass(frozen=True)
+class Column(Field):
+    """A column that comes as the signal already."""
+
+    signal: Signal
+    kind: ClassVar[str] = "column"
+    seen_as: ClassVar[str] = "column"
+
+    @staticmethod
+    def matches(cells) -> bool:
+        return False
+
+    @classmethod
+    def learn(cls, name, cells, detail="") -> Self:
+        raise NotImplementedError
+
+    def encode(self, cells) -> Tensor:
+        raise NotImplementedError
+
+    @classmethod
+    def stem(cls, fields, recipe) -> tuple[nn.Module, Signal]:
+        return Steps() if fields[0].signal.form == "sequence" else Whole(), fields[0].signal
+
+    def describe(self) -> str:
+        return ""
+
+    def show(self, cell, attribution=None) -> str:
+        return ""
+
+
+def column(*signal) -> Column:
+    return Column("x", 0.0, 1.0, 0.0, Signal(*signal))
+
+
+VECTOR, MAP, SEQUENCE = column("vector", 6), column("map", 3, (12, 9)), column("sequence", 4, (11,))
+
+
+def inputs_of(schema) -> list[Tensor]:
+    rows = []
+    for field in schema.inputs:
+        x, *lengths = examples(field.signal)
+        if lengths:
+            x = x.masked_fill((torch.arange(x.shape[1]) >= lengths[0][:, None])[..., None], torch.nan)
+        rows.append(x)
+    return rows
+
+
+@pytest.mark.parametrize("columns", [(VECTOR,), (MAP,), (SEQUENCE,), (VECTOR, MAP, SEQUENCE), (MAP, MAP)])
+def test_columns_of_any_kind_join_and_rows_do_not_see_each_other(columns):
+    schema = Schema(columns)
+    network = joined(schema, SMALL, 3)
+    inputs = inputs_of(schema)
+    network(*inputs).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
+    network.eval()
+    together = network(*inputs)
+    assert together.shape == (5, 3)
+    for row in range(5):
+        torch.testing.assert_close(network(*(x[row : row + 1] for x in inputs))[0], together[row])
+
+
+def test_first_answers_are_close_to_zero_for_all():
+    for columns in ((VECTOR,), (MAP,), (SEQUENCE,)):
+        schema = Schema(columns)
+        assert joined(schema, SMALL, 3)(*inputs_of(schema)).abs().max() < 0.6
+
+
+def test_seed_alone_decides_the_weights_and_torchs_generator_stays():
+    schema = Schema((VECTOR, MAP))
+    torch.manual_seed(1)
+    first, drawn = joined(schema, SMALL, 3).state_dict(), torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.rand(1))
+    second, other = joined(schema, SMALL, 3).state_dict(), joined(schema, SMALL.edit({"seed": 1}), 3).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_backbone_is_used_where_it_fits_and_defaults_elsewhere():
+    network = joined(Schema((VECTOR, MAP, SEQUENCE)), SMALL.edit({"backbone": "bilstm"}), 3)
+    kinds = [type(module) for module in network.modules()]
+    assert nn.LSTM in kinds
+    assert nn.BatchNorm2d in kinds
+
+
+def test_backbone_that_fits_no_input_is_an_error_naming_both():
+    for columns in ((VECTOR,), (VECTOR, VECTOR)):
+        with pytest.raises(RecipeError) as caught:
+            joined(Schema(columns), SMALL.edit({"backbone": "convnet"}), 3)
+        width = 6 * len(columns)
+        assert caught.value.problem == f"backbone 'convnet' cannot follow a {width} vector: it takes a map (images)"
+        assert caught.value.remedy == "set backbone to auto, mlp."
+
+
+def test_layers_take_the_place_of_the_backbone_of_a_lone_input():
+    schema = Schema((SEQUENCE,))
+    network = joined(schema, SMALL.edit({"layers": [{"conv": 8}, "relu", {"gru": 7}]}), 3)
+    assert network(*inputs_of(schema)).shape == (5, 3)
+    assert [type(m).__name__ for m in network.modules()].count("GRU") == 1
+
+
+def test_layers_take_the_place_of_the_perceptron_of_several_inputs():
+    schema = Schema((VECTOR, MAP))
+    network = joined(schema, SMALL.edit({"layers": [{"dense": 9}, "tanh"]}), 3)
+    assert network.head.in_features == 9
+    assert network(*inputs_of(schema)).shape == (5, 3)
+
+
+def test_members_answer_each_for_itself_in_training_and_as_their_mean_in_evaluation():
+    schema = Schema((VECTOR, MAP))
+    network = joined(schema, SMALL.edit({"members": 4}), 3)
+    inputs = inputs_of(schema)
+    answers = network(*inputs)
+    assert answers.shape == (5, 4, 3)
+    assert not torch.allclose(answers[:, 0], answers[:, 1])
+    answers.square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
+    network.eval()
+    assert network(*inputs).shape == (5, 3)
+
+
+def test_members_do_not_see_each_other():
+    schema = Schema((VECTOR,))
+    network = joined(schema, SMALL.edit({"members": 4, "normalization": "batch"}), 3)
+    x = inputs_of(schema)[0].requires_grad_()
+    answers = network(x)
+    network.head.bias.data[1] += 1.0
+    changed = (network(x) - answers).abs().sum((0, 2)) > 1e-3
+    assert changed.tolist() == [False, True, False, False]
+
+
+def test_members_without_a_perceptron_are_an_error():
+    for recipe in (SMALL.edit({"members": 2}), SMALL.edit({"members": 2, "layers": [{"conv": 4}]})):
+        with pytest.raises(RecipeError, match="members=2 needs an mlp trunk, which this network does not have"):
+            joined(Schema((MAP,)), recipe, 3)
+
+
+@pytest.mark.parametrize("members", [1, 4])
+def test_a_perceptron_of_depth_150_trains(members):
+    network = joined(Schema((VECTOR,)), Recipe(depth=150, width=16, dropout=0.0, members=members), 1)
+    x = torch.randn(128, 6, generator=torch.Generator().manual_seed(0))
+    y = (x[:, :1] * x[:, 1:2]).sign()
+    y = y[:, None] if members > 1 else y
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(30):
+        loss = (network(x) - y).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_dense_answers_for_each_pixel_and_each_step():
+    assert dense(Schema((MAP,)), SMALL, 2)(*inputs_of(Schema((MAP,)))).shape == (5, 2, 12, 9)
+    assert dense(Schema((SEQUENCE,)), SMALL, 2)(*inputs_of(Schema((SEQUENCE,)))).shape == (5, 11, 2)
+    layers = SMALL.edit({"layers": [{"conv": 8}, "relu"]})
+    assert dense(Schema((MAP,)), layers, 2)(*inputs_of(Schema((MAP,)))).shape == (5, 2, 12, 9)
+
+
+def test_dense_keeps_the_size_of_large_images():
+    large = column("map", 1, (70, 67))
+    assert dense(Schema((large,)), SMALL, 2)(*examples(large.signal)).shape == (5, 2, 70, 67)
+
+
+def test_causal_answers_do_not_see_later_steps():
+    network = dense(Schema((SEQUENCE,)), SMALL, 2, causal=True).eval()
+    x = inputs_of(Schema((SEQUENCE,)))[0]
+    before = network(x)
+    x[0, -1] += 1.0
+    after = network(x)
+    torch.testing.assert_close(before[0, :-1], after[0, :-1])
+    assert not torch.allclose(before[0, -1], after[0, -1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "edit", "causal", "text"),
+    [
+        ((VECTOR, MAP), {}, False, "an answer for each pixel or step needs one input column, not 2: x, x"),
+        ((VECTOR,), {}, False, "a 6 vector has no pixels or steps to answer for"),
+        ((SEQUENCE,), {"backbone": "bag"}, False, "backbone 'bag' has no answer for each pixel or step"),
+        ((SEQUENCE,), {"backbone": "bilstm"}, True, "backbone 'bilstm' sees later steps"),
+        ((SEQUENCE,), {"layers": [{"gru": 3}]}, True, "layers may look ahead, which this task forbids"),
+        ((MAP,), {"layers": [{"pool": 2}]}, False, "layers makes a 3 x 6 x 5 map of a 3 x 12 x 9 map"),
+        ((MAP,), {"members": 2}, False, "members=2 needs an mlp trunk"),
+    ],
+)
+def test_dense_network_that_cannot_be_is_an_error(columns, edit, causal, text):
+    with pytest.raises(RecipeError) as caught:
+        dense(Schema(columns), SMALL.edit(edit), 2, causal=causal)
+    assert text in caught.value.problem
+
+
+@pytest.mark.parametrize("columns", [(VECTOR,), (MAP,)])
+def test_networks_export(columns):
+    schema = Schema(columns)
+    network = joined(schema, SMALL, 3).eval()
+    inputs = inputs_of(schema)
+    exported = torch.export.export(network, tuple(inputs)).module()
+    torch.testing.assert_close(exported(*inputs), network(*inputs))

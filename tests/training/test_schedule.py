@@ -1,0 +1,39 @@
+import math
+
+import pytest
+
+from netwright.records.recipe import Recipe
+from netwright.training.schedule import constant, cosine, flat_cosine, one_cycle, plateau, schedule
+
+
+def test_warmup_rises_linearly_and_its_first_step_is_above_zero() -> None:
+    assert [constant(step, 100, 0.04) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_constant_and_plateau_keep_the_peak() -> None:
+    assert {constant(step, 10, 0.0) for step in range(10)} == {plateau(step, 10, 0.0) for step in range(10)} == {1.0}
+
+
+def test_cosine_is_at_half_its_height_in_the_middle_of_the_fall() -> None:
+    assert cosine(60, 100, 0.2) == pytest.approx(0.5)
+    assert cosine(99, 100, 0.0) == pytest.approx((1 + math.cos(math.pi * 0.99)) / 2)
+
+
+def test_flat_cosine_keeps_the_peak_for_half_of_the_steps() -> None:
+    assert {flat_cosine(step, 100, 0.0) for step in range(51)} == {1.0}
+    assert flat_cosine(75, 100, 0.0) == pytest.approx(0.5)
+
+
+def test_one_cycle_peaks_after_three_tenths_or_the_longer_warmup() -> None:
+    assert one_cycle(0, 100, 0.0) == pytest.approx(1 / 25)
+    assert one_cycle(30, 100, 0.05) == one_cycle(60, 100, 0.6) == 1.0
+
+
+def test_schedule_scales_by_the_peak_and_keeps_the_last_rate() -> None:
+    rate = schedule(Recipe(lr=0.3, schedule="cosine", warmup=0.0), 10)
+    assert rate(0) == 0.3
+    assert rate(25) == rate(9) > 0
+
+
+def test_schedule_of_ones_own_is_an_import_path() -> None:
+    assert schedule(Recipe(schedule="netwright.training.schedule:constant", warmup=0.0, lr=0.5), 10)(3) == 0.5
