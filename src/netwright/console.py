@@ -9,6 +9,7 @@ from netwright.records.history import Epoch, Progress
 
 REFRESH_SECONDS = 0.25  # four refreshes a second: faster than people read, cheap on a slow terminal
 PLAIN_SECONDS = 30.0  # without a terminal nothing moves: a line in mid-epoch shows that it lives
+MOST_LINES = 40  # epochs that a person reads one by one; of more, every second, third, ... is told
 
 Event = str | Progress | Epoch
 
@@ -32,6 +33,7 @@ class _Screen:
         self.last = 0.0
         self.moving = False
         self.left = ""
+        self.every = 1
 
     def show(self, event: Event) -> None:
         if isinstance(event, Progress):
@@ -50,6 +52,7 @@ class _Screen:
 
     def _step(self, event: Progress) -> None:
         now = time.monotonic()
+        self.every = -(-event.epochs // MOST_LINES)
         self.left = duration(event.seconds_left)
         if now - self.last < (REFRESH_SECONDS if self.moves else PLAIN_SECONDS):
             return
@@ -74,6 +77,8 @@ class _Screen:
             self.columns = columns
             names = "".join(f"{_short(name):>12}" for name in columns)
             self._line(f"{'epoch':>6}{'train loss':>12}{names}    {'lr':>8}{'rows/s':>10}{'memory':>9}{'left':>8}")
+        if event.epoch % self.every and event.epoch > 1:
+            return
         values = "".join(f"{event.valid[name]:12.4f}" for name in columns)
         self._line(
             f"{event.epoch:>6}{event.train_loss:12.4f}{values}  {'*' if event.is_best else ' '} {event.lr:8.1e}"

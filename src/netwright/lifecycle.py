@@ -28,6 +28,7 @@ from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
 from netwright.records.task import Scores, Task
 from netwright.reports.answers import placed, written
+from netwright.reports.text import ending
 from netwright.resolve import resolve
 from netwright.run_folder import load
 from netwright.training.adopt import adopt
@@ -65,8 +66,9 @@ def train(
 
     `data`: a folder with one subfolder of files per label, a table (CSV, TSV, Parquet, JSON lines), a text file, or in
     memory: a frame, (inputs, labels) arrays or tensors. `target` names the column to predict. `kinds` overrules what
-    columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`, `time` and `labels` read
-    long tables of series. The test part is as `split` says, or cut by `group` or `by_time`, else at random, stratified.
+    columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`, `time` and `labels`
+    read long tables of series. The test part is as `split` says, or cut by `group` or `by_time`, else drawn at random,
+    stratified.
 
     With a `folder` the run is written there, and a training that was stopped goes on; without one it stays in memory.
     `show` is told every note, step and epoch: `show=nw.progress()`. Raises a NetwrightError that says what to change.
@@ -74,9 +76,7 @@ def train(
     tell = show or _silent
     given = dict(settings or {})
     seed = Recipe().edit(given).seed
-    dataset = read(
-        data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop
-    )  # fmt: skip
+    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
     prepared = prepare(dataset, parts, kinds=kinds, task=task)
     run = replace(_start(prepared, given), reading=Reading(dataset.targets, series, time))
@@ -141,6 +141,7 @@ def _finish(run: Run, folder: Path | None, tell: Show) -> Run:
             except StopIteration as end:
                 run = end.value
                 break
+        tell(ending(run.history, run.task.metric))
         scores = score_examples(
             run.network, run.task, run.test, run.recipe.batch_size, precision=run.recipe.precision
         ).result()  # fmt: skip

@@ -146,7 +146,10 @@ def write(run: Run, folder: Path) -> Run:
     outcome = Outcome(run.history.ended, run.scores, run.baselines, run.notes)
     replace_text(folder / SCORES, _text(asdict(outcome)))
     replace_tensors(folder / WEIGHTS, named(run.network), {"format": str(FORMAT)})
-    (folder / RESUME).unlink(missing_ok=True)
+    try:
+        (folder / RESUME).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(folder / RESUME, error) from None
     return replace(run, folder=folder)
 
 
@@ -161,7 +164,8 @@ def load(
     """A whole run from its folder. The parts of the data are empty unless given.
 
     `network` is an untrained module for a run that was trained with the user's own (a copy gets the weights); others
-    are rebuilt from schema, task and recipe. Raises RunError where the folder is missing, half written, broken or of a newer version.
+    are rebuilt from schema, task and recipe. Raises RunError where the folder is missing, half written, broken, or of a
+    newer version.
     """
     reading = origin(folder).reading
     if not (folder / WEIGHTS).exists():

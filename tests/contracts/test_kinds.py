@@ -27,12 +27,14 @@ def _days(count: int) -> list[datetime.date]:
 GENERATOR = np.random.default_rng(0)
 GENES = ["".join(GENERATOR.choice(list("ACGT"), 30)) for _ in range(50)]
 FLOATS = GENERATOR.normal(size=(20, 6, 3)).astype(np.float32)
+PICTURES = GENERATOR.random((9, 8, 8, 3)).astype(np.float32)
+WHOLE = GENERATOR.integers(-5, 6, (9, 4, 4))
 
 # kind: training cells, and cells that training has not seen
 CELLS = {
     "number": (pl.Series([3.5, None, -2.0, 7.0, 1e6, float("nan")]), pl.Series([None, 1e30, -5.0, float("inf")])),
     "category": (
-        pl.Series(["<b>", "red", "?", None] * 9 + [f"shade {i}" for i in range(12)] * 4),
+        pl.Series(["<b>", "red", "?", None] * 9 + [f"shade-{i}" for i in range(80)] * 4),
         pl.Series(["green", None, "", "<b>"]),
     ),
     "date": (pl.Series([*_days(9), None]), pl.Series([datetime.date(1900, 2, 28), None])),
@@ -57,10 +59,14 @@ OTHER_FORMS = {
         pl.Series(["never", None, "2/30/2001"]),
     ),
     "series in an array": ("series", pl.Series(FLOATS), pl.Series(-FLOATS)),
-    "series of one channel": ("series", pl.Series([[1, 2, 3], [4, 6], None]), pl.Series([[9] * 9, None], dtype=pl.List(pl.Int64))),
-    "image in an array": ("image", pl.Series(GENERATOR.random((9, 8, 8, 3), np.float32)), pl.Series(np.ones((2, 8, 8, 3), np.float32))),
-    "sequence tensor": ("tensor", pl.Series(FLOATS.astype(np.float32).repeat(2, 2)).cast(pl.Array(pl.Int16, (6, 6))), pl.Series(np.ones((2, 6, 6), np.int16))),
-}  # fmt: skip
+    "series of one channel": (
+        "series",
+        pl.Series([[1, 2, 3], [4, 6], None]),
+        pl.Series([[9] * 9, None], dtype=pl.List(pl.Int64)),
+    ),
+    "image in an array": ("image", pl.Series(PICTURES), pl.Series(1 - PICTURES)),
+    "tensor of whole numbers": ("tensor", pl.Series(WHOLE), pl.Series(9 * WHOLE)),
+}
 
 
 def test_every_kind_has_cells_here():

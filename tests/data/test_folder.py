@@ -24,7 +24,9 @@ def test_subfolders_are_labels_and_rows_are_found_by_their_file(tmp_path: Path) 
         _picture(tmp_path / name)
     dataset = read_folder(tmp_path, Request())
     assert dataset.table["label"].to_list() == ["cats", "cats", "dogs"]
-    assert dataset.table["image"].to_list() == [f"{tmp_path}/{n}" for n in ("cats/1.JPG", "cats/2.png", "dogs/old/3.png")]
+    assert dataset.table["image"].to_list() == [
+        f"{tmp_path}/{n}" for n in ("cats/1.JPG", "cats/2.png", "dogs/old/3.png")
+    ]
     assert (dataset.targets, dataset.kinds, dataset.parts) == (("label",), {"image": "image"}, None)
     assert dataset.locate(2) == f"{tmp_path}/dogs/old/3.png"
 
@@ -52,6 +54,7 @@ def test_other_and_hidden_files_are_skipped_and_the_others_counted(tmp_path: Pat
     assert len(dataset) == 2
     assert dataset.notes == (
         f"{tmp_path}: 1 file beside the subfolders left out, the first is {tmp_path}/readme.md",
+        f"1 subfolder without files, the first is {tmp_path}/empty",
         f"{tmp_path}: 2 files that are no images left out, the first is {tmp_path}/cats/notes.md",
     )
 
@@ -67,16 +70,12 @@ def test_folders_of_texts_give_a_text_column(tmp_path: Path) -> None:
 
 
 def test_empty_folder_is_an_error(tmp_path: Path) -> None:
-    assert str(_fails(tmp_path)) == (
-        f"{tmp_path} is empty\n  fix: put one subfolder of files for each label into it."
-    )
+    assert str(_fails(tmp_path)) == (f"{tmp_path} is empty\n  fix: put one subfolder of files for each label into it.")
 
 
 def test_folder_of_one_label_is_an_error(tmp_path: Path) -> None:
     _picture(tmp_path / "cats" / "1.png")
-    assert _fails(tmp_path).problem == (
-        f"{tmp_path} has one subfolder only, 'cats', so there is nothing to tell apart"
-    )
+    assert _fails(tmp_path).problem == (f"{tmp_path} has one subfolder only, 'cats', so there is nothing to tell apart")
 
 
 def test_files_without_subfolders_are_an_error_unless_no_label_is_needed(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_header_may_hold_line_ends_too(tmp_path: Path) -> None:
 def test_ragged_rows_are_left_out_counted_and_the_first_is_named(tmp_path: Path) -> None:
     dataset = _read(tmp_path, "a,b\n1,2\n3\n4,5\n6,7,8\n9,10\n11,12\n")
     assert dataset.table["a"].to_list() == [1, 4, 9, 11]
-    assert dataset.notes == ("people.csv: 2 rows without 2 cells left out, the first is line 3 (1 cells)",)
+    assert dataset.notes == ("people.csv: 2 rows without 2 cells left out, the first is line 3 (1 cell)",)
     assert dataset.locate(2).endswith("line 6")
 
 

@@ -19,7 +19,9 @@ SETS_UP = ("make ", "git clone", "pip install")  # what a test cannot do inside 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("docs")
-    subprocess.run([sys.executable, ROOT / "examples" / "demo_data.py", where / "demo"], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, ROOT / "examples" / "demo_data.py", where / "demo"], check=True, capture_output=True
+    )
     return where
 
 

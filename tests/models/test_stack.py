@@ -33,13 +33,13 @@ def problem_of(layers, signal):
         ([{"conv": 8, "stride": 2, "dilation": 2}], MAP, Signal("map", 8, (6, 5))),
         ([{"conv": 9, "groups": 3}, "group_norm"], MAP, Signal("map", 9, (12, 9))),
         ([{"depthwise": 3}, {"conv": 8, "kernel": 1}, {"group_norm": 4}], MAP, Signal("map", 8, (12, 9))),
-        ([{"pool": 3, "kind": "avg"}, "flatten"], MAP, Signal("vector", 36)),
+        ([{"pool": 3, "kind": "avg"}, "flatten", {"dense": 8}], MAP, Signal("vector", 8)),
         (["rms_norm", "layer_norm", "global_pool"], MAP, Signal("vector", 3)),
         ([{"residual": [{"conv": 8, "stride": 2}, "relu", {"conv": 8}]}], MAP, Signal("map", 8, (6, 5))),
         ([{"parallel": [[{"conv": 4}], [{"conv": 6, "kernel": 5}]]}], MAP, Signal("map", 10, (12, 9))),
         ([{"conv": 8, "stride": 2}, "batch_norm", "gelu"], SEQUENCE, Signal("sequence", 8, (6,))),
         ([{"depthwise": 5}, {"pool": 4}], SEQUENCE, Signal("sequence", 4, (3,))),
-        ([{"pool": 2, "kind": "avg"}, "flatten"], SEQUENCE, Signal("vector", 24)),
+        ([{"pool": 2, "kind": "avg"}, "flatten", {"dense": 7}], SEQUENCE, Signal("vector", 7)),
         ([{"lstm": 8, "bidirectional": True}, {"gru": 5}], SEQUENCE, Signal("sequence", 5, (11,))),
         ([{"embedding": 8}, {"attention": 2}, "group_norm"], SEQUENCE, Signal("sequence", 8, (11,))),
         ([{"residual": ["rms_norm", {"attention": 1}]}, {"dense": 7}], SEQUENCE, Signal("sequence", 7, (11,))),
@@ -88,7 +88,7 @@ def test_weights_fit_the_activation_that_follows():
     torch.manual_seed(0)
     for name, gain in (("relu", 2**0.5), ("tanh", 1.5925), ("selu", 1.0), ("sigmoid", 1.8462)):
         module, _ = stack([{"dense": 500}, "batch_norm", {"dropout": 0.1}, name], Signal("vector", 400), RECIPE)
-        assert float(module[0].weight.std() * 400**0.5) == pytest.approx(gain, rel=0.01)
+        assert module[0].weight.std().item() * 400**0.5 == pytest.approx(gain, rel=0.01)
 
 
 def test_a_stack_of_150_layers_trains():
@@ -96,14 +96,14 @@ def test_a_stack_of_150_layers_trains():
     module, _ = built([*layers, "layer_norm", {"dense": 1}], VECTOR)
     x = torch.randn(128, 6)
     y = (x[:, :1] * x[:, 1:2]).sign()
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(module.parameters(), lr=3e-3)
     losses = []
-    for _ in range(40):
+    for _ in range(25):
         loss = (module(x) - y).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
 
 

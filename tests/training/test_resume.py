@@ -62,7 +62,9 @@ def trained(events: fit.Events) -> Run:
 
 def facts(history: History) -> list[tuple[object, ...]]:
     """Everything but times and memory."""
-    return [(e.epoch, e.step, e.train_loss, tuple(e.valid.items()), e.lr, e.grad_norm, e.is_best) for e in history.epochs]
+    return [
+        (e.epoch, e.step, e.train_loss, tuple(e.valid.items()), e.lr, e.grad_norm, e.is_best) for e in history.epochs
+    ]
 
 
 def assert_same(a: Run, b: Run) -> None:
@@ -155,7 +157,7 @@ def test_a_truncated_checkpoint_says_what_to_do(tmp_path: Path) -> None:
     list(islice(fit.fit(untrained("adamw", NEVER), folder=tmp_path), 1))
     path = tmp_path / "resume.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(RunError, match="resume.safetensors cannot be read") as caught:
+    with pytest.raises(RunError, match=r"resume\.safetensors cannot be read") as caught:
         next(fit.fit(untrained("adamw", NEVER), folder=tmp_path))
     assert caught.value.remedy == "delete the file and train the run again."
 
@@ -163,7 +165,7 @@ def test_a_truncated_checkpoint_says_what_to_do(tmp_path: Path) -> None:
 def test_a_history_shorter_than_the_checkpoint_says_what_to_do(tmp_path: Path) -> None:
     list(islice(fit.fit(untrained("adamw", NEVER), folder=tmp_path), 3))
     (tmp_path / "history.jsonl").unlink()
-    with pytest.raises(RunError, match="history.jsonl has 0 epochs where the checkpoint has"):
+    with pytest.raises(RunError, match=r"history\.jsonl has 0 epochs where the checkpoint has"):
         next(fit.fit(untrained("adamw", NEVER), folder=tmp_path))
 
 

@@ -98,14 +98,17 @@ def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InM
 
 
 def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
-    """Input columns that vary among the training rows, and a note about the others."""
-    constant = [name for name in dataset.inputs if name not in said and _is_constant(train[name])]
+    """Input columns that vary among the training rows or whose kind is known, and a note about the others."""
+    known = {*said, *dataset.kinds}
+    constant = [name for name in dataset.inputs if name not in known and _is_constant(train[name])]
     names = [name for name in dataset.inputs if name not in constant]
     if not names:
         came = f"{listed(constant)} never change" if constant else "there is no column beside the target"
         raise DataError(f"{dataset.origin} has nothing to learn from: {came}", remedy="bring columns that vary.")
-    columns = f"column {listed(constant)} has" if len(constant) == 1 else f"columns {listed(constant)} have"
-    return names, (f"{columns} one value in all training rows and were left out",) if constant else ()
+    alone = len(constant) == 1
+    columns = f"column {listed(constant)} has" if alone else f"columns {listed(constant)} have"
+    note = f"{columns} one value in all training rows and {'was' if alone else 'were'} left out"
+    return names, (note,) if constant else ()
 
 
 def _is_constant(cells: pl.Series) -> bool:

@@ -1,4 +1,4 @@
-"""Columns that order rows: numbers, dates, or text that holds dates."""
+"""Columns that order rows: numbers, dates, or text that holds them."""
 
 from pathlib import Path
 
@@ -13,14 +13,13 @@ from netwright.records.errors import DataError
 def as_times(dataset: Dataset, name: str) -> pl.Series:
     """The column as numbers or moments that sort by time, null where missing. Raises DataError for other words."""
     column = dataset.table[name]
-    if column.dtype.is_numeric():
+    if column.dtype.is_numeric() or column.dtype.is_temporal():
         return column
-    bad = words(column).is_not_null() if column.dtype == pl.String else column.is_not_null()
-    if Date.matches(column):
-        moments = Date.learn(name, column).moments(column)
-        bad = bad & moments.is_null()
-        if not bad.any():
-            return moments
-    row = bad.arg_max() or 0
-    problem = f"{Path(dataset.origin).name}: column {name!r} holds neither numbers nor dates of one form"
-    raise DataError(f"{problem}, as in {column[row]!r} ({dataset.locate(row)})", remedy="choose a column of times.")
+    cells = words(column.cast(pl.String, strict=False))
+    times = Date.learn(name, cells).moments(cells) if Date.matches(cells) else cells.cast(pl.Float64, strict=False)
+    bad = times.is_null() & cells.is_not_null()
+    if bad.any():
+        row = bad.arg_max() or 0
+        problem = f"{Path(dataset.origin).name}: column {name!r} holds neither numbers nor dates of one form"
+        raise DataError(f"{problem}, as in {column[row]!r} ({dataset.locate(row)})", remedy="choose a column of times.")
+    return times

@@ -7,7 +7,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import NEARLY_ALL, is_single, refuse_cells, refuse_detail, sample, words
+from netwright.kinds.cells import NEARLY_ALL, each_distinct, is_single, refuse_cells, refuse_detail, sample, words
 from netwright.kinds.markup import counted, shaded, share, total
 from netwright.models.stems import categories
 from netwright.records.recipe import Recipe
@@ -44,10 +44,12 @@ class Category(Field):
         if cells.dtype != pl.String:
             return False
         present = words(sample(cells)).drop_nulls()
-        distinct = present.unique()
-        few = max(FEW * len(present), min(FEW_AT_LEAST, len(present) / 2))
-        names = distinct.str.contains(_NAME) & ~distinct.str.contains(_UNSPACED)
-        return len(distinct) <= few or int(names.sum()) >= NEARLY_ALL * len(distinct)
+        count, distinct = cells.count(), cells.n_unique()  # of all cells: a sample shows fewer of each value
+        if distinct <= max(FEW * count, min(FEW_AT_LEAST, count / 2)):
+            return True
+        names = present.unique()
+        is_name = names.str.contains(_NAME) & ~names.str.contains(_UNSPACED)
+        return int(is_name.sum()) >= NEARLY_ALL * len(names)
 
     @classmethod
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
@@ -74,14 +76,15 @@ class Category(Field):
 
     def encode(self, cells: pl.Series) -> Tensor:
         """(N,) int32."""
-        distinct = cells.unique()
-        names = _as_text(self.name, distinct)
         known = pl.Series(self.values, dtype=pl.String)
         places = pl.int_range(FIRST, FIRST + len(known), dtype=pl.Int32, eager=True)
-        indexes = names.replace_strict(known, places, default=UNSEEN, return_dtype=pl.Int32)
-        indexes = indexes.set(names.is_null(), ABSENT)
-        column = cells.replace_strict(distinct, indexes, return_dtype=pl.Int32)
-        return torch.from_numpy(column.cast(pl.Int32).to_numpy(writable=True))  # a column of no cells keeps its type
+
+        def look_up(column: pl.Series) -> pl.Series:
+            names = _as_text(self.name, column)
+            indexes = names.replace_strict(known, places, default=UNSEEN, return_dtype=pl.Int32).cast(pl.Int32)
+            return indexes.set(names.is_null(), ABSENT)
+
+        return torch.from_numpy(each_distinct(cells, look_up).to_numpy(writable=True))
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:

@@ -1,5 +1,6 @@
 """Raw cells before their kind is known: which are missing, a sample of them, their usual scale."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,15 @@ def sample(cells: pl.Series, most: int = SAMPLE) -> pl.Series:
     """At most `most` cells that are not null, evenly spread over the column."""
     present = cells.drop_nulls()
     return present.gather_every(-(-len(present) // most)) if len(present) > most else present
+
+
+def each_distinct(cells: pl.Series, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """`read(cells)`, done once for each distinct cell where cells repeat: most columns of text do."""
+    distinct = cells.unique()
+    if len(distinct) > len(cells) / 2 or cells.is_empty():
+        return read(cells)
+    values = read(distinct)
+    return cells.replace_strict(distinct, values, return_dtype=values.dtype)
 
 
 def robust(values: Values) -> tuple[float, float]:

@@ -8,14 +8,15 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import NEARLY_ALL, refuse_cells, refuse_detail, robust, sample, words
+from netwright.kinds.cells import NEARLY_ALL, each_distinct, refuse_cells, refuse_detail, robust, sample, words
 from netwright.kinds.markup import counted, shaded, share, total
 from netwright.models.stems import dates
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Field, Signal
 
+ISO = "%Y-%m-%d"
 FORMATS = {  # how the day may be written, once its parts are joined by "-"; an earlier one wins a tie
-    "%Y-%m-%d": r"^\d{4}-\d{1,2}-\d{1,2}$",
+    ISO: r"^\d{4}-\d{1,2}-\d{1,2}$",
     "%m-%d-%Y": r"^\d{1,2}-\d{1,2}-\d{4}$",
     "%d-%m-%Y": r"^\d{1,2}-\d{1,2}-\d{4}$",
     "%m-%d-%y": r"^\d{1,2}-\d{1,2}-\d{2}$",
@@ -77,12 +78,12 @@ class Date(Field):
         moments = _read(name, cells, written)
         days = moments.drop_nulls().cast(pl.Int64).to_numpy() / DAY
         origin, scale = robust(days) if len(days) else (0.0, 0.0)
-        features = _features(moments, origin)
+        around = (days - origin).astype(np.float32)
         bad = words(cells.filter(moments.is_null())).drop_nulls() if cells.dtype == pl.String else cells.clear()
         return cls(
             name=name,
-            low=float(np.nanmin(features)) if len(days) else -1.0,
-            high=float(np.nanmax(features)) if len(days) else 1.0,
+            low=min(-1.0, float(around.min(initial=0))),
+            high=max(1.0, float(around.max(initial=0))),
             reach=0.0,  # the phases move together: no single encoded value can be changed alone
             format=written,
             is_certain=is_certain,
@@ -130,7 +131,7 @@ class Date(Field):
 
 def _way_of_writing(cells: pl.Series) -> tuple[str, bool]:
     """The format that reads most cells, and whether no other reads as many with another meaning."""
-    present = words(cells).drop_nulls()
+    present = words(sample(cells)).drop_nulls()
     counts = _readable(present)
     best = max(counts, key=lambda written: counts[written])
     swapped = SWAPPED.get(best, "")
@@ -155,12 +156,24 @@ def _read(name: str, cells: pl.Series, written: str) -> pl.Series:
         return cells.cast(pl.Datetime("us"))
     if cells.dtype != pl.String:
         raise refuse_cells(Date.kind, name, cells, "dates or text")
-    texts = words(cells)
-    if not written:  # learned from a column of dates, asked with text: as JSON and CSV write dates
-        written = "%Y-%m-%d"
+    way = written or ISO  # learned from a column of dates, asked with text: as CSV and JSON write dates
+    moments = each_distinct(cells, lambda texts: _read_text(words(texts), way))
+    return moments.cast(pl.Datetime("us")).alias(cells.name)
+
+
+def _read_text(texts: pl.Series, written: str) -> pl.Series:
+    """Microseconds since 1970."""
+    if written != ISO:
+        return _read_parts(texts, written)
+    moments = texts.str.to_datetime(f"{ISO} %H:%M:%S", strict=False, time_unit="us").cast(pl.Int64)
+    hard = (moments.is_null() & texts.is_not_null()).arg_true()  # the fast way reads what databases write
+    return moments.scatter(hard, _read_parts(texts.gather(hard), written)) if len(hard) else moments
+
+
+def _read_parts(texts: pl.Series, written: str) -> pl.Series:
     parts = _split(texts)
-    day = _read_days(_day_part(parts["day"]), written).cast(pl.Datetime("us")).cast(pl.Int64)
-    return (day + parts["microseconds"]).cast(pl.Datetime("us")).alias(cells.name)
+    days = _read_days(_day_part(parts["day"]), written)
+    return days.cast(pl.Datetime("us")).cast(pl.Int64) + parts["microseconds"]
 
 
 def _split(texts: pl.Series) -> pl.DataFrame:
@@ -205,7 +218,7 @@ def _features(moments: pl.Series, origin: float) -> np.ndarray:
         week=(at.dt.weekday() - 1) / 7,
         day=day_share,
     ).to_numpy()
-    angles = 2 * np.pi * phases
+    angles = (2 * np.pi * phases).astype(np.float32)
     days = moments.cast(pl.Int64).cast(pl.Float64).to_numpy() / DAY - origin
     waves = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(len(days), FEATURES - 1)
     return np.concatenate([days[:, None], waves], axis=1).astype(np.float32)

@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import NEARLY_ALL, Values, refuse_cells, refuse_detail, robust, sample, words
+from netwright.kinds.cells import NEARLY_ALL, Values, each_distinct, refuse_cells, refuse_detail, robust, sample, words
 from netwright.kinds.markup import counted, figure, shaded, share, total
 from netwright.models.stems import NumberColumn, numbers
 from netwright.records.recipe import Recipe
@@ -131,10 +131,12 @@ def _read(name: str, cells: pl.Series, decimal_comma: bool) -> pl.Series:
 
 def _read_text(cells: pl.Series, decimal_comma: bool) -> pl.Series:
     if decimal_comma:
-        return _read_written(cells, decimal_comma)
+        return each_distinct(cells, lambda c: _read_written(c, decimal_comma))
     values = cells.cast(pl.Float64, strict=False)
     hard = (values.is_null() & cells.is_not_null()).arg_true()  # nearly always few: the fast cast reads the rest
-    return values.scatter(hard, _read_written(cells.gather(hard), decimal_comma)) if len(hard) else values
+    if hard.is_empty():
+        return values
+    return values.scatter(hard, each_distinct(cells.gather(hard), lambda c: _read_written(c, decimal_comma)))
 
 
 def _read_written(cells: pl.Series, decimal_comma: bool) -> pl.Series:

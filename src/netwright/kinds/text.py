@@ -69,7 +69,7 @@ class Text(Field):
             vocabulary=tuple(counts["word"]),
             longest=longest,
             cut=float((lengths > longest).mean()) if len(lengths) else 0.0,
-            unknown=1 - int(counts["count"].sum()) / max(count, 1),
+            unknown=(count - int(counts["count"].sum())) / max(count, 1),
             median=float(np.median(lengths)) if len(lengths) else 0.0,
         )
 

@@ -1,6 +1,7 @@
 """A run's outcome as text: the verdict against simple models first, then the scores with their intervals."""
 
 from netwright.explanations.weights import Learned
+from netwright.records.history import History
 from netwright.records.run import Run
 from netwright.records.task import Metric, Scores
 
@@ -15,6 +16,17 @@ def summary(run: Run) -> str:
     if run.folder is not None:
         parts += ["", f"run folder: {run.folder}"]
     return "\n".join(parts)
+
+
+def ending(history: History, metric: str) -> str:
+    """Why training ended and which epoch's weights were kept."""
+    best = history.best
+    kept = (
+        "the last weights were kept"
+        if best is None
+        else f"kept epoch {best.epoch} with {metric} {best.valid[metric]:.4f}"
+    )
+    return f"{history.ended}; {kept}" if history.ended else kept
 
 
 def verdict(run: Run) -> str:

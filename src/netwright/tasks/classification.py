@@ -65,7 +65,7 @@ class Classification(Task):
         known = as_labels(column)
         if known.null_count():
             raise DataError(
-                f"{count_of(known.null_count(), 'row')} of {column.name!r} have no label",
+                f"{column.name!r} holds no label in {count_of(known.null_count(), 'row')}",
                 remedy="leave these rows out, or fill in their labels.",
             )
         counted = known.value_counts(name="count")
@@ -83,7 +83,7 @@ class Classification(Task):
             bad = {row: f"the label is {column[row]!r}" for row in found.is_null().arg_true()}
             first = next(iter(bad))
             raise Unreadable(
-                f"{count_of(len(bad), 'row')} of {column.name!r} have no label that was learned: "
+                f"in {count_of(len(bad), 'row')} {column.name!r} holds no label that was learned: "
                 f"the first is row {first}, {column[first]!r}",
                 f"choose labels from {listed(self.labels)}.",
                 encoded,

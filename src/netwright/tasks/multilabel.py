@@ -83,7 +83,7 @@ class Multilabel(Task):
             first = next(iter(bad))
             encoded[list(bad)] = torch.nan
             raise Unreadable(
-                f"{count_of(len(bad), 'row')} of {listed(cells.columns)} cannot be read as labels: "
+                f"in {count_of(len(bad), 'row')} {listed(cells.columns)} cannot be read as labels: "
                 f"the first is row {first}, where {bad[first]}",
                 f"give 0 or 1 for each label, or labels from {listed(self.labels)}.",
                 encoded,

@@ -76,7 +76,7 @@ class Regression(Task):
             first = next(iter(bad))
             wanted = "positive number" if self.on_log else "finite number"
             raise Unreadable(
-                f"{count_of(len(bad), 'row')} of {column.name!r} hold no {wanted}: "
+                f"in {count_of(len(bad), 'row')} {column.name!r} holds no {wanted}: "
                 f"the first is row {first}, {column[first]!r}",
                 "leave these rows out, or correct them.",
                 torch.where(torch.isfinite(encoded), encoded, torch.nan),
@@ -168,7 +168,7 @@ def _check_numbers(column: pl.Series, numbers: pl.Series) -> None:
     if not finite.all():
         first = (~finite).arg_true()[0]
         raise DataError(
-            f"{count_of(int((~finite).sum()), 'row')} of {column.name!r} hold no finite number: "
+            f"in {count_of(int((~finite).sum()), 'row')} {column.name!r} holds no finite number: "
             f"the first is row {first}, {column[first]!r}",
             remedy="leave these rows out, or correct them.",
         )

@@ -97,7 +97,7 @@ class Segmentation(Task):
         if bad:
             first = next(iter(bad))
             raise Unreadable(
-                f"{count_of(len(bad), 'mask')} of {column.name!r} cannot be read: "
+                f"in {count_of(len(bad), 'row')} {column.name!r} holds no mask that can be read: "
                 f"the first is row {first}, {bad[first]}",
                 "leave these rows out, or save the masks as grey or palette images of class numbers.",
                 torch.from_numpy(encoded),

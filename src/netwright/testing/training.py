@@ -21,6 +21,7 @@ Rule = Callable[[nn.Module, Recipe], Optimizer]
 ROUNDING = 1e-9  # of a few float64 operations on numbers around 1
 STEPS = 40  # enough for every rule to halve the loss of the small problem at its rate
 HALF = 0.5
+RECIPE = Recipe(lr=0.01, weight_decay=0.01)
 
 
 def check_schedule(schedule: Schedule) -> None:
@@ -79,7 +80,7 @@ def _check_rates(rule: Rule) -> None:
 
 def _check_resuming(rule: Rule, folder: Path) -> None:
     network = _network()
-    optimizer = rule(network, _RECIPE)
+    optimizer = rule(network, RECIPE)
     for _ in range(3):
         _step(network, optimizer)
     checkpoint.save(folder, Position(), {"network": named(network)}, optimizer)
@@ -87,7 +88,7 @@ def _check_resuming(rule: Rule, folder: Path) -> None:
     _expect(saved is not None, "there is no checkpoint after saving one")
     copy = _network()
     copy.load_state_dict(network.state_dict())
-    resumed = rule(copy, _RECIPE)
+    resumed = rule(copy, RECIPE)
     if saved is not None:
         checkpoint.restore_optimizer(resumed, saved)
     for _ in range(3):
@@ -96,12 +97,9 @@ def _check_resuming(rule: Rule, folder: Path) -> None:
     _expect(_same(network, named(copy)), "steps after a checkpoint differ from steps without one")
 
 
-_RECIPE = Recipe(lr=0.01, weight_decay=0.01)
-
-
 def _train(rule: Rule, steps: int) -> tuple[nn.Module, list[float]]:
     network = _network()
-    optimizer = rule(network, _RECIPE)
+    optimizer = rule(network, RECIPE)
     return network, [_step(network, optimizer) for _ in range(steps)]
 
 

@@ -17,10 +17,10 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 class Average:
     """Exponential moving average of parameters and of batch norms' running statistics.
 
-    A step counts half as much `half_life` steps later. In the first steps the average forgets faster
-    (decay (1 + n) / (10 + n) at the nth update), so that the untrained weights do not linger.
-    All other buffers are the latest: counters have no mean, and masks hold infinities. Polyak and Juditsky 1992;
-    Izmailov et al. 2018, arXiv:1803.05407.
+    A step counts half as much `half_life` steps later. In the first three half-lives the average forgets faster (decay
+    n / (n + 2) at the nth update: Shamir and Zhang 2012, arXiv:1212.1824, eta = 1), so that the untrained weights do
+    not linger. All other buffers are the latest: counters have no mean, and masks hold infinities.
+    Polyak and Juditsky 1992; Tarvainen and Valpola 2017, arXiv:1703.01780.
     """
 
     def __init__(self, network: nn.Module, half_life: float) -> None:
@@ -41,7 +41,7 @@ class Average:
         if step % self.every:
             return
         count = step // self.every
-        decay = min(self.decay, (1 + count) / (10 + count))
+        decay = min(self.decay, count / (count + 2))
         latest = named(network)
         ours = [self.tensors[name] for name in self._averaged]
         get_ema_multi_avg_fn(decay)(ours, [latest[name] for name in self._averaged], count)

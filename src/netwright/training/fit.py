@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from functools import reduce
@@ -19,6 +19,7 @@ from torch import Tensor
 from netwright.records.batch import Batch
 from netwright.records.errors import BudgetError, DataError, RecipeError, RunError
 from netwright.records.history import Epoch, History, Progress
+from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.training import checkpoint
 from netwright.training.average import Average
@@ -161,7 +162,7 @@ class _Training:
     def steps(self) -> Iterator[Step]:
         """The steps that are left of this epoch."""
         first = self.position.step
-        try:
+        with _explained(self.recipe, self.device):
             yield from steps(
                 self.network,
                 self._batches(self.position.taken * self.recipe.accumulate),
@@ -171,13 +172,6 @@ class _Training:
                 accumulate=self.recipe.accumulate,
                 rates=lambda index: self.rate(first + index),
             )
-        except OSError as error:
-            raise DataError(
-                f"{error.filename or self.run.train} cannot be read while training: {error.strerror or error}",
-                remedy="bring it back and give the same command again: training goes on from its last checkpoint.",
-            ) from error
-        except (RuntimeError, ValueError) as error:
-            raise self._explained(error) from error
 
     def _batches(self, start: int) -> Iterator[Batch]:
         """The epoch's batches from one of them on, on the device; each decides the dropout that follows it."""
@@ -187,20 +181,6 @@ class _Training:
             for generator in generators:
                 generator.manual_seed(mixed(seed + number))
             yield batch.to(self.device)
-
-    def _explained(self, error: Exception) -> Exception:
-        """The error with what to do about it, where the cause is known."""
-        text = str(error)
-        if isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in text:
-            return BudgetError(
-                f"training with batches of {self.batch_size:,} rows needs more memory than {self.device} has",
-                remedy=f"set batch_size={max(1, self.batch_size // 2)} accumulate={self.recipe.accumulate * 2}.",
-            )
-        if ONE_ROW in text:
-            return RecipeError(
-                "batch normalization cannot learn from a batch of one row", remedy="set batch_size=4 or more."
-            )
-        return error
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, from 0."""
@@ -327,7 +307,8 @@ class _Training:
     def _evaluate(self) -> dict[str, float]:
         if not len(self.run.valid):
             return {}
-        with borrowed(self.network, self._weights()) if self.average else nullcontext():
+        own = borrowed(self.network, self._weights()) if self.average else nullcontext()
+        with own, _explained(self.recipe, self.device):
             precision = "bf16" if self.recipe.precision == "bf16" else "fp32"
             return evaluate(self.network, self.run.task, self.run.valid, self.batch_size, precision=precision).quick()
 
@@ -370,6 +351,29 @@ class _Training:
         history = History(tuple(self.epochs), ended)
         folder = self.folder or self.run.folder
         return replace(self.run, network=self.network.eval(), history=history, folder=folder)
+
+
+@contextmanager
+def _explained(recipe: Recipe, device: torch.device) -> Generator[None]:
+    """Turns errors of training whose cause is known into those that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or 'a file of the data'} cannot be read while training: {error.strerror or error}",
+            remedy="bring it back and give the same command again: training goes on from its last checkpoint.",
+        ) from error
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in str(error):
+            raise BudgetError(
+                f"training with batches of {recipe.batch_size:,} rows needs more memory than there is on {device}",
+                remedy=f"set batch_size={max(1, recipe.batch_size // 2)} accumulate={recipe.accumulate * 2}.",
+            ) from error
+        if ONE_ROW in str(error):
+            raise RecipeError(
+                "batch normalization cannot learn from a batch of one row", remedy="set batch_size=4 or more."
+            ) from error
+        raise
 
 
 def _peak_bytes(device: torch.device) -> int:

@@ -31,7 +31,7 @@ def with_l1(objective: Objective, strength: float) -> Objective:
     """Adds `strength` times the sum of absolute weights to each example's loss; on the weights that decay falls on."""
 
     def losses(network: nn.Module, batch: Batch) -> Tensor:
-        penalty = torch.stack([weight.abs().sum() for weight in decayed(network).values()]).sum()
+        penalty = sum(weight.abs().sum() for weight in decayed(network).values())
         return objective(network, batch) + strength * penalty
 
     return losses

@@ -11,7 +11,7 @@ from typing import TextIO
 import numpy as np
 import polars as pl
 
-from netwright.data.readers.files import find_encoding, open_text, suffix_of
+from netwright.data.readers.files import counted, find_encoding, open_text, suffix_of
 from netwright.records.errors import DataError
 
 BLOCK = 1 << 24  # characters parsed at once: bounds memory, large enough for polars' speed
@@ -143,7 +143,11 @@ def _parse(data: bytes, records: _Records, layout: Layout, line: int) -> Block |
     table = _frame(data[: records.end], layout)
     if table.height != whole.sum():
         return None
-    first = f"line {line + records.lines[ragged[0]]} ({records.cells[ragged[0]]} cells)" if len(ragged) else ""
+    first = (
+        f"line {line + records.lines[ragged[0]]} ({counted(int(records.cells[ragged[0]]), 'cell')})"
+        if len(ragged)
+        else ""
+    )
     return Block(table, pl.Series("line", line + records.lines[whole], pl.Int64), len(ragged), first)
 
 
@@ -175,7 +179,7 @@ def _carefully(data: bytes, stream: TextIO, layout: Layout, line: int) -> Iterat
                 good.append(row)
                 lines.append(start)
             elif row:
-                ragged, first = ragged + 1, first or f"line {start} ({len(row)} cells)"
+                ragged, first = ragged + 1, first or f"line {start} ({counted(len(row), 'cell')})"
         table = pl.DataFrame(good, schema=dict.fromkeys(layout.names, pl.String), orient="row")
         yield Block(table, pl.Series("line", lines, pl.Int64), ragged, first)
         if len(good) < SLOW_ROWS:

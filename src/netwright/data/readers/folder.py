@@ -44,20 +44,26 @@ def _labelled(path: Path) -> tuple[list[_File], tuple[str, ...]]:
     folders, loose = _entries(path)
     parts = {folder: PART_NAMES.get(folder.name.lower(), "") for folder in folders}
     if "train" not in parts.values():
-        _check(path, folders, loose)
-        return [file for folder in folders for file in _of_label(folder, "")], _left(
-            path, loose, "beside the subfolders"
-        )
+        return _of_part(path, "")
     files, notes = list[_File](), _left(path, loose, "beside the subfolders")
     for folder, part in parts.items():
-        labels, more = _entries(folder)
-        if not part:
+        if part:
+            more = _of_part(folder, part)
+            files, notes = files + more[0], notes + more[1]
+        else:
             notes += (f"{path}: subfolder {folder.name!r} left out, it is none of train, valid and test",)
-            continue
-        _check(folder, labels, more)
-        files += [file for label in labels for file in _of_label(label, part)]
-        notes += _left(folder, more, "beside the subfolders")
     return files, notes
+
+
+def _of_part(path: Path, part: str) -> tuple[list[_File], tuple[str, ...]]:
+    """All files of a folder of labels."""
+    labels, loose = _entries(path)
+    _check(path, labels, loose)
+    files = {folder: [_File(file, part, folder.name) for file in _below(folder)] for folder in labels}
+    empty = [folder for folder in labels if not files[folder]]
+    notes = _left(path, loose, "beside the subfolders")
+    notes += (f"{counted(len(empty), 'subfolder')} without files, the first is {empty[0]}",) if empty else ()
+    return [file for folder in labels for file in files[folder]], notes
 
 
 def _check(path: Path, folders: list[Path], loose: list[Path]) -> None:
@@ -83,10 +89,6 @@ def _below(path: Path) -> Iterator[str]:
     for folder, subfolders, names in os.walk(path):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _of_label(folder: Path, part: str) -> list[_File]:
-    return [_File(file, part, folder.name) for file in _below(folder)]
 
 
 def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], request: Request) -> Dataset:

@@ -98,9 +98,8 @@ def _table(data: Any) -> pl.DataFrame:
 
 def _of_pandas(name: str, column: Any) -> pl.Series:
     """Through NumPy, so that pyarrow is not needed; NaN among words and pandas' NA are missing."""
-    if str(column.dtype) not in ("object", "str", "string", "category", "boolean") and column.dtype.kind in "biufM":
-        values = column.to_numpy(dtype=float, na_value=np.nan) if column.hasnans else column.to_numpy()
-        return pl.Series(name, values)
+    if str(column.dtype) not in ("category", "boolean") and column.dtype.kind in "biuf":
+        return pl.Series(name, column.to_numpy(dtype=float, na_value=np.nan) if column.hasnans else column.to_numpy())
     missing = column.isna().to_numpy()
     cells = [None if gone else cell for cell, gone in zip(column.tolist(), missing, strict=True)]
     return pl.Series(name, cells, strict=False)

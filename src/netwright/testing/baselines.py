@@ -1,0 +1,78 @@
+"""What a simple model has to fulfil."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import torch
+
+from netwright.data.examples import InMemory
+from netwright.kinds.number import Number
+from netwright.records.batch import Examples
+from netwright.records.schema import Schema
+from netwright.records.task import Scores, Task
+from netwright.tasks.classification import Classification
+from netwright.tasks.multilabel import Multilabel
+from netwright.tasks.regression import Regression
+
+Baseline = Callable[[Schema, Task, Examples, Examples], Scores | None]
+"""(schema, task, train, test) -> the scores on the test rows, or None where it has no answer of the task's form."""
+
+ROWS = 400
+
+
+def check_baseline(baseline: Baseline) -> None:
+    """Runs the whole contract of a baseline on numbers, with labels, several labels and a number to predict.
+
+    Raises AssertionError with a sentence that says what is broken.
+    """
+    for task in (Classification, Multilabel, Regression):
+        check_scores(baseline, task)
+        check_honesty(baseline, task)
+
+
+def check_scores(baseline: Baseline, task: type[Task]) -> None:
+    """The task's own metrics over all test rows, the same each time."""
+    data = _data(task, is_noise=False)
+    scores = baseline(*data)
+    _claim(scores is not None, f"{task.name}: there are scores")
+    _claim(scores == baseline(*data), f"{task.name}: the scores are the same each time")
+    _claim(scores is not None and scores.count == len(data[3]), f"{task.name}: every test row counts")
+    _claim(scores is not None and scores.metrics[0].name == task.metric, f"{task.name}: the metrics are the task's")
+
+
+def check_honesty(baseline: Baseline, task: type[Task]) -> None:
+    """On targets that do not depend on the inputs it is no better than the best constant answer to the test rows."""
+    schema, learned, train, test = _data(task, is_noise=True)
+    scores = baseline(schema, learned, train, test)
+    batch = next(test.batches(ROWS, seed=None))
+    ideal = learned.score()
+    ideal.add(learned.constant(batch.targets).expand(len(batch), -1), batch)
+    best = ideal.quick()[task.metric]
+    _claim(
+        scores is not None and scores[task.metric].high >= best,
+        f"{task.name}: on noise, {task.metric} is not better than the {best:g} of the best constant",
+    )
+
+
+def _data(task: type[Task], *, is_noise: bool) -> tuple[Schema, Task, Examples, Examples]:
+    """Targets that a line through the inputs gives, or that nothing gives; the second half is the test part."""
+    generator = np.random.default_rng(0)
+    inputs = pl.DataFrame(generator.normal(size=(ROWS, 4)), schema=["a", "b", "c", "d"])
+    sums = generator.normal(size=ROWS) if is_noise else inputs.sum_horizontal().to_numpy()
+    cells = {
+        "classification": pl.DataFrame({"y": np.where(sums > 0, "high", "low")}),
+        "multilabel": pl.DataFrame({"high": (sums > 1).astype(int), "low": (sums < -1).astype(int)}),
+        "regression": pl.DataFrame({"y": sums}),
+    }[task.name]
+    train, test = torch.arange(ROWS // 2), torch.arange(ROWS // 2, ROWS)
+    schema = Schema(tuple(Number.learn(column.name, column) for column in inputs[: ROWS // 2]))
+    learned = task.learn(cells[: ROWS // 2], schema)
+    encoded, targets = schema.encode(inputs), learned.encode(cells)
+    parts = [InMemory(encoded, targets, rows, "row {}".format) for rows in (train, test)]
+    return schema, learned, parts[0], parts[1]
+
+
+def _claim(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise AssertionError(sentence)

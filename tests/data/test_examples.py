@@ -1,0 +1,173 @@
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from netwright.data.dataset import Dataset
+from netwright.data.examples import InMemory, adopted, as_batch, augmented, empty, in_memory
+from netwright.data.prepare import encode_new, prepare
+from netwright.data.read import read
+from netwright.data.split import split
+from netwright.records.batch import Batch, Examples
+from netwright.records.errors import DataError
+
+
+def _examples(count: int = 103) -> InMemory:
+    dataset = Dataset(pl.DataFrame({"x": range(2 * count)}), (), "people.csv")
+    rows = torch.arange(2 * count)
+    return in_memory(dataset, (rows[:, None] * 10.0,), (rows % 3,), np.arange(0, 2 * count, 2))
+
+
+def _same(first: list[Batch], second: list[Batch]) -> bool:
+    return len(first) == len(second) and all(
+        torch.equal(a, b)
+        for x, y in zip(first, second, strict=True)
+        for a, b in zip((*x.inputs, *x.targets, x.rows), (*y.inputs, *y.targets, y.rows), strict=True)
+    )
+
+
+def test_rows_in_order_without_a_seed() -> None:
+    batches = list(_examples().batches(10, seed=None))
+    assert [len(batch) for batch in batches] == [10] * 10 + [3]
+    assert torch.cat([batch.rows for batch in batches]).tolist() == list(range(0, 206, 2))
+
+
+def test_inputs_and_targets_go_with_their_rows() -> None:
+    for batch in _examples().batches(10, seed=3):
+        assert torch.equal(batch.inputs[0][:, 0], batch.rows * 10.0)
+        assert torch.equal(batch.targets[0], batch.rows % 3)
+
+
+def test_every_row_comes_once_and_the_seed_decides_the_order() -> None:
+    examples = _examples()
+    first, again, other = (torch.cat([b.rows for b in examples.batches(10, seed=s)]) for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert sorted(first.tolist()) == list(range(0, 206, 2))
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+@pytest.mark.parametrize("start", [0, 4, 10, 11])
+def test_starting_later_gives_the_same_batches(seed: int | None, start: int) -> None:
+    examples = _examples()
+    assert _same(list(examples.batches(10, seed=seed, start=start)), list(examples.batches(10, seed=seed))[start:])
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"), [(21, 10, [10, 9, 2]), (1, 10, [1]), (11, 10, [9, 2]), (3, 1, [1] * 3)]
+)
+def test_no_shuffled_batch_has_one_row_alone(count: int, size: int, sizes: list[int]) -> None:
+    assert [len(batch) for batch in _examples(count).batches(size, seed=0)] == sizes
+
+
+def test_no_rows_give_no_batches() -> None:
+    assert len(empty()) == 0
+    assert list(empty().batches(4, seed=0)) == []
+
+
+def _pictures() -> Examples:
+    generator = np.random.default_rng(0)
+    dataset = read((generator.integers(0, 256, (40, 14, 14), dtype=np.uint8), generator.integers(0, 2, 40)))
+    prepared = prepare(dataset, split(dataset))
+    return augmented(encode_new(prepared.schema, prepared.task, dataset)[0], prepared.schema, ("flip", "shift"))
+
+
+def test_augmented_batches_depend_on_seed_and_batch_alone() -> None:
+    pictures = _pictures()
+    whole = list(pictures.batches(8, seed=1))
+    assert _same(whole, list(pictures.batches(8, seed=1)))
+    assert _same(whole[3:], list(pictures.batches(8, seed=1, start=3)))
+
+
+def test_pictures_are_changed_for_training_and_never_for_evaluation() -> None:
+    pictures = _pictures()
+    plain = next(pictures.batches(40, seed=None)).inputs[0]
+    changed = next(pictures.batches(40, seed=1))
+    assert not torch.equal(changed.inputs[0], plain[changed.rows])
+    assert torch.equal(plain, next(pictures.batches(40, seed=None)).inputs[0])
+
+
+X, Y = torch.randn(10, 3), torch.arange(10) % 2
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        (X, Y), [X, Y], ([X], Y), (X.numpy(), Y.numpy()), {"inputs": X, "targets": Y}, {"x": X, "label": Y},
+        {"pixels": X, "labels": Y}, Batch((X,), (Y,), torch.arange(10)),
+    ],
+)  # fmt: skip
+def test_usual_batches_are_understood(thing: Any) -> None:
+    batch = as_batch(thing)
+    assert torch.equal(batch.inputs[0], X)
+    assert torch.equal(batch.targets[0], Y)
+    assert torch.equal(batch.rows, torch.arange(10))
+
+
+def test_several_inputs_and_no_targets_are_understood() -> None:
+    assert len(as_batch(([X, X], Y)).inputs) == 2
+    assert len(as_batch({"ids": Y, "mask": Y, "labels": Y}).inputs) == 2
+    assert as_batch(X).targets == ()
+
+
+@pytest.mark.parametrize(
+    ("thing", "problem"),
+    [
+        ((X, X, Y), "expected a batch as (inputs, targets), but a tuple of 3 came"),
+        ("rows", "expected a batch as (inputs, targets), but a str came"),
+        ((X, Y[:4]), "the tensors of a batch have 10, 4 rows"),
+        ((["a", "b"], Y), "expected tensors with a row for each example, but a str came in a batch"),
+    ],
+)
+def test_other_batches_are_an_error(thing: Any, problem: str) -> None:
+    with pytest.raises(DataError) as caught:
+        as_batch(thing)
+    assert caught.value.problem == problem
+
+
+def _loader(shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:
+    return DataLoader(TensorDataset(X, Y), batch_size=4, shuffle=shuffle)
+
+
+def test_adopted_loader_numbers_its_rows_and_can_start_later() -> None:
+    examples = adopted(_loader(False), "train loader")
+    assert len(examples) == 10
+    assert [batch.rows.tolist() for batch in examples.batches(99, seed=0)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert [batch.rows.tolist() for batch in examples.batches(99, seed=0, start=2)] == [[8, 9]]
+    assert examples.locate(3) == "train loader, row 3"
+
+
+def test_shuffling_loader_depends_on_the_seed_and_leaves_torch_alone() -> None:
+    examples = adopted(_loader(True))
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    first = [batch.inputs[0] for batch in examples.batches(4, seed=1)]
+    assert torch.equal(torch.rand(1), expected)
+    again = [batch.inputs[0] for batch in examples.batches(4, seed=1)]
+    other = [batch.inputs[0] for batch in examples.batches(4, seed=2)]
+    assert torch.equal(torch.cat(first), torch.cat(again))
+    assert not torch.equal(torch.cat(first), torch.cat(other))
+
+
+def test_lists_of_batches_are_counted() -> None:
+    assert len(adopted([(X, Y), (X[:3], Y[:3])])) == 13
+    assert len(adopted(DataLoader(TensorDataset(X, Y), batch_size=4, drop_last=True))) == 8
+
+
+def test_generator_is_refused_because_it_can_be_read_once_only() -> None:
+    def once() -> Iterator[Any]:
+        yield X, Y
+
+    with pytest.raises(DataError, match="the train loader is a generator, which can be read once only"):
+        adopted(once(), "train loader")
+
+
+def test_loader_without_batches_is_an_error() -> None:
+    with pytest.raises(DataError, match="the loader gives no batches"):
+        adopted([])

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netwright.data.read import read
+from netwright.records.errors import DataError
+
+PIXELS = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+
+
+def _write(folder: Path, name: str, labels: list[int], cut: int = 0) -> None:
+    images = bytes((0, 0, 8, 3)) + np.array(PIXELS.shape, ">u4").tobytes() + PIXELS.tobytes()
+    (folder / f"{name}-images-idx3-ubyte").write_bytes(images[: len(images) - cut])
+    head = bytes((0, 0, 8, 1)) + np.array([len(labels)], ">u4").tobytes()
+    (folder / f"{name}-labels-idx1-ubyte").write_bytes(head + bytes(labels))
+
+
+def test_pairs_of_files_are_images_labels_and_parts(tmp_path: Path) -> None:
+    _write(tmp_path, "train", [5, 1, 5])
+    _write(tmp_path, "t10k", [1, 1, 5])
+    dataset = read(tmp_path)
+    assert np.array_equal(dataset.table["image"].to_numpy()[:3], PIXELS)
+    assert dataset.table["label"].to_list() == [1, 1, 5, 5, 1, 5]
+    assert dataset.parts is not None and dataset.parts.to_list() == ["test"] * 3 + ["train"] * 3
+
+
+def test_file_that_is_cut_short_is_an_error(tmp_path: Path) -> None:
+    _write(tmp_path, "train", [5, 1, 5], cut=7)
+    with pytest.raises(DataError, match="train-images-idx3-ubyte is cut short: 69 bytes instead of 76"):
+        read(tmp_path)
+
+
+def test_images_and_labels_of_different_number_are_an_error(tmp_path: Path) -> None:
+    _write(tmp_path, "train", [5, 1])
+    with pytest.raises(DataError, match="train-images-idx3-ubyte holds 3 images and train-labels-idx1-ubyte 2 labels"):
+        read(tmp_path)
+
+
+def test_images_without_labels_are_an_error(tmp_path: Path) -> None:
+    _write(tmp_path, "train", [5, 1, 5])
+    (tmp_path / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(DataError, match="train-images-idx3-ubyte has no train-labels-idx1-ubyte beside it"):
+        read(tmp_path)

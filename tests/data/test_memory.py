@@ -1,0 +1,104 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from netwright.data.read import read
+from netwright.records.errors import DataError
+
+
+def test_arrays_of_two_axes_are_number_columns_with_y_as_target() -> None:
+    dataset = read((np.arange(6.0).reshape(3, 2), np.array([0, 1, 1])))
+    assert dataset.table.to_dict(as_series=False) == {"x0": [0.0, 2.0, 4.0], "x1": [1.0, 3.0, 5.0], "target": [0, 1, 1]}
+    assert dataset.targets == ("target",)
+    assert dataset.locate(2) == "array, row 2"
+
+
+@pytest.mark.parametrize(
+    ("array", "column", "dtype"),
+    [
+        (np.zeros((5, 8, 6), np.uint8), "image", pl.Array(pl.UInt8, (8, 6))),
+        (np.zeros((5, 8, 8)), "image", pl.Array(pl.Float32, (8, 8))),
+        (np.zeros((5, 3, 8, 6)), "image", pl.Array(pl.Float32, (3, 8, 6))),
+        (torch.zeros(5, 8, 6, 3, dtype=torch.uint8), "image", pl.Array(pl.UInt8, (8, 6, 3))),
+        (torch.zeros(5, 20, 2), "series", pl.Array(pl.Float32, (20, 2))),
+        (np.zeros((5, 2, 3, 4, 5)), "tensor", pl.Array(pl.Float32, (2, 3, 4, 5))),
+    ],
+)
+def test_arrays_of_more_axes_are_what_kinds_take_them_for(array: Any, column: str, dtype: pl.DataType) -> None:
+    assert read(array).table.schema == {column: dtype}
+
+
+def test_pixels_come_back_unchanged() -> None:
+    images = load_digits().images.astype(np.uint8)
+    assert np.array_equal(read(images).table["image"].to_numpy(), images)
+
+
+def test_frames_of_pandas_keep_types_and_missing_cells() -> None:
+    frame = pd.DataFrame({
+        "n": [1.0, np.nan, 3.0], "i": [1, 2, 3], "s": ["a", None, "c"], "c": pd.Categorical(["u", "v", "u"]),
+        "d": pd.to_datetime(["2020-01-01", None, "2020-01-03"]), "m": pd.array([1, None, 3], dtype="Int64"),
+        "mixed": [1, "x", None],
+    })  # fmt: skip
+    table = read(frame, target="i").table
+    assert table["i"].to_list() == [1, 2, 3]
+    assert table["s"].to_list() == ["a", None, "c"]
+    assert table["c"].to_list() == ["u", "v", "u"]
+    assert table["d"].is_null().to_list() == [False, True, False]
+    assert table["d"].dtype.is_temporal()
+    assert table["m"].fill_nan(None).to_list() == [1.0, None, 3.0]
+    assert table["mixed"].to_list() == ["1", "x", None]
+
+
+def test_frame_and_series_make_a_named_target() -> None:
+    dataset = read((pd.DataFrame({"a": [1, 2]}), pd.Series(["u", "v"], name="kind")))
+    assert dataset.targets == ("kind",)
+    assert dataset.inputs == ("a",)
+
+
+def test_dicts_and_lists_of_dicts_are_tables() -> None:
+    rows = [{"a": 1, "b": "x"}, {"a": 2.5, "b": None}]
+    assert read(rows).table.to_dict(as_series=False) == {"a": [1.0, 2.5], "b": ["x", None]}
+    assert read({"a": [1, 2], "b": np.array(["x", "y"])}).table.rows() == [(1, "x"), (2, "y")]
+    assert read({"a": 1, "b": "x"}).table.rows() == [(1, "x")]
+    pixels = read({"photo": np.zeros((2, 4, 4), np.uint8), "age": torch.tensor([1, 2])}).table
+    assert pixels.schema == {"photo": pl.Array(pl.UInt8, (4, 4)), "age": pl.Int64}
+
+
+def test_lists_of_text_paths_and_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read(["good", "bad"]).table.schema == {"text": pl.String}
+    assert read(["a.png", "b.jpg"]).table["image"].to_list() == [f"{tmp_path}/a.png", f"{tmp_path}/b.jpg"]
+    assert read([[1.0, 2.0], [1.0, 2.0, 3.0]]).table.schema == {"series": pl.List(pl.Float32)}
+    texts = read((["good film", "bad film"], ["+", "-"]))
+    assert texts.targets == ("target",)
+
+
+def test_given_parts_are_kept_and_rows_are_located_in_them() -> None:
+    x, y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 0, 1])
+    dataset = read({"train": (x, y), "test": (x[:2], y[:2])})
+    assert dataset.parts is not None and dataset.parts.to_list() == ["train"] * 4 + ["test"] * 2
+    assert dataset.locate(5) == "array 'test', row 1"
+    assert dataset.targets == ("target",)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ((np.zeros((3, 2)), np.zeros(2)), "there are 3 rows of inputs and 2 of targets"),
+        ((1, 2, 3), "expected (inputs, target), but a tuple of 3 came"),
+        (42, "data came as int"),
+        (np.zeros((0, 3)), "the array holds no rows"),
+        ({"a": [1, 2], "b": [1]}, "column 'b' has 1 cells, 'a' has 2"),
+        (pl.DataFrame({"a": []}), "the array holds no rows"),
+    ],
+)
+def test_data_that_do_not_fit_are_an_error(data: Any, problem: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read(data)
+    assert caught.value.problem == problem

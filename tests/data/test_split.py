@@ -1,0 +1,150 @@
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from netwright.data.dataset import Dataset
+from netwright.data.split import Split, split
+from netwright.records.errors import DataError
+
+
+def _data(columns: dict[str, object], target: str = "", parts: list[str] | None = None) -> Dataset:
+    given = None if parts is None else pl.Series(parts)
+    return Dataset(pl.DataFrame(columns), (target,) if target else (), "people.csv", parts=given)
+
+
+def _is_whole(parts: Split, count: int) -> bool:
+    return np.array_equal(np.sort(np.concatenate([parts.train, parts.valid, parts.test])), np.arange(count))
+
+
+def _problem(call: Callable[[], object]) -> str:
+    with pytest.raises(DataError) as caught:
+        call()
+    return caught.value.problem
+
+
+def test_each_part_has_its_share_of_each_class() -> None:
+    labels = np.repeat(["a", "b", "c"], [700, 250, 50])
+    parts = split(_data({"x": range(1000), "y": np.random.default_rng(0).permutation(labels)}, "y"))
+    dataset = np.random.default_rng(0).permutation(labels)
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == (680, 120, 200)
+    assert _is_whole(parts, 1000)
+    for rows, share in ((parts.test, 0.2), (parts.valid, 0.12), (parts.train, 0.68)):
+        counts = np.array([(dataset[rows] == label).sum() for label in "abc"])
+        assert np.abs(counts - share * np.array([700, 250, 50])).max() <= 1
+    assert parts.how == "stratified by 'y': 680 training, 120 validation, 200 test"
+
+
+def test_split_depends_on_the_seed_alone() -> None:
+    dataset = _data({"x": range(200), "y": ["a", "b"] * 100}, "y")
+    first, again, other = split(dataset, seed=1), split(dataset, seed=1), split(dataset, seed=2)
+    assert np.array_equal(first.test, again.test) and np.array_equal(first.valid, again.valid)
+    assert not np.array_equal(first.test, other.test)
+
+
+def test_continuous_targets_are_split_at_random() -> None:
+    parts = split(_data({"x": range(100), "y": np.random.default_rng(0).normal(size=100)}, "y"))
+    assert parts.how == "at random: 68 training, 12 validation, 20 test"
+
+
+def test_class_of_one_row_is_kept_for_training_and_named() -> None:
+    labels = ["a"] * 60 + ["rare"] + ["b"] * 60
+    for seed in range(20):
+        parts = split(_data({"x": range(121), "y": labels}, "y"), seed=seed)
+        assert 60 in parts.train
+    assert parts.notes == (
+        "1 value of 'y' on one row only, the first is 'rare' (people.csv, row 60); such rows are kept for training",
+    )
+
+
+def test_every_class_has_a_training_row() -> None:
+    labels = [f"c{k // 2}" for k in range(60)]
+    for seed in range(20):
+        parts = split(_data({"x": range(60), "y": labels}, "y"), seed=seed)
+        assert {labels[row] for row in parts.train} == set(labels)
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 7, 10])
+def test_tiny_data_fill_every_part(count: int) -> None:
+    parts = split(_data({"x": range(count), "y": [k % 2 for k in range(count)]}, "y"))
+    assert _is_whole(parts, count)
+    assert min(len(parts.train), len(parts.valid), len(parts.test)) > 0
+
+
+def test_two_rows_are_too_few() -> None:
+    assert _problem(lambda: split(_data({"x": [1, 2]}))) == "people.csv has 2 rows, too few for three parts"
+
+
+def test_no_group_is_in_two_parts_and_classes_keep_their_shares() -> None:
+    generator = np.random.default_rng(0)
+    patients = generator.integers(0, 120, 2000)
+    sick = generator.random(120) < 0.3
+    dataset = _data({"x": range(2000), "patient": patients, "y": np.where(sick[patients], "sick", "well")}, "y")
+    parts = split(dataset, group="patient")
+    assert _is_whole(parts, 2000)
+    groups = [set(patients[rows]) for rows in (parts.train, parts.valid, parts.test)]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    assert 380 <= len(parts.test) <= 420
+    for rows in (parts.valid, parts.test):
+        assert abs(sick[patients[rows]].mean() - sick[patients].mean()) < 0.03
+    assert parts.drop == ("patient",)
+    assert parts.how.startswith("by group 'patient' (120 groups, none in two parts): ")
+
+
+def test_rows_without_a_group_are_groups_of_their_own() -> None:
+    parts = split(_data({"x": range(40), "g": [None] * 30 + ["a"] * 5 + ["b"] * 5}), group="g")
+    assert _is_whole(parts, 40)
+
+
+def test_two_groups_are_too_few() -> None:
+    dataset = _data({"x": range(10), "g": ["a", "b"] * 5})
+    assert _problem(lambda: split(dataset, group="g")) == "column 'g' has 2 groups, too few for three parts"
+
+
+def test_latest_rows_are_the_test_part_and_equal_times_stay_together() -> None:
+    days = [f"{1 + day // 4}/{1 + day % 4}/2020" for day in np.repeat(np.arange(20), 3)]
+    order = np.random.default_rng(0).permutation(60)
+    dataset = _data({"day": [days[k] for k in order]})
+    parts = split(dataset, by_time="day")
+    times = order // 3
+    assert times[parts.train].max() < times[parts.valid].min()
+    assert times[parts.valid].max() < times[parts.test].min()
+    assert len(parts.test) == 12
+    assert parts.drop == ()
+    assert parts.how == "by time 'day', the latest rows last: 39 training, 9 validation, 12 test"
+
+
+def test_two_times_are_too_few() -> None:
+    dataset = _data({"year": [2019] * 5 + [2020] * 5})
+    assert _problem(lambda: split(dataset, by_time="year")) == (
+        "people.csv: 10 rows by time 'year', the latest rows last leave none for validation"
+    )
+
+
+def test_missing_times_are_an_error() -> None:
+    dataset = _data({"year": [2019, None, 2020]})
+    assert _problem(lambda: split(dataset, by_time="year")) == "1 row without a 'year', the first is people.csv, row 1"
+
+
+def test_given_parts_are_taken_and_missing_ones_are_cut_from_training_rows() -> None:
+    names = ["train"] * 50 + ["test"] * 50
+    parts = split(_data({"x": range(100), "y": ["a", "b"] * 50}, "y", names))
+    assert np.array_equal(parts.test, np.arange(50, 100))
+    assert _is_whole(parts, 100)
+    assert parts.how == (
+        "as the data say, validation cut from the training rows stratified by 'y': 42 training, 8 validation, 50 test"
+    )
+    whole = split(_data({"x": range(3)}, "", ["train", "valid", "test"]))
+    assert whole.how == "as the data say: 1 training, 1 validation, 1 test"
+
+
+def test_parts_without_training_rows_are_an_error() -> None:
+    dataset = _data({"x": range(3)}, "", ["test"] * 3)
+    assert _problem(lambda: split(dataset)) == "people.csv names parts but no row is for training"
+
+
+def test_group_and_time_exclude_each_other() -> None:
+    dataset = _data({"g": range(9), "t": range(9)})
+    assert "not by both" in _problem(lambda: split(dataset, group="g", by_time="t"))
+    assert _problem(lambda: split(dataset, group="patient")) == "people.csv has no column 'patient'"

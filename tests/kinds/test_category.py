@@ -1,0 +1,80 @@
+import polars as pl
+import pytest
+
+from netwright.kinds.category import Category
+from netwright.records.errors import DataError
+
+COLORS = ["red"] * 5 + ["green"] * 4 + ["blue"] * 3
+
+
+def encoded(field: Category, cells: list[object]) -> list[int]:
+    return field.encode(pl.Series(cells)).tolist()
+
+
+def test_unseen_categories_encode_as_unknown():
+    assert encoded(Category.learn("color", pl.Series(COLORS)), ["violet", "red"]) == [0, 2]
+
+
+def test_missing_has_its_own_index():
+    assert encoded(Category.learn("color", pl.Series(COLORS)), [None, "?", " ", "N/A"]) == [1, 1, 1, 1]
+
+
+def test_values_stand_by_falling_frequency_and_then_by_name():
+    field = Category.learn("x", pl.Series(["b"] * 3 + ["a"] * 3 + ["c"] * 4))
+    assert field.values == ("c", "a", "b")
+    assert encoded(field, ["c", "a", "b"]) == [2, 3, 4]
+
+
+def test_rare_values_are_read_as_unseen_and_counted():
+    field = Category.learn("color", pl.Series([*COLORS, "once", "twice", "twice"]))
+    assert encoded(field, ["once", "twice"]) == [0, 0]
+    assert field.describe() == "3 categories, 2 more in fewer than 3 rows each, read as unseen"
+
+
+def test_outer_blanks_do_not_make_a_category():
+    assert encoded(Category.learn("color", pl.Series(COLORS)), [" red "]) == [2]
+
+
+def test_one_category_written_as_int_float_or_text_is_one():
+    field = Category.learn("zip", pl.Series([3, 3, 3, 4, 4, 4]))
+    assert encoded(field, ["3"]) == encoded(field, [3]) == encoded(field, [3.0]) == [2]
+
+
+def test_thousands_of_categories_encode():
+    values = [f"user {i}" for i in range(5000)]
+    field = Category.learn("user", pl.Series(values * 3))
+    assert sorted(encoded(field, values)) == list(range(2, 5002))
+
+
+def test_identifiers_unique_for_each_row_all_become_unseen():
+    ids = pl.Series([f"id{i}" for i in range(100)])
+    assert Category.matches(ids)
+    field = Category.learn("id", ids)
+    assert field.values == ()
+    assert set(field.encode(ids).tolist()) == {0}
+
+
+def test_enumerations_and_truth_values_are_categories():
+    cells = pl.Series(["a", "b", "a", "a", "b", "b"], dtype=pl.Categorical)
+    assert Category.matches(cells)
+    assert Category.learn("x", cells).encode(cells).tolist() == [2, 3, 2, 2, 3, 3]
+    assert Category.matches(pl.Series([True, False]))
+    assert Category.matches(pl.Series([None, None]))
+
+
+def test_few_distinct_phrases_are_categories_and_many_are_not():
+    assert Category.matches(pl.Series(["never married", "divorced since", "lives apart"] * 4))
+    assert not Category.matches(pl.Series([f"the film number {i} was good" for i in range(100)]))
+
+
+def test_phrases_few_for_the_whole_column_but_many_for_a_sample_are_categories():
+    assert Category.matches(pl.Series([f"shop {i % 4000}" for i in range(60_000)]))
+
+
+def test_sentences_in_scripts_without_blanks_are_no_categories():
+    assert not Category.matches(pl.Series([f"这部电影非常好看我很喜欢{chr(0x4E00 + i)}" for i in range(50)]))
+
+
+def test_lists_are_no_categories():
+    with pytest.raises(DataError, match=r"column 'x': category cells are text, numbers or truth values, .* List"):
+        Category.learn("x", pl.Series([[1], [2]]))

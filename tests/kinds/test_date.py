@@ -1,0 +1,112 @@
+import datetime
+import math
+
+import polars as pl
+import pytest
+import torch
+
+from netwright.kinds.date import FEATURES, Date
+from netwright.records.errors import DataError
+
+
+def days(field: Date, cells: list[object]) -> list[float]:
+    """Days since 1970."""
+    return (field.encode(pl.Series(cells))[:, 0].double() + field.origin).tolist()
+
+
+def number(year: int, month: int, day: int) -> int:
+    return (datetime.date(year, month, day) - datetime.date(1970, 1, 1)).days
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2003-02-28", "2003/2/28", "2003.02.28", "28.02.2003", "28/2/2003", "2/28/2003", "28 Feb 2003", "28-Feb-03",
+     "February 28, 2003", "Fri, 28 Feb 2003", "2/28/03", "28.2.03"],
+)  # fmt: skip
+def test_dates_written_in_any_usual_way_are_read(text: str):
+    cells = pl.Series([text] * 3)
+    assert Date.matches(cells)
+    assert days(Date.learn("when", cells), [text]) == [number(2003, 2, 28)]
+
+
+def test_a_day_above_twelve_decides_between_day_first_and_month_first():
+    day_first = Date.learn("when", pl.Series(["1/2/2003", "13/2/2003"]))
+    month_first = Date.learn("when", pl.Series(["1/2/2003", "2/13/2003"]))
+    assert days(day_first, ["1/2/2003"]) == [number(2003, 2, 1)]
+    assert days(month_first, ["1/2/2003"]) == [number(2003, 1, 2)]
+    assert day_first.describe() == "dates 2003-02-01 to 2003-02-13, read as day-month-year"
+
+
+def test_undecided_dates_are_said_to_be():
+    field = Date.learn("when", pl.Series(["1/2/2003", "3/4/2003"]))
+    assert field.describe().endswith("read as month-day-year (the data do not tell day from month)")
+
+
+def test_dots_put_the_day_first():
+    field = Date.learn("when", pl.Series(["1.2.2003", "3.4.2003"]))
+    assert field.is_certain
+    assert days(field, ["1.2.2003"]) == [number(2003, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [("2003-02-28 18:30:00", 18.5), ("2003-02-28T18:30", 18.5), ("2003-02-28T18:30:00.000Z", 18.5),
+     ("2003-02-28 06:30 PM", 18.5), ("2003-02-28T20:30:00+02:00", 18.5), ("2003-02-28 12:15 am", 0.25)],
+)  # fmt: skip
+def test_times_of_day_are_read(text: str, hour: float):
+    field = Date.learn("when", pl.Series([text]))
+    (encoded,) = field.encode(pl.Series([text]))
+    assert field.origin == pytest.approx(number(2003, 2, 28) + hour / 24)
+    assert encoded[-2:].tolist() == pytest.approx(
+        [math.sin(hour * math.pi / 12), math.cos(hour * math.pi / 12)], abs=1e-6
+    )
+
+
+def test_rows_with_and_without_time_mix():
+    field = Date.learn("when", pl.Series(["2003-02-28", "2003-03-01 12:00"]))
+    assert days(field, ["2003-02-28", "2003-03-01 12:00"]) == [number(2003, 2, 28), number(2003, 3, 1) + 0.5]
+
+
+def test_text_is_read_as_the_column_of_dates_that_was_learned():
+    field = Date.learn("when", pl.Series([datetime.date(2003, 2, 28), datetime.date(2003, 3, 2)]))
+    assert days(field, ["2003-03-01", "2003-03-01T00:00:00"]) == [number(2003, 3, 1)] * 2
+
+
+def test_phases_repeat_each_year_and_week():
+    field = Date.learn("when", pl.Series([datetime.date(2001, 1, 1)]))
+    first, same_weekday = field.encode(pl.Series([datetime.date(2001, 1, 1), datetime.date(2001, 1, 29)]))
+    assert torch.equal(first[5:7], same_weekday[5:7])
+    assert first[1:3].tolist() == [0, 1]
+
+
+def test_missing_and_unreadable_dates_are_nan_and_counted():
+    cells = pl.Series([*["2003-02-28"] * 40, None, "soon"])
+    field = Date.learn("when", cells)
+    assert Date.matches(cells)
+    assert field.encode(cells[-2:]).isnan().sum() == 2 * FEATURES
+    assert field.describe() == (
+        "dates 2003-02-28 to 2003-02-28, read as year-month-day, 5 % missing, 1 cell is no date (first: 'soon'), "
+        "read as missing"
+    )
+
+
+def test_days_that_do_not_exist_are_unreadable():
+    field = Date.learn("when", pl.Series(["2003-02-28"] * 3))
+    assert field.encode(pl.Series(["2003-02-30", "2003-13-01", "2003-02-28 25:00"])).isnan().all()
+
+
+def test_versions_numbers_and_words_are_no_dates():
+    assert not Date.matches(pl.Series(["1.2.3", "1.10.2"]))
+    assert not Date.matches(pl.Series(["2003", "2004"]))
+    assert not Date.matches(pl.Series(["may", "march"]))
+
+
+def test_time_zones_keep_their_local_time():
+    moment = datetime.datetime(2003, 2, 28, 18, tzinfo=datetime.UTC)
+    cells = pl.Series([moment]).dt.convert_time_zone("Asia/Tokyo")
+    assert days(Date.learn("when", cells), cells.to_list()) == [number(2003, 3, 1) + 3 / 24]
+
+
+def test_numbers_are_refused():
+    with pytest.raises(DataError, match="column 'when': date cells are dates or text, but the column holds Int64"):
+        Date.learn("when", pl.Series([1, 2]))

@@ -1,0 +1,122 @@
+import datetime
+import math
+
+import polars as pl
+import pytest
+import torch
+
+from netwright.kinds.number import BINS, Number
+from netwright.records.errors import DataError
+
+
+def encoded(field: Number, cells: list[object]) -> list[float]:
+    return field.encode(pl.Series(cells)).tolist()
+
+
+def test_missing_words_become_nan():
+    field = Number.learn("x", pl.Series(["1", "2", "?", "", "NA", "n/a", "None", "-", "nan", None]))
+    values = encoded(field, ["1", " 2 ", "?", "", "NA", "n/a", "None", "-", "nan", None])
+    assert values[:2] == [1, 2]
+    assert all(math.isnan(v) for v in values[2:])
+    assert field.describe() == "numbers 1 to 2, 80 % missing"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1,234,567.5", 1234567.5), ("$ 12.50", 12.5), ("-€3", -3), ("13.9 %", 13.9), ("1 234", 1234), ("1e3", 1000)],
+)
+def test_numbers_as_people_write_them_are_read(text: str, value: float):
+    assert encoded(Number.learn("x", pl.Series(["1", "2"])), [text]) == [pytest.approx(value)]
+
+
+def test_decimal_commas_are_learned_from_the_column():
+    field = Number.learn("price", pl.Series(["1.234,5", "3,14", "12", "?"]))
+    assert encoded(field, ["1.234,5", "3,14", "12"]) == pytest.approx([1234.5, 3.14, 12])
+    assert "decimal comma" in field.describe()
+
+
+def test_thousands_are_not_taken_for_decimal_commas():
+    assert encoded(Number.learn("n", pl.Series(["1,234", "5,678", "12"])), ["1,234"]) == [1234]
+
+
+def test_cells_that_are_no_numbers_are_counted_and_the_first_named():
+    field = Number.learn("age", pl.Series([*map(str, range(98)), "unknown", "old"]))
+    assert field.describe() == (
+        "numbers 0 to 97, 2 % missing, 2 cells are no number (first: 'unknown'), read as missing"
+    )
+
+
+def test_infinite_numbers_are_missing_and_counted():
+    field = Number.learn("x", pl.Series([1.0, 2.0, float("inf"), -1e300]))
+    assert field.encode(pl.Series([1.0, float("inf"), 1e300])).isnan().tolist() == [False, True, True]
+    assert "2 cells are infinite" in field.describe()
+    assert (field.low, field.high) == (1, 2)
+
+
+def test_zip_codes_are_no_numbers():
+    assert not Number.matches(pl.Series(["02139", "10115", "94110", "60601"]))
+    assert Number.matches(pl.Series(["0", "0.5", "-0.25", "10"]))
+
+
+def test_a_few_slips_do_not_hide_a_column_of_numbers():
+    assert Number.matches(pl.Series([*map(str, range(99)), "many"]))
+    assert not Number.matches(pl.Series([*map(str, range(50)), *["many"] * 50]))
+    assert not Number.matches(pl.Series(["?", "", None]))
+
+
+def test_scale_is_robust_against_outliers():
+    field = Number.learn("x", pl.Series([*map(float, range(101)), 1e9]))
+    assert field.center == 50.5
+    assert field.scale == pytest.approx(1 / 50.5)
+
+
+def test_scale_falls_back_to_the_range_and_then_to_zero():
+    assert Number.learn("x", pl.Series([0.0] * 9 + [4.0])).scale == 0.5
+    constant = Number.learn("x", pl.Series([7.0] * 9))
+    assert (constant.scale, constant.reach, constant.knots) == (0, 0, (7.0,))
+    assert constant.describe() == "always 7"
+
+
+def test_a_column_without_any_number_is_learned_and_said():
+    field = Number.learn("x", pl.Series([None, None], dtype=pl.Float64))
+    assert field.describe() == "no number at all"
+    assert field.encode(pl.Series([3.0])).tolist() == [3]
+
+
+def test_knots_are_rising_quantiles():
+    field = Number.learn("x", pl.Series(range(1000)))
+    assert len(field.knots) == BINS + 1
+    assert (field.knots[0], field.knots[-1]) == (0, 999)
+    assert list(field.knots) == sorted(set(field.knots))
+
+
+def test_cells_outside_the_training_range_are_not_clipped():
+    assert encoded(Number.learn("x", pl.Series([1, 2, 3])), [99]) == [99]
+
+
+def test_durations_and_times_of_day_are_seconds():
+    durations = pl.Series([datetime.timedelta(minutes=1), None])
+    assert Number.learn("x", durations).encode(durations)[0] == 60
+    times = pl.Series([datetime.time(1, 0, 1)])
+    assert Number.learn("x", times).encode(times).tolist() == [3601]
+
+
+def test_encoded_columns_may_be_changed():
+    cells = pl.Series([1.0, 2.0], dtype=pl.Float32)
+    Number.learn("x", cells).encode(cells).add_(1)
+    assert cells.to_list() == [1, 2]
+
+
+def test_errors_name_the_column_and_a_remedy():
+    with pytest.raises(DataError, match="column 'x': the kind number takes no detail, but '3' came") as error:
+        Number.learn("x", pl.Series([1]), "3")
+    assert error.value.remedy == "write x=number."
+    with pytest.raises(DataError, match=r"column 'x': number cells are numbers or text, but the column holds List"):
+        Number.learn("x", pl.Series([[1], [2]]))
+
+
+def test_show_escapes_and_shades():
+    field = Number.learn("x", pl.Series([1, 2]))
+    assert field.show("<1") == "<span>&lt;1</span>"
+    assert "background: rgba(230, 120, 0, 0.50)" in field.show(1, torch.tensor(0.5))
+    assert field.show(None) == "<span>missing</span>"

@@ -1,0 +1,125 @@
+"""Our weighted metrics against scikit-learn's, with sample weights, and the bootstrap against known spreads."""
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from netwright.records.batch import Batch
+from netwright.records.errors import DataError
+from netwright.tasks import metrics
+from netwright.tasks.classification import Classification
+
+GENERATOR = np.random.default_rng(0)
+N, K = 200, 5
+TARGETS = GENERATOR.integers(0, K, N)
+SCORES = np.round(GENERATOR.normal(size=(N, K)) + 2 * np.eye(K)[TARGETS], 1)  # rounded: there are ties
+ANSWERS = SCORES.argmax(1)
+WEIGHTS = np.stack([np.ones(N), GENERATOR.integers(1, 4, N), GENERATOR.integers(0, 3, N)]).astype(float)
+NUMBERS, GUESSES = GENERATOR.normal(1e4, 3, N), GENERATOR.normal(1e4, 3, N)
+
+
+def _agrees(ours: metrics.Statistic, theirs) -> None:
+    assert ours(WEIGHTS) == pytest.approx([theirs(weights) for weights in WEIGHTS], rel=1e-9)
+
+
+def test_auc_and_average_precision_agree_with_scikit_learn_also_with_ties():
+    positive, scores = TARGETS == 1, SCORES[:, 1]
+    _agrees(metrics.auc(scores, positive), lambda w: sk.roc_auc_score(positive, scores, sample_weight=w))
+    _agrees(
+        metrics.average_precision(scores, positive),
+        lambda w: sk.average_precision_score(positive, scores, sample_weight=w),
+    )
+
+
+def test_mean_auc_agrees_with_scikit_learn():
+    truth = TARGETS[:, None] == np.arange(K)
+    _agrees(metrics.mean_auc(SCORES, truth), lambda w: sk.roc_auc_score(truth, SCORES, sample_weight=w))
+
+
+@pytest.mark.parametrize("few", [1, 64])
+def test_f1_and_balanced_accuracy_agree_with_scikit_learn(few: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "FEW_GROUPS", few)  # both ways to sum by group
+    _agrees(
+        metrics.balanced_accuracy(TARGETS, ANSWERS, K),
+        lambda w: sk.balanced_accuracy_score(TARGETS, ANSWERS, sample_weight=w),
+    )
+    _agrees(metrics.f1(TARGETS, ANSWERS, K), lambda w: sk.f1_score(TARGETS, ANSWERS, average="macro", sample_weight=w))
+    two, given = TARGETS % 2, ANSWERS % 2
+    _agrees(metrics.f1(two, given, 2, 0), lambda w: sk.f1_score(two, given, pos_label=0, sample_weight=w))
+
+
+def test_errors_of_numbers_agree_with_scikit_learn():
+    errors = np.abs(NUMBERS - GUESSES)
+    _agrees(metrics.r2(NUMBERS, GUESSES), lambda w: sk.r2_score(NUMBERS, GUESSES, sample_weight=w))
+    _agrees(metrics.mean_of(errors), lambda w: sk.mean_absolute_error(NUMBERS, GUESSES, sample_weight=w))
+    _agrees(metrics.root_mean_of(errors**2), lambda w: sk.root_mean_squared_error(NUMBERS, GUESSES, sample_weight=w))
+    repeated = [np.repeat(errors, w.astype(int)) for w in WEIGHTS]
+    assert metrics.median_of(errors)(WEIGHTS) == pytest.approx([np.median(rows) for rows in repeated])
+
+
+def test_f1_of_several_labels_agrees_with_scikit_learn():
+    truth, given = SCORES > 0.3, GENERATOR.random((N, K)) > 0.4
+    _agrees(metrics.label_f1(truth, given), lambda w: sk.f1_score(truth, given, average="macro", sample_weight=w))
+
+
+def test_calibration_error_agrees_with_torchmetrics():
+    shares = np.exp(SCORES) / np.exp(SCORES).sum(1, keepdims=True)
+    ours = metrics.calibration_error(shares.max(1), shares.argmax(1) == TARGETS)(np.ones((1, N)))[0]
+    theirs = multiclass_calibration_error(torch.from_numpy(shares), torch.from_numpy(TARGETS), K, n_bins=15)
+    assert ours == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_confusion_agrees_with_scikit_learn():
+    assert np.array_equal(metrics.confusion(TARGETS, ANSWERS, K), sk.confusion_matrix(TARGETS, ANSWERS))
+
+
+def test_metrics_that_a_part_cannot_define_are_left_out():
+    one_class = {"auc": metrics.auc(SCORES[:, 0], np.ones(N, dtype=bool)), "mean": metrics.mean_of(NUMBERS)}
+    assert list(metrics.values(one_class, N)) == ["mean"]
+    assert metrics.r2(np.full(N, 1e4), GUESSES)(np.ones((1, N))) == pytest.approx([np.nan], nan_ok=True)
+
+
+def test_interval_of_a_mean_has_the_width_of_the_normal_one():
+    (metric,) = metrics.intervals(lambda rows: {"mae": metrics.mean_of(NUMBERS[rows])}, N)
+    half = 1.96 * NUMBERS.std() / np.sqrt(N)
+    assert (metric.low, metric.high) == pytest.approx((metric.value - half, metric.value + half), abs=0.1 * half)
+
+
+def test_interval_of_a_large_part_is_resampled_on_some_of_its_rows(monkeypatch: pytest.MonkeyPatch):
+    numbers = GENERATOR.normal(size=20_000)
+    monkeypatch.setattr(metrics, "ROWS", 2_000)
+    (metric,) = metrics.intervals(lambda rows: {"mae": metrics.mean_of(numbers[rows])}, len(numbers))
+    half = 1.96 * numbers.std() / np.sqrt(len(numbers))
+    assert metric.value == pytest.approx(numbers.mean())
+    assert (metric.low, metric.high) == pytest.approx((metric.value - half, metric.value + half), abs=0.15 * half)
+
+
+def test_intervals_depend_on_the_seed_alone():
+    build = lambda rows: {"mae": metrics.mean_of(NUMBERS[rows])}  # noqa: E731 # the same function thrice
+    assert metrics.intervals(build, N) == metrics.intervals(build, N)
+    assert metrics.intervals(build, N, seed=1) != metrics.intervals(build, N)
+
+
+def test_calibration_error_of_a_calibrated_network_lies_in_its_interval():
+    shares = GENERATOR.dirichlet(np.ones(3), 300)
+    drawn = (GENERATOR.random((300, 1)) > shares.cumsum(1)).sum(1)
+    score = Classification(("a", "b", "c")).score()
+    score.add(torch.from_numpy(np.log(shares)), Batch((), (torch.from_numpy(drawn),), torch.arange(300)))
+    metric = score.result()["calibration_error"]
+    assert 0 <= metric.low <= metric.value <= metric.high
+
+
+def test_perfect_answers_have_no_spread():
+    score = Classification(("a", "b")).score()
+    targets = torch.tensor([0, 1] * 20)
+    score.add(20.0 * torch.nn.functional.one_hot(targets, 2), Batch((), (targets,), torch.arange(40)))
+    for name in ("accuracy", "balanced_accuracy", "f1", "auc", "average_precision"):
+        metric = score.result()[name]
+        assert (metric.low, metric.value, metric.high) == (1.0, 1.0, 1.0)
+
+
+def test_a_score_without_rows_is_refused():
+    with pytest.raises(DataError, match="there are no rows to score"):
+        Classification(("a", "b")).score().result()

@@ -1,0 +1,339 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from torch import nn
+
+from netwright import run_folder
+from netwright.data.examples import InMemory, empty
+from netwright.kinds.category import Category
+from netwright.kinds.number import Number
+from netwright.records.errors import RunError
+from netwright.records.history import Epoch
+from netwright.records.recipe import Recipe
+from netwright.records.run import Reading, Run
+from netwright.records.schema import Schema
+from netwright.records.task import Metric, Scores
+from netwright.run_folder import Fingerprint, create, fingerprint, load, next_folder, require_same, write
+from netwright.tasks.classification import Classification
+from netwright.training import checkpoint
+from netwright.training.files import append_line, read_tensors, replace_tensors, replace_text
+from netwright.training.weights import named
+
+TABLE = pl.DataFrame(
+    {
+        "age": [float(n % 50) for n in range(60)],
+        "town": ["Bonn", "Köln", "Łódź"] * 20,
+        "income": ["high" if n % 50 > 20 else "low" for n in range(60)],
+    }
+)
+DATA = Fingerprint(1, 0.0, "abc")
+ROWS = {"train": list(range(40)), "valid": list(range(40, 50)), "test": list(range(50, 60))}
+EPOCH = Epoch(1, 3, 0.7, {"log_loss": 0.6}, 1e-3, 1.0, 0.5, 100.0, 2**27, is_best=True)
+
+
+def untrained(**settings: object) -> Run:
+    schema = Schema((Number.learn("age", TABLE["age"]), Category.learn("town", TABLE["town"])))
+    task = Classification.learn(TABLE.select("income"))
+    recipe = Recipe(width=8, depth=1, precision="fp32").edit(settings)
+    part = InMemory(schema.encode(TABLE), task.encode(TABLE.select("income")), torch.arange(60), "row {}".format)
+    return Run(
+        network=task.network(schema, recipe),
+        task=task,
+        schema=schema,
+        recipe=recipe,
+        train=part,
+        valid=empty(),
+        test=empty(),
+        build=lambda: task.network(schema, recipe),
+        reading=Reading(("income",)),
+        sample=tuple(x[:5] for x in part.inputs),
+    )
+
+
+def started(folder: Path, run: Run | None = None) -> Run:
+    run = run or untrained()
+    create(run, folder, data="people.csv", fingerprint=DATA, rows=ROWS, seed=3, command=("train", "people.csv"))
+    return run
+
+
+def finished(folder: Path, run: Run | None = None) -> Run:
+    run = started(folder, run)
+    checkpoint.append_epoch(folder, EPOCH)
+    scores = Scores(
+        (Metric("log_loss", 0.5, 0.4, float("inf"), higher_is_better=False),), 10, ((4, 1), (2, 3)), ("a", "b")
+    )
+    history = replace(run.history, epochs=(EPOCH,), ended="all 1 epochs done")
+    return write(
+        replace(run, history=history, scores=scores, baselines=(("constant", scores),), notes=("a note",)), folder
+    )
+
+
+def test_a_loaded_run_is_the_one_that_was_written(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run")
+    loaded = load(tmp_path / "run")
+    for name in ("task", "schema", "recipe", "history", "scores", "baselines", "folder", "notes", "reading"):
+        assert getattr(loaded, name) == getattr(run, name), name
+    theirs = named(run.network)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in named(loaded.network).items())
+    assert all(torch.equal(a, b) for a, b in zip(loaded.sample, run.sample, strict=True))
+    assert (len(loaded.train), len(loaded.test)) == (0, 0)
+    batch = next(run.train.batches(5, seed=None))
+    assert torch.equal(loaded.network(*batch.inputs), run.network.eval()(*batch.inputs))
+
+
+def test_parts_that_are_given_are_the_loaded_runs_parts(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run")
+    assert load(tmp_path / "run", test=run.train).test is run.train
+
+
+def test_split_and_origin_say_where_a_run_comes_from(tmp_path: Path) -> None:
+    finished(tmp_path / "run")
+    split = run_folder.load_split(tmp_path / "run")
+    assert (split.seed, split.parts["valid"].rows) == (3, tuple(range(40, 50)))
+    origin = run_folder.origin(tmp_path / "run")
+    assert (origin.data, origin.command, origin.fingerprint) == ("people.csv", ("train", "people.csv"), DATA)
+    assert origin.versions.keys() == {"netwright", "torch", "polars", "python", "system"}
+
+
+def test_rows_of_big_data_are_hashed_and_not_listed(tmp_path: Path) -> None:
+    run = untrained()
+    for name, rows in (("a", range(200_000)), ("b", range(1, 200_001))):
+        create(run, tmp_path / name, data="", fingerprint=DATA, rows={"train": rows})
+    a, b = (run_folder.load_split(tmp_path / name).parts["train"] for name in ("a", "b"))
+    assert (a.count, a.rows) == (200_000, None)
+    assert a.digest != b.digest
+    assert (tmp_path / "a" / "split.json").stat().st_size < 1000
+
+
+def test_written_down_layers_and_every_setting_survive_the_folder(tmp_path: Path) -> None:
+    layers = ({"dense": 8}, "relu", {"residual": [{"dense": 8}, "relu"]}, {"dropout": 0.1})
+    run = started(tmp_path / "run", untrained(layers=layers, lr=3e-4, nesterov=False))
+    assert run_folder.load_recipe(tmp_path / "run") == run.recipe
+
+
+def test_a_users_own_network_is_loaded_into_the_module_that_is_given(tmp_path: Path) -> None:
+    run = replace(untrained(), schema=Schema(()), network=nn.Linear(3, 2), sample=())
+    finished(tmp_path / "run", run)
+    with pytest.raises(RunError, match="was the user's own") as caught:
+        load(tmp_path / "run")
+    assert caught.value.remedy == "give it: load(folder, network=...)."
+    given = nn.Linear(3, 2)
+    loaded = load(tmp_path / "run", network=given)
+    assert isinstance(run.network, nn.Linear)
+    assert torch.equal(loaded.network.weight, run.network.weight)  # type: ignore[arg-type]  a Linear's
+    assert not torch.equal(given.weight, run.network.weight)
+
+
+def test_nothing_in_a_run_is_a_pickle(tmp_path: Path) -> None:
+    finished(tmp_path / "run")
+    for path in (tmp_path / "run").iterdir():
+        assert path.suffix in (".json", ".jsonl", ".toml", ".safetensors")
+        assert not path.read_bytes().startswith((b"\x80", b"PK"))
+
+
+# Folders that cannot be loaded.
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("task.json", None, "there is no file {}"),
+        ("schema.json", '[{"kind": "number"', "{} is not valid JSON: "),
+        ("schema.json", '[{"kind": "smell", "name": "a"}]', "{}: there is no kind 'smell'"),
+        ("schema.json", '[{"name": "a"}]', "{} has an entry without 'kind'"),
+        ("schema.json", '[{"kind": "builtins:print"}]', "{}: 'builtins:print' is no kind"),
+        ("schema.json", "{}", "{} is no list of columns"),
+        ("task.json", '{"task": "classification", "labels": ["a"], "smell": 1}', "{}: Classification has no 'smell'"),
+        ("task.json", '{"task": "classification", "labels": 7}', "{}: Classification: labels: "),
+        ("recipe.toml", "lr = ", "{} is not valid TOML: "),
+        ("recipe.toml", "lr = 99.0", "{}: lr is 1e-07 to 10, not 99"),
+        ("recipe.toml", "speed = 3", "{}: there is no setting 'speed'"),
+        ("scores.json", "{}", "{}: Outcome: ended: Field required"),
+        ("history.jsonl", '{"epoch": 1}\n', "{}, line 1 is no epoch: "),
+        ("weights.safetensors", "cut off", "{} cannot be read: "),
+        ("origin.json", None, "is no run folder: it has no origin.json"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str | None, problem: str) -> None:
+    folder = tmp_path / "run"
+    finished(folder)
+    path = folder / name
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RunError) as caught:
+        load(folder)
+    assert problem.format(path) in caught.value.problem
+    assert caught.value.remedy
+
+
+def test_a_newer_run_says_to_upgrade(tmp_path: Path) -> None:
+    finished(tmp_path / "run")
+    path = tmp_path / "run" / "origin.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 9, "smell": "new"}))
+    with pytest.raises(RunError, match=r"by a newer netwright \(format 9; this one reads up to 1\)") as caught:
+        load(tmp_path / "run")
+    assert caught.value.remedy == "upgrade: pip install --upgrade netwright"
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"there is no run folder .*nowhere"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_run_that_was_never_finished_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    started(folder)
+    with pytest.raises(RunError, match=r"has no weights\.safetensors: it was never trained to its end"):
+        load(folder)
+    (folder / "resume.safetensors").write_bytes(b"")
+    with pytest.raises(RunError, match="was stopped before its end") as caught:
+        load(folder)
+    assert "training goes on from its last checkpoint" in caught.value.remedy
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    finished(folder)
+    (folder / "recipe.toml").write_text((folder / "recipe.toml").read_text().replace("width = 8", "width = 16"))
+    with pytest.raises(RunError, match=r"weights\.safetensors does not fit the network of its recipe: '.*' has shape"):
+        load(folder)
+
+
+# Folders that cannot be written.
+
+
+def test_a_run_is_not_written_over_another_one_or_over_anything_else(tmp_path: Path) -> None:
+    finished(tmp_path / "whole")
+    with pytest.raises(RunError, match="holds a finished run"):
+        started(tmp_path / "whole")
+    started(tmp_path / "stopped")
+    (tmp_path / "stopped" / "resume.safetensors").write_bytes(b"")
+    with pytest.raises(RunError, match="holds a training that was stopped"):
+        started(tmp_path / "stopped")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
+    with pytest.raises(RunError, match="photos is not empty, and holds no run"):
+        started(tmp_path / "photos")
+    with pytest.raises(RunError, match=r"cat\.jpg is a file"):
+        started(tmp_path / "photos" / "cat.jpg")
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
+def test_a_run_that_never_came_to_a_checkpoint_is_started_again(tmp_path: Path) -> None:
+    started(tmp_path / "run")
+    started(tmp_path / "run")
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import torch
+from netwright.records.errors import RunError
+from netwright.training.files import append_line, replace_tensors, replace_text
+folder = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+for write in (
+    lambda: replace_text(folder / "scores.json", "x" * 100_000),
+    lambda: replace_tensors(folder / "weights.safetensors", {"a": torch.zeros(100_000)}, {}),
+    lambda: append_line(folder / "history.jsonl", "x" * 100_000),
+):
+    try:
+        write()
+    except RunError as error:
+        print(error.problem)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes to set")
+def test_a_file_that_grows_too_large_is_named_and_the_old_one_stays(tmp_path: Path) -> None:
+    replace_text(tmp_path / "scores.json", "old")
+    replace_tensors(tmp_path / "weights.safetensors", {"a": torch.ones(2)}, {})
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/{name} cannot be written: File too large"
+        for name in ("scores.json", "weights.safetensors", "history.jsonl")
+    ], done.stderr
+    assert (tmp_path / "scores.json").read_text() == "old"
+    assert read_tensors(tmp_path / "weights.safetensors")[0]["a"].tolist() == [1, 1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["history.jsonl", "scores.json", "weights.safetensors"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_is_told_with_the_file_and_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"history\.jsonl cannot be written: No space left on device") as caught:
+        append_line(tmp_path / "history.jsonl", "{}")
+    assert caught.value.remedy == "make room or choose another folder, then give the same command again."
+
+
+def test_a_folder_under_a_file_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written: Not a directory"):
+        started(tmp_path / "file" / "run")
+
+
+def test_what_a_killed_process_left_unfinished_goes_with_the_next_write(tmp_path: Path) -> None:
+    (tmp_path / ".writing").mkdir()
+    (tmp_path / ".writing" / "weights.safetensors").write_bytes(b"half")
+    replace_text(tmp_path / "scores.json", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+
+
+# Going on.
+
+
+def test_a_stopped_training_goes_on_with_the_same_settings_and_data_only(tmp_path: Path) -> None:
+    run = started(tmp_path / "run", untrained(layers=({"dense": 8}, "relu")))
+    require_same(tmp_path / "run", recipe=run.recipe, fingerprint=replace(DATA, modified=7.0))
+    with pytest.raises(RunError) as caught:
+        other = run.recipe.edit({"lr": 0.5, "epochs": 7})
+        require_same(tmp_path / "run", recipe=other, fingerprint=Fingerprint(2, 0.0, "xyz"))
+    told = "lr was 0.001, now 0.5; epochs was 30, now 7; the data (people.csv) have changed"
+    assert told in caught.value.problem
+    assert caught.value.remedy == "give the command it was started with, or choose another folder."
+
+
+def test_the_next_folder_is_the_first_without_a_whole_run(tmp_path: Path) -> None:
+    first = next_folder("data/people.csv", under=tmp_path)
+    assert first == tmp_path / "people"
+    started(first)
+    assert next_folder("data/people.csv", under=tmp_path) == first
+    (first / "weights.safetensors").write_bytes(b"")
+    assert next_folder("data/people.csv", under=tmp_path) == tmp_path / "people-2"
+    assert next_folder("my photos/", under=tmp_path) == tmp_path / "my_photos"
+
+
+def test_fingerprints_change_with_the_data_and_with_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("a,b\n1,2\n")
+    before = fingerprint(path)
+    os.utime(path, (1, 1))
+    assert fingerprint(path).digest == before.digest
+    path.write_text("a,b\n1,3\n")
+    assert fingerprint(path).digest != before.digest
+
+    folder = fingerprint(tmp_path)
+    (tmp_path / "more.csv").write_text("")
+    assert fingerprint(tmp_path).digest != folder.digest
+
+    assert fingerprint(TABLE) == fingerprint(TABLE.clone())
+    assert fingerprint(TABLE).digest != fingerprint(TABLE.with_columns(pl.col("age") + 1)).digest
+
+
+def test_large_files_are_hashed_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_folder, "WHOLE_BYTES", 10)
+    monkeypatch.setattr(run_folder, "PIECE_BYTES", 4)
+    path = tmp_path / "large.csv"
+    path.write_text("0123456789abcdef")
+    before = fingerprint(path)
+    assert fingerprint(path) == before
+    path.write_text("0123456789abcdeX")
+    assert fingerprint(path).digest != before.digest

@@ -1,0 +1,83 @@
+import pytest
+import torch
+from torch import nn
+
+from netwright.training.average import Average
+from netwright.training.weights import borrowed, copied, misfit, named
+
+
+def walk(network: nn.Module, average: Average, steps: int) -> None:
+    """The weight goes 1, 2, 3, ..."""
+    for step in range(1, steps + 1):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(step)
+        average.update(network, step)
+
+
+def test_average_follows_its_recursion() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    average = Average(network, half_life=5.0)
+    walk(network, average, 30)
+    expected = 0.0
+    for step in range(1, 31):
+        decay = min(0.5 ** (1 / 5), step / (step + 2))
+        expected = decay * expected + (1 - decay) * step
+    assert average.tensors["weight"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_step_counts_half_after_its_half_life() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(network.weight)
+    average = Average(network, half_life=100.0)
+    walk(network, average, 1000)  # past the first steps, in which the average forgets faster
+    before = average.tensors["weight"].item()
+    nn.init.zeros_(network.weight)
+    for step in range(1001, 1101):
+        average.update(network, step)
+    assert average.tensors["weight"].item() == pytest.approx(before / 2, rel=1e-3)
+
+
+def test_long_half_lives_are_updated_less_often() -> None:
+    assert Average(nn.Linear(1, 1), half_life=10.0).every == 1
+    assert Average(nn.Linear(1, 1), half_life=6400.0).every == 100
+
+
+def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:
+    network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
+    network[1].register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    average = Average(network, half_life=1.0)
+    network[0].running_mean.fill_(1.0)
+    network[0].num_batches_tracked.fill_(7)
+    average.update(network, 1)
+    decay = min(0.5, 1 / 3)
+    assert average.tensors["0.running_mean"].tolist() == pytest.approx([1 - decay] * 2)
+    assert average.tensors["0.num_batches_tracked"].item() == 7
+    assert average.tensors["1.mask"].tolist() == [0.0, -torch.inf]
+
+
+def test_borrowed_weights_come_back_even_after_an_error() -> None:
+    network = nn.Linear(2, 2)
+    own, other = copied(network), {name: tensor + 1 for name, tensor in copied(network).items()}
+    with pytest.raises(ZeroDivisionError), borrowed(network, other):
+        assert torch.equal(network.weight, other["weight"])
+        raise ZeroDivisionError
+    assert all(torch.equal(own[name], tensor) for name, tensor in named(network).items())
+
+
+def test_tied_weights_are_named_once_and_constants_left_out() -> None:
+    network = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
+    network["b"].weight = network["a"].weight
+    network["a"].register_buffer("table", torch.zeros(3), persistent=False)
+    assert list(named(network)) == ["a.weight"]
+
+
+def test_misfit_names_the_first_difference() -> None:
+    network = nn.Linear(2, 3)
+    good = copied(network)
+    assert misfit(network, good) == ""
+    assert misfit(network, {"weight": good["weight"]}) == "the file has no 'bias'"
+    assert misfit(network, {**good, "scale": good["bias"]}) == "the network has no 'scale'"
+    wrong = misfit(network, {**good, "bias": torch.zeros(4)})
+    assert wrong == "'bias' has shape (4,) in the file and (3,) in the network"
