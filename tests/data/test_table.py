@@ -228,3 +228,18 @@ def test_chunks_hold_all_rows_in_order(name: str, tmp_path: Path) -> None:
     assert [len(chunk) for chunk in chunks] == [300, 300, 300, 100]
     assert pl.concat([chunk.table for chunk in chunks]).equals(frame)
     assert chunks[3].locate(0) == read_table(path, Request()).locate(900)
+
+
+def test_table_of_delimiters_alone_is_an_error(tmp_path: Path) -> None:
+    assert _fails(tmp_path, ",,\n,,\n").problem == f"{tmp_path}/people.csv has no line of column names"
+
+
+def test_cells_may_be_very_long(tmp_path: Path) -> None:
+    long = "word, " * 50_000
+    dataset = _read(tmp_path, f'text,label\n"{long}",a\nshort,b\n')
+    assert dataset.table["text"].to_list() == [long.strip(), "short"]
+
+
+def test_quote_that_never_closes_in_the_header_is_an_error(tmp_path: Path) -> None:
+    error = _fails(tmp_path, 'a,"b\n' + "1,2\n" * 50_000)
+    assert error.problem.startswith(f"{tmp_path}/people.csv has no line of column names that can be read")

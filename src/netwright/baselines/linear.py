@@ -120,7 +120,8 @@ def _fit_classes(table: Matrix, targets: NDArray[Any], outputs: int, strength: f
 
     def answer(x: Matrix) -> NDArray[np.float64]:
         logs = np.full((x.shape[0], outputs), floor)
-        logs[:, seen] = model.predict_log_proba(x)
+        # never 0: the logarithm of a probability that underflows would be infinite
+        logs[:, seen] = np.log(np.maximum(model.predict_proba(x), np.finfo(np.float64).tiny))
         return logs
 
     return answer

@@ -1,10 +1,17 @@
 """Settings that fit the kind of data and how much of it there is."""
 
 from collections.abc import Mapping
+from math import prod
 
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema, Signal
 from netwright.records.task import Task
+
+SMALL = 1_000  # training rows: below, a validation part is so few rows that the best epoch on it is chosen by noise
+MANY = 20_000  # training rows of text from which on word order is learned, not only which words occur
+TINY_PIXELS = 16 * 16  # images up to this size are trained with more channels: a step costs little
+IMAGE_STEPS = 2_400  # optimizer steps for images: 6 passes over 51,000 rows, 20 and more over a few thousand
+SLIM = 14  # channels of a convnet of depth 2 that stays under 100,000 weights on 28 x 28 images
 
 Changes = dict[str, object]
 
@@ -17,37 +24,79 @@ def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -
     The values come from sweeps over public data of each kind (docs/benchmarks.md), never from a data set's name.
     """
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
-    chosen = _by_form(signals, rows) | _by_task(task)
+    chosen = _by_form(schema, signals, rows) | _by_task(task)
     recipe = Recipe().edit(chosen).edit(given)
-    told = ", ".join(f"{name} {getattr(recipe, name)}" for name in (*chosen, *given) if name not in _UNTOLD)
+    told = ", ".join(f"{name} {_said(getattr(recipe, name))}" for name in chosen | dict(given) if name not in _UNTOLD)
     return recipe, (f"settings: {told}",)
 
 
-def _by_form(signals: list[Signal], rows: int) -> Changes:
-    forms = {signal.form for signal in signals}
+def _said(value: object) -> str:
+    return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _by_form(schema: Schema, signals: list[Signal], rows: int) -> Changes:
+    """By the richest input: an image decides before a text or a series, and these before plain columns."""
+    forms = {signal.form: signal for signal in signals}
     if "map" in forms:
-        return _images(rows)
+        return _images(forms["map"], rows)
     if "sequence" in forms:
-        return _sequences(next(s for s in signals if s.form == "sequence"), rows)
-    return _tables(rows)
+        is_text = any(field.kind == "text" for field in schema.inputs)
+        return _text(rows) if is_text else _series(rows)
+    return _small_tables() if rows < SMALL else _tables(rows)
+
+
+def _small_tables() -> Changes:
+    """An ensemble of small networks without bent embeddings, trained for a fixed time: whatever tells noise apart."""
+    return {
+        "members": 16, "width": 128, "depth": 2, "embedding": "none", "dropout": 0.4, "batch_size": 32,
+        "epochs": 20, "keep": "last",
+    }  # fmt: skip
 
 
 def _tables(rows: int) -> Changes:
-    return {"epochs": _epochs(rows, steps=4000, most=200)}
+    return {"members": 8, "width": 128, "dropout": 0.2, "lr": 2e-3, "epochs": _epochs(rows, 256, steps=1_500, most=30)}
 
 
-def _images(rows: int) -> Changes:
-    return {"backbone": "convnet", "epochs": _epochs(rows, steps=4000, most=60)}
+def _images(signal: Signal, rows: int) -> Changes:
+    is_tiny = prod(signal.size) <= TINY_PIXELS
+    batch_size = 64 if is_tiny else 128
+    return {
+        "backbone": "convnet", "width": 32 if is_tiny else SLIM, "depth": 2, "batch_size": batch_size,
+        "lr": 4e-3, "weight_decay": 0.05, "schedule": "one_cycle", "label_smoothing": 0.1, "augment": ("shift",),
+        "epochs": _epochs(rows, batch_size, steps=IMAGE_STEPS, most=30, least=6),
+    }  # fmt: skip
 
 
-def _sequences(signal: Signal, rows: int) -> Changes:
-    return {"epochs": _epochs(rows, steps=2000, most=60)}
+def _text(rows: int) -> Changes:
+    words: Changes = {"backbone": "bag", "width": 128, "depth": 1, "dropout": 0.5, "lr": 2e-3, "batch_size": 64}
+    order: Changes = {"backbone": "convnet1d", "width": 128, "depth": 2, "dropout": 0.3, "lr": 2e-3, "batch_size": 64}
+    return (words if rows < MANY else order) | {"epochs": _epochs(rows, 64, steps=1_200, most=30)}
+
+
+def _series(rows: int) -> Changes:
+    """Series and symbol sequences: convolutions that know where in the row they are."""
+    batch_size = 32 if rows < SMALL else 64
+    return {
+        "backbone": "convnet1d", "width": 64, "depth": 2, "dropout": 0.3 if rows < SMALL else 0.2, "lr": 2e-3,
+        "batch_size": batch_size, "epochs": _epochs(rows, batch_size, steps=600, most=40, least=6),
+    }  # fmt: skip
 
 
 def _by_task(task: Task) -> Changes:
-    return {}
+    """A language model reads letters or words in order, whatever the rest says."""
+    if task.name != "language_model":
+        return {}
+    return {
+        "backbone": "transformer",
+        "width": 128,
+        "depth": 3,
+        "dropout": 0.1,
+        "lr": 2e-3,
+        "batch_size": 32,
+        "epochs": 5,
+    }
 
 
-def _epochs(rows: int, *, steps: int, most: int, batch_size: int = 256, least: int = 3) -> int:
+def _epochs(rows: int, batch_size: int, *, steps: int, most: int, least: int = 5) -> int:
     """Passes that make about `steps` optimizer steps."""
     return min(most, max(least, round(steps * batch_size / max(rows, 1))))

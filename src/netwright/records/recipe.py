@@ -80,6 +80,9 @@ class Recipe:
     average: float = setting(
         0.0, "half-life of the weights' running average, in epochs; 0 keeps none", low=0.0, high=1000.0
     )
+    keep: str = setting(
+        "best", "weights kept: of the best epoch on the validation part, or the last", words=("best", "last")
+    )
     patience: int = setting(
         0, "epochs without a better validation score before stopping; 0 never stops", low=0, high=100000
     )
@@ -147,7 +150,7 @@ def _read(declared: DataclassField[Any], value: object) -> object:
         try:
             return kind(float(text)) if kind is int and float(text).is_integer() else kind(text)
         except (ValueError, OverflowError):
-            raise ValueError(f"{name} is a{'n' if kind is int else ''} {_WORD[kind]}, not {text!r}") from None
+            raise ValueError(f"{name} is a {_WORD[kind]}, not {text!r}") from None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value

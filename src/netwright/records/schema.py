@@ -22,8 +22,8 @@ class Signal:
     map       (B, width, *size), size = (H, W)  m(x)
     sequence  (B, T, width), size = (longest T seen in training,)   m(x, lengths) with lengths (B,) int64, at least 1
 
-    A sequence module returns (x, lengths) as well, with the lengths of its output; padding stands on the right, and what
-    is in it is undefined.
+    A sequence module returns (x, lengths) as well, with the lengths of its output; padding stands on the right, and
+    what is in it is undefined.
     """
 
     form: Form

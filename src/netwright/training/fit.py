@@ -52,8 +52,8 @@ def fit(run: Run, *, folder: Path | None = None, clock: Callable[[], float] = ti
     `trained = yield from fit(run)`, or `for event in fit(run)` where the outcome is read from a folder.
 
     The kept weights are those with the best validation score on the task's metric (the earlier where two are equal), or
-    the last ones where there is no validation part. With a folder, `resume.safetensors` and `history.jsonl` are kept
-    there; where the folder has a checkpoint, training goes on from it, on a CPU with the same result bit for bit as if
+    the last ones where the recipe says so or there is no validation part. With a folder, `resume.safetensors` and
+    `history.jsonl` are kept there; where the folder has a checkpoint, training goes on from it, on a CPU with the same result bit for bit as if
     it had never stopped. The last checkpoint stays: whoever has written the weights removes it. Leaving the loop early,
     or Ctrl-C, saves a checkpoint.
 
@@ -143,7 +143,11 @@ class _Training:
         except OSError as error:
             raise unwritable(folder, error) from None
         if (saved := checkpoint.load(folder)) is not None:
-            has = {"network": True, "average": self.average is not None, "best": saved.position.best_epoch > 0}
+            has = {
+                "network": True,
+                "average": self.average is not None,
+                "best": self.chooses and saved.position.best_epoch > 0,
+            }
             for group in (name for name, there in has.items() if there):
                 if problem := misfit(self.network, saved.tensors[group]):
                     raise RunError(
@@ -276,7 +280,7 @@ class _Training:
         valid = self._evaluate()
         now, p = self.clock(), self.position
         value = valid.get(self.run.task.metric)
-        is_best = self._is_better(value) if len(self.run.valid) else p.epoch == self.recipe.epochs
+        is_better = len(self.run.valid) > 0 and self._is_better(value)
         epoch = Epoch(
             epoch=p.epoch,
             step=p.step,
@@ -287,18 +291,23 @@ class _Training:
             seconds=p.seconds + now - self.marked,
             rows_per_second=p.rows / max(p.training_seconds, 1e-9),
             memory_bytes=_peak_bytes(self.device),
-            is_best=is_best,
+            is_best=is_better if self.chooses else p.epoch == self.recipe.epochs,
         )
         self.marked = now
         self.epochs.append(epoch)
-        if is_best:
+        if is_better and self.chooses:
             self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
-        self.position = self._next(value, is_best=is_best)
+        self.position = self._next(value, is_better=is_better)
         if self.folder is not None:
             checkpoint.append_epoch(self.folder, epoch)
             if self.position.ended or now - self.saved >= self.saving / SAVE_SHARE:
                 self.save()
         return epoch
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the validation part decides which weights are kept."""
+        return len(self.run.valid) > 0 and self.recipe.keep == "best"
 
     def _weights(self) -> dict[str, Tensor]:
         """The weights that are evaluated and kept: the average where there is one."""
@@ -319,14 +328,14 @@ class _Training:
         best = self.position.best
         return best is None or (value > best if self.run.task.higher_is_better else value < best)
 
-    def _next(self, value: float | None, *, is_best: bool) -> Position:
+    def _next(self, value: float | None, *, is_better: bool) -> Position:
         """The start of the next epoch, or the end."""
         p, patience = self.position, self.recipe.patience
         following = Position(
             epoch=p.epoch + 1,
             step=p.step,
-            best=value if is_best else p.best,
-            best_epoch=p.epoch if is_best else p.best_epoch,
+            best=value if is_better else p.best,
+            best_epoch=p.epoch if is_better else p.best_epoch,
             lowered=p.lowered,
             lowered_epoch=p.lowered_epoch,
         )
@@ -346,7 +355,7 @@ class _Training:
         put(self.network, self.best or self._weights())
         if not len(self.run.valid):
             ended += "; there is no validation part, so the last weights are kept"
-        elif not self.best:
+        elif self.chooses and not self.best:
             ended += f"; {task.metric} was never a number on the validation part, so the last weights are kept"
         history = History(tuple(self.epochs), ended)
         folder = self.folder or self.run.folder

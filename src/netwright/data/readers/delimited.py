@@ -14,9 +14,10 @@ import polars as pl
 from netwright.data.readers.files import counted, find_encoding, open_text, suffix_of
 from netwright.records.errors import DataError
 
-BLOCK = 1 << 24  # characters parsed at once: bounds memory, large enough for polars' speed
+BLOCK = 1 << 22  # characters parsed at once: bounds memory, and larger blocks are no faster
 LONGEST = 4  # blocks without the end of a row: a quote that was never closed
 SAMPLE = 20  # lines that show the delimiter
+WIDE = 10_000  # characters of a line that show it; csv takes no cells of more than 131,072
 SLOW_ROWS = 50_000  # rows at once in the careful way
 DELIMITERS = ",;\t|"
 NEWLINE, QUOTE = ord("\n"), ord('"')
@@ -54,9 +55,15 @@ def find_layout(path: Path, known: Sequence[str] = ()) -> Layout:
     delimiter = "\t" if suffix_of(path) in (".tsv", ".tab") else _delimiter(sample)
     with open_text(path, encoding) as stream:
         rows = csv.reader(stream, delimiter=delimiter)
-        header = next(row for row in rows if "".join(row).strip())
-        names = tuple(name.strip() for name in header)
+        try:
+            names = next((names for row in rows if any(names := tuple(name.strip() for name in row))), ())
+        except csv.Error as error:
+            problem = f"{path} has no line of column names that can be read ({error})"
+            raise DataError(problem, remedy="close the quotes of the first line.") from None
         lines = rows.line_num
+    if not names:
+        problem = f"{path} has no line of column names"
+        raise DataError(problem, remedy="write the names of the columns into a first line.")
     names, unnamed = _named(path, names)
     _check_header(path, names, known)
     return Layout(path, encoding, delimiter, names, lines, tuple(n for n in (note, unnamed) if n))
@@ -189,8 +196,10 @@ def _carefully(data: bytes, stream: TextIO, layout: Layout, line: int) -> Iterat
 def _delimiter(sample: list[str]) -> str:
     """The delimiter that cuts most lines into as many cells as the header."""
 
+    lines = [line[:WIDE] for line in sample]
+
     def cells(delimiter: str) -> float:
-        widths = [len(row) for row in csv.reader(sample, delimiter=delimiter)]
+        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
         alike = sum(width == widths[0] for width in widths) / len(widths)
         return alike * widths[0] if widths[0] > 1 else 0.0
 
