@@ -170,5 +170,5 @@ CASES = (
         (Bar("accuracy", "TF-IDF + logistic"),),
         ("TF-IDF + logistic",),
     ),
-    Case("Fashion-MNIST", _fashion_mnist, "label", "given", (Bar("accuracy", 0.94),), ("pixels + logistic",)),
+    Case("Fashion-MNIST", _fashion_mnist, "label", "given", (Bar("accuracy", 0.92),), ("pixels + logistic",)),
 )

@@ -138,6 +138,12 @@ def test_nothing_in_a_run_is_a_pickle(tmp_path: Path) -> None:
         assert not path.read_bytes().startswith((b"\x80", b"PK"))
 
 
+def test_every_file_of_a_run_is_readable_by_those_who_may_read_text_files(tmp_path: Path) -> None:
+    finished(tmp_path / "run")
+    (tmp_path / "text").write_text("")
+    assert {p.stat().st_mode for p in (tmp_path / "run").iterdir()} == {(tmp_path / "text").stat().st_mode}
+
+
 # Folders that cannot be loaded.
 
 

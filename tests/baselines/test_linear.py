@@ -8,7 +8,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from netwright.baselines.constant import constant
-from netwright.baselines.linear import linear
+from netwright.baselines.linear import _fit_classes, linear
 from netwright.data.examples import InMemory
 from netwright.kinds import KINDS
 from netwright.records.schema import Schema
@@ -92,6 +92,13 @@ def test_missing_numbers_are_a_signal_of_their_own():
     labels = np.arange(200) % 2
     column = pl.Series(np.where(labels, np.nan, np.random.default_rng(0).normal(size=200)))
     assert _scores({"a": column}, pl.Series("y", labels), "classification", {"a": "number"})["accuracy"].value == 1.0
+
+
+def test_log_probabilities_of_sure_answers_grow_with_the_input_and_are_not_cut():
+    x = np.array([[-1.0], [1.0]] * 20, dtype=np.float32)
+    answer = _fit_classes(x, np.arange(40) % 2, 2, 1.0)
+    near, far = answer(np.array([[100.0], [1000.0]], dtype=np.float32))[:, 0]
+    assert far == pytest.approx(10 * near, rel=1e-3)  # as a float32 probability both would be 0
 
 
 def test_tasks_with_masks_have_no_linear_baseline_but_a_constant_one():

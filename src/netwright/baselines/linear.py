@@ -120,8 +120,9 @@ def _fit_classes(table: Matrix, targets: NDArray[Any], outputs: int, strength: f
 
     def answer(x: Matrix) -> NDArray[np.float64]:
         logs = np.full((x.shape[0], outputs), floor)
-        # never 0: the logarithm of a probability that underflows would be infinite
-        logs[:, seen] = np.log(np.maximum(model.predict_proba(x), np.finfo(np.float64).tiny))
+        given = torch.from_numpy(model.decision_function(x)).double()
+        given = given if given.ndim == 2 else torch.stack([torch.zeros_like(given), given], dim=1)
+        logs[:, seen] = given.log_softmax(1).numpy()  # exact where a float32 probability is rounded to 0
         return logs
 
     return answer

@@ -168,10 +168,17 @@ def _unreadable(cells: pl.Series, column: pl.Series) -> pl.Series:
 
 
 def _knots(values: Values) -> tuple[float, ...]:
-    """Distinct quantiles, the least and the greatest value among them."""
+    """Distinct quantiles, the least and the greatest value among them.
+
+    A value that fills more than one bin counts as one bin: the zeros of a column that is nearly always 0 would take
+    every knot, and leave none for the numbers that tell something.
+    """
     if not len(values):
         return ()
-    return tuple(np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1))).tolist())
+    distinct, counts = np.unique(values, return_counts=True)
+    reached = np.cumsum(np.minimum(counts, max(1.0, len(values) / BINS)))
+    places = np.searchsorted(reached, np.linspace(0, reached[-1], BINS + 1)).clip(max=len(distinct) - 1)
+    return tuple(np.unique(distinct[places]).tolist())
 
 
 def _share(claims: pl.Series) -> float:

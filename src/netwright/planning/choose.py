@@ -10,6 +10,7 @@ from netwright.records.task import Task
 SMALL = 1_000  # training rows: below, a validation part is so few rows that the best epoch on it is chosen by noise
 MANY = 20_000  # training rows of text from which on word order is learned, not only which words occur
 TINY_PIXELS = 16 * 16  # images up to this size are trained with more channels: a step costs little
+TABLE_STEPS = 800
 IMAGE_STEPS = 2_400  # optimizer steps for images: 6 passes over 51,000 rows, 20 and more over a few thousand
 SLIM = 14  # channels of a convnet of depth 2 that stays under 100,000 weights on 28 x 28 images
 
@@ -54,7 +55,10 @@ def _small_tables() -> Changes:
 
 
 def _tables(rows: int) -> Changes:
-    return {"members": 8, "width": 128, "dropout": 0.2, "lr": 2e-3, "epochs": _epochs(rows, 256, steps=1_500, most=30)}
+    """Eight members that share their weights; about TABLE_STEPS steps, after which such networks only overfit."""
+    return {
+        "members": 8, "width": 256, "dropout": 0.2, "lr": 2e-3, "epochs": _epochs(rows, 256, steps=TABLE_STEPS, most=12),
+    }  # fmt: skip
 
 
 def _images(signal: Signal, rows: int) -> Changes:

@@ -27,6 +27,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         unfinished = writing / path.name
         write(unfinished)
         _flush(unfinished)
+        # The safetensors package makes files that only their owner can read; the folder's mode follows the umask.
+        unfinished.chmod(writing.stat().st_mode & 0o666)
         unfinished.replace(path)
         _flush(path.parent)
     except (OSError, SafetensorError) as error:

@@ -53,9 +53,9 @@ def fit(run: Run, *, folder: Path | None = None, clock: Callable[[], float] = ti
 
     The kept weights are those with the best validation score on the task's metric (the earlier where two are equal), or
     the last ones where the recipe says so or there is no validation part. With a folder, `resume.safetensors` and
-    `history.jsonl` are kept there; where the folder has a checkpoint, training goes on from it, on a CPU with the same result bit for bit as if
-    it had never stopped. The last checkpoint stays: whoever has written the weights removes it. Leaving the loop early,
-    or Ctrl-C, saves a checkpoint.
+    `history.jsonl` are kept there; where the folder has a checkpoint, training goes on from it, on a CPU with the same
+    result bit for bit as if it had never stopped. The last checkpoint stays: whoever has written the weights removes
+    it. Leaving the loop early, or Ctrl-C, saves a checkpoint.
 
     Raises NetworkError for outputs that do not fit the task; RecipeError, DataError or NetworkError, by the cause, for
     a loss that is not finite; BudgetError where memory does not suffice; RunError where the folder cannot be written.
