@@ -1,6 +1,7 @@
 """Writes two public data sets as raw files: handwritten digits as a folder of images, breast cancer as a table.
 
-Both ship with scikit-learn: the digits are E. Alpaydin and C. Kaynak's (UCI, 1998), the table is W. Wolberg's (UCI, 1995).
+Both ship with scikit-learn: the digits are E. Alpaydin and C. Kaynak's (UCI, 1998), the table is W. Wolberg's (UCI,
+1995).
 """
 
 import csv

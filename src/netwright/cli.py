@@ -82,7 +82,7 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
 as_json = click.option("--json", "is_json", is_flag=True, help="Print the record as JSON.")
 
 
-@netwright.command()
+@netwright.command(short_help="Train a network on a folder, a table or a text file.")
 @click.argument("data")
 @reading
 @click.option("--task", default=None, help="What is predicted, where the guess is wrong: regression, multilabel, ...")
@@ -153,7 +153,7 @@ def train(
         click.echo(summary(run))
 
 
-@netwright.command()
+@netwright.command(short_help="Scores of a run with 95 % intervals.")
 @click.argument("run")
 @click.argument("data", required=False)
 @click.option("--labels", default=None, metavar="FILE", help="Long format: the table with a row for each series.")
@@ -169,7 +169,7 @@ def evaluate(run: str, data: str | None, labels: str | None, is_json: bool) -> N
     _print_json(asdict(scores)) if is_json else click.echo(scores_table(scores))
 
 
-@netwright.command()
+@netwright.command(short_help="Answers for new data, or for one row.")
 @click.argument("run")
 @click.argument("data", nargs=-1)
 @click.option("--row", multiple=True, metavar="COLUMN=VALUE", help="One row, a column at a time, instead of DATA.")
@@ -185,7 +185,7 @@ def predict(run: str, data: tuple[str, ...], row: tuple[str, ...], to: str | Non
     from netwright import lifecycle
     from netwright.reports.answers import as_csv
 
-    given: Any = [_pairs("--row", row)] if row else data[0] if len(data) == 1 else list(data)
+    given: Any = [_pairs("--row", row)] if row else data[0] if len(data) == 1 else [Path(path) for path in data]
     loaded = lifecycle.load(Path(run))
     if to is not None:
         count = lifecycle.predict_to(loaded, given, Path(to), show=lambda note: click.echo(note, err=True))
@@ -197,7 +197,7 @@ def predict(run: str, data: tuple[str, ...], row: tuple[str, ...], to: str | Non
         click.echo(as_csv(table, header=number == 0), nl=False)
 
 
-@netwright.command()
+@netwright.command(short_help="The layers: shapes, parameters, FLOPs.")
 @click.argument("run")
 @as_json
 def show(run: str, is_json: bool) -> None:
@@ -209,7 +209,7 @@ def show(run: str, is_json: bool) -> None:
     _print_json([asdict(layer) for layer in table]) if is_json else click.echo(render(table))
 
 
-@netwright.command()
+@netwright.command(short_help="What the layers have learned.")
 @click.argument("run")
 @click.option("--top", default=10, show_default=True, help="How many of the strongest connections.")
 @click.option("--picture", default=None, metavar="FILE", help="Where to write the first convolution's filters (PNG).")
@@ -233,7 +233,7 @@ def weights(run: str, top: int, picture: str | None, is_json: bool) -> None:
         click.echo(weights_table(report))
 
 
-@netwright.command()
+@netwright.command(short_help="Explain the settings, or one of them.")
 @click.argument("name", required=False)
 @as_json
 def recipe(name: str | None, is_json: bool) -> None:
@@ -245,20 +245,22 @@ def recipe(name: str | None, is_json: bool) -> None:
     if name is not None and name not in known:
         raise RecipeError(f"there is no setting {name!r}", remedy=nearest(name, known))
     chosen = [known[name]] if name else list(known.values())
-    rows = [
-        {
-            "name": s.name, "default": s.default, "help": s.metadata["help"], "low": s.metadata["low"],
-            "high": s.metadata["high"], "choices": choices(s), "hyperparameter": s.metadata["eight"],
-        }
-        for s in chosen
-    ]  # fmt: skip
     if is_json:
-        _print_json(rows)
+        _print_json([_explained(s) for s in chosen])
         return
-    for r in rows:
-        allowed = f"{r['low']:g} to {r['high']:g}" if r["high"] is not None else ", ".join(r["choices"])
-        default = json.dumps(r["default"]) if isinstance(r["default"], bool | tuple) else r["default"]
-        click.echo(f"{r['name']:<20}{default!s:<12} {r['help']}" + (f" ({allowed})" if allowed else ""))
+    for s in chosen:
+        low, high, names = s.metadata["low"], s.metadata["high"], choices(s)
+        allowed = f"{low:g} to {high:g}" if high is not None else ", ".join(names)
+        default = json.dumps(s.default) if isinstance(s.default, bool | tuple) else s.default
+        click.echo(f"{s.name:<20}{default!s:<12} {s.metadata['help']}" + (f" ({allowed})" if allowed else ""))
+
+
+def _explained(setting: Any) -> dict[str, object]:  # Any: a dataclass field with our metadata
+    from netwright.records.recipe import choices
+
+    about = setting.metadata
+    allowed = {"low": about["low"], "high": about["high"], "choices": choices(setting)}
+    return {"name": setting.name, "default": setting.default, "help": about["help"], **allowed, "eight": about["eight"]}
 
 
 def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:

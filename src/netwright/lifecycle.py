@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 from torch import Tensor
 
 from netwright import run_folder
 from netwright.baselines import BASELINES
 from netwright.data.dataset import Dataset
-from netwright.data.examples import augmented
+from netwright.data.examples import InMemory, augmented
 from netwright.data.prepare import Prepared, encode_new, prepare
 from netwright.data.read import read, read_chunks
+from netwright.data.readers.files import counted
+from netwright.data.readers.folder import TEXTS
 from netwright.data.split import Split
 from netwright.data.split import split as split_rows
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
@@ -32,6 +35,7 @@ from netwright.reports.text import ending
 from netwright.resolve import resolve
 from netwright.run_folder import load
 from netwright.training.adopt import adopt
+from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import evaluate as score_examples
 from netwright.training.evaluate import predictions
 from netwright.training.fit import fit
@@ -79,6 +83,8 @@ def train(
     dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
     prepared = prepare(dataset, parts, kinds=kinds, task=task)
+    if folder is not None and run_folder.is_resumable(Path(folder)) and "precision" not in given:
+        given["precision"] = run_folder.load_recipe(Path(folder)).precision  # a second measurement may differ
     run = replace(_start(prepared, given), reading=Reading(dataset.targets, series, time))
     for note in run.notes:
         tell(note)
@@ -142,6 +148,8 @@ def _finish(run: Run, folder: Path | None, tell: Show) -> Run:
                 run = end.value
                 break
         tell(ending(run.history, run.task.metric))
+        if (temperature := calibrate(run)) != 1.0:
+            tell(f"probabilities fitted to the validation part: logits divided by {temperature:.2f}")
         scores = score_examples(
             run.network, run.task, run.test, run.recipe.batch_size, precision=run.recipe.precision
         ).result()  # fmt: skip
@@ -186,10 +194,23 @@ def predict_chunks(run: Run, data: Any, *, show: Show | None = None) -> Iterator
     """Answers some rows at a time, so that data of any size fit."""
     reading = run.reading
     with prepare_device():
-        for dataset in read_chunks(data, series=reading.series, time=reading.time):
+        for dataset in read_chunks(_whole(run, data), series=reading.series, time=reading.time):
             examples, bad = encode_new(run.schema, None, dataset)
             _tell_bad(dataset, bad, show or _silent)
-            yield placed(predictions(run.network, run.task, examples, run.recipe.batch_size), dataset)
+            found = predictions(run.network, run.task, examples, run.recipe.batch_size)
+            yield placed(found if len(examples) else (_no_answers(run),), dataset)
+
+
+def _no_answers(run: Run) -> pl.DataFrame:
+    """The columns of answers without rows, as where none of the data could be read."""
+    first = InMemory(run.sample, (), torch.zeros(1, dtype=torch.int64), str)
+    return next(predictions(run.network, run.task, first, 1)).clear()
+
+
+def _whole(run: Run, data: Any) -> Any:  # Any: as in `predict`
+    """A text file is one example where texts have labels; a language model reads it in windows."""
+    is_text = isinstance(data, str | Path) and str(data).lower().endswith(TEXTS)
+    return [Path(data)] if is_text and run.reading.target else data
 
 
 def show(run: Run) -> tuple[Layer, ...]:
@@ -208,7 +229,7 @@ def _tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Show) -> None:
         tell(note)
     if bad:
         first = min(bad)
-        tell(f"{len(bad):,} rows cannot be read, the first is {dataset.locate(first)}: {bad[first]}")
+        tell(f"{counted(len(bad), 'row')} cannot be read, the first is {dataset.locate(first)}: {bad[first]}")
 
 
 def _silent(_event: object) -> None:

@@ -15,8 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, final
 
+import numpy as np
 import polars as pl
 import tomli_w
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
@@ -111,7 +113,7 @@ def create(
     *,
     data: str,
     fingerprint: Fingerprint,
-    rows: Mapping[str, Sequence[int]],
+    rows: Mapping[str, Sequence[int] | NDArray[np.int64]],
     seed: int = 0,
     command: Sequence[str] = (),
     parent: str = "",
@@ -308,7 +310,7 @@ def _digest(*pieces: bytes) -> str:
     return digest.hexdigest()
 
 
-def _part(rows: Sequence[int]) -> Part:
+def _part(rows: Sequence[int] | NDArray[np.int64]) -> Part:
     numbers = pl.Series(rows, dtype=pl.Int64)
     listed = tuple(numbers) if len(numbers) <= LISTED_ROWS else None
     return Part(len(numbers), _digest(numbers.to_numpy().tobytes()), listed)

@@ -11,7 +11,7 @@ import polars as pl
 from netwright.data.dataset import Dataset, Request
 from netwright.data.readers import READERS
 from netwright.data.readers.files import counted, suffix_of
-from netwright.data.readers.folder import PART_NAMES, TEXTS
+from netwright.data.readers.folder import PART_NAMES, TEXTS, read_files
 from netwright.data.readers.idx import holds_idx
 from netwright.data.readers.memory import read_memory
 from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks, require_column, typed_column
@@ -54,7 +54,16 @@ def _read(data: Any, request: Request, reader: str | Reader) -> Dataset:
     if isinstance(data, str | Path):
         path = _existing(data)
         return _finish(resolve("reader", reader or _form(path, request), READERS)(path, request), request)
+    if _are_files(data):
+        return _finish(read_files([Path(path) for path in data], request), request)
     return _finish(read_memory(data, request), request)
+
+
+def _are_files(data: Any) -> bool:  # Any: as in `read`
+    """Whether a list names files: by paths, or by texts that end as images do."""
+    if not isinstance(data, list) or not data:
+        return False
+    return all(isinstance(x, Path) or (isinstance(x, str) and x.lower().endswith(IMAGES)) for x in data)
 
 
 def read_chunks(
@@ -70,7 +79,7 @@ def read_chunks(
     """New rows without targets, some at a time: tables of any size and folders of images in bounded memory."""
     request = Request((), False, dict(kinds or {}), "", series, time, None, tuple(drop))
     if not isinstance(data, str | Path) or reader:
-        yield from _sliced(_read(data, request, reader), rows)
+        yield from _sliced(_read(data, request, reader), FILES if _are_files(data) else rows)
         return
     path = _existing(data)
     form = _form(path, request)

@@ -57,7 +57,8 @@ def _small_tables() -> Changes:
 def _tables(rows: int) -> Changes:
     """Eight members that share their weights; about TABLE_STEPS steps, after which such networks only overfit."""
     return {
-        "members": 8, "width": 256, "dropout": 0.2, "lr": 2e-3, "epochs": _epochs(rows, 256, steps=TABLE_STEPS, most=12),
+        "members": 8, "width": 256, "dropout": 0.2, "lr": 2e-3,
+        "epochs": _epochs(rows, 256, steps=TABLE_STEPS, most=12),
     }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A folder with one subfolder of files for each label, with or without train/ val/ test/ above them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,16 @@ def read_folder(path: Path, request: Request) -> Dataset:
         else:
             files, notes = _labelled(path)
         return _dataset(path, files, notes, request)
+
+
+def read_files(paths: Sequence[Path], request: Request) -> Dataset:
+    """A row for each of some images or texts, without labels. Raises DataError where one is neither."""
+    other = [path for path in paths if not path.name.lower().endswith((*IMAGES, *TEXTS))]
+    if other:
+        remedy = "name images or texts, or one table or folder at a time."
+        raise DataError(f"{other[0]} is neither an image nor a text", remedy=remedy)
+    with reading(paths[0].parent):
+        return _dataset(paths[0].parent, [_File(str(path), "", "") for path in paths], (), request)
 
 
 def _labelled(path: Path) -> tuple[list[_File], tuple[str, ...]]:
