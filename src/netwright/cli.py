@@ -165,7 +165,8 @@ def evaluate(run: str, data: str | None, labels: str | None, is_json: bool) -> N
     from netwright import lifecycle
     from netwright.reports.text import scores_table
 
-    scores = lifecycle.evaluate(lifecycle.load(Path(run)), data, labels=labels)
+    loaded = lifecycle.load(Path(run))
+    scores = lifecycle.evaluate(loaded, data, labels=labels, show=lambda note: click.echo(note, err=True))
     _print_json(asdict(scores)) if is_json else click.echo(scores_table(scores))
 
 

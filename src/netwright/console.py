@@ -10,6 +10,7 @@ from netwright.records.history import Epoch, Progress
 REFRESH_SECONDS = 0.25  # four refreshes a second: faster than people read, cheap on a slow terminal
 PLAIN_SECONDS = 30.0  # without a terminal nothing moves: a line in mid-epoch shows that it lives
 MOST_LINES = 40  # epochs that a person reads one by one; of more, every second, third, ... is told
+WIDEST = 11  # letters of a metric's name above its column of 12
 
 Event = str | Progress | Epoch
 
@@ -87,7 +88,9 @@ class _Screen:
 
 
 def _short(name: str) -> str:
-    return name.replace("balanced_accuracy", "bal_acc").replace("average_precision", "avg_prec")[:11]
+    for word, shorter in (("balanced", "bal"), ("accuracy", "acc"), ("average", "avg"), ("median", "med")):
+        name = name.replace(word, shorter) if len(name) > WIDEST else name
+    return name[:WIDEST]
 
 
 def duration(seconds: float) -> str:

@@ -127,3 +127,19 @@ def test_reading_fails_clearly_when_the_file_vanishes_meanwhile(people: Path) ->
     chunks = read_chunks(people, rows=2)
     people.unlink()
     assert _error(lambda: next(chunks)).startswith("there is no file or folder")
+
+
+def test_lists_of_files_are_rows_that_are_found_by_their_file(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("b.png", "a.png")]
+    for path in paths:
+        Image.new("L", (4, 4)).save(path)
+    for files in (paths, [str(path) for path in paths]):
+        [chunk] = read_chunks(files)
+        assert [chunk.locate(row) for row in range(2)] == [str(path) for path in paths]
+        assert chunk.table["image"].to_list() == [str(path) for path in paths]
+    (tmp_path / "a.txt").write_text("One text is one row. " * 50)
+    assert [len(chunk) for chunk in read_chunks([tmp_path / "a.txt"])] == [1]
+    assert _error(lambda: list(read_chunks([tmp_path / "t.csv"]))) == (
+        f"{tmp_path}/t.csv is neither an image nor a text\n"
+        "  fix: name images or texts, or one table or folder at a time."
+    )

@@ -88,8 +88,11 @@ def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InM
     Rows that cannot be read are left out of the examples; the dict says where they stand and why. Columns that the
     schema does not know are ignored. Raises DataError for a missing column.
     """
-    for name in (*(f.name for f in schema.inputs), *(dataset.targets if task is not None else ())):
-        require_column(dataset, name, "column")
+    needed = (*(f.name for f in schema.inputs), *(dataset.targets if task is not None else ()))
+    for name in needed:
+        if name not in dataset.table.columns:
+            problem = f"{Path(dataset.origin).name} has no column {name!r}"
+            raise DataError(problem, remedy=f"bring all of {listed(needed)}.")
     inputs = _encode_inputs(schema, dataset.table)
     targets = _Encoded((), {}) if task is None else _encode_targets(task, dataset.table.select(dataset.targets))
     bad = dict(sorted((targets.bad | inputs.bad).items()))

@@ -50,7 +50,7 @@ def _small_tables() -> Changes:
     """An ensemble of small networks without bent embeddings, trained for a fixed time: whatever tells noise apart."""
     return {
         "members": 16, "width": 128, "depth": 2, "embedding": "none", "dropout": 0.4, "batch_size": 32,
-        "epochs": 20, "keep": "last",
+        "epochs": 40, "keep": "last",
     }  # fmt: skip
 
 

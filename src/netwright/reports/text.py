@@ -49,7 +49,8 @@ def verdict(run: Run) -> str:
 
 def weights_table(learned: Learned) -> str:
     """Signs and sizes of every layer's weights, then the columns that move the first dense layer most."""
-    wide = max(20, *(len(layer.name) + 2 for layer in learned.layers))
+    names = [*(layer.name for layer in learned.layers), *("+ " + c.column for c in learned.connections)]
+    wide = max((20, *(len(name) + 2 for name in names)))
     lines = [f"{'weights':<{wide}}{'shape':<18}{'positive':>9}{'negative':>9}{'near 0':>8}{'std':>9}"]
     for layer in learned.layers:
         shape = " x ".join(map(str, layer.shape))

@@ -1,0 +1,70 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from netwright.data.dataset import Dataset
+from netwright.records.errors import DataError
+from netwright.reports.answers import as_csv, placed, written
+from netwright.training.evaluate import ROW
+
+ROWS = pl.DataFrame({"x": [1, 2, 3, 4]})
+ANSWERS = (  # two batches; row 2 could not be read
+    pl.DataFrame({ROW: [0, 1], "prediction": ["a", "b"], "p": [0.5, 0.25]}),
+    pl.DataFrame({ROW: [3], "prediction": ["c"], "p": [1.0]}),
+)
+
+
+def test_every_row_keeps_its_place_and_unreadable_ones_are_null() -> None:
+    table = placed(ANSWERS, Dataset(ROWS, (), "array"))
+    assert table.columns == ["row", "prediction", "p"]
+    assert table.rows() == [(0, "a", 0.5), (1, "b", 0.25), (2, None, None), (3, "c", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("places", "unit", "name"),
+    [([2, 3, 5, 6], "line", "line"), ([0, 1, 2, 3], "row", "row"), (["a", "b", "c", "d"], "line", "file")],
+)
+def test_the_first_column_says_where_a_row_stands(places: list[object], unit: str, name: str) -> None:
+    dataset = Dataset(ROWS, (), "data", pl.Series(places), unit=unit)  # type: ignore[arg-type]  a literal
+    table = placed(ANSWERS, dataset)
+    assert (table.columns[0], table[name].to_list()) == (name, places)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "read"), [(".csv", pl.read_csv), (".parquet", pl.read_parquet), (".jsonl", pl.read_ndjson)]
+)
+def test_written_pieces_come_back_as_one_table(
+    suffix: str, read: Callable[[Path], pl.DataFrame], tmp_path: Path
+) -> None:
+    whole = placed(ANSWERS, Dataset(ROWS, (), "array"))
+    to = tmp_path / f"answers{suffix}"
+    assert written(iter((whole[:3], whole[3:])), to) == 4
+    assert read(to).equals(whole)
+    assert [path.name for path in tmp_path.iterdir()] == [to.name], "nothing is left behind"
+
+
+def test_cells_that_hold_lists_do_not_go_into_a_csv(tmp_path: Path) -> None:
+    nested = pl.DataFrame({"row": [0], "mask": [[1, 2]]})
+    expected = "column 'mask' does not fit a CSV\n  fix: write to .parquet or .jsonl with --to."
+    with pytest.raises(DataError) as caught:
+        as_csv(nested, header=True)
+    assert str(caught.value) == expected
+    with pytest.raises(DataError):
+        written(iter((nested,)), tmp_path / "answers.csv")
+    assert not list(tmp_path.iterdir()), "no half file"
+    assert written(iter((nested,)), tmp_path / "answers.parquet") == 1
+    assert pl.read_parquet(tmp_path / "answers.parquet").equals(nested)
+
+
+def test_other_suffixes_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    tables = iter((ROWS,))
+    with pytest.raises(DataError, match=r"answers\.xlsx is of no form that answers are written in") as caught:
+        written(tables, tmp_path / "answers.xlsx")
+    assert caught.value.remedy == "choose from .csv, .parquet, .jsonl."
+    assert next(tables) is ROWS
+
+
+def test_header_stands_once() -> None:
+    assert as_csv(ROWS[:1], header=True) + as_csv(ROWS[1:2], header=False) == "x\n1\n2\n"
