@@ -40,6 +40,8 @@ def written(tables: Iterator[pl.DataFrame], to: Path) -> int:
     """
     if to.suffix not in SUFFIXES:
         raise DataError(f"{to} is of no form that answers are written in", remedy=f"choose from {', '.join(SUFFIXES)}.")
+    if not to.parent.is_dir():
+        raise DataError(f"there is no folder {to.parent}", remedy="create it, or choose another one.")
     try:
         with TemporaryDirectory(dir=to.parent, prefix=".netwright-") as folder:
             whole = Path(folder) / to.name
