@@ -53,7 +53,8 @@ sweeps over these data sets, so expect a little less on data that nobody has loo
 - **Parameters, epochs and seconds** are means over trainings; seconds include the scoring of the test part.
 
 {table}
-"""
+
+{notes}"""
 
 
 def main() -> None:
@@ -137,6 +138,7 @@ def _page(cases: list[Case], measured: list[Measured], options: argparse.Namespa
     return PAGE.format(
         command="python benchmarks/defaults.py --data FOLDER --json results.jsonl > docs/benchmarks.md",
         machine=_machine(options.threads),
+        notes=(Path(__file__).parent / "notes.md").read_text(encoding="utf-8"),
         settings="" if settings == "{}" else f" but for the settings {settings}",
         seeds=options.seeds,
         table=table(cases, measured),
@@ -144,7 +146,7 @@ def _page(cases: list[Case], measured: list[Measured], options: argparse.Namespa
 
 
 def _machine(threads: int) -> str:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_processor()}, {threads} threads"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_processor()}, {threads} thread(s)"
     versions = f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, polars {pl.__version__}"
     return f"{device}; netwright {nw.__version__}, {versions}, Python {platform.python_version()}"
 
