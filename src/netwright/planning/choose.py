@@ -22,7 +22,8 @@ _UNTOLD = ("seed", "layers")  # said by the user, or too long for a line
 def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -> tuple[Recipe, tuple[str, ...]]:
     """A recipe for `rows` training rows of this schema, and what was chosen in words; what the user gives wins.
 
-    The values come from sweeps over public data of each kind (docs/benchmarks.md), never from a data set's name.
+    The values come from trials on public data of each kind, scored on their test rows (docs/benchmarks.md says what
+    that means for the scores there).
     """
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     chosen = _by_form(schema, signals, rows) | _by_task(task)
@@ -55,7 +56,7 @@ def _small_tables() -> Changes:
 
 
 def _tables(rows: int) -> Changes:
-    """Eight members that share their weights; about TABLE_STEPS steps, after which such networks only overfit."""
+    """Eight members that share their weights; about TABLE_STEPS steps, near which validation was best in trials."""
     return {
         "members": 8, "width": 256, "dropout": 0.2, "lr": 2e-3,
         "epochs": _epochs(rows, 256, steps=TABLE_STEPS, most=12),
