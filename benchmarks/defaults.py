@@ -38,8 +38,8 @@ on {machine}.
 
 Every network was trained with netwright's defaults{settings}. The program chooses them by the kind of the columns and
 the number of rows, never by the name of the data. Their values, however, were found by trials that were scored on test
-rows of these data sets: the scores are optimistic, and the notes below the table say how. Networks and simple models got
-the same training rows and the same test rows. The part that early stopping watches was cut from the training rows;
+rows of these data sets: the scores are optimistic, and the notes below the table say how. Networks and simple models
+got the same training rows and the same test rows. The part that early stopping watches was cut from the training rows;
 scalers, vocabularies and categories were learned from training rows only.
 
 - **Splits.** Data with fewer than 2,000 rows: 5-fold cross validation, the seed deals the rows. Fashion-MNIST and
