@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from netwright.records.recipe import Recipe
 from netwright.training import checkpoint
 from netwright.training.checkpoint import Position
+from netwright.training.fused import UpdateRule
 from netwright.training.optimizer import decayed
 from netwright.training.schedule import Schedule
 from netwright.training.weights import copied, named
 
-Rule = Callable[[nn.Module, Recipe], Optimizer]
+Rule = Callable[[nn.Module, Recipe], UpdateRule]
 
 ROUNDING = 1e-9  # of a few float64 operations on numbers around 1
 STEPS = 40  # enough for every rule to halve the loss of the small problem at its rate
@@ -103,7 +103,7 @@ def _train(rule: Rule, steps: int) -> tuple[nn.Module, list[float]]:
     return network, [_step(network, optimizer) for _ in range(steps)]
 
 
-def _step(network: nn.Module, optimizer: Optimizer) -> float:
+def _step(network: nn.Module, optimizer: UpdateRule) -> float:
     """One step on eight rows that any network of this size can learn by heart."""
     rows = torch.arange(8)
     optimizer.zero_grad()

@@ -9,11 +9,11 @@ from typing import Any, final
 import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
-from torch.optim import Optimizer
 
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
 from netwright.training.files import append_line, read_tensors, replace_tensors, replace_text
+from netwright.training.fused import UpdateRule
 
 RESUME = "resume.safetensors"
 HISTORY = "history.jsonl"
@@ -51,7 +51,7 @@ class Checkpoint:
     optimizer: Mapping[str, float]  # the optimizer's state that is no tensor
 
 
-def save(folder: Path, position: Position, groups: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer) -> None:
+def save(folder: Path, position: Position, groups: Mapping[str, Mapping[str, Tensor]], optimizer: UpdateRule) -> None:
     """Writes resume.safetensors, replacing the last one when the new one is whole."""
     state = {f"{i}/{key}": value for i, s in optimizer.state_dict()["state"].items() for key, value in s.items()}
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
@@ -79,7 +79,7 @@ def load(folder: Path) -> Checkpoint | None:
     return Checkpoint(position, groups, numbers)
 
 
-def restore_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:
+def restore_optimizer(optimizer: UpdateRule, checkpoint: Checkpoint) -> None:
     """Writes the checkpoint's state into a fresh optimizer over the same parameters."""
     empty = optimizer.state_dict()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

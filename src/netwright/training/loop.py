@@ -8,11 +8,11 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Optimizer
 
 from netwright.data.examples import as_batch
 from netwright.records.batch import Batch
 from netwright.records.task import Objective
+from netwright.training.fused import UpdateRule
 
 
 @final
@@ -31,7 +31,7 @@ def steps(
     network: nn.Module,
     batches: Iterable[Any],  # Any: Batch, or what `as_batch` takes
     objective: Objective,
-    optimizer: Optimizer,
+    optimizer: UpdateRule,
     *,
     clip: float = 0.0,
     accumulate: int = 1,

@@ -1,7 +1,7 @@
 """Update rules by name, from a network and a recipe; decay falls on weight matrices only."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +11,15 @@ from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
 from netwright.resolve import resolve
 from netwright.training import OPTIMIZERS
-
-Group = dict[str, Any]  # Any: torch's parameter groups hold tensors and numbers
+from netwright.training.fused import Group, UpdateRule, fused_adam, fused_sgd
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 FUSED_DEVICES = ("cpu", "cuda")  # where torch has one kernel for all parameters; 1.6 times an MLP's step on a CPU
 
 
-def build_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
+def build_optimizer(network: nn.Module, recipe: Recipe) -> UpdateRule:
     """The recipe's optimizer over the network's trainable parameters."""
-    rule: Callable[[nn.Module, Recipe], Optimizer] = resolve("optimizer", recipe.optimizer, OPTIMIZERS)
+    rule: Callable[[nn.Module, Recipe], UpdateRule] = resolve("optimizer", recipe.optimizer, OPTIMIZERS)
     return rule(network, recipe)
 
 
@@ -49,36 +48,40 @@ def groups(network: nn.Module, recipe: Recipe) -> list[Group]:
     return _groups(list(heavy.values()), rest, recipe)
 
 
-def sgd(network: nn.Module, recipe: Recipe) -> Optimizer:
+def sgd(network: nn.Module, recipe: Recipe) -> UpdateRule:
     """Stochastic gradient descent with momentum; decay is L2 in the gradient. Sutskever et al. 2013 (Nesterov)."""
-    return SGD(
-        groups(network, recipe),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov and recipe.momentum > 0,
-        fused=_is_fused(network),
-    )
+    nesterov = recipe.nesterov and recipe.momentum > 0
+    both = groups(network, recipe)
+    if _is_fused(network):
+        return fused_sgd(both, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+    return SGD(both, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
 
 
-def adam(network: nn.Module, recipe: Recipe) -> Optimizer:
+def adam(network: nn.Module, recipe: Recipe) -> UpdateRule:
     """Adam; decay is L2 in the gradient. Kingma and Ba 2014, arXiv:1412.6980."""
     betas = (recipe.momentum, recipe.beta2)
-    return Adam(groups(network, recipe), lr=recipe.lr, betas=betas, fused=_is_fused(network))
+    both = groups(network, recipe)
+    if _is_fused(network):
+        return fused_adam(both, lr=recipe.lr, betas=betas, decoupled=False)
+    return Adam(both, lr=recipe.lr, betas=betas)
 
 
-def adamw(network: nn.Module, recipe: Recipe) -> Optimizer:
+def adamw(network: nn.Module, recipe: Recipe) -> UpdateRule:
     """Adam with decay of the weights themselves, by lr * weight_decay a step. Loshchilov and Hutter 2017,
     arXiv:1711.05101.
     """
-    return _adamw(groups(network, recipe), network, recipe)
+    both = groups(network, recipe)
+    if _is_fused(network):
+        return fused_adam(both, lr=recipe.lr, betas=(recipe.momentum, recipe.beta2), decoupled=True)
+    return _adamw(both, network, recipe)
 
 
-def rmsprop(network: nn.Module, recipe: Recipe) -> Optimizer:
+def rmsprop(network: nn.Module, recipe: Recipe) -> UpdateRule:
     """RMSprop with momentum; decay is L2 in the gradient. Hinton 2012; torch has no fused kernel for it."""
     return RMSprop(groups(network, recipe), lr=recipe.lr, momentum=recipe.momentum, foreach=True)
 
 
-def muon(network: nn.Module, recipe: Recipe) -> Optimizer:
+def muon(network: nn.Module, recipe: Recipe) -> UpdateRule:
     """Muon for the hidden matrices, AdamW for everything else. Jordan et al. 2024, kellerjordan.github.io/posts/muon.
 
     Hidden are all decayed matrices but the first and the last weights of the network, which face data and answers.
