@@ -19,9 +19,6 @@ INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 
 def main() -> None:
     """Runs the command line and exits: 0 done, 2 the user must act, 3 a bug in netwright."""
-    # OpenMP threads spin at barriers; fewer spins cost nothing on a quiet machine and save much on a busy one.
-    # It has to be set before torch is imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         code = netwright(standalone_mode=False)
     except click.exceptions.Abort:

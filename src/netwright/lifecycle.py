@@ -23,7 +23,8 @@ from netwright.data.split import split as split_rows
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
-from netwright.planning.device import device, precision, prepare_device
+from netwright.planning.device import device, prepare_device
+from netwright.planning.measure import measured
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
 from netwright.records.history import Epoch, Progress
@@ -49,7 +50,7 @@ Show = Callable[[str | Progress | Epoch], None]
 
 
 def train(
-    data: Any,  # Any: a path, or whatever `read` takes
+    data: Any,  # Any: a path, or whatever `read` takes, or a Run
     *,
     target: str | tuple[str, ...] = (),
     task: str | type[Task] | Task | None = None,
@@ -69,22 +70,26 @@ def train(
     """From raw labelled data to a trained network, with scores on a test part that training never saw.
 
     `data`: a folder with one subfolder of files per label, a table (CSV, TSV, Parquet, JSON lines), a text file, or in
-    memory: a frame, (inputs, labels) arrays or tensors. `target` names the column to predict. `kinds` overrules what
-    columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`, `time` and `labels`
-    read long tables of series. The test part is as `split` says, or cut by `group` or `by_time`, else drawn at random,
-    stratified.
+    memory: a frame, (inputs, labels) arrays or tensors; or a Run, as of `adopt`, whose network goes on from its weights
+    on the run's own examples (then `settings` and `show` are all that counts). `target` names the column to predict.
+    `kinds` overrules what columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`,
+    `time` and `labels` read long tables of series. The test part is as `split` says, or cut by `group` or `by_time`,
+    else drawn at random, stratified.
 
     With a `folder` the run is written there, and a training that was stopped goes on; without one it stays in memory.
     `show` is told every note, step and epoch: `show=nw.progress()`. Raises a NetwrightError that says what to change.
     """
     tell = show or _silent
     given = dict(settings or {})
+    if isinstance(data, Run):
+        return _train_run(data, given, tell)
     seed = Recipe().edit(given).seed
     dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
     prepared = prepare(dataset, parts, kinds=kinds, task=task)
-    if folder is not None and run_folder.is_resumable(Path(folder)) and "precision" not in given:
-        given["precision"] = run_folder.load_recipe(Path(folder)).precision  # a second measurement may differ
+    if folder is not None and run_folder.is_resumable(Path(folder)):
+        stopped = run_folder.load_recipe(Path(folder))  # a second measurement may differ
+        given = {name: getattr(stopped, name) for name in ("precision", "kernels", "threads")} | given
     run = replace(_start(prepared, given), reading=Reading(dataset.targets, series, time))
     for note in run.notes:
         tell(note)
@@ -96,11 +101,8 @@ def train(
 def _start(prepared: Prepared, given: Mapping[str, object]) -> Run:
     """An untrained run: settings chosen, the network built."""
     recipe, reasons = choose(prepared.schema, prepared.task, len(prepared.train), given)
-    if recipe.precision == "auto":
-        chosen, facts = precision(device(recipe.device))
-        recipe, reasons = recipe.edit({"precision": chosen}), (*reasons, f"precision {chosen}: {facts}")
     build = partial(prepared.task.network, prepared.schema, recipe)
-    return Run(
+    run = Run(
         network=build().to(device(recipe.device)),
         task=prepared.task,
         schema=prepared.schema,
@@ -112,6 +114,25 @@ def _start(prepared: Prepared, given: Mapping[str, object]) -> Run:
         notes=(*prepared.notes, *reasons),
         sample=_sample(prepared.train),
     )
+    return _in_fastest_arithmetic(run)
+
+
+def _in_fastest_arithmetic(run: Run) -> Run:
+    """The run with its arithmetic measured, where it is not given."""
+    if "auto" not in (run.recipe.precision, run.recipe.kernels) and run.recipe.threads:
+        return run
+    with prepare_device():
+        found = measured(run)
+    changes = {"precision": found.precision, "kernels": found.kernels, "threads": found.threads}
+    return replace(run, recipe=run.recipe.edit(changes), notes=(*run.notes, f"arithmetic: {found}"))
+
+
+def _train_run(run: Run, given: Mapping[str, object], tell: Show) -> Run:
+    """Trains a run that is there already, from the weights it has."""
+    run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
+    for note in run.notes:
+        tell(note)
+    return _finish(replace(run, scores=None, baselines=(), folder=None), None, tell)
 
 
 def _sample(train: Examples) -> tuple[Tensor, ...]:
@@ -138,8 +159,7 @@ def _open(
 
 def _finish(run: Run, folder: Path | None, tell: Show) -> Run:
     """Trains, scores the test part once beside the simple models, and writes the run."""
-    plain = run.train
-    with prepare_device():
+    with prepare_device(run.recipe.threads):
         events = fit(run, folder=folder)
         while True:
             try:
@@ -150,14 +170,18 @@ def _finish(run: Run, folder: Path | None, tell: Show) -> Run:
         tell(ending(run.history, run.task.metric))
         if (temperature := calibrate(run)) != 1.0:
             tell(f"probabilities fitted to the validation part: logits divided by {temperature:.2f}")
-        scores = score_examples(
-            run.network, run.task, run.test, run.recipe.batch_size, precision=run.recipe.precision
-        ).result()  # fmt: skip
-        simple = (
-            (name, resolve("baseline", name, BASELINES)(run.schema, run.task, plain, run.test)) for name in BASELINES
-        )
-        run = replace(run, scores=scores, baselines=tuple((name, s) for name, s in simple if s is not None))
+        if len(run.test):
+            run = replace(run, scores=score_examples(run.network, run.task, run.test, run.recipe).result())
+            run = replace(run, baselines=_baselines(run))
     return run if folder is None else run_folder.write(run, folder)
+
+
+def _baselines(run: Run) -> tuple[tuple[str, Scores], ...]:
+    """The scores of the simple models that suit the data; what an engineer's own tensors mean is not known."""
+    if not run.schema.inputs:
+        return ()
+    simple = ((n, resolve("baseline", n, BASELINES)(run.schema, run.task, run.train, run.test)) for n in BASELINES)
+    return tuple((name, scores) for name, scores in simple if scores is not None)
 
 
 def evaluate(run: Run, data: Any = None, *, labels: str | Path | None = None, show: Show | None = None) -> Scores:
@@ -171,7 +195,7 @@ def evaluate(run: Run, data: Any = None, *, labels: str | Path | None = None, sh
     examples, bad = encode_new(run.schema, run.task, dataset)
     _tell_bad(dataset, bad, show or _silent)
     with prepare_device():
-        return score_examples(run.network, run.task, examples, run.recipe.batch_size).result()
+        return score_examples(run.network, run.task, examples, run.recipe).result()
 
 
 def predict(run: Run, data: Any, *, to: Path | str | None = None, show: Show | None = None) -> pl.DataFrame:

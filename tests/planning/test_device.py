@@ -1,18 +1,10 @@
-from collections.abc import Callable
-
 import pytest
 import torch
 
-from netwright.planning.device import device, precision, prepare_device
+from netwright.planning.device import device, prepare_device
 from netwright.records.errors import RecipeError
 
 DENORMAL = 1e-40  # below float32's smallest normal number, 1.2e-38
-
-
-def clock(*products: float) -> Callable[[], float]:
-    """A clock under which the first product in each precision takes so many seconds."""
-    ticks = iter([0.0, products[0], 0.0, products[1]])
-    return lambda: next(ticks)
 
 
 def test_auto_is_the_gpu_where_there_is_one() -> None:
@@ -25,13 +17,6 @@ def test_a_gpu_that_is_not_there_says_what_to_set(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(RecipeError, match="device is cuda, but torch finds no GPU") as caught:
         device("cuda")
     assert caught.value.remedy == "set device=cpu, or install a CUDA torch."
-
-
-def test_bf16_is_chosen_only_where_it_is_half_as_fast_again() -> None:
-    cpu = torch.device("cpu")
-    sentence = "matrix products run {} times as fast in bf16 as in fp32 on this CPU"
-    assert precision(cpu, clock(0.6, 0.2)) == ("bf16", sentence.format(3))
-    assert precision(cpu, clock(0.6, 0.5)) == ("fp32", sentence.format(1.2))
 
 
 def test_denormals_count_as_zero_within_and_not_afterwards() -> None:

@@ -38,9 +38,9 @@ def test_a_network_made_too_sure_or_too_timid_is_set_right_by_that_factor(run: R
 
 def test_no_answer_changes(run: Run):
     spoiled = _sharpened(run, 3.0)
-    before = evaluate(spoiled.network, run.task, run.test, 256).quick()
+    before = evaluate(spoiled.network, run.task, run.test, run.recipe).quick()
     calibrate(spoiled)
-    after = evaluate(spoiled.network, run.task, run.test, 256).quick()
+    after = evaluate(spoiled.network, run.task, run.test, run.recipe).quick()
     assert after["accuracy"] == before["accuracy"]
     assert after["log_loss"] < before["log_loss"]
 

@@ -10,7 +10,7 @@ from netwright.records.recipe import Recipe
 from netwright.tasks.classification import Classification
 from netwright.training.adopt import adopt
 from netwright.training.evaluate import evaluate, evaluating, predictions
-from netwright.training.objective import InBf16, build_objective, with_l1
+from netwright.training.objective import Arithmetic, build_objective, with_l1
 
 TASK = Classification(("no", "yes"))
 
@@ -27,7 +27,7 @@ def network() -> nn.Sequential:
 
 
 def test_scores_do_not_depend_on_the_batch_size_nor_on_dropout() -> None:
-    values = [evaluate(network(), TASK, examples(), size).quick() for size in (7, 40)]
+    values = [evaluate(network(), TASK, examples(), Recipe(batch_size=size)).quick() for size in (7, 40)]
     assert values[0] == pytest.approx(values[1], rel=1e-5)
 
 
@@ -35,7 +35,7 @@ def test_every_module_comes_back_in_its_own_mode() -> None:
     net = network()
     net[1].eval()  # a frozen norm stays frozen
     statistics = net[1].running_mean.clone()
-    evaluate(net, TASK, examples(), 10)
+    evaluate(net, TASK, examples(), Recipe(batch_size=10))
     assert [module.training for module in net] == [True, False, True, True]
     assert torch.equal(net[1].running_mean, statistics)
     with pytest.raises(ZeroDivisionError), evaluating(net):
@@ -56,7 +56,7 @@ def test_a_tensor_that_a_module_keeps_from_evaluation_can_be_trained_with() -> N
             return self.inner(x * self.kept)
 
     net = Keeping()
-    evaluate(net, TASK, examples(), 10)
+    evaluate(net, TASK, examples(), Recipe(batch_size=10))
     net(torch.ones(1, 3, requires_grad=True)).sum().backward()
 
 
@@ -95,7 +95,7 @@ def test_l1_on_a_network_without_weight_matrices_adds_nothing() -> None:
 def test_bf16_rounds_products_and_gives_float32_in_the_networks_mode() -> None:
     net = nn.Linear(1, 1, bias=False)
     nn.init.constant_(net.weight, 1.01)  # between two numbers of bfloat16, 1.0078125 and 1.015625
-    wrapped = InBf16(net.eval())
+    wrapped = Arithmetic(net.eval(), Recipe(precision="bf16"))
     assert not wrapped.training
     out = wrapped(torch.ones(1, 1))
     assert out.dtype == torch.float32
@@ -123,3 +123,18 @@ def test_adopting_a_network_of_the_wrong_width_says_expected_and_got() -> None:
 def test_adopting_an_empty_loader_is_an_error() -> None:
     with pytest.raises(DataError, match="the train loader gives no batches"):
         adopt(network(), TASK, [])
+
+
+def test_a_pair_of_tensors_is_adopted_whole_in_batches_of_the_recipes_size() -> None:
+    part = examples()
+    run = adopt(network(), TASK, (part.inputs[0], part.targets[0]), recipe=Recipe(batch_size=20))
+    assert isinstance(run.train, InMemory)
+    assert (len(run.train), run.recipe.batch_size) == (50, 20)
+    assert torch.equal(torch.cat([b.inputs[0] for b in run.train.batches(20, seed=None)]), part.inputs[0])
+    assert run.train.locate(3) == "train loader, row 3"
+
+
+def test_a_tuple_of_batches_is_no_pair() -> None:
+    part = examples()
+    batches = tuple((part.inputs[0][rows], part.targets[0][rows]) for rows in (slice(0, 25), slice(25, 50)))
+    assert not isinstance(adopt(network(), TASK, batches).train, InMemory)

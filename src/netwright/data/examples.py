@@ -18,6 +18,7 @@ from netwright.records.schema import Schema
 
 TARGET_NAMES = ("targets", "target", "labels", "label", "y")
 INPUT_NAMES = ("inputs", "input", "x")
+RESIDENT = 0.5  # share of a GPU's free memory that data may take: the rest is for the network and its activations
 FAR = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads (seed, batch) over all seeds, as in SplitMix64
 
 Changes = Callable[[tuple[Tensor, ...], Generator], tuple[Tensor, ...]]
@@ -47,14 +48,18 @@ class InMemory(Examples):
             if number < start:
                 continue
             rows = order[first:last]
-            inputs = tuple(t.index_select(0, rows) for t in self.inputs)
+            inputs = tuple(_gathered(t, rows) for t in self.inputs)
             if self.change is not None and seed is not None:
                 inputs = self.change(inputs, _generator(seed, number + 1))
-            yield Batch(inputs, tuple(t.index_select(0, rows) for t in self.targets), rows)
+            yield Batch(inputs, tuple(_gathered(t, rows) for t in self.targets), rows)
 
     def locate(self, row: int) -> str:
         """As the data say it."""
         return self.where(row)
+
+
+def _gathered(tensor: Tensor, rows: Tensor) -> Tensor:
+    return tensor.index_select(0, rows.to(tensor.device, non_blocking=True))
 
 
 def _cuts(count: int, size: int, *, is_shuffled: bool) -> Iterator[tuple[int, int]]:
@@ -80,6 +85,17 @@ def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change])
     if not names or not isinstance(examples, InMemory):
         return examples
     return replace(examples, change=changes(schema, names))
+
+
+def resident(examples: Examples, device: torch.device) -> Examples:
+    """The same examples with their tensors on the device, where they fit: its batches are then gathered there."""
+    if not isinstance(examples, InMemory) or device.type != "cuda":
+        return examples
+    tensors = (*examples.inputs, *examples.targets)
+    if sum(t.nbytes for t in tensors) > RESIDENT * torch.cuda.mem_get_info(device)[0]:
+        return examples
+    inputs, targets = (tuple(t.to(device) for t in part) for part in (examples.inputs, examples.targets))
+    return replace(examples, inputs=inputs, targets=targets)
 
 
 def empty() -> Examples:
@@ -117,11 +133,15 @@ class Adopted(Examples):
         return f"{self.name}, row {row}"
 
 
-def adopted(loader: Iterable[Any], name: str = "loader") -> Adopted:
-    """Examples around any iterable of batches that can be read again and again.
+def adopted(loader: Iterable[Any], name: str = "loader") -> Examples:
+    """Examples around any iterable of batches that can be read again and again, or all rows as one pair (x, y).
 
+    A pair is a tuple of tensors or arrays, ([x1, x2], y) for several inputs; batches are gathered from it row by row.
     Raises DataError for a generator, for one without batches, and for batches that are not understood.
     """
+    if isinstance(loader, tuple) and len(loader) == 2 and isinstance(loader[1], Tensor | np.ndarray):
+        whole = as_batch(loader)
+        return InMemory(whole.inputs, whole.targets, whole.rows, f"{name}, row {{}}".format)
     if iter(loader) is loader:
         problem = f"the {name} is a {type(loader).__name__}, which can be read once only"
         raise DataError(

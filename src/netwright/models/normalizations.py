@@ -10,6 +10,7 @@ from netwright.models.sequences import EachStep, valid_steps
 from netwright.records.schema import Signal
 from netwright.resolve import resolve
 
+EPSILON = torch.finfo(torch.float32).eps  # of RMS norm; torch's default is the input's, 0.008 in bfloat16
 GROUP_WIDTH = 16  # channels in a group, which did best in Wu and He 2018 (arXiv:1803.08494, table 3)
 
 
@@ -48,11 +49,24 @@ def rms(signal: Signal) -> nn.Module:
     """By the root mean square of the features (Zhang and Sennrich 2019, arXiv:1910.07467), for each step or pixel."""
     if signal.form == "map":
         return ChannelRMSNorm(signal.width)
-    return _each(nn.RMSNorm(signal.width), signal)
+    return _each(RMSNorm(signal.width), signal)
 
 
 def _each(module: nn.Module, signal: Signal) -> nn.Module:
     return EachStep(module) if signal.form == "sequence" else module
+
+
+@final
+class RMSNorm(nn.Module):
+    """torch's RMS norm with its weight in the input's precision, without which its fused kernel refuses bfloat16."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width), the same shape."""
+        return nn.functional.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), EPSILON)
 
 
 @final
@@ -61,7 +75,7 @@ class ChannelRMSNorm(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = RMSNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W), no copy where the map is channels_last."""

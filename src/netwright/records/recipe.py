@@ -90,6 +90,11 @@ class Recipe:
 
     # The machine.
     precision: str = setting("auto", "arithmetic", words=("auto", "fp32", "bf16"))
+    kernels: str = setting(
+        "auto", "torch's kernels, or own ones where torch's are weak on a CPU", words=("auto", "torch", "own")
+    )
+    threads: int = setting(0, "threads of the CPU; 0 measures how many pay", low=0, high=1024)
+    adapt: bool = setting(True, "fewer threads while other programs are busy; this changes how sums are rounded")
     device: str = setting("auto", "cpu, cuda or auto", words=("auto", "cpu", "cuda"))
     checkpoint_seconds: float = setting(30.0, "longest time between two checkpoints", low=0.0, high=1e6)
     seed: int = setting(0, "decides weights, order, dropout and augmentation", low=0, high=2**31 - 1)

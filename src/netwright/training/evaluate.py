@@ -8,21 +8,22 @@ import torch
 from torch import nn
 
 from netwright.records.batch import Examples
+from netwright.records.recipe import Recipe
 from netwright.records.task import Score, Task
-from netwright.training.objective import InBf16
+from netwright.training.objective import Arithmetic
 
 ROW = "row"  # the column of row numbers in front of the answers
 
 
-def evaluate(network: nn.Module, task: Task, examples: Examples, batch_size: int, *, precision: str = "fp32") -> Score:
+def evaluate(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> Score:
     """The task's score over all examples: `.quick()` for a line, `.result()` with intervals.
 
-    `precision` "bf16" runs matrix products in bfloat16, as training does with that setting.
+    In the recipe's arithmetic, and in batches as large as training's.
     """
     score = task.score()
     with evaluating(network):
-        runner = InBf16(network) if precision == "bf16" else network
-        for batch in examples.batches(batch_size, seed=None):
+        runner = Arithmetic(network, recipe)
+        for batch in examples.batches(recipe.batch_size, seed=None):
             batch = batch.to(device_of(network))
             score.add(runner(*batch.inputs), batch)
     return score

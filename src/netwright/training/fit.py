@@ -16,6 +16,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from netwright.data.examples import resident
+from netwright.models.network import channels_last
 from netwright.records.batch import Batch
 from netwright.records.errors import BudgetError, DataError, RecipeError, RunError
 from netwright.records.history import Epoch, History, Progress
@@ -32,6 +34,7 @@ from netwright.training.loop import Step, steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
 from netwright.training.schedule import schedule
+from netwright.training.threads import Watch, threads
 from netwright.training.weights import borrowed, misfit, named, put
 
 SHOW_SECONDS = 0.1  # between two Progress records: reading a loss waits for the device; people read four a second
@@ -43,11 +46,11 @@ GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: neighbouring numbers get see
 NO_MEMORY = "can't allocate memory"  # in the RuntimeError of torch's CPU allocator
 ONE_ROW = "Expected more than 1 value per channel"  # in the ValueError of torch's batch norm
 
-Events = Generator[Progress | Epoch, None, Run]
+Events = Generator[str | Progress | Epoch, None, Run]
 
 
 def fit(run: Run, *, folder: Path | None = None, clock: Callable[[], float] = time.perf_counter) -> Events:
-    """Trains a copy of the run's network; yields what happens, and returns the trained run.
+    """Trains a copy of the run's network; yields what happens (text is for a person), and returns the trained run.
 
     `trained = yield from fit(run)`, or `for event in fit(run)` where the outcome is read from a folder.
 
@@ -60,11 +63,12 @@ def fit(run: Run, *, folder: Path | None = None, clock: Callable[[], float] = ti
     Raises NetworkError for outputs that do not fit the task; RecipeError, DataError or NetworkError, by the cause, for
     a loss that is not finite; BudgetError where memory does not suffice; RunError where the folder cannot be written.
     """
-    training = _Training(run, folder, clock)
-    with late_interrupts() as is_interrupted, torch.random.fork_rng(training.cuda_devices):
-        while not training.position.ended:
-            yield from _one_epoch(training, is_interrupted)
-    return training.result()
+    with threads(run.recipe.threads), late_interrupts() as is_interrupted:
+        training = _Training(run, folder, clock)
+        with torch.random.fork_rng(training.cuda_devices):
+            while not training.position.ended:
+                yield from _one_epoch(training, is_interrupted)
+        return training.result()
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -80,7 +84,7 @@ def mixed(number: int) -> int:
     return (bits ^ bits >> 31) >> 1
 
 
-def _one_epoch(training: "_Training", is_interrupted: Callable[[], bool]) -> Iterator[Progress | Epoch]:
+def _one_epoch(training: "_Training", is_interrupted: Callable[[], bool]) -> Iterator[str | Progress | Epoch]:
     """One epoch from where it stands to its end. All yields and saves stand between two steps."""
     t = training
     try:
@@ -91,6 +95,7 @@ def _one_epoch(training: "_Training", is_interrupted: Callable[[], bool]) -> Ite
                 raise KeyboardInterrupt
             if t.is_time_to_show():
                 yield t.progress()
+                yield from t.news()
                 t.go_on()
             if t.is_time_to_save():
                 t.save()
@@ -112,7 +117,7 @@ class _Training:
         if not len(run.train):
             raise DataError("there are no training rows", remedy="give the training part some rows.")
         self.run, self.recipe, self.folder, self.clock = run, run.recipe, folder, clock
-        self.network = deepcopy(run.network)
+        self.network = channels_last(deepcopy(run.network))
         self.device = device_of(self.network)
         self.cuda_devices = [self.device] if self.device.type == "cuda" else []
         self.batch_size = self.recipe.batch_size
@@ -123,12 +128,15 @@ class _Training:
         self.schedule = schedule(self.recipe, self.all_steps)
         self.objective = build_objective(run.task, self.recipe)
         self.optimizer = build_optimizer(self.network, self.recipe)
+        self.train = resident(run.train, self.device)
         half_life = self.recipe.average * self.epoch_steps
         self.average = Average(self.network, half_life) if half_life > 0 else None
         self.best: dict[str, Tensor] = {}  # none before the first epoch has ended
         self.position = Position()
         self.epochs: list[Epoch] = []
         self.unread: list[Step] = []
+        self.watch = Watch(clock) if self.recipe.adapt and self.device.type == "cpu" else None
+        self.told: list[str] = []  # what the caller was not told yet
         self.loss = 0.0  # mean over the rows read last
         self.saving = 0.0  # seconds that the last checkpoint took
         if folder is not None:
@@ -181,7 +189,7 @@ class _Training:
         """The epoch's batches from one of them on, on the device; each decides the dropout that follows it."""
         seed = epoch_seed(self.recipe.seed, self.position.epoch)
         generators = [torch.default_generator, *(torch.cuda.default_generators[d.index] for d in self.cuda_devices)]
-        for number, batch in enumerate(self.run.train.batches(self.batch_size, seed=seed, start=start), start):
+        for number, batch in enumerate(self.train.batches(self.batch_size, seed=seed, start=start), start):
             for generator in generators:
                 generator.manual_seed(mixed(seed + number))
             yield batch.to(self.device)
@@ -223,6 +231,8 @@ class _Training:
         self.loss = sum(losses) / rows
         self.marked = now
         self.unread.clear()
+        if self.watch is not None and (text := self.watch.tick(rows)):
+            self.told.append(text)
 
     def _not_finite(self, index: int) -> Exception:
         """The error for one of the unread steps."""
@@ -254,9 +264,16 @@ class _Training:
             seconds_left=(now - self.began) / (p.step - self.began_at) * (self.all_steps - p.step),
         )
 
+    def news(self) -> Iterator[str]:
+        """What changed by itself since the last time."""
+        while self.told:
+            yield self.told.pop(0)
+
     def go_on(self) -> None:
-        """Starts the clock of the training again: what the caller did in between is not training."""
+        """Starts the clocks of the training again: what was done in between is not training."""
         self.marked = self.clock()
+        if self.watch is not None:
+            self.watch.go_on()
 
     def is_time_to_save(self) -> bool:
         """Whether the last checkpoint is old."""
@@ -271,7 +288,8 @@ class _Training:
         average = self.average.tensors if self.average else {}
         groups = {"network": named(self.network), "average": average, "best": self.best}
         checkpoint.save(self.folder, self.position, groups, self.optimizer)
-        self.saved = self.marked = self.clock()
+        self.go_on()
+        self.saved = self.marked
         self.saving = self.saved - began
 
     def end_epoch(self) -> Epoch:
@@ -318,8 +336,7 @@ class _Training:
             return {}
         own = borrowed(self.network, self._weights()) if self.average else nullcontext()
         with own, _explained(self.recipe, self.device):
-            precision = "bf16" if self.recipe.precision == "bf16" else "fp32"
-            return evaluate(self.network, self.run.task, self.run.valid, self.batch_size, precision=precision).quick()
+            return evaluate(self.network, self.run.task, self.run.valid, self.recipe).quick()
 
     def _is_better(self, value: float | None) -> bool:
         """Strictly better than the best so far; a score that is no number never is."""

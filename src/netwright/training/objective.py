@@ -12,19 +12,25 @@ from netwright.training.optimizer import decayed
 
 
 def build_objective(task: Task, recipe: Recipe) -> Objective:
-    """The task's loss with the recipe's precision and L1 penalty: (network, batch) -> (B,).
+    """The task's loss with the recipe's arithmetic and L1 penalty: (network, batch) -> (B,).
 
-    `precision` "auto" means fp32 here: measuring what the device gains is for `planning.device`.
+    Settings that are "auto" mean fp32 and torch's kernels here: measuring what the device gains is for `planning`.
     """
-    objective = task.objective(recipe)
-    if recipe.precision == "bf16":
-        objective = in_bf16(objective)
+    objective = in_arithmetic(task.objective(recipe), recipe)
     return with_l1(objective, recipe.l1) if recipe.l1 > 0 else objective
 
 
-def in_bf16(objective: Objective) -> Objective:
-    """Matrix products in bfloat16, weights and losses in float32. It needs no loss scaling, unlike float16."""
-    return lambda network, batch: objective(InBf16(network), batch)
+def in_arithmetic(objective: Objective, recipe: Recipe) -> Objective:
+    """The objective with the network's forward pass in the recipe's arithmetic."""
+    last: list[Arithmetic] = []  # the wrapper of the network seen last: making a module takes as long as a small layer
+
+    def losses(network: nn.Module, batch: Batch) -> Tensor:
+        if not last or last[0].network is not network:
+            last[:] = [Arithmetic(network, recipe)]
+        last[0].training = network.training
+        return objective(last[0], batch)
+
+    return losses
 
 
 def with_l1(objective: Objective, strength: float) -> Objective:
@@ -38,17 +44,25 @@ def with_l1(objective: Objective, strength: float) -> Objective:
 
 
 @final
-class InBf16(nn.Module):
-    """A network whose matrix products run in bfloat16 and whose outputs are float32."""
+class Arithmetic(nn.Module):
+    """A network whose forward pass runs in a recipe's arithmetic; its outputs are float32.
 
-    def __init__(self, network: nn.Module) -> None:
+    In bf16 matrix products run in bfloat16, weights and losses in float32. It needs no loss scaling, unlike float16.
+    Pictures enter channels last, the layout in which convolutions are fastest.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.network = network
         self.training = network.training
+        self._is_bf16 = recipe.precision == "bf16"
+        self._device = next((p.device.type for p in network.parameters()), "cpu")
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The network's outputs."""
-        device = next(self.network.parameters()).device.type
-        with torch.autocast(device, dtype=torch.bfloat16):
+        inputs = tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
+        if not self._is_bf16:
+            return self.network(*inputs)
+        with torch.autocast(self._device, dtype=torch.bfloat16):
             outputs = self.network(*inputs)
         return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)

@@ -1,0 +1,185 @@
+"""Which arithmetic is fastest on this device: found by taking steps of the very training, on a copy of its network."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from itertools import repeat
+from math import inf, prod
+from pathlib import Path
+from typing import final
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from netwright.models.network import channels_last
+from netwright.records.batch import Batch
+from netwright.records.errors import RunError
+from netwright.records.run import Run
+from netwright.training.evaluate import device_of
+from netwright.training.files import replace_text
+from netwright.training.loop import steps
+from netwright.training.objective import build_objective
+from netwright.training.optimizer import build_optimizer
+from netwright.training.threads import threads
+
+ROUNDS = 3  # the fastest of so many counts: other programs only ever make a step slower
+SECONDS = 0.02  # of steps in a round, one step at least
+MOST_STEPS = 50
+SLOW = 0.2  # seconds: a step that takes longer is measured on a part of its batch
+LEAST_ROWS = 16  # of that part: fewer say nothing about a batch
+HANDICAP = {"bf16": 1.2, "own": 1.05}  # a gain has to be larger: bf16 costs mantissa, own kernels are known less well
+FEWER = 0.95  # of the speed of all threads that one thread must reach to be preferred: the other cores stay free
+QUIET = 0.85  # share of the time this thread had a core while measuring, from which the outcome is worth remembering
+REMEMBERED = 500  # outcomes kept; the oldest go first
+
+Choice = tuple[str, str, int]
+"""Precision, kernels, threads (0: as many as now)."""
+
+
+@final
+@dataclass(frozen=True)
+class Arithmetic:
+    """Settings that were measured, and how much faster steps are with them than in fp32 with torch's kernels."""
+
+    precision: str
+    kernels: str
+    threads: int  # 0 on a GPU
+    gain: float
+
+    def __str__(self) -> str:
+        """`bf16, own kernels, 1 thread: 2.6 times as fast as fp32`."""
+        parts = [self.precision, "own kernels" if self.kernels == "own" else ""]
+        parts += [f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else ""]
+        told = ", ".join(part for part in parts if part)
+        return told if self.gain < 1.05 else f"{told}: {self.gain:.1f} times as fast as plain fp32"
+
+
+def measured(
+    run: Run,
+    *,
+    memory: Path | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    worked: Callable[[], float] = time.thread_time,  # seconds for which this thread had a core
+) -> Arithmetic:
+    """The fastest arithmetic for training this run; settings that are not "auto" (or 0) stay as they are.
+
+    Takes a few steps of a copy of the network on a batch of the training rows with each choice, in turn. What was
+    found is remembered in the file `memory`, by device, torch, network and batch, so that a training that is started
+    again computes alike. Leaves network and random state as they were.
+    """
+    recipe, device = run.recipe, device_of(run.network)
+    batch = next(run.train.batches(recipe.batch_size, seed=0)).to(device)
+    most = torch.get_num_threads() if device.type == "cpu" else 0
+    key = _key(run, batch, most)
+    if memory is not None and (known := _recall(memory).get(key)) is not None:
+        return known
+    began, work = clock(), worked()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        found = _measure(run, batch, most, clock)
+    is_quiet = device.type != "cpu" or worked() - work >= QUIET * (clock() - began)
+    if memory is not None and is_quiet:
+        _remember(memory, key, found)
+    return found
+
+
+def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> Arithmetic:
+    recipe = run.recipe
+    precisions = ("fp32", "bf16") if recipe.precision == "auto" else (recipe.precision,)
+    kernels = ("torch",) if recipe.kernels == "auto" else (recipe.kernels,)
+    choices = [(precision, kernel) for precision in precisions for kernel in kernels]
+    plain = ("fp32", "torch")
+    trial = _Trial(run, batch, clock)
+    count = recipe.threads or most
+    taken = trial.seconds([(p, k, count) for p, k in dict.fromkeys((plain, *choices))])
+    if taken[(*plain, count)] == inf:  # then nothing was measured: the training's first step says why
+        return Arithmetic("fp32", "torch", count, 1.0)
+    chosen = min(choices, key=lambda choice: taken[(*choice, count)] * prod(HANDICAP.get(word, 1.0) for word in choice))
+    if count > 1 and not recipe.threads:
+        taken |= trial.seconds([(*chosen, 1), (*chosen, count)])
+        together = count
+        count = 1 if taken[(*chosen, 1)] * FEWER <= taken[(*chosen, together)] else together
+        return Arithmetic(*chosen, count, taken[(*plain, together)] / taken[(*chosen, count)])
+    return Arithmetic(*chosen, count, taken[(*plain, count)] / taken[(*chosen, count)])
+
+
+@final
+class _Trial:
+    """Steps of a copy of the network with one arithmetic or another."""
+
+    def __init__(self, run: Run, batch: Batch, clock: Callable[[], float]) -> None:
+        self._run, self._clock = run, clock
+        self._network = channels_last(deepcopy(run.network)).train()
+        self._optimizer = build_optimizer(self._network, run.recipe)
+        self._batch = batch
+        if SLOW < (seconds := self._step("fp32", "torch", 0)) < inf:
+            self._batch = _part(batch, max(LEAST_ROWS, int(len(batch) * SLOW / seconds)))
+
+    def seconds(self, choices: Sequence[Choice]) -> dict[Choice, float]:
+        """The seconds of a step with each choice: the fastest of ROUNDS, the choices in turn."""
+        firsts = {choice: max(self._step(*choice), 1e-6) for choice in choices}  # the first step warms up
+        best = dict.fromkeys(choices, inf)
+        for _ in range(ROUNDS):
+            for choice in choices:
+                count = max(1, min(MOST_STEPS, int(SECONDS / min(firsts[choice], best[choice]))))  # inf gives one
+                best[choice] = min(best[choice], self._step(*choice, count=count))
+        return best
+
+    def _step(self, precision: str, kernels: str, count_of_threads: int, *, count: int = 1) -> float:
+        """The seconds of a step; infinite where torch cannot do it so. What fails in training too is told there."""
+        recipe = self._run.recipe.edit({"precision": precision, "kernels": kernels})
+        objective = build_objective(self._run.task, recipe)
+        with threads(count_of_threads), suppress(RuntimeError, NotImplementedError, TypeError):
+            began = self._clock()
+            for step in steps(self._network, repeat(self._batch, count), objective, self._optimizer):
+                step.losses.sum().item()  # waits for the device
+            return (self._clock() - began) / count
+        return inf
+
+
+def _part(batch: Batch, count: int) -> Batch:
+    return Batch(tuple(x[:count] for x in batch.inputs), tuple(y[:count] for y in batch.targets), batch.rows[:count])
+
+
+# What was found before: a file of JSON, for each key the record.
+
+
+def _key(run: Run, batch: Batch, most: int) -> str:
+    """What the outcome depends on: device, torch, threads, network, loss, optimizer, and the shapes of a batch."""
+    recipe, device = run.recipe, device_of(run.network)
+    parts = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(), torch.__version__, most,
+        str(run.network), run.task.name, recipe.optimizer, recipe.precision, recipe.kernels, recipe.threads,
+        [(tuple(x.shape), str(x.dtype)) for x in batch.inputs],
+    )  # fmt: skip
+    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def _processor() -> str:
+    """What the system calls its processor, with what torch can do with it."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8", errors="replace").splitlines() if about.exists() else []
+    named = [line for line in lines if line.startswith(("model name", "flags"))]
+    return (
+        "\n".join(named[:2]) or f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
+    )
+
+
+def _recall(memory: Path) -> dict[str, Arithmetic]:
+    """What is remembered; nothing where the file is missing or not ours: then it is measured again."""
+    try:
+        return TypeAdapter(dict[str, Arithmetic]).validate_json(memory.read_bytes())
+    except (OSError, ValidationError):
+        return {}
+
+
+def _remember(memory: Path, key: str, found: Arithmetic) -> None:
+    known = {**_recall(memory), key: found}
+    newest = dict(list(known.items())[-REMEMBERED:])
+    with suppress(OSError, RunError):  # a folder that cannot be written costs a second measurement, nothing else
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(memory, json.dumps({name: asdict(record) for name, record in newest.items()}))

@@ -1,0 +1,99 @@
+"""Fewer threads while other programs hold the cores: threads that wait for each other spin where another could work."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import final
+
+import torch
+
+WINDOW = 0.5  # seconds over which a rate is taken: tens of steps of a small network, and a person does not notice
+CROWDED = 0.75  # share of the time for which this thread has a core; 0.9 alone, 0.4 beside one busy core
+WORTH = 1.1  # another count of threads has to be so many times as fast: rates differ by some percent by chance
+WAIT, LONGEST = 5.0, 300.0  # seconds before the next trial; doubled after each that brought nothing
+
+
+@contextmanager
+def threads(count: int) -> Generator[None]:
+    """Torch with so many threads, 0 for as many as now; the number it had comes back at the end."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@final
+class Watch:
+    """Compares the time that passes with the time this thread runs, and tries how many threads are fastest then.
+
+    Two threads on two cores, one of which another program uses, made a step of a small perceptron 20 times slower than
+    one thread, and that of a convolutional network twice. Nothing is believed: each change is kept only if rows pass
+    faster than before it.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        worked: Callable[[], float] = time.thread_time,  # seconds for which this thread had a core
+    ) -> None:
+        self._clock, self._worked = clock, worked
+        self._most = self._count = torch.get_num_threads()
+        self._before: tuple[int, float] | None = None  # while trying: the count of threads and the rate before
+        self._wait, self._next = WAIT, clock()
+        self.go_on()
+        self._forget()
+
+    def go_on(self) -> None:
+        """What happened since the last call was not training."""
+        self._mark = self._clock(), self._worked()
+
+    def tick(self, rows: int) -> str:
+        """Takes rows trained since the last call into account; says what it changed, where it did."""
+        now, worked = self._clock(), self._worked()
+        self._seconds += now - self._mark[0]
+        self._busy += worked - self._mark[1]
+        self._rows += rows
+        self._mark = now, worked
+        if self._seconds < WINDOW or self._most == 1:
+            return ""
+        rate, share = self._rows / self._seconds, self._busy / self._seconds
+        self._forget()
+        if self._before is not None:
+            return self._judge(*self._before, rate, now)
+        if now >= self._next:
+            if share < CROWDED and self._count > 1:
+                self._try(self._count // 2, rate)
+            elif self._count < self._most:
+                self._try(self._most, rate)
+        return ""
+
+    def _try(self, count: int, rate: float) -> None:
+        self._before = self._count, rate
+        self._set(count)
+
+    def _judge(self, before: int, rate_before: float, rate: float, now: float) -> str:
+        self._before = None
+        is_worth = rate >= WORTH * rate_before
+        self._wait = WAIT if is_worth else min(2 * self._wait, LONGEST)
+        self._next = now + self._wait
+        if not is_worth:
+            self._set(before)
+            return ""
+        faster = f"{rate / rate_before:.1f} times as fast"
+        if self._count < before:
+            return f"other programs are busy: {_counted(self._count)} instead of {before} ({faster})"
+        return f"the cores are free again: {_counted(self._count)} ({faster})"
+
+    def _set(self, count: int) -> None:
+        self._count = count
+        torch.set_num_threads(count)
+
+    def _forget(self) -> None:
+        self._seconds = self._busy = 0.0
+        self._rows = 0
+
+
+def _counted(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
