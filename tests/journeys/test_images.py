@@ -14,6 +14,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import netwright as nw
+from netwright.models.stems import Floats
+from netwright.training.weights import copied
 
 SETTINGS = ("--set", "epochs=3", "--set", "width=8", "--set", "batch_size=32")
 LABELS = ("one", "zero")
@@ -104,3 +106,20 @@ def test_an_engineers_convnet_is_taken_as_it_is() -> None:
     assert nw.weights(run).filters is not None
     answers = [run.task.predict(network, batch)["prediction"] for batch in run.train.batches(50, seed=None)]
     assert set(pl.concat(answers)) <= set("0123456789")
+
+
+def test_an_engineers_convnet_and_tensors_are_trained_and_scored() -> None:
+    data = load_digits()
+    x, y = torch.tensor(data.images[:, None], dtype=torch.uint8), torch.tensor(data.target)
+    network = nn.Sequential(Floats(), nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+    before = copied(network)
+    task = nw.Classification(tuple("0123456789"))
+    told: list[object] = []
+    run = nw.adopt(network, task, (x[:1500], y[:1500]), test_loader=(x[1500:], y[1500:]))
+    trained = nw.train(run, settings={"epochs": 4, "lr": 3e-3}, show=told.append)
+    assert trained.scores is not None
+    assert trained.scores["accuracy"].value > 0.8
+    assert told[0].startswith("arithmetic: ")
+    assert told[-1] == "all 4 epochs done; there is no validation part, so the last weights are kept"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in copied(network).items())
+    assert nw.summary(trained).startswith("No simple model was scored beside the network.")

@@ -99,12 +99,11 @@ def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> A
     if taken[(*plain, count)] == inf:  # then nothing was measured: the training's first step says why
         return Arithmetic("fp32", "torch", count, 1.0)
     chosen = min(choices, key=lambda choice: taken[(*choice, count)] * prod(HANDICAP.get(word, 1.0) for word in choice))
+    gain = taken[(*plain, count)] / taken[(*chosen, count)]
     if count > 1 and not recipe.threads:
-        taken |= trial.seconds([(*chosen, 1), (*chosen, count)])
-        together = count
-        count = 1 if taken[(*chosen, 1)] * FEWER <= taken[(*chosen, together)] else together
-        return Arithmetic(*chosen, count, taken[(*plain, together)] / taken[(*chosen, count)])
-    return Arithmetic(*chosen, count, taken[(*plain, count)] / taken[(*chosen, count)])
+        both = trial.seconds([(*chosen, 1), (*chosen, count)])
+        count = 1 if both[(*chosen, 1)] * FEWER <= both[(*chosen, count)] else count
+    return Arithmetic(*chosen, count, gain)
 
 
 @final

@@ -21,11 +21,9 @@ def summary(run: Run) -> str:
 def ending(history: History, metric: str) -> str:
     """Why training ended and which epoch's weights were kept."""
     best = history.best
-    kept = (
-        "the last weights were kept"
-        if best is None
-        else f"kept epoch {best.epoch} with {metric} {best.valid[metric]:.4f}"
-    )
+    if best is not None and metric not in best.valid:
+        return history.ended  # without a validation part it says what was kept
+    kept = f"kept epoch {best.epoch} with {metric} {best.valid[metric]:.4f}" if best else "the last weights were kept"
     return f"{history.ended}; {kept}" if history.ended else kept
 
 

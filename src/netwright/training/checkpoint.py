@@ -12,7 +12,7 @@ from torch import Tensor
 
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
-from netwright.training.files import append_line, read_tensors, replace_tensors, replace_text
+from netwright.training.files import append_line, flush, read_tensors, replace_tensors, replace_text
 from netwright.training.fused import UpdateRule
 
 RESUME = "resume.safetensors"
@@ -58,6 +58,8 @@ def save(folder: Path, position: Position, groups: Mapping[str, Mapping[str, Ten
     numbers = {name: value for name, value in state.items() if isinstance(value, int | float)}
     flat = {f"{group}/{name}": t for group, own in {**groups, "optimizer": tensors}.items() for name, t in own.items()}
     header = {"position": json.dumps(asdict(position)), "optimizer": json.dumps(numbers)}
+    if (folder / HISTORY).exists():
+        flush(folder / HISTORY)  # the epochs that the checkpoint counts on have to be there before it
     replace_tensors(folder / RESUME, flat, header)
 
 

@@ -26,11 +26,11 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         writing.mkdir(exist_ok=True)
         unfinished = writing / path.name
         write(unfinished)
-        _flush(unfinished)
+        flush(unfinished)
         # The safetensors package makes files that only their owner can read; the folder's mode follows the umask.
         unfinished.chmod(writing.stat().st_mode & 0o666)
         unfinished.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except (OSError, SafetensorError) as error:
         raise unwritable(path, error) from None
     finally:
@@ -43,12 +43,13 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds a line to a text file and flushes it to the disk. Raises RunError where it cannot be written."""
+    """Adds a line to a text file. Raises RunError where it cannot be written.
+
+    Waiting for the disk is left to `flush`: it takes as long as hundreds of steps of a small network.
+    """
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise unwritable(path, error) from None
 
@@ -89,7 +90,7 @@ def _reason(error: Exception) -> str:
     return os.strerror(int(numbered[1])) if numbered else str(error)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Waits until a file's bytes, or a folder's names, are on the disk."""
     with suppress(PermissionError):  # Windows opens no folders
         handle = os.open(path, os.O_RDONLY)
