@@ -23,7 +23,7 @@ from netwright.data.split import split as split_rows
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
-from netwright.planning.device import device, prepare_device
+from netwright.planning.device import device, prepare_device, suited
 from netwright.planning.measure import measured
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
@@ -37,8 +37,8 @@ from netwright.resolve import resolve
 from netwright.run_folder import load
 from netwright.training.adopt import adopt
 from netwright.training.calibrate import calibrate
+from netwright.training.evaluate import device_of, predictions
 from netwright.training.evaluate import evaluate as score_examples
-from netwright.training.evaluate import predictions
 from netwright.training.fit import fit
 
 __all__ = ["adopt", "evaluate", "load", "predict", "predict_chunks", "predict_to", "read", "show", "train", "weights"]
@@ -195,7 +195,7 @@ def evaluate(run: Run, data: Any = None, *, labels: str | Path | None = None, sh
     examples, bad = encode_new(run.schema, run.task, dataset)
     _tell_bad(dataset, bad, show or _silent)
     with prepare_device():
-        return score_examples(run.network, run.task, examples, run.recipe).result()
+        return score_examples(run.network, run.task, examples, _answering(run, show or _silent)).result()
 
 
 def predict(run: Run, data: Any, *, to: Path | str | None = None, show: Show | None = None) -> pl.DataFrame:
@@ -218,17 +218,26 @@ def predict_chunks(run: Run, data: Any, *, show: Show | None = None) -> Iterator
     """Answers some rows at a time, so that data of any size fit."""
     reading = run.reading
     with prepare_device():
+        recipe = _answering(run, show or _silent)
         for dataset in read_chunks(_whole(run, data), series=reading.series, time=reading.time):
             examples, bad = encode_new(run.schema, None, dataset)
             _tell_bad(dataset, bad, show or _silent)
-            found = predictions(run.network, run.task, examples, run.recipe.batch_size)
+            found = predictions(run.network, run.task, examples, recipe)
             yield placed(found if len(examples) else (_no_answers(run),), dataset)
 
 
 def _no_answers(run: Run) -> pl.DataFrame:
     """The columns of answers without rows, as where none of the data could be read."""
     first = InMemory(run.sample, (), torch.zeros(1, dtype=torch.int64), str)
-    return next(predictions(run.network, run.task, first, 1)).clear()
+    return next(predictions(run.network, run.task, first, run.recipe)).clear()
+
+
+def _answering(run: Run, tell: Show) -> Recipe:
+    """The recipe to compute answers with here."""
+    recipe, note = suited(run.recipe, device_of(run.network))
+    if note:
+        tell(note)
+    return recipe
 
 
 def _whole(run: Run, data: Any) -> Any:  # Any: as in `predict`

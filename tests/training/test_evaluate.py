@@ -60,9 +60,10 @@ def test_a_tensor_that_a_module_keeps_from_evaluation_can_be_trained_with() -> N
     net(torch.ones(1, 3, requires_grad=True)).sum().backward()
 
 
-def test_predictions_come_batch_by_batch_behind_their_row_numbers() -> None:
+def test_predictions_come_batch_by_batch_behind_their_row_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwright.training.evaluate.MOST_ROWS", 15)
     net = network()
-    frames = list(predictions(net, TASK, examples(), 15))
+    frames = list(predictions(net, TASK, examples(), Recipe(batch_size=15)))
     assert [len(frame) for frame in frames] == [15, 15, 10]
     assert frames[0].columns[0] == "row"
     assert pl.concat(frames)["row"].to_list() == list(range(10, 50))
@@ -71,7 +72,7 @@ def test_predictions_come_batch_by_batch_behind_their_row_numbers() -> None:
 
 def test_the_network_is_as_it_was_between_two_batches_of_predictions() -> None:
     net = network()
-    frames = predictions(net, TASK, examples(), 15)
+    frames = predictions(net, TASK, examples(), Recipe(batch_size=15))
     next(frames)
     assert net.training
     assert torch.is_grad_enabled()

@@ -1,13 +1,17 @@
 """The device to train on, prepared for arithmetic."""
 
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import torch
 
 from netwright.records.errors import RecipeError
+from netwright.records.recipe import Recipe
 from netwright.training.threads import threads
 
+SIZE, PRODUCTS = 256, 8  # of the products that tell whether bf16 pays: a millisecond each
+SLOW = 0.05  # seconds of a product, after which no second one is needed
 DENORMAL = 1e-40  # below float32's smallest normal number
 
 
@@ -20,6 +24,30 @@ def device(name: str) -> torch.device:
     if name == "cuda" and not has_gpu:
         raise RecipeError("device is cuda, but torch finds no GPU", remedy="set device=cpu, or install a CUDA torch.")
     return torch.device("cuda", 0) if has_gpu and name != "cpu" else torch.device("cpu")
+
+
+def suited(recipe: Recipe, on: torch.device, clock: Callable[[], float] = time.perf_counter) -> tuple[Recipe, str]:
+    """The recipe to compute answers with on this device, and what to tell where it is not the one trained with.
+
+    A network trained in bf16 answers in bf16, as it was scored. A CPU without instructions for it takes up to a hundred
+    times as long and gets fp32, which differs in the third digit.
+    """
+    if recipe.precision != "bf16" or on.type != "cpu" or _rate(torch.bfloat16, clock) >= _rate(torch.float32, clock):
+        return recipe, ""
+    told = "this CPU is slow in bf16, in which the network was trained: answers are computed in fp32"
+    return recipe.edit({"precision": "fp32"}), told
+
+
+def _rate(dtype: torch.dtype, clock: Callable[[], float]) -> float:
+    """Matrix products a second, the best of a few; the first warms up and is enough where it is slow."""
+    matrix, best = torch.ones(SIZE, SIZE, dtype=dtype), float("inf")
+    for _ in range(PRODUCTS):
+        began = clock()
+        torch.mm(matrix, matrix)
+        best = min(best, clock() - began)
+        if best > SLOW:
+            break
+    return 1 / max(best, 1e-9)
 
 
 @contextmanager
