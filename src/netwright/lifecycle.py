@@ -46,6 +46,8 @@ __all__ = ["adopt", "evaluate", "load", "predict", "predict_chunks", "predict_to
 SAMPLE_ROWS = 256  # enough for the spread of a column
 SAMPLE_BYTES = 1 << 20  # a run folder stays small, whatever its data
 
+ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured where they are not given
+
 Show = Callable[[str | Progress | Epoch], None]
 
 
@@ -89,7 +91,7 @@ def train(
     prepared = prepare(dataset, parts, kinds=kinds, task=task)
     if folder is not None and run_folder.is_resumable(Path(folder)):
         stopped = run_folder.load_recipe(Path(folder))  # a second measurement may differ
-        given = {name: getattr(stopped, name) for name in ("precision", "kernels", "threads")} | given
+        given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
     run = replace(_start(prepared, given), reading=Reading(dataset.targets, series, time))
     for note in run.notes:
         tell(note)
@@ -119,11 +121,11 @@ def _start(prepared: Prepared, given: Mapping[str, object]) -> Run:
 
 def _in_fastest_arithmetic(run: Run) -> Run:
     """The run with its arithmetic measured, where it is not given."""
-    if "auto" not in (run.recipe.precision, run.recipe.kernels) and run.recipe.threads:
+    if not any(getattr(run.recipe, name) in ("auto", 0) for name in ARITHMETIC):
         return run
     with prepare_device():
         found = measured(run)
-    changes = {"precision": found.precision, "kernels": found.kernels, "threads": found.threads}
+    changes = {name: getattr(found, name) for name in ARITHMETIC}
     return replace(run, recipe=run.recipe.edit(changes), notes=(*run.notes, f"arithmetic: {found}"))
 
 

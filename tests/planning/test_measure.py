@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -48,11 +49,11 @@ def choice(network: nn.Module, changes: dict[str, object] | None = None) -> Arit
 
 
 def test_bf16_is_taken_where_whole_steps_are_clearly_faster() -> None:
-    assert choice(Timed(0.03, 0.01)) == Arithmetic("bf16", "torch", 1, 3.0)
+    assert choice(Timed(0.03, 0.01)) == Arithmetic("bf16", "torch", 1, "never", 3.0)
 
 
 def test_bf16_is_not_taken_for_a_small_gain() -> None:
-    assert choice(Timed(0.011, 0.01)) == Arithmetic("fp32", "torch", 1, 1.0)
+    assert choice(Timed(0.011, 0.01)) == Arithmetic("fp32", "torch", 1, "never", 1.0)
 
 
 def test_a_setting_overrules_the_measurement() -> None:
@@ -111,6 +112,33 @@ def test_what_a_busy_machine_measured_is_not_remembered(tmp_path: Path) -> None:
     assert not memory.exists()
 
 
+def test_compiling_is_tried_for_long_trainings_only_and_kept_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def compiles(network: nn.Module) -> nn.Module:
+        made.append(1)
+        return Timed(0.03, 0.03)
+
+    monkeypatch.setattr(torch, "compile", compiles)
+    assert choice(Timed(0.06, 0.06)).compile == "never"
+    assert not made
+    long = choice(Timed(0.06, 0.06), {"epochs": 10_000})
+    assert (long.compile, long.gain) == ("always", 2.0)
+    assert choice(Timed(0.03, 0.03), {"epochs": 10_000}).compile == "never"
+    assert choice(Timed(0.06, 0.06), {"epochs": 10_000, "compile": "never"}).compile == "never"
+
+
+def test_without_a_compiler_training_goes_on_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(network: nn.Module) -> nn.Module:
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", refuses)
+    assert choice(Timed(0.06, 0.06), {"epochs": 10_000}).compile == "never"
+
+
 def test_the_sentence_names_arithmetic_threads_and_gain() -> None:
-    assert str(Arithmetic("bf16", "own", 2, 2.64)) == "bf16, own kernels, 2 threads: 2.6 times as fast as plain fp32"
-    assert str(Arithmetic("fp32", "torch", 1, 1.01)) == "fp32, 1 thread"
+    assert (
+        str(Arithmetic("bf16", "own", 2, "always", 2.64))
+        == "bf16, own kernels, compiled, 2 threads: 2.6 times as fast as plain fp32"
+    )
+    assert str(Arithmetic("fp32", "torch", 1, "never", 1.01)) == "fp32, 1 thread"

@@ -3,10 +3,12 @@
 import json
 import platform
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import cache
 from hashlib import blake2b
 from itertools import repeat
 from math import inf, prod
@@ -20,6 +22,7 @@ from netwright.models.network import channels_last
 from netwright.records.batch import Batch
 from netwright.records.errors import RunError
 from netwright.records.run import Run
+from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.files import replace_text
 from netwright.training.loop import steps
@@ -35,6 +38,8 @@ LEAST_ROWS = 16  # of that part: fewer say nothing about a batch
 HANDICAP = {"bf16": 1.2, "own": 1.05}  # a gain has to be larger: bf16 costs mantissa, own kernels are known less well
 FEWER = 0.95  # of the speed of all threads that one thread must reach to be preferred: the other cores stay free
 QUIET = 0.85  # share of the time this thread had a core while measuring, from which the outcome is worth remembering
+TRY_COMPILING = {"cpu": 600.0, "cuda": 60.0}  # seconds of training; compiling takes 20 to 60 on a CPU
+WORTH_COMPILING = 0.95  # of the time without, compiling included: what is won has to be more than chance
 REMEMBERED = 500  # outcomes kept; the oldest go first
 
 Choice = tuple[str, str, int]
@@ -49,11 +54,13 @@ class Arithmetic:
     precision: str
     kernels: str
     threads: int  # 0 on a GPU
+    compile: str  # "always" or "never"
     gain: float
 
     def __str__(self) -> str:
         """`bf16, own kernels, 1 thread: 2.6 times as fast as fp32`."""
         parts = [self.precision, "own kernels" if self.kernels == "own" else ""]
+        parts += ["compiled" if self.compile == "always" else ""]
         parts += [f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else ""]
         told = ", ".join(part for part in parts if part)
         return told if self.gain < 1.05 else f"{told}: {self.gain:.1f} times as fast as plain fp32"
@@ -97,13 +104,17 @@ def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> A
     count = recipe.threads or most
     taken = trial.seconds([(p, k, count) for p, k in dict.fromkeys((plain, *choices))])
     if taken[(*plain, count)] == inf:  # then nothing was measured: the training's first step says why
-        return Arithmetic("fp32", "torch", count, 1.0)
+        return Arithmetic("fp32", "torch", count, "never", 1.0)
     chosen = min(choices, key=lambda choice: taken[(*choice, count)] * prod(HANDICAP.get(word, 1.0) for word in choice))
     gain = taken[(*plain, count)] / taken[(*chosen, count)]
     if count > 1 and not recipe.threads:
-        both = trial.seconds([(*chosen, 1), (*chosen, count)])
-        count = 1 if both[(*chosen, 1)] * FEWER <= both[(*chosen, count)] else count
-    return Arithmetic(*chosen, count, gain)
+        taken |= trial.seconds([(*chosen, 1), (*chosen, count)])
+        count = 1 if taken[(*chosen, 1)] * FEWER <= taken[(*chosen, count)] else count
+    seconds = taken[(*chosen, count)]
+    compiled = recipe.compile if recipe.compile != "auto" else "never"
+    if recipe.compile == "auto" and (share := trial.compiled((*chosen, count), seconds)) < 1:
+        compiled, gain = "always", gain / share
+    return Arithmetic(*chosen, count, compiled, gain)
 
 
 @final
@@ -128,16 +139,37 @@ class _Trial:
                 best[choice] = min(best[choice], self._step(*choice, count=count))
         return best
 
-    def _step(self, precision: str, kernels: str, count_of_threads: int, *, count: int = 1) -> float:
+    def compiled(self, choice: Choice, seconds: float) -> float:
+        """The share of the seconds that a compiled step takes; 1 where compiling does not pay in this training.
+
+        It is tried where the whole training takes TRY_COMPILING. Without a compiler on the machine torch raises.
+        """
+        run = self._run
+        ahead = len(run.train) * run.recipe.epochs / len(self._batch)  # steps
+        if ahead * seconds < TRY_COMPILING[device_of(run.network).type]:
+            return 1.0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of compilers and of what torch leaves uncompiled
+            making = self._step(*choice, compiled="always")
+            after = min(self._step(*choice, compiled="always") for _ in range(ROUNDS))
+        return after / seconds if making + after * ahead < WORTH_COMPILING * seconds * ahead else 1.0
+
+    def _step(
+        self, precision: str, kernels: str, count_of_threads: int, *, count: int = 1, compiled: str = "never"
+    ) -> float:
         """The seconds of a step; infinite where torch cannot do it so. What fails in training too is told there."""
-        recipe = self._run.recipe.edit({"precision": precision, "kernels": kernels})
-        objective = build_objective(self._run.task, recipe)
+        objective = self._objective(precision, kernels, compiled)
         with threads(count_of_threads), suppress(RuntimeError, NotImplementedError, TypeError):
             began = self._clock()
             for step in steps(self._network, repeat(self._batch, count), objective, self._optimizer):
                 step.losses.sum().item()  # waits for the device
             return (self._clock() - began) / count
         return inf
+
+    @cache  # noqa: B019  as long as the trial, which is short: a compiled network must stay to be used again
+    def _objective(self, precision: str, kernels: str, compiled: str) -> Objective:
+        changes = {"precision": precision, "kernels": kernels, "compile": compiled}
+        return build_objective(self._run.task, self._run.recipe.edit(changes))
 
 
 def _part(batch: Batch, count: int) -> Batch:
@@ -153,6 +185,7 @@ def _key(run: Run, batch: Batch, most: int) -> str:
     parts = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(), torch.__version__, most,
         str(run.network), run.task.name, recipe.optimizer, recipe.precision, recipe.kernels, recipe.threads,
+        recipe.compile, recipe.epochs, len(run.train),
         [(tuple(x.shape), str(x.dtype)) for x in batch.inputs],
     )  # fmt: skip
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()

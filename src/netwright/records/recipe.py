@@ -93,6 +93,9 @@ class Recipe:
     kernels: str = setting(
         "auto", "torch's kernels, or own ones where torch's are weak on a CPU", words=("auto", "torch", "own")
     )
+    compile: str = setting(
+        "auto", "torch.compile; auto tries it where a training takes minutes", words=("auto", "never", "always")
+    )
     threads: int = setting(0, "threads of the CPU; 0 measures how many pay", low=0, high=1024)
     adapt: bool = setting(True, "fewer threads while other programs are busy; this changes how sums are rounded")
     device: str = setting("auto", "cpu, cuda or auto", words=("auto", "cpu", "cuda"))
