@@ -26,7 +26,7 @@ class Epoch:
     train_loss: float  # mean over the epoch's rows, with smoothing and weights as trained
     valid: dict[str, float]  # Score.quick() on the validation part; empty where there is none
     lr: float
-    grad_norm: float  # mean before clipping
+    grad_norm: float  # mean length of the gradient before clipping; of every tenth step where nothing is clipped
     seconds: float  # of this epoch, evaluation included
     rows_per_second: float  # training alone
     memory_bytes: int  # peak resident memory of the process, or of the device

@@ -8,13 +8,14 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import reduce
 from itertools import islice
-from math import ceil, inf, isfinite
+from math import ceil, isfinite
 from operator import add
 from pathlib import Path
 from typing import final
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from netwright.data.examples import resident
 from netwright.models.network import channels_last
@@ -39,6 +40,7 @@ from netwright.training.weights import borrowed, misfit, named, put
 
 SHOW_SECONDS = 0.1  # between two Progress records: reading a loss waits for the device; people read four a second
 READ_STEPS = 100  # losses are read at the latest after so many steps: a NaN is found, and memory stays bounded
+GRADIENTS_EVERY = 10  # steps; where nothing is clipped the length of all gradients is noted only so often
 SAVE_SHARE = 0.02  # of the time may go into checkpoints at the ends of short epochs
 LOWERED = 0.3  # what the plateau schedule multiplies the rate with
 PLATEAU_EPOCHS = 5  # without a better score before it does; half the patience where that is shorter
@@ -180,7 +182,7 @@ class _Training:
                 self._batches(self.position.taken * self.recipe.accumulate),
                 self.objective,
                 self.optimizer,
-                clip=self.recipe.clip or inf,  # an infinite length clips nothing, and the norm is wanted
+                clip=self.recipe.clip,
                 accumulate=self.recipe.accumulate,
                 rates=lambda index: self.rate(first + index),
             )
@@ -200,20 +202,30 @@ class _Training:
 
     def take(self, step: Step) -> None:
         """Takes note of a step without waiting for the device."""
+        if step.grad_norm is None and self._is_watched(self.position.taken + len(self.unread)):
+            gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+            step = replace(step, grad_norm=get_total_norm(gradients))
         self.unread.append(step)
         if self.average is not None:
             self.average.update(self.network, self.position.step + len(self.unread))
         if len(self.unread) >= READ_STEPS:
             self.read()
 
+    def _is_watched(self, taken: int) -> bool:
+        """Whether the gradient's length is noted in this step of an epoch, from 0."""
+        return self.recipe.clip > 0 or taken % GRADIENTS_EVERY == 0
+
     def read(self) -> None:
         """Reads the losses since the last time; raises the error for the first that is no number."""
         if not self.unread:
             return
         losses = torch.stack([step.losses.sum(dtype=torch.float64) for step in self.unread]).tolist()
-        norms = torch.stack([step.grad_norm for step in self.unread if step.grad_norm is not None]).tolist()
-        for index, pair in enumerate(zip(losses, norms, strict=True)):
-            if not all(map(isfinite, pair)):
+        known = [step.grad_norm for step in self.unread if step.grad_norm is not None]
+        norms = torch.stack(known).tolist() if known else []
+        measured = iter(norms)
+        for index, (loss, step) in enumerate(zip(losses, self.unread, strict=True)):
+            norm = 0.0 if step.grad_norm is None else next(measured)
+            if not (isfinite(loss) and isfinite(norm)):
                 raise self._not_finite(index)
         p, now = self.position, self.clock()
         rows = sum(len(step.rows) for step in self.unread)
@@ -305,7 +317,7 @@ class _Training:
             train_loss=p.loss_sum / p.rows,
             valid=valid,
             lr=self.rate(p.step - 1),
-            grad_norm=p.norm_sum / p.taken,
+            grad_norm=p.norm_sum / sum(map(self._is_watched, range(p.taken))),
             seconds=p.seconds + now - self.marked,
             rows_per_second=p.rows / max(p.training_seconds, 1e-9),
             memory_bytes=_peak_bytes(self.device),
