@@ -1,5 +1,6 @@
 """What the loop minimizes: the task's loss, in the recipe's precision, with its penalty."""
 
+from contextlib import nullcontext
 from typing import final
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from netwright.records.batch import Batch
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
+from netwright.training.kernels import gru_in_fp32
 from netwright.training.optimizer import decayed
 
 
@@ -49,6 +51,7 @@ class InBf16(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The network's outputs."""
         device = next(self.network.parameters()).device.type
-        with torch.autocast(device, dtype=torch.bfloat16):
+        has_gru = any(isinstance(module, nn.GRU) for module in self.network.modules())
+        with torch.autocast(device, dtype=torch.bfloat16), gru_in_fp32() if has_gru else nullcontext():
             outputs = self.network(*inputs)
         return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
