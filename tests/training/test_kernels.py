@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import CheckpointError, checkpoint
 
 from netwright.models.sequences import Chain
 from netwright.models.transformer import causal_transformer, transformer
@@ -21,8 +20,8 @@ from netwright.training.loop import steps
 from netwright.training.objective import InBf16, in_bf16
 
 ATTENTION, CONV = "_AttentionBackward", "_Conv2dBackward"
-# Errors against float64 are means over thousands of values; ours and torch's round at other places.
-NOT_WORSE = 1.1
+DROPOUT = 1.5  # with it torch computes in fp32: ours is as exact as without
+NOT_WORSE = 1.05  # ours and torch's errors round at other places, and a test's values are few
 
 
 def names(output: Tensor) -> list[str]:
@@ -96,7 +95,8 @@ def test_attention_is_as_near_to_float64_as_torchs(name: str) -> None:
         torch.manual_seed(3)  # of the dropout: the same random numbers for all
         found.append(torch.cat([g.flatten().double() for g in gradients(attend, tuple(x), **settings)]))
     exact, torchs, ours = found
-    assert (ours - exact).abs().mean() <= NOT_WORSE * (torchs - exact).abs().mean()
+    limit = DROPOUT if "dropout_p" in SETTINGS[name] else NOT_WORSE
+    assert (ours - exact).abs().mean() <= limit * (torchs - exact).abs().mean()
     assert (ours - exact).abs().max() < 0.05 * exact.abs().max()
 
 
@@ -117,24 +117,18 @@ def test_attention_takes_any_number_of_leading_dimensions() -> None:
     [
         (heads(5, 7, dtype=torch.float32), {}),
         (heads(5, 300), {}),
+        (heads(5, 5), {"attn_mask": torch.ones(5, 5, dtype=torch.bool), "is_causal": True}),
         (heads(5, 7), {"attn_mask": torch.zeros(5, 7, dtype=torch.bfloat16, requires_grad=True)}),
         (heads(2, 3), {"attn_mask": torch.tensor([[True, False, True], [False, False, False]])}),
         ((heads(5, 7)[0], *(x[:, :1] for x in heads(5, 7)[1:])), {"enable_gqa": True}),
     ],
-    ids=["fp32", "long", "learned mask", "step that sees nothing", "grouped queries"],
+    ids=["fp32", "long", "mask and causal", "learned mask", "step that sees nothing", "grouped queries"],
 )
 def test_what_is_not_covered_is_torchs(inputs: tuple[Tensor, ...], settings: dict[str, Any]) -> None:
     with kernels():
         out = F.scaled_dot_product_attention(*inputs, **settings)
     assert ATTENTION not in names(out)
     assert torch.equal(out, F.scaled_dot_product_attention(*inputs, **settings))
-
-
-def test_causal_and_mask_together_are_refused_as_torch_refuses_them() -> None:
-    with kernels(), pytest.raises(RuntimeError, match="is_causal"):
-        F.scaled_dot_product_attention(
-            *heads(5, 5), attn_mask=torch.ones(5, 5, dtype=torch.bool), is_causal=True
-        )
 
 
 def encoder(dropout: float = 0.0) -> nn.Module:
@@ -177,7 +171,7 @@ class _Classifier(nn.Module):
 
 
 def cross_entropy(network: nn.Module, batch: Batch) -> Tensor:
-    return F.cross_entropy(network(*batch.inputs), batch.targets, reduction="none")
+    return F.cross_entropy(network(*batch.inputs), *batch.targets, reduction="none")
 
 
 def test_weights_equal_those_of_training_without_within_rounding() -> None:
@@ -186,7 +180,11 @@ def test_weights_equal_those_of_training_without_within_rounding() -> None:
         (torch.randn(16, 6, 32, generator=generator), torch.randint(3, (16,), generator=generator)) for _ in range(5)
     ]
     trained = []
-    for objective in (in_bf16(cross_entropy), with_kernels(in_bf16(cross_entropy)), in_bf16(with_kernels(cross_entropy))):
+    for objective in (
+        in_bf16(cross_entropy),
+        with_kernels(in_bf16(cross_entropy)),
+        in_bf16(with_kernels(cross_entropy)),
+    ):
         network = _Classifier()
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         for _ in steps(network, batches, objective, optimizer):
@@ -195,7 +193,7 @@ def test_weights_equal_those_of_training_without_within_rounding() -> None:
     start = torch.cat([p.detach().flatten() for p in _Classifier().parameters()])
     moved = (trained[0] - start).norm()
     assert (trained[1] - trained[0]).norm() < 0.02 * moved
-    assert 0 < (trained[1] - trained[0]).norm()
+    assert (trained[1] - trained[0]).norm() > 0
     assert torch.equal(trained[1], trained[2])
 
 
@@ -225,12 +223,12 @@ def test_an_error_of_the_network_reaches_the_caller() -> None:
     assert ATTENTION not in names(F.scaled_dot_product_attention(*heads(5, 7)))
 
 
-def test_a_network_that_computes_parts_again_trains_where_the_context_holds_the_whole_step() -> None:
+def test_a_network_that_computes_parts_again_is_refused_and_not_trained_on_other_values() -> None:
     layer, x = encoder(), torch.randn(2, 6, 32, requires_grad=True)
     with kernels(), torch.autocast("cpu", torch.bfloat16):
-        direct = torch.autograd.grad(layer(x).sum(), x)[0]
-        again = torch.autograd.grad(checkpoint(layer, x, use_reentrant=False).sum(), x)[0]
-    assert torch.equal(direct, again)
+        out = checkpoint(layer, x, use_reentrant=False)
+    with pytest.raises(CheckpointError):
+        out.sum().backward()
 
 
 def test_conv_gradients_equal_finite_differences_twice() -> None:
@@ -250,7 +248,7 @@ def test_conv_gradients_equal_torchs(layout: torch.memory_format) -> None:
     for context in (nullcontext(), kernels()):
         with context, torch.autocast("cpu", torch.bfloat16):
             out = layer(x)
-        assert (CONV in names(out)) == (context is not None and not isinstance(context, nullcontext))
+        assert (CONV in names(out)) == (not isinstance(context, nullcontext))
         found.append(torch.autograd.grad(out.float().square().sum(), [x, *layer.parameters()]))
     for ours, torchs in zip(found[1], found[0], strict=True):
         assert ours.shape == torchs.shape
@@ -300,6 +298,7 @@ def test_gru_stays_in_fp32_under_bf16() -> None:
 class _PackedGru(nn.Module):
     def __init__(self) -> None:
         super().__init__()
+        torch.manual_seed(0)
         self.gru = nn.GRU(4, 8, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -308,5 +307,10 @@ class _PackedGru(nn.Module):
 
 
 def test_packed_rows_go_through_gru_in_fp32_too() -> None:
+    network, x = _PackedGru(), torch.randn(2, 5, 4)
     with torch.autocast("cpu", torch.bfloat16):
-        assert _PackedGru()(torch.randn(2, 5, 4)).dtype == torch.bfloat16
+        in_autocast = network(x)
+    states = InBf16(network)(x)
+    packed = nn.utils.rnn.pack_padded_sequence(x.bfloat16().float(), torch.tensor([5, 3]), batch_first=True)
+    assert torch.equal(states, network.gru(packed)[0].data)
+    assert not torch.equal(states, in_autocast.float())

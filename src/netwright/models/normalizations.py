@@ -4,6 +4,7 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from netwright.models import NORMALIZATIONS
 from netwright.models.sequences import EachStep, valid_steps
@@ -48,11 +49,24 @@ def rms(signal: Signal) -> nn.Module:
     """By the root mean square of the features (Zhang and Sennrich 2019, arXiv:1910.07467), for each step or pixel."""
     if signal.form == "map":
         return ChannelRMSNorm(signal.width)
-    return _each(nn.RMSNorm(signal.width), signal)
+    return _each(RMSNorm(signal.width), signal)
 
 
 def _each(module: nn.Module, signal: Signal) -> nn.Module:
     return EachStep(module) if signal.form == "sequence" else module
+
+
+@final
+class RMSNorm(nn.Module):
+    """nn.RMSNorm, in the precision of its weight: autocast does that for LayerNorm but not for this one."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width), of x's dtype."""
+        return F.rms_norm(x.to(self.weight.dtype), self.weight.shape, self.weight).to(x.dtype)
 
 
 @final
@@ -61,7 +75,7 @@ class ChannelRMSNorm(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width)
+        self.norm = RMSNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W), no copy where the map is channels_last."""

@@ -17,13 +17,13 @@ from netwright.records.task import Objective
 
 LONGEST = 256  # keys: up to here own attention in bf16 pays (benchmarks/speed/kernels.py); beyond, torch's does
 CHUNK = 1 << 19  # scores at a time, 2 MB in fp32: they stay in the cache, and memory stays bounded
-# 3x3 convolutions whose weight gradient is faster as one matrix product, in bf16 (1.0-1.3 x with AVX-512, 2-5 with AMX).
+# 3x3 convolutions whose weight gradient is faster as one product in bf16: 1.0-1.3 times with AVX-512, 2-5 with AMX.
 SMALL_MAP = range(2, 5)  # pixels a side
 MANY_CHANNELS = 128
 
 
 def with_kernels(objective: Objective) -> Objective:
-    """The same losses with `kernels` switched on while they are computed. It may stand within `in_bf16` or around it."""
+    """The same losses with `kernels` switched on while they are computed; within `in_bf16` or around it."""
 
     def losses(network: nn.Module, batch: Batch) -> Tensor:
         with kernels():
@@ -37,9 +37,9 @@ def kernels() -> "Replacing":
 
     It reaches a user's own modules too, `nn.TransformerEncoderLayer` among them; what is computed within it takes the
     replacement into its backward pass. Whatever they do not cover goes to torch, and so does everything in other
-    precisions or on other devices: such a call costs about 1 us more. A network that computes parts again in its
-    backward pass (`torch.utils.checkpoint`) needs the context around that pass too, or torch raises CheckpointError.
-    In evaluation nn.TransformerEncoder gives up its own fast path within the context.
+    precisions or on other devices: such a call costs about 1 us more. Not for networks that compute parts again in
+    their backward pass, where no mode holds: `torch.utils.checkpoint` raises CheckpointError. In
+    evaluation nn.TransformerEncoder gives up its own fast path within the context.
     """
     return Replacing(
         {
@@ -106,7 +106,7 @@ def _attention(
         and len(leading) > 0
         and key.shape[:-2] == value.shape[:-2] == leading
         and 0 < key.shape[-2] <= LONGEST
-        and 0 < query.numel()
+        and query.numel() > 0
         and dropout_p < 1
         and not enable_gqa
         and not (is_causal and attn_mask is not None)
@@ -143,7 +143,8 @@ def _bias(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
 class _Attention(Function):
     """Attention as products over all heads, (N, T, D), (N, S, D) and (N, S, E), that keeps the shares for its backward.
 
-    Scores, softmax and what is added up after it are float32, where torch's kernel has float32 too.
+    All up to the softmax's derivative is float32, which costs 4 bytes a score; bfloat16 there would be less exact than
+    torch's kernel. The three products for the gradients take bfloat16, as torch's do.
     """
 
     @staticmethod
@@ -158,19 +159,17 @@ class _Attention(Function):
         boost: float,
     ) -> Tensor:
         """(N, T, E); `boost` makes up for what dropout left out."""
-        shares = q.new_empty(len(q), q.shape[1], k.shape[1])
-        mixed = q.new_empty(len(q), q.shape[1], v.shape[2])
         wide = torch.promote_types(q.dtype, torch.float32)
+        shares = q.new_empty(len(q), q.shape[1], k.shape[1], dtype=wide)
+        mixed = q.new_empty(len(q), q.shape[1], v.shape[2])
         with torch.autocast("cpu", enabled=False):
             for part in _chunks(shares):
                 scores = torch.bmm(q[part].to(wide) * scale, k[part].to(wide).mT)
                 if bias is not None:
                     scores += bias if len(bias) == 1 else bias[part]
-                share = scores.softmax(-1)
-                shares[part] = share
-                if kept is not None:
-                    share *= kept[part] * boost
-                mixed[part] = torch.bmm(share, v[part].to(wide))
+                torch.softmax(scores, -1, out=shares[part])
+                used = shares[part] if kept is None else shares[part] * (kept[part] * boost)
+                mixed[part] = torch.bmm(used, v[part].to(wide))
         ctx.save_for_backward(q, k, v, kept, shares, mixed)
         ctx.scale, ctx.boost = scale, boost
         return mixed
@@ -181,19 +180,18 @@ class _Attention(Function):
         """Dao et al. 2022 (arXiv:2205.14135), appendix B.2, for the row sums of the softmax's derivative."""
         q, k, v, kept, shares, mixed = ctx.saved_tensors
         dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        wide = torch.promote_types(q.dtype, torch.float32)
         with torch.autocast("cpu", enabled=False):
             for part in _chunks(shares):
-                share, g = shares[part], grad[part].to(wide)
-                ds = torch.bmm(g, v[part].to(wide).mT)
+                share, g = shares[part], grad[part].to(shares.dtype)
                 used = share
+                ds = torch.bmm(g, v[part].to(shares.dtype).mT)
                 if kept is not None:
                     factor = kept[part] * ctx.boost
+                    used = share * factor
                     ds *= factor
-                    used = (share * factor).to(share.dtype)
                 ds -= (g * mixed[part]).sum(-1, keepdim=True)
-                ds = (ds.mul_(share) * ctx.scale).to(share.dtype)
-                torch.bmm(used.mT, grad[part], out=dv[part])
+                ds = (ds.mul_(share) * ctx.scale).to(q.dtype)
+                torch.bmm(used.to(q.dtype).mT, grad[part], out=dv[part])
                 torch.bmm(ds, k[part], out=dq[part])
                 torch.bmm(ds.mT, q[part], out=dk[part])
         return dq, dk, dv, None, None, None, None
