@@ -98,7 +98,7 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """F.scaled_dot_product_attention; the same random numbers as torch's draw the dropout."""
+    """F.scaled_dot_product_attention. Drawing a dropout of the shares takes so long that torch's own loses little."""
     leading = query.shape[:-2]
     bias = None
     is_own = (
@@ -107,7 +107,7 @@ def _attention(
         and key.shape[:-2] == value.shape[:-2] == leading
         and 0 < key.shape[-2] <= LONGEST
         and query.numel() > 0
-        and dropout_p < 1
+        and dropout_p == 0
         and not enable_gqa
         and not (is_causal and attn_mask is not None)
     )
@@ -121,11 +121,8 @@ def _attention(
         )
     dtype = _precision(query)
     q, k, v = (x.to(dtype).flatten(0, -3) for x in (query, key, value))
-    kept = None
-    if dropout_p > 0:
-        kept = torch.empty(len(q), q.shape[1], k.shape[1], dtype=torch.bool).bernoulli_(1 - dropout_p)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return _Attention.apply(q, k, v, bias, kept, scale, 1 / (1 - dropout_p)).unflatten(0, leading)
+    return _Attention.apply(q, k, v, bias, scale).unflatten(0, leading)
 
 
 def _bias(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
@@ -148,17 +145,8 @@ class _Attention(Function):
     """
 
     @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  # torch's is open
-        ctx: Any,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        bias: Tensor | None,
-        kept: Tensor | None,
-        scale: float,
-        boost: float,
-    ) -> Tensor:
-        """(N, T, E); `boost` makes up for what dropout left out."""
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # torch's is open
+        """(N, T, E)."""
         wide = torch.promote_types(q.dtype, torch.float32)
         shares = q.new_empty(len(q), q.shape[1], k.shape[1], dtype=wide)
         mixed = q.new_empty(len(q), q.shape[1], v.shape[2])
@@ -168,33 +156,27 @@ class _Attention(Function):
                 if bias is not None:
                     scores += bias if len(bias) == 1 else bias[part]
                 torch.softmax(scores, -1, out=shares[part])
-                used = shares[part] if kept is None else shares[part] * (kept[part] * boost)
-                mixed[part] = torch.bmm(used, v[part].to(wide))
-        ctx.save_for_backward(q, k, v, kept, shares, mixed)
-        ctx.scale, ctx.boost = scale, boost
+                mixed[part] = torch.bmm(shares[part], v[part].to(wide))
+        ctx.save_for_backward(q, k, v, shares, mixed)
+        ctx.scale = scale
         return mixed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  # torch's is open
         """Dao et al. 2022 (arXiv:2205.14135), appendix B.2, for the row sums of the softmax's derivative."""
-        q, k, v, kept, shares, mixed = ctx.saved_tensors
+        q, k, v, shares, mixed = ctx.saved_tensors
         dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         with torch.autocast("cpu", enabled=False):
             for part in _chunks(shares):
                 share, g = shares[part], grad[part].to(shares.dtype)
-                used = share
                 ds = torch.bmm(g, v[part].to(shares.dtype).mT)
-                if kept is not None:
-                    factor = kept[part] * ctx.boost
-                    used = share * factor
-                    ds *= factor
                 ds -= (g * mixed[part]).sum(-1, keepdim=True)
                 ds = (ds.mul_(share) * ctx.scale).to(q.dtype)
-                torch.bmm(used.to(q.dtype).mT, grad[part], out=dv[part])
+                torch.bmm(share.to(q.dtype).mT, grad[part], out=dv[part])
                 torch.bmm(ds, k[part], out=dq[part])
                 torch.bmm(ds.mT, q[part], out=dk[part])
-        return dq, dk, dv, None, None, None, None
+        return dq, dk, dv, None, None
 
 
 def _chunks(shares: Tensor) -> Iterator[slice]:
