@@ -15,7 +15,9 @@ from torch.overrides import TorchFunctionMode
 from netwright.records.batch import Batch
 from netwright.records.task import Objective
 
-LONGEST = 256  # keys: up to here own attention in bf16 pays (benchmarks/speed/kernels.py); beyond, torch's does
+# Keys up to which own attention in bf16 pays: it is 3.6 times as fast as torch's at 64, 2.5 at 128, 1.4 at 256 (forward
+# and backward, AVX-512, one thread; whole steps in benchmarks/speed/kernels.py). Beyond, its memory outgrows that.
+LONGEST = 256
 CHUNK = 1 << 19  # scores at a time, 2 MB in fp32: they stay in the cache, and memory stays bounded
 # 3x3 convolutions whose weight gradient is faster as one product in bf16: 1.0-1.3 times with AVX-512, 2-5 with AMX.
 SMALL_MAP = range(2, 5)  # pixels a side
@@ -35,11 +37,12 @@ def with_kernels(objective: Objective) -> Objective:
 def kernels() -> "Replacing":
     """A context in which attention over short sequences and convolutions of small maps run faster in bfloat16 on a CPU.
 
-    It reaches a user's own modules too, `nn.TransformerEncoderLayer` among them; what is computed within it takes the
-    replacement into its backward pass. Whatever they do not cover goes to torch, and so does everything in other
-    precisions or on other devices: such a call costs about 1 us more. Not for networks that compute parts again in
-    their backward pass, where no mode holds: `torch.utils.checkpoint` raises CheckpointError. In
-    evaluation nn.TransformerEncoder gives up its own fast path within the context.
+    It reaches a user's own modules too, nn.TransformerEncoderLayer among them. The backward pass may stand outside. What
+    no replacement covers goes to torch, and so does everything in other precisions or on other devices: each call of
+    torch then costs about 1 us more. In fp32 evaluation nn.TransformerEncoder gives up its own fast path within it.
+
+    Not for networks that compute parts again in their backward pass, where torch lets no mode hold:
+    `torch.utils.checkpoint` raises CheckpointError.
     """
     return Replacing(
         {
@@ -102,14 +105,14 @@ def _attention(
     leading = query.shape[:-2]
     bias = None
     is_own = (
-        _is_covered(query)
+        all(map(_is_covered, (query, key, value)))
         and len(leading) > 0
         and key.shape[:-2] == value.shape[:-2] == leading
         and 0 < key.shape[-2] <= LONGEST
         and query.numel() > 0
         and dropout_p == 0
         and not enable_gqa
-        and not (is_causal and attn_mask is not None)
+        and (attn_mask is None or (attn_mask.ndim > 1 and not is_causal))
     )
     if is_own and (is_causal or attn_mask is not None):
         bias = _bias(attn_mask, query, key)
@@ -197,6 +200,7 @@ def _conv2d(
     """F.conv2d."""
     is_own = (
         _is_covered(input)
+        and _is_covered(weight)
         and input.ndim == 4
         and weight.shape[2:] == (3, 3)
         and all(side in SMALL_MAP for side in input.shape[2:])
