@@ -37,9 +37,9 @@ def with_kernels(objective: Objective) -> Objective:
 def kernels() -> "Replacing":
     """A context in which attention over short sequences and convolutions of small maps run faster in bfloat16 on a CPU.
 
-    It reaches a user's own modules too, nn.TransformerEncoderLayer among them. The backward pass may stand outside. What
-    no replacement covers goes to torch, and so does everything in other precisions or on other devices: each call of
-    torch then costs about 1 us more. In fp32 evaluation nn.TransformerEncoder gives up its own fast path within it.
+    It reaches a user's own modules too, nn.TransformerEncoderLayer among them. The backward pass may stand outside.
+    What no replacement covers goes to torch, and so does everything in other precisions or on other devices: each call
+    of torch then costs about 1 us more. In fp32 evaluation nn.TransformerEncoder gives up its own fast path within it.
 
     Not for networks that compute parts again in their backward pass, where torch lets no mode hold:
     `torch.utils.checkpoint` raises CheckpointError.
