@@ -25,6 +25,7 @@ from netwright.records.run import Run
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.files import replace_text
+from netwright.training.kernels import calls_them
 from netwright.training.loop import steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
@@ -40,6 +41,7 @@ FEWER = 0.95  # of the speed of all threads that one thread must reach to be pre
 QUIET = 0.85  # share of the time this thread had a core while measuring, from which the outcome is worth remembering
 TRY_COMPILING = {"cpu": 600.0, "cuda": 60.0}  # seconds of training; compiling takes 20 to 60 on a CPU
 WORTH_COMPILING = 0.95  # of the time without, compiling included: what is won has to be more than chance
+NO_USE = ("fp32", "own")  # our kernels are for bf16
 REMEMBERED = 500  # outcomes kept; the oldest go first
 
 Choice = tuple[str, str, int]
@@ -97,11 +99,14 @@ def measured(
 def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> Arithmetic:
     recipe = run.recipe
     precisions = ("fp32", "bf16") if recipe.precision == "auto" else (recipe.precision,)
-    kernels = ("torch",) if recipe.kernels == "auto" else (recipe.kernels,)
-    choices = [(precision, kernel) for precision in precisions for kernel in kernels]
     plain = ("fp32", "torch")
     trial = _Trial(run, batch, clock)
     count = recipe.threads or most
+    kernels = (recipe.kernels,)
+    if recipe.kernels == "auto":
+        has_own = "bf16" in precisions and calls_them(lambda: trial.step(*plain, count))
+        kernels = ("torch", "own") if has_own else ("torch",)
+    choices = [(precision, kernel) for precision in precisions for kernel in kernels if (precision, kernel) != NO_USE]
     taken = trial.seconds([(p, k, count) for p, k in dict.fromkeys((plain, *choices))])
     if taken[(*plain, count)] == inf:  # then nothing was measured: the training's first step says why
         return Arithmetic("fp32", "torch", count, "never", 1.0)
@@ -126,17 +131,17 @@ class _Trial:
         self._network = channels_last(deepcopy(run.network)).train()
         self._optimizer = build_optimizer(self._network, run.recipe)
         self._batch = batch
-        if SLOW < (seconds := self._step("fp32", "torch", 0)) < inf:
+        if SLOW < (seconds := self.step("fp32", "torch", 0)) < inf:
             self._batch = _part(batch, max(LEAST_ROWS, int(len(batch) * SLOW / seconds)))
 
     def seconds(self, choices: Sequence[Choice]) -> dict[Choice, float]:
         """The seconds of a step with each choice: the fastest of ROUNDS, the choices in turn."""
-        firsts = {choice: max(self._step(*choice), 1e-6) for choice in choices}  # the first step warms up
+        firsts = {choice: max(self.step(*choice), 1e-6) for choice in choices}  # the first step warms up
         best = dict.fromkeys(choices, inf)
         for _ in range(ROUNDS):
             for choice in choices:
                 count = max(1, min(MOST_STEPS, int(SECONDS / min(firsts[choice], best[choice]))))  # inf gives one
-                best[choice] = min(best[choice], self._step(*choice, count=count))
+                best[choice] = min(best[choice], self.step(*choice, count=count))
         return best
 
     def compiled(self, choice: Choice, seconds: float) -> float:
@@ -150,11 +155,11 @@ class _Trial:
             return 1.0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of compilers and of what torch leaves uncompiled
-            making = self._step(*choice, compiled="always")
-            after = min(self._step(*choice, compiled="always") for _ in range(ROUNDS))
+            making = self.step(*choice, compiled="always")
+            after = min(self.step(*choice, compiled="always") for _ in range(ROUNDS))
         return after / seconds if making + after * ahead < WORTH_COMPILING * seconds * ahead else 1.0
 
-    def _step(
+    def step(
         self, precision: str, kernels: str, count_of_threads: int, *, count: int = 1, compiled: str = "never"
     ) -> float:
         """The seconds of a step; infinite where torch cannot do it so. What fails in training too is told there."""

@@ -1,5 +1,6 @@
 """What the loop minimizes: the task's loss, in the recipe's precision, with its penalty."""
 
+from contextlib import nullcontext
 from typing import final
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from netwright.records.batch import Batch
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
+from netwright.training.kernels import GRU, OWN, Replacing
 from netwright.training.optimizer import decayed
 
 
@@ -55,9 +57,12 @@ class Arithmetic(nn.Module):
         super().__init__()
         self.network = network
         self.training = network.training
-        self._is_bf16 = recipe.precision == "bf16"
-        self._compiled = [torch.compile(network)] if recipe.compile == "always" else []  # a list: it is no second part
         self._device = next((p.device.type for p in network.parameters()), "cpu")
+        self._is_bf16 = recipe.precision == "bf16"
+        own = OWN if recipe.kernels == "own" else {}
+        own = {**own, **GRU} if any(isinstance(module, nn.GRU) for module in network.modules()) else own
+        self._replacing = Replacing(own) if own and self._device == "cpu" else nullcontext()
+        self._compiled = [torch.compile(network)] if recipe.compile == "always" else []  # a list: it is no second part
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The network's outputs."""
@@ -66,6 +71,6 @@ class Arithmetic(nn.Module):
         network = self._compiled[0] if self._compiled and self.training else self.network
         if not self._is_bf16:
             return network(*inputs)
-        with torch.autocast(self._device, dtype=torch.bfloat16):
+        with torch.autocast(self._device, dtype=torch.bfloat16), self._replacing:
             outputs = network(*inputs)
         return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
