@@ -41,10 +41,10 @@ class Case:
     load: Callable[[Path, int], Parts]  # from the folder of data and a number of training rows
 
 
-def fashion_mnist(folder: Path, rows: int) -> Parts:
-    """Pictures (N, 28, 28) of ten kinds of clothes."""
+def fashion_mnist(folder: Path, rows: int, *, tests: int | None = TEST_ROWS) -> Parts:
+    """Pictures (N, 28, 28) of ten kinds of clothes; `tests` None is all 10,000 test rows."""
     (x, y), (test_x, test_y) = (_idx_pair(folder / "fashion-mnist", stem) for stem in ("train", "t10k"))
-    return Parts(x[:rows], y[:rows], test_x[:TEST_ROWS], test_y[:TEST_ROWS])
+    return Parts(x[:rows], y[:rows], test_x[:tests], test_y[:tests])
 
 
 def _padded(folder: Path, rows: int) -> Parts:

@@ -3,9 +3,14 @@
     pip install -e '.[bench]'
     python -m benchmarks.speed.peers --data FOLDER --json peers.jsonl > peers.md
 
-FOLDER holds fashion-mnist/*.gz and tinyshakespeare/input.txt. fastai asks for torchvision but does not need it here:
-`pip install --no-deps fastai`, then its other needs. A peer that is not installed is shown as such. Every training is a
-process of its own; in each round all peers take their turn. Results are written at once: the same command goes on.
+FOLDER holds fashion-mnist/*.gz and tinyshakespeare/input.txt. A peer that is not installed is shown as such. fastai
+asks for torchvision but does not need it here, so the extra leaves it out:
+
+    pip install --no-deps fastai==2.8.12
+    pip install -c constraints.txt fastcore fasttransform fastprogress fastdownload pandas matplotlib requests
+
+Every training is a process of its own; in each round all peers take their turn. Results are written at once: the same
+command goes on where it ended.
 """
 
 import argparse
@@ -58,8 +63,8 @@ Made by `python -m benchmarks.speed.peers --data FOLDER --json FILE` on {machine
 - **Epoch 2** is wall time by each peer's own callbacks (netwright: `run.history`). **Times netwright's** is the ratio
   of the two in the same round. **Start to end** is from the start of the process to the end of the last of
   {epochs} epochs, with imports, reading and compiling. Median [least-most] over the rounds; other columns are medians.
-- **Accuracy** on test rows that no peer trained on: it shows equal work, not which is better. For the GPT it is the
-  share of next characters.
+- **Accuracy** on test rows that no peer trained on: it shows equal work, not which is better. First weights are those
+  of each framework's own layers. For the GPT it is the share of next characters.
 - **Threads**: each process may use {threads} core(s) (by its affinity, where the system has one, which is all that
   JAX heeds), and OMP_NUM_THREADS and its like say the same number.
 - **Bars** were set on a machine with AMX (9 times the fp32 rate in bf16); without it a miss is to be expected.
