@@ -9,7 +9,6 @@ result when they are put behind each other. Progress goes to standard error, the
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from pathlib import Path
 
 import polars as pl
 import simple_models
-import sklearn
 import torch
+from machine import machine, processor
 from page import Measured, table
 from public_data import CASES, Case
 
@@ -146,19 +145,8 @@ def _page(cases: list[Case], measured: list[Measured], options: argparse.Namespa
 
 
 def _machine(threads: int) -> str:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{_processor()}, {threads} thread(s)"
-    versions = f"torch {torch.__version__}, scikit-learn {sklearn.__version__}, polars {pl.__version__}"
-    return f"{device}; netwright {nw.__version__}, {versions}, Python {platform.python_version()}"
-
-
-def _processor() -> str:
-    about = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in about.read_text().splitlines() if line.startswith("model name")]
-        if (about.exists())
-        else []
-    )
-    return names[0] if names else platform.processor()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor(threads)
+    return machine(device, ("netwright", "torch", "scikit-learn", "polars"))
 
 
 if __name__ == "__main__":
