@@ -22,7 +22,7 @@ def mlp(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
     With `members` above 1 it takes (B, inputs) and gives (B, members, width).
     """
     require_form("mlp", signal, "vector")
-    layers: list[nn.Module] = [_Fan(recipe.members)] if recipe.members > 1 else []
+    layers: list[nn.Module] = [Fan(recipe.members)] if recipe.members > 1 else []
     layers += [_dense(signal.width, recipe, first=True), activation(recipe.activation), nn.Dropout(recipe.dropout)]
     layers += [_block(recipe) for _ in range(recipe.depth - 1)]
     return nn.Sequential(*layers), Signal("vector", recipe.width)
@@ -31,7 +31,7 @@ def mlp(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
 def head(width: int, outputs: int, recipe: Recipe) -> nn.Module:
     """The last layer: small outputs at first. For members a head for each, and the members' mean in evaluation."""
     if recipe.members > 1:
-        return _MemberHead(width, outputs, recipe.members)
+        return MemberHead(width, outputs, recipe.members)
     linear = nn.Linear(width, outputs)
     initialize(linear, "lecun", "identity", scale=HEAD_SCALE)
     return linear
@@ -42,7 +42,7 @@ def _block(recipe: Recipe) -> nn.Module:
     norm = _norm(name, recipe)
     dense = _dense(recipe.width, recipe)
     body = [norm, dense, activation(recipe.activation), nn.Dropout(recipe.dropout)]
-    return _Residual(nn.Sequential(*body), recipe.depth**-0.5)
+    return ResidualBlock(nn.Sequential(*body), recipe.depth**-0.5)
 
 
 def _dense(inputs: int, recipe: Recipe, *, first: bool = False) -> nn.Module:
@@ -60,7 +60,7 @@ def _norm(name: str, recipe: Recipe) -> nn.Module:
 
 
 @final
-class _Residual(nn.Module):
+class ResidualBlock(nn.Module):
     def __init__(self, body: nn.Module, scale: float) -> None:
         super().__init__()
         self.body = body
@@ -72,7 +72,7 @@ class _Residual(nn.Module):
 
 
 @final
-class _Fan(nn.Module):
+class Fan(nn.Module):
     """The same features for each member: (B, width) -> (B, members, width), without a copy."""
 
     def __init__(self, members: int) -> None:
@@ -116,7 +116,7 @@ class MemberLinear(nn.Module):
 
 
 @final
-class _MemberHead(nn.Module):
+class MemberHead(nn.Module):
     """A linear layer for each member: (B, members, outputs) while training, their mean (B, outputs) else."""
 
     def __init__(self, width: int, outputs: int, members: int) -> None:
