@@ -61,12 +61,15 @@ def _norm(name: str, recipe: Recipe) -> nn.Module:
 
 @final
 class ResidualBlock(nn.Module):
+    """The sum of a vector and `scale` times what its body makes of it."""
+
     def __init__(self, body: nn.Module, scale: float) -> None:
         super().__init__()
         self.body = body
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
+        """The body's shape."""
         # 1 / sqrt(depth): the sum of all branches is as large as the trunk's first layer, at any depth
         return torch.add(x, self.body(x), alpha=self.scale)
 
@@ -80,6 +83,7 @@ class Fan(nn.Module):
         self.members = members
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, members, width)."""
         return x[:, None].expand(-1, self.members, -1)
 
 
@@ -125,5 +129,6 @@ class MemberHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(members, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, members, outputs) or (B, outputs)."""
         outputs = torch.einsum("bmw,mwo->bmo", x, self.weight) + self.bias
         return outputs if self.training else outputs.mean(1)

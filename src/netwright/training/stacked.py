@@ -37,8 +37,8 @@ class Stacked:
             for name, tensor in every[0].items()
             if name not in trained and tensor.is_floating_point()
         }
-        self._dropout = {
-            name: [_share(one.get_submodule(name)) for one in networks]
+        self._kept = {
+            name: [1 - _dropped(one.get_submodule(name)) for one in networks]
             for name, module in self.template.named_modules()
             if isinstance(module, nn.Dropout)
         }
@@ -67,12 +67,11 @@ class Stacked:
         """Outputs of the first len(weights) networks. With `generators`, one for each, they train: dropout draws from
         them as it would in a network alone, for the first `counts` rows of each.
         """
-        parts = (
-            part.unflatten(1, shape) for part, shape in zip(weights.split(self._sizes, 1), self._shapes, strict=True)
-        )
+        split = zip(weights.split(self._sizes, 1), self._shapes, strict=True)
+        parts = [part.view(len(weights), *shape) for part, shape in split]
         tensors = dict(zip(self._names, parts, strict=True))
         tensors |= {name: tensor[: len(weights)] for name, tensor in self._constants.items()}
-        return _Pass(tensors, self._dropout, generators, counts).through(self.template, "", *inputs)
+        return _Pass(tensors, self._kept, generators, counts).through(self.template, "", *inputs)
 
 
 def structure(one: nn.Module) -> Structure:
@@ -110,7 +109,7 @@ def _tensors(one: nn.Module) -> dict[str, Tensor]:
     return {**dict(one.named_parameters()), **dict(one.named_buffers())}
 
 
-def _share(module: nn.Module) -> float:
+def _dropped(module: nn.Module) -> float:
     return module.p if isinstance(module, nn.Dropout) else 0.0
 
 
@@ -120,7 +119,7 @@ class _Pass:
     """One way through the networks: their tensors (K, ...) by name, and what dropout needs while they train."""
 
     tensors: dict[str, Tensor]
-    dropout: dict[str, list[float]]
+    kept: dict[str, list[float]]  # by dropout layer: the share of units that each network keeps
     generators: Sequence[Generator]
     counts: Sequence[int]
 
@@ -179,25 +178,24 @@ def _side_by_side(p: _Pass, module: nn.ModuleList, name: str, *inputs: Tensor) -
 
 
 def _linear(p: _Pass, module: nn.Linear, name: str, x: Tensor) -> Tensor:
-    weight, rows = p.tensors[_joined(name, "weight")].mT, x.flatten(1, -2)
+    if x.ndim > 3:
+        return _linear(p, module, name, x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
+    weight = p.tensors[_joined(name, "weight")].mT
     if module.bias is None:  # pyright: ignore[reportUnnecessaryComparison]  # Linear(bias=False) has none
-        out = torch.bmm(rows, weight)
-    else:
-        out = torch.baddbmm(p.tensors[_joined(name, "bias")][:, None], rows, weight)
-    return out.unflatten(1, x.shape[1:-1])
+        return torch.bmm(x, weight)
+    return torch.baddbmm(p.tensors[_joined(name, "bias")][:, None], x, weight)
 
 
 def _dropout(p: _Pass, module: nn.Dropout, name: str, x: Tensor) -> Tensor:
     """Each network's own draws, as torch's dropout on a CPU makes them: Bernoulli, then divided by its mean."""
-    shares = p.dropout[name]
-    if not p.generators or not any(shares):
+    kept = p.kept[name][: len(x)]
+    if not p.generators or min(kept) == 1:
         return x
     mask = torch.ones_like(x)
-    for row, share, generator, count in zip(mask, shares, p.generators, p.counts, strict=False):
-        if share > 0:
-            row[:count].bernoulli_(1 - share, generator=generator)
-    kept = torch.tensor([1 - share for share in shares[: len(x)]], dtype=x.dtype)
-    return x * mask.div_(kept.view(-1, *(1,) * (x.ndim - 1)))
+    for row, share, generator, count in zip(mask.unbind(), kept, p.generators, p.counts, strict=True):
+        if share < 1:
+            (row if count == len(row) else row[:count]).bernoulli_(share, generator=generator)
+    return x * mask.div_(torch.tensor(kept, dtype=x.dtype).view(-1, *(1,) * (x.ndim - 1)))
 
 
 def _layer_norm(p: _Pass, module: nn.LayerNorm, name: str, x: Tensor) -> Tensor:
