@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.training.average import Average
+from netwright.training.average import Average, kept_share
 from netwright.training.weights import borrowed, copied, misfit, named
 
 
@@ -40,8 +40,8 @@ def test_a_step_counts_half_after_its_half_life() -> None:
 
 
 def test_long_half_lives_are_updated_less_often() -> None:
-    assert Average(nn.Linear(1, 1), half_life=10.0).every == 1
-    assert Average(nn.Linear(1, 1), half_life=6400.0).every == 100
+    assert all(kept_share(10.0, step) < 1 for step in range(1, 10))
+    assert [step for step in range(1, 301) if kept_share(6400.0, step) < 1] == [100, 200, 300]
 
 
 def test_running_statistics_are_averaged_and_other_buffers_copied() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
 from typing import Any, final
 
 import numpy as np
@@ -43,15 +43,18 @@ class InMemory(Examples):
 
     def batches(self, size: int, *, seed: int | None, start: int = 0) -> Iterator[Batch]:
         """Gathered row by row from the whole tensors; order and changes depend on (seed, batch) alone."""
-        order = self.index if seed is None else self.index[torch.randperm(len(self), generator=_generator(seed, 0))]
-        for number, (first, last) in enumerate(_cuts(len(self), size, is_shuffled=seed is not None)):
+        for number, rows in enumerate(self.rows(size, seed=seed)):
             if number < start:
                 continue
-            rows = order[first:last]
             inputs = tuple(_gathered(t, rows) for t in self.inputs)
             if self.change is not None and seed is not None:
                 inputs = self.change(inputs, _generator(seed, number + 1))
             yield Batch(inputs, tuple(_gathered(t, rows) for t in self.targets), rows)
+
+    def rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
+        """The row numbers of each batch."""
+        order = self.index if seed is None else self.index[torch.randperm(len(self), generator=_generator(seed, 0))]
+        return order.split(_sizes(len(self), size, is_shuffled=seed is not None))
 
     def locate(self, row: int) -> str:
         """As the data say it."""
@@ -62,11 +65,11 @@ def _gathered(tensor: Tensor, rows: Tensor) -> Tensor:
     return tensor.index_select(0, rows.to(tensor.device, non_blocking=True))
 
 
-def _cuts(count: int, size: int, *, is_shuffled: bool) -> Iterator[tuple[int, int]]:
-    edges = [*range(0, count, size), count]
+def _sizes(count: int, size: int, *, is_shuffled: bool) -> list[int]:
+    sizes = [size] * (count // size) + [count % size] * (count % size > 0)
     if is_shuffled and size > 2 and count > size and count % size == 1:
-        edges[-2] -= 1
-    return pairwise(edges)
+        sizes[-2:] = [size - 1, 2]
+    return sizes
 
 
 def _generator(seed: int, number: int) -> Generator:

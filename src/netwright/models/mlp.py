@@ -22,7 +22,7 @@ def mlp(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
     With `members` above 1 it takes (B, inputs) and gives (B, members, width).
     """
     require_form("mlp", signal, "vector")
-    layers: list[nn.Module] = [_Fan(recipe.members)] if recipe.members > 1 else []
+    layers: list[nn.Module] = [Fan(recipe.members)] if recipe.members > 1 else []
     layers += [_dense(signal.width, recipe, first=True), activation(recipe.activation), nn.Dropout(recipe.dropout)]
     layers += [_block(recipe) for _ in range(recipe.depth - 1)]
     return nn.Sequential(*layers), Signal("vector", recipe.width)
@@ -31,7 +31,7 @@ def mlp(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
 def head(width: int, outputs: int, recipe: Recipe) -> nn.Module:
     """The last layer: small outputs at first. For members a head for each, and the members' mean in evaluation."""
     if recipe.members > 1:
-        return _MemberHead(width, outputs, recipe.members)
+        return MemberHead(width, outputs, recipe.members)
     linear = nn.Linear(width, outputs)
     initialize(linear, "lecun", "identity", scale=HEAD_SCALE)
     return linear
@@ -42,7 +42,7 @@ def _block(recipe: Recipe) -> nn.Module:
     norm = _norm(name, recipe)
     dense = _dense(recipe.width, recipe)
     body = [norm, dense, activation(recipe.activation), nn.Dropout(recipe.dropout)]
-    return _Residual(nn.Sequential(*body), recipe.depth**-0.5)
+    return ResidualBlock(nn.Sequential(*body), recipe.depth**-0.5)
 
 
 def _dense(inputs: int, recipe: Recipe, *, first: bool = False) -> nn.Module:
@@ -60,19 +60,22 @@ def _norm(name: str, recipe: Recipe) -> nn.Module:
 
 
 @final
-class _Residual(nn.Module):
+class ResidualBlock(nn.Module):
+    """The sum of a vector and `scale` times what its body makes of it."""
+
     def __init__(self, body: nn.Module, scale: float) -> None:
         super().__init__()
         self.body = body
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
+        """The body's shape."""
         # 1 / sqrt(depth): the sum of all branches is as large as the trunk's first layer, at any depth
         return torch.add(x, self.body(x), alpha=self.scale)
 
 
 @final
-class _Fan(nn.Module):
+class Fan(nn.Module):
     """The same features for each member: (B, width) -> (B, members, width), without a copy."""
 
     def __init__(self, members: int) -> None:
@@ -80,6 +83,7 @@ class _Fan(nn.Module):
         self.members = members
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, members, width)."""
         return x[:, None].expand(-1, self.members, -1)
 
 
@@ -116,7 +120,7 @@ class MemberLinear(nn.Module):
 
 
 @final
-class _MemberHead(nn.Module):
+class MemberHead(nn.Module):
     """A linear layer for each member: (B, members, outputs) while training, their mean (B, outputs) else."""
 
     def __init__(self, width: int, outputs: int, members: int) -> None:
@@ -125,5 +129,6 @@ class _MemberHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(members, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, members, outputs) or (B, outputs)."""
         outputs = torch.einsum("bmw,mwo->bmo", x, self.weight) + self.bias
         return outputs if self.training else outputs.mean(1)

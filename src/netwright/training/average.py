@@ -25,8 +25,7 @@ class Average:
 
     def __init__(self, network: nn.Module, half_life: float) -> None:
         """Starts at the network's weights. `half_life` in steps, above 0."""
-        self.every = max(1, int(half_life / UPDATES))
-        self.decay = 0.5 ** (self.every / half_life)
+        self.half_life = half_life
         self.tensors = copied(network)
         self._averaged = _averaged(network)
 
@@ -38,15 +37,21 @@ class Average:
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
         """Takes the weights after optimizer step `step` (from 1) into account, where it is a step that counts."""
-        if step % self.every:
+        decay = kept_share(self.half_life, step)
+        if decay == 1:
             return
-        count = step // self.every
-        decay = min(self.decay, count / (count + 2))
         latest = named(network)
         ours = [self.tensors[name] for name in self._averaged]
-        get_ema_multi_avg_fn(decay)(ours, [latest[name] for name in self._averaged], count)
+        get_ema_multi_avg_fn(decay)(ours, [latest[name] for name in self._averaged], step)
         for name in latest.keys() - self._averaged.keys():
             self.tensors[name].copy_(latest[name])
+
+
+def kept_share(half_life: float, step: int) -> float:
+    """What the average keeps of itself at a step (from 1): all of it where the step does not count."""
+    every = max(1, int(half_life / UPDATES))
+    count = step // every
+    return 1.0 if step % every else min(0.5 ** (every / half_life), count / (count + 2))
 
 
 def _averaged(network: nn.Module) -> dict[str, None]:

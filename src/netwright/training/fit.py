@@ -24,6 +24,7 @@ from netwright.records.errors import BudgetError, DataError, RecipeError, RunErr
 from netwright.records.history import Epoch, History, Progress
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
+from netwright.records.task import Task
 from netwright.training import checkpoint
 from netwright.training.average import Average
 from netwright.training.check import check_network, not_finite
@@ -84,6 +85,59 @@ def mixed(number: int) -> int:
     bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
     bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
     return (bits ^ bits >> 31) >> 1
+
+
+def is_watched(recipe: Recipe, taken: int) -> bool:
+    """Whether the gradient's length is noted in this step of an epoch, from 0."""
+    return recipe.clip > 0 or taken % GRADIENTS_EVERY == 0
+
+
+def watched(recipe: Recipe, steps: int) -> int:
+    """In how many of the first steps of an epoch it is."""
+    return sum(is_watched(recipe, taken) for taken in range(steps))
+
+
+def chooses(run: Run) -> bool:
+    """Whether the validation part decides which weights are kept."""
+    return len(run.valid) > 0 and run.recipe.keep == "best"
+
+
+def improves(value: float | None, best: float | None, task: Task) -> bool:
+    """Whether a score is strictly better than the best so far; one that is no number never is."""
+    if value is None or not isfinite(value):
+        return False
+    return best is None or (value > best if task.higher_is_better else value < best)
+
+
+def following(p: Position, run: Run, value: float | None, *, is_better: bool) -> Position:
+    """The start of the next epoch, or the end. `value` is the watched score, `is_better` what it did."""
+    recipe, patience = run.recipe, run.recipe.patience
+    after = Position(
+        epoch=p.epoch + 1,
+        step=p.step,
+        best=value if is_better else p.best,
+        best_epoch=p.epoch if is_better else p.best_epoch,
+        lowered=p.lowered,
+        lowered_epoch=p.lowered_epoch,
+    )
+    without = p.epoch - after.best_epoch if len(run.valid) else 0
+    if p.epoch >= recipe.epochs:
+        return replace(after, ended=f"all {recipe.epochs} epochs done")
+    if patience and without >= patience:
+        return replace(after, ended=f"no better for {patience} epochs")
+    wait = min(PLATEAU_EPOCHS, max(1, patience // 2)) if patience else PLATEAU_EPOCHS
+    if recipe.schedule == "plateau" and min(without, p.epoch - p.lowered_epoch) >= wait:
+        return replace(after, lowered=p.lowered + 1, lowered_epoch=p.epoch)
+    return after
+
+
+def ending(p: Position, run: Run) -> str:
+    """Why training ended, and which weights are kept where it is not those of the best epoch."""
+    if not len(run.valid):
+        return f"{p.ended}; there is no validation part, so the last weights are kept"
+    if chooses(run) and not p.best_epoch:
+        return f"{p.ended}; {run.task.metric} was never a number on the validation part, so the last weights are kept"
+    return p.ended
 
 
 def _one_epoch(training: "_Training", is_interrupted: Callable[[], bool]) -> Iterator[str | Progress | Epoch]:
@@ -202,7 +256,7 @@ class _Training:
 
     def take(self, step: Step) -> None:
         """Takes note of a step without waiting for the device."""
-        if step.grad_norm is None and self._is_watched(self.position.taken + len(self.unread)):
+        if step.grad_norm is None and is_watched(self.recipe, self.position.taken + len(self.unread)):
             gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
             step = replace(step, grad_norm=get_total_norm(gradients))
         self.unread.append(step)
@@ -210,10 +264,6 @@ class _Training:
             self.average.update(self.network, self.position.step + len(self.unread))
         if len(self.unread) >= READ_STEPS:
             self.read()
-
-    def _is_watched(self, taken: int) -> bool:
-        """Whether the gradient's length is noted in this step of an epoch, from 0."""
-        return self.recipe.clip > 0 or taken % GRADIENTS_EVERY == 0
 
     def read(self) -> None:
         """Reads the losses since the last time; raises the error for the first that is no number."""
@@ -310,24 +360,24 @@ class _Training:
         valid = self._evaluate()
         now, p = self.clock(), self.position
         value = valid.get(self.run.task.metric)
-        is_better = len(self.run.valid) > 0 and self._is_better(value)
+        is_better = len(self.run.valid) > 0 and improves(value, self.position.best, self.run.task)
         epoch = Epoch(
             epoch=p.epoch,
             step=p.step,
             train_loss=p.loss_sum / p.rows,
             valid=valid,
             lr=self.rate(p.step - 1),
-            grad_norm=p.norm_sum / sum(map(self._is_watched, range(p.taken))),
+            grad_norm=p.norm_sum / watched(self.recipe, p.taken),
             seconds=p.seconds + now - self.marked,
             rows_per_second=p.rows / max(p.training_seconds, 1e-9),
-            memory_bytes=_peak_bytes(self.device),
+            memory_bytes=peak_bytes(self.device),
             is_best=is_better if self.chooses else p.epoch == self.recipe.epochs,
         )
         self.marked = now
         self.epochs.append(epoch)
         if is_better and self.chooses:
             self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
-        self.position = self._next(value, is_better=is_better)
+        self.position = following(self.position, self.run, value, is_better=is_better)
         if self.folder is not None:
             checkpoint.append_epoch(self.folder, epoch)
             if self.position.ended or now - self.saved >= self.saving / SAVE_SHARE:
@@ -337,7 +387,7 @@ class _Training:
     @property
     def chooses(self) -> bool:
         """Whether the validation part decides which weights are kept."""
-        return len(self.run.valid) > 0 and self.recipe.keep == "best"
+        return chooses(self.run)
 
     def _weights(self) -> dict[str, Tensor]:
         """The weights that are evaluated and kept: the average where there is one."""
@@ -350,43 +400,10 @@ class _Training:
         with own, _explained(self.recipe, self.device):
             return evaluate(self.network, self.run.task, self.run.valid, self.recipe).quick()
 
-    def _is_better(self, value: float | None) -> bool:
-        """Strictly better than the best so far; a score that is no number never is."""
-        if value is None or not isfinite(value):
-            return False
-        best = self.position.best
-        return best is None or (value > best if self.run.task.higher_is_better else value < best)
-
-    def _next(self, value: float | None, *, is_better: bool) -> Position:
-        """The start of the next epoch, or the end."""
-        p, patience = self.position, self.recipe.patience
-        following = Position(
-            epoch=p.epoch + 1,
-            step=p.step,
-            best=value if is_better else p.best,
-            best_epoch=p.epoch if is_better else p.best_epoch,
-            lowered=p.lowered,
-            lowered_epoch=p.lowered_epoch,
-        )
-        without = p.epoch - following.best_epoch if len(self.run.valid) else 0
-        if p.epoch >= self.recipe.epochs:
-            return replace(following, ended=f"all {self.recipe.epochs} epochs done")
-        if patience and without >= patience:
-            return replace(following, ended=f"no better for {patience} epochs")
-        wait = min(PLATEAU_EPOCHS, max(1, patience // 2)) if patience else PLATEAU_EPOCHS
-        if self.recipe.schedule == "plateau" and min(without, p.epoch - p.lowered_epoch) >= wait:
-            return replace(following, lowered=p.lowered + 1, lowered_epoch=p.epoch)
-        return following
-
     def result(self) -> Run:
         """The run with the kept weights."""
-        ended, task = self.position.ended, self.run.task
         put(self.network, self.best or self._weights())
-        if not len(self.run.valid):
-            ended += "; there is no validation part, so the last weights are kept"
-        elif self.chooses and not self.best:
-            ended += f"; {task.metric} was never a number on the validation part, so the last weights are kept"
-        history = History(tuple(self.epochs), ended)
+        history = History(tuple(self.epochs), ending(self.position, self.run))
         folder = self.folder or self.run.folder
         return replace(self.run, network=self.network.eval(), history=history, folder=folder)
 
@@ -414,7 +431,7 @@ def _explained(recipe: Recipe, device: torch.device) -> Generator[None]:
         raise
 
 
-def _peak_bytes(device: torch.device) -> int:
+def peak_bytes(device: torch.device) -> int:
     """The most memory used so far: of the device, or of the process where the device is the CPU (0 on Windows)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

@@ -1,0 +1,571 @@
+"""Many small networks trained at once: a step of a stack of them costs far less than their steps one by one."""
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from math import ceil, inf, isfinite
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from netwright.data.examples import InMemory
+from netwright.records.batch import Batch
+from netwright.records.errors import NetwrightError, RecipeError
+from netwright.records.history import Epoch, History, Progress
+from netwright.records.run import Run
+from netwright.tasks import LOSSES
+from netwright.tasks.classification import Classification
+from netwright.tasks.multilabel import Multilabel
+from netwright.tasks.regression import Regression
+from netwright.training.average import kept_share
+from netwright.training.check import check_network, not_finite
+from netwright.training.checkpoint import Position
+from netwright.training.evaluate import device_of
+from netwright.training.fit import (
+    LOWERED,
+    chooses,
+    ending,
+    epoch_seed,
+    fit,
+    following,
+    improves,
+    is_watched,
+    mixed,
+    peak_bytes,
+    watched,
+)
+from netwright.training.loop import Step
+from netwright.training.schedule import schedule
+from netwright.training.stacked import Stacked, structure, unstackable_layer
+
+# Networks in a stack. 32 perceptrons of 64 units took 1.11 CPU seconds an epoch in stacks of 8, 0.92 in 16 and 0.86 in
+# 32 (one thread, medians of 5): beyond 16 little is won, and the activations of wider ones leave the caches.
+STACK = 16
+TASKS = (Classification, Regression, Multilabel)  # whose losses look at each row's outputs alone
+EVALUATED = 256  # rows of a validation batch at least: scores do not depend on it
+SMOOTH = 0.5  # a second label smoothing; losses of all others lie on the line through it
+EPS = 1e-8  # of adam and adamw, as in torch
+CLIP_EPS = 1e-6  # beside the gradient's length, as in torch's clip_grad_norm_
+
+Events = Generator[tuple[int, str | Progress | Epoch], None, tuple[Run | NetwrightError, ...]]
+
+
+@final
+@dataclass(frozen=True)
+class Halving:
+    """Successive halving: at epochs `first`, `first * factor`, `first * factor^2`, ... the best 1 / `factor` go on.
+
+    Jamieson and Talwalkar 2015, arXiv:1502.07943, whose factor is 2; 3 is that of Hyperband (arXiv:1603.06560).
+    """
+
+    factor: int = 3
+    first: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises RecipeError for rungs that halve nothing."""
+        if self.factor < 2 or self.first < 1:
+            raise RecipeError(
+                f"halving needs a factor from 2 and a first epoch from 1, not {self.factor} and {self.first}",
+                remedy="give Halving(factor=3, first=1) or larger numbers.",
+            )
+
+    def rungs(self, epochs: int) -> Iterator[int]:
+        """The epochs, below `epochs`, at whose end the worst are dropped."""
+        rung = self.first
+        while rung < epochs:
+            yield rung
+            rung *= self.factor
+
+
+def population(
+    runs: Sequence[Run], *, halving: Halving | None = None, clock: Callable[[], float] = time.perf_counter
+) -> Events:
+    """Trains copies of the runs' networks as `fit` does, many at once; yields (which run, what happened).
+
+    Returns, in the runs' order, what `fit` would have returned within rounding; where it would have raised an error,
+    that error, so that the others go on. Runs that agree in the layers and sizes of the network, the data's tensors,
+    task, loss, optimizer, batch size and precision are stacked; each keeps its own rows, seed and other settings. A run
+    that `unstackable` gives a reason for is trained alone by `fit`. An epoch's seconds are the run's share of the
+    stack's. Nothing is written to folders.
+
+    With `halving` the worst at each rung come back early, and their histories' `ended` says so; learning rates still
+    follow each run's own number of epochs. The score at a rung is the best so far. Runs that are trained alone are
+    trained to their end. Raises RecipeError where the runs have no common validation metric to be halved by.
+    """
+    if halving is not None:
+        _check_comparable(runs)
+    done: dict[int, Run | NetwrightError] = {}
+    members: list[_Member] = []
+    for index, run in enumerate(runs):
+        try:
+            if unstackable(run):
+                done[index] = yield from _alone(index, run, clock)
+            else:
+                members.append(_Member(index, run))
+        except NetwrightError as error:
+            done[index] = error
+    stacks = [_Stack(some, clock) for some in _grouped(members)]
+    longest = max((run.recipe.epochs for run in runs), default=0)
+    for rung in (*(halving.rungs(longest) if halving else ()), longest):
+        for stack in stacks:
+            while stack.members and stack.epoch <= rung:
+                yield from stack.one_epoch(done)
+        if halving is not None and rung < longest:
+            _halve(stacks, rung, halving.factor, done)
+    return tuple(done[index] for index in range(len(runs)))
+
+
+def unstackable(run: Run) -> str:
+    """Why a run is trained alone, or nothing."""
+    recipe = run.recipe
+    if not isinstance(run.task, TASKS):
+        return f"the losses of {run.task.name} may depend on more than a row's outputs"
+    if recipe.loss != "auto" and recipe.loss not in LOSSES:
+        return f"the loss {recipe.loss!r} may depend on more than a row's outputs"
+    if recipe.optimizer not in RULES:
+        return f"the optimizer {recipe.optimizer!r} has no stacked form"
+    if recipe.accumulate > 1:
+        return f"accumulate={recipe.accumulate}: a stack makes a step of each batch"
+    if not isinstance(run.train, InMemory) or not isinstance(run.valid, InMemory):
+        return "its rows are not in memory"
+    if run.train.change is not None:
+        return "its training rows are augmented, each batch by a generator of its own"
+    if not len(run.train):
+        return "it has no training rows"
+    if (device := device_of(run.network)).type != "cpu":
+        return f"its network stands on {device}, where dropout cannot be drawn for each network of a stack"
+    return unstackable_layer(run.network)
+
+
+def _check_comparable(runs: Sequence[Run]) -> None:
+    metrics = sorted({run.task.metric for run in runs})
+    without = [index for index, run in enumerate(runs) if not len(run.valid)]
+    if without or len(metrics) > 1:
+        why = f"run {without[0]} has no validation part" if without else f"they watch {', '.join(metrics)}"
+        raise RecipeError(
+            f"halving needs one validation metric for all runs, and {why}",
+            remedy="give every run a validation part and the same task, or train without halving.",
+        )
+
+
+def _alone(
+    index: int, run: Run, clock: Callable[[], float]
+) -> Generator[tuple[int, str | Progress | Epoch], None, Run]:
+    with closing(fit(run, clock=clock)) as events:
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                return end.value
+            yield index, event
+
+
+def _grouped(members: Iterable["_Member"]) -> Iterator[list["_Member"]]:
+    """Stacks of members that fit together, none above STACK."""
+    groups: list[tuple[object, list[_Member]]] = []
+    for member in members:
+        key = member.key()
+        own = next((some for known, some in groups if known == key), None)
+        if own is None:
+            groups.append((key, [member]))
+        else:
+            own.append(member)
+    for _, some in groups:
+        # Those with the most steps in front: at each step of an epoch the members that still have a batch come first.
+        some.sort(key=lambda member: -member.epoch_steps)
+        size = ceil(len(some) / ceil(len(some) / STACK))
+        yield from (some[first : first + size] for first in range(0, len(some), size))
+
+
+def _halve(stacks: Sequence["_Stack"], epoch: int, factor: int, done: dict[int, Run | NetwrightError]) -> None:
+    """Drops all but the best of the members that are still training."""
+    living = [member for stack in stacks for member in stack.members]
+    ranked = sorted(living, key=_Member.rank)
+    keep = ceil(len(ranked) / factor)
+    for place, member in enumerate(ranked[keep:], keep + 1):
+        text = (
+            f"dropped after epoch {epoch}: {place} of {len(ranked)} by {member.run.task.metric}, the best {keep} go on"
+        )
+        member.position = replace(member.position, ended=text)
+    for stack in stacks:
+        stack.remove_ended(done)
+
+
+@final
+class _Member:
+    """One run's own part of a stack: where its training stands."""
+
+    def __init__(self, index: int, run: Run) -> None:
+        """Raises what `fit` would: RecipeError or NetworkError where settings or network do not fit the task."""
+        self.index, self.run, recipe = index, run, run.recipe
+        self.train, self.valid = _in_memory(run.train), _in_memory(run.valid)
+        self.epoch_steps = ceil(len(self.train) / recipe.batch_size)
+        self.all_steps = self.epoch_steps * recipe.epochs
+        self.schedule = schedule(recipe, self.all_steps)
+        self.half_life = recipe.average * self.epoch_steps
+        self.generator = torch.Generator()
+        self.position = Position()
+        self.epochs: list[Epoch] = []
+        check_network(run.network, run.task, next(self.train.batches(recipe.batch_size, seed=None)))
+        run.task.objective(recipe)
+
+    def key(self) -> object:
+        """What the members of a stack have in common."""
+        run, recipe = self.run, self.run.recipe
+        data = (self.train, self.valid)
+        return (
+            run.task,
+            (recipe.loss, recipe.class_weights, recipe.batch_size),
+            (recipe.optimizer, recipe.nesterov, recipe.precision == "bf16"),
+            [[id(t) for t in (*part.inputs, *part.targets)] for part in data],
+            len(self.valid) > 0,
+            structure(run.network),
+        )
+
+    def rank(self) -> tuple[bool, float]:
+        """Smaller for better; no score comes last."""
+        best, task = self.position.best, self.run.task
+        return best is None, 0.0 if best is None else -best if task.higher_is_better else best
+
+    def seed(self) -> int:
+        """That of the epoch."""
+        return epoch_seed(self.run.recipe.seed, self.position.epoch)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
+        return self.schedule(step) * LOWERED**self.position.lowered
+
+    def end_epoch(self, valid: dict[str, float]) -> Epoch:
+        """Writes the epoch down and decides whether it was the last."""
+        run, p = self.run, self.position
+        value = valid.get(run.task.metric)
+        is_better = len(run.valid) > 0 and improves(value, p.best, run.task)
+        epoch = Epoch(
+            epoch=p.epoch,
+            step=p.step,
+            train_loss=p.loss_sum / p.rows,
+            valid=valid,
+            lr=self.rate(p.step - 1),
+            grad_norm=p.norm_sum / watched(run.recipe, p.taken),
+            seconds=p.seconds,
+            rows_per_second=p.rows / max(p.training_seconds, 1e-9),
+            memory_bytes=peak_bytes(torch.device("cpu")),
+            is_best=is_better if chooses(run) else p.epoch == run.recipe.epochs,
+        )
+        self.epochs.append(epoch)
+        self.position = following(p, run, value, is_better=is_better)
+        return epoch
+
+
+def _in_memory(examples: object) -> InMemory:
+    if not isinstance(examples, InMemory):
+        raise TypeError(f"{type(examples).__name__} is not in memory: see `unstackable`")
+    return examples
+
+
+@final
+@dataclass(frozen=True)
+class _Plan:
+    """An epoch's steps, for all members at once. A member without a batch at a step is not among its first `active`."""
+
+    active: list[int]  # members of each step
+    counts: list[list[int]]  # rows of each member's batch, by step
+    rows: Tensor  # (steps, K, B) row numbers; behind a batch's end, its member's first row
+    columns: dict[str, Tensor]  # (steps, K, 1) each: numbers of the updates
+
+
+@final
+class _Stack:
+    """Members trained together. Every tensor of `rows` has a row for each of them."""
+
+    def __init__(self, members: Sequence[_Member], clock: Callable[[], float]) -> None:
+        self.members, self.clock = list(members), clock
+        recipes = [member.run.recipe for member in members]
+        self.task, self.recipe = members[0].run.task, recipes[0]
+        self.stacked = Stacked([member.run.network for member in members])
+        weights = self.stacked.weights([member.run.network for member in members])
+        self.rows = {name: torch.zeros_like(weights) for name in ("first", "second")}
+        self.rows |= {"weights": weights, "best": weights.clone()}
+        if any(member.half_life for member in members):
+            self.rows["average"] = weights.clone()
+        self.has_l1 = any(recipe.l1 for recipe in recipes)
+        smooth = {recipe.label_smoothing for recipe in recipes}
+        at = (0.0, SMOOTH) if len(smooth) > 1 else tuple(smooth)
+        self.objectives = [self.task.objective(replace(self.recipe, label_smoothing=share)) for share in at]
+        self.rule = RULES[self.recipe.optimizer][self.recipe.nesterov]
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that comes next."""
+        return self.members[0].position.epoch
+
+    def one_epoch(self, done: dict[int, Run | NetwrightError]) -> Iterator[tuple[int, Epoch]]:
+        """Trains and evaluates all members for an epoch; those that ended with it are `done`."""
+        began = self.clock()
+        plan = self._plan()
+        losses, norms = self._train(plan)
+        trained = self.clock()
+        self._remove_diverged(plan, losses, norms, done)
+        scores = self._evaluate() if self.members and len(self.members[0].valid) else [{} for _ in self.members]
+        evaluated = self.clock()
+        share = 1 / max(1, len(plan.counts[0]))
+        told: list[tuple[int, Epoch]] = []
+        for row, (member, valid) in enumerate(zip(self.members, scores, strict=True)):
+            member.position = replace(
+                member.position, training_seconds=(trained - began) * share, seconds=(evaluated - began) * share
+            )
+            epoch = member.end_epoch(valid)
+            if epoch.is_best:
+                self.rows["best"][row] = self._result_rows()[row]
+            told.append((member.index, epoch))
+        self.remove_ended(done)
+        yield from told
+
+    def remove_ended(self, done: dict[int, Run | NetwrightError]) -> None:
+        """Takes out the members whose training has ended, with the weights that they keep."""
+        for row, member in enumerate(self.members):
+            if member.position.ended:
+                done[member.index] = self._result(row, member)
+        self._keep([row for row, member in enumerate(self.members) if not member.position.ended])
+
+    def _result(self, row: int, member: _Member) -> Run:
+        run, position = member.run, member.position
+        kept = self.rows["best"] if chooses(run) and position.best_epoch else self._result_rows()
+        network = deepcopy(run.network)
+        self.stacked.put(kept[row], network)
+        return replace(run, network=network.eval(), history=History(tuple(member.epochs), ending(position, run)))
+
+    def _result_rows(self) -> Tensor:
+        """The weights that are evaluated and kept: the averages where there are any."""
+        return self.rows.get("average", self.rows["weights"])
+
+    def _keep(self, which: list[int]) -> None:
+        if len(which) == len(self.members):
+            return
+        self.members = [self.members[row] for row in which]
+        self.rows = {name: tensor[which] for name, tensor in self.rows.items()}
+        if self.members:
+            self.stacked = Stacked([member.run.network for member in self.members])
+
+    def _plan(self) -> _Plan:
+        batches = [m.train.rows(self.recipe.batch_size, seed=m.seed()) for m in self.members]
+        steps, size = len(batches[0]), max(len(some[0]) for some in batches)
+        rows = torch.zeros(steps, len(batches), size, dtype=torch.int64)
+        for k, some in enumerate(batches):
+            # A row of the batch's own member pads it: whatever a row holds, this member trains on it.
+            padded = pad_sequence(list(some), batch_first=True, padding_value=float(some[0][0]))
+            rows[: len(some), k, : padded.shape[1]] = padded
+            rows[: len(some), k, padded.shape[1] :] = some[0][0]
+        counts = [[len(some[step]) for some in batches if step < len(some)] for step in range(steps)]
+        return _Plan([len(some) for some in counts], counts, rows, self._columns(steps))
+
+    def _columns(self, steps: int) -> dict[str, Tensor]:
+        """Numbers of each step and member, worked out in float64 as torch does for its updates."""
+        recipes = [member.run.recipe for member in self.members]
+        done = torch.tensor([member.position.step for member in self.members], dtype=torch.float64)
+        step = done + torch.arange(1, steps + 1)[:, None]
+        rates = [[m.rate(m.position.step + s) for m in self.members] for s in range(steps)]
+        rate = torch.tensor(rates, dtype=torch.float64)
+        beta1, beta2, decay, clip, l1, smooth = (
+            torch.tensor([[getattr(recipe, name) for recipe in recipes]], dtype=torch.float64)
+            for name in ("momentum", "beta2", "weight_decay", "clip", "l1", "label_smoothing")
+        )
+        size = (1 - beta2**step).sqrt()
+        columns = {
+            "rate": rate,
+            "decay": decay,
+            "shrunk": 1 - rate * decay,
+            "momentum": beta1,
+            "fresh1": 1 - beta1,
+            "fresh2": 1 - beta2,
+            "eps": EPS * size,
+            "gain": rate * size / (1 - beta1**step),
+            "clip": torch.where(clip > 0, clip, inf),
+            "l1": l1,
+            "smooth": smooth / SMOOTH,
+        }
+        if "average" in self.rows:
+            kept = [[_kept(m, m.position.step + s) for m in self.members] for s in range(1, steps + 1)]
+            columns["fresh"] = 1 - torch.tensor(kept, dtype=torch.float64)
+        dtype = self.rows["weights"].dtype
+        return {name: c.to(dtype).expand(steps, -1)[..., None] for name, c in columns.items()}
+
+    def _train(self, plan: _Plan) -> tuple[list[Tensor], list[Tensor]]:
+        """All steps of the epoch: losses (active, B) and gradient norms (active,) of each."""
+        losses: list[Tensor] = []
+        norms: list[Tensor] = []
+        seeds = [member.seed() for member in self.members]
+        for step, (active, counts) in enumerate(zip(plan.active, plan.counts, strict=True)):
+            for member, seed in zip(self.members[:active], seeds, strict=False):
+                member.generator.manual_seed(mixed(seed + step))
+            rows = {name: tensor[:active] for name, tensor in self.rows.items()}
+            columns = {name: column[step, :active] for name, column in plan.columns.items()}
+            found, gradient = self._gradient(rows["weights"], plan.rows[step, :active, : max(counts)], counts, columns)
+            norm = torch.linalg.vector_norm(gradient, dim=1)
+            gradient.mul_((columns["clip"] / (norm[:, None] + CLIP_EPS)).clamp_(max=1.0))
+            self.rule(rows, gradient, self.stacked.heavy, columns)
+            if "average" in rows:
+                rows["average"].lerp_(rows["weights"], columns["fresh"])
+            losses.append(found)
+            norms.append(norm)
+        return losses, norms
+
+    def _gradient(
+        self, rows: Tensor, index: Tensor, counts: list[int], columns: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Losses (active, B) and the gradient (active, weights) of each member's mean loss."""
+        active = len(index)
+        weights = rows.detach().requires_grad_()
+        data = self.members[0].train
+        targets = tuple(t.index_select(0, index.flatten()) for t in data.targets)
+        outputs = self._outputs(
+            weights, _gathered(data, index), generators=[m.generator for m in self.members[:active]], counts=counts
+        )
+        batch = Batch((), targets, index.flatten())
+        given = _Given(outputs.flatten(0, 1))
+        found = [objective(given, batch).view(index.shape) for objective in self.objectives]
+        losses = found[0]
+        if len(found) > 1:  # every smoothed loss is linear in the share that is smoothed
+            losses = torch.lerp(found[0], found[1], columns["smooth"])
+        if self.has_l1:
+            losses = losses + columns["l1"] * weights[:, : self.stacked.heavy].abs().sum(1, keepdim=True)
+        (gradient,) = torch.autograd.grad(losses, weights, _shares(counts, losses.dtype))
+        return losses.detach(), gradient
+
+    def _outputs(
+        self, weights: Tensor, inputs: Sequence[Tensor], *,
+        generators: Sequence[torch.Generator] = (), counts: Sequence[int] = (),
+    ) -> Tensor:  # fmt: skip
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            outputs = self.stacked(weights, inputs, generators=generators, counts=counts)
+        return outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+
+    @torch.no_grad()
+    def _evaluate(self) -> list[dict[str, float]]:
+        """Each member's scores of its own validation rows."""
+        data, indices = self.members[0].valid, [member.valid.index for member in self.members]
+        padded = torch.stack([torch.cat([i, i[:1].expand(max(map(len, indices)) - len(i))]) for i in indices])
+        size = max(EVALUATED, self.recipe.batch_size)
+        outputs = torch.cat(
+            [self._outputs(self._result_rows(), _gathered(data, some)) for some in padded.split(size, 1)], 1
+        )
+        scores = [self.task.score() for _ in indices]
+        for score, index, out in zip(scores, indices, outputs, strict=True):
+            score.add(out[: len(index)], Batch((), tuple(t.index_select(0, index) for t in data.targets), index))
+        return [score.quick() for score in scores]
+
+    def _remove_diverged(
+        self, plan: _Plan, losses: list[Tensor], norms: list[Tensor], done: dict[int, Run | NetwrightError]
+    ) -> None:
+        """Takes note of what was trained; members with a loss that is no number are done with their error."""
+        for row, member in enumerate(self.members):
+            counts = [some[row] for some in plan.counts[: member.epoch_steps]]
+            sums = torch.stack([losses[s][row, :n].sum(dtype=torch.float64) for s, n in enumerate(counts)]).tolist()
+            lengths = torch.stack([norms[s][row] for s in range(len(counts))]).tolist()
+            lengths = [n if is_watched(member.run.recipe, s) else 0.0 for s, n in enumerate(lengths)]  # as in `fit`
+            bad = next(
+                (s for s, pair in enumerate(zip(sums, lengths, strict=True)) if not all(map(isfinite, pair))), None
+            )
+            if bad is not None:
+                rows = plan.rows[bad, row, : counts[bad]]
+                step = Step(
+                    bad, losses[bad][row, : counts[bad]], rows, norms[bad][row], member.rate(member.position.step + bad)
+                )
+                done[member.index] = _diverged(member, step)
+            member.position = replace(
+                member.position,
+                taken=len(counts),
+                step=member.position.step + len(counts),
+                loss_sum=sum(sums),
+                norm_sum=sum(lengths),
+                rows=sum(counts),
+            )
+        self._keep([row for row, member in enumerate(self.members) if member.index not in done])
+
+
+def _diverged(member: _Member, step: Step) -> NetwrightError:
+    p, run = member.position, member.run
+    number = p.step + step.index + 1
+    where = f"step {number:,} of {member.all_steps:,} (epoch {p.epoch}, learning rate {step.lr:.3g})"
+    batch = Batch(_rows_of(member.train.inputs, step.rows), _rows_of(member.train.targets, step.rows), step.rows)
+    return not_finite(run, step, [batch], number=number, where=where)
+
+
+def _gathered(data: InMemory, index: Tensor) -> list[Tensor]:
+    """Inputs (K, B, ...) of row numbers (K, B)."""
+    return [t.unflatten(0, index.shape) for t in _rows_of(data.inputs, index.flatten())]
+
+
+def _rows_of(tensors: Iterable[Tensor], rows: Tensor) -> tuple[Tensor, ...]:
+    return tuple(t.index_select(0, rows) for t in tensors)
+
+
+def _shares(counts: list[int], dtype: torch.dtype) -> Tensor:
+    """(K, B): what each row weighs in its member's mean loss; nothing where it pads."""
+    if min(counts) == max(counts):
+        return torch.full((len(counts), counts[0]), 1 / counts[0], dtype=dtype)
+    count = torch.tensor(counts)[:, None]
+    return ((torch.arange(max(counts)) < count) / count).to(dtype)
+
+
+def _kept(member: _Member, step: int) -> float:
+    """What a member's average keeps of itself; without one it is the latest weights."""
+    return kept_share(member.half_life, step) if member.half_life else 0.0
+
+
+@final
+class _Given(nn.Module):
+    """Outputs that are there already, as the network that an objective asks for them."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.outputs
+
+
+# Update rules: (rows, gradient, heavy, columns) change the weights and the two states beside them as torch's do.
+
+Rule = Callable[[dict[str, Tensor], Tensor, int, dict[str, Tensor]], None]
+
+
+def _adamw(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:
+    rows["weights"][:, :heavy].mul_(columns["shrunk"])
+    _adam_step(rows, gradient, columns)
+
+
+def _adam(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:
+    gradient[:, :heavy].addcmul_(rows["weights"][:, :heavy], columns["decay"])
+    _adam_step(rows, gradient, columns)
+
+
+def _adam_step(rows: dict[str, Tensor], gradient: Tensor, columns: dict[str, Tensor]) -> None:
+    mean = rows["first"].lerp_(gradient, columns["fresh1"])
+    size = rows["second"].lerp_(gradient.square_(), columns["fresh2"]).sqrt().add_(columns["eps"])
+    rows["weights"].sub_(torch.div(mean, size, out=size).mul_(columns["gain"]))
+
+
+def _sgd(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:
+    rows["weights"].sub_(_velocity(rows, gradient, heavy, columns) * columns["rate"])
+
+
+def _nesterov(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:
+    ahead = gradient.addcmul_(_velocity(rows, gradient, heavy, columns), columns["momentum"])
+    rows["weights"].sub_(ahead.mul_(columns["rate"]))
+
+
+def _velocity(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> Tensor:
+    gradient[:, :heavy].addcmul_(rows["weights"][:, :heavy], columns["decay"])
+    return rows["first"].mul_(columns["momentum"]).add_(gradient)
+
+
+RULES: dict[str, tuple[Rule, Rule]] = {  # by name: as it is, and with the recipe's `nesterov`
+    "adamw": (_adamw, _adamw),
+    "adam": (_adam, _adam),
+    "sgd": (_sgd, _nesterov),
+}
