@@ -10,9 +10,10 @@ import argparse
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -124,14 +125,14 @@ def _dataset(run: Run) -> TensorDataset:
     return TensorDataset(*whole)
 
 
-def _outcome(events: object) -> object:
+def _outcome(events: Generator[Any, None, Any]) -> object:  # Any: of `fit` or of `population`
     while True:
         try:
             next(events)
         except StopIteration as end:
             found = end.value if isinstance(end.value, tuple) else (end.value,)
             assert not any(isinstance(one, NetwrightError) for one in found)
-            return end.value
+            return found
 
 
 def _machine() -> str:

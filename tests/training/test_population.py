@@ -213,10 +213,14 @@ def test_what_has_no_stacked_form_is_told(settings: Mapping[str, object], why: s
     assert why in unstackable(runs_of(Classification, MIX[:1], **settings)[0])
 
 
-def test_layers_that_share_weights_have_no_stacked_form() -> None:
-    layer = nn.Linear(3, 3)
-    run = replace(runs_of(Regression, MIX[:1])[0], network=nn.Sequential(layer, nn.Sequential(layer), nn.Linear(3, 1)))
-    assert unstackable(run) == "layers share weights"
+def test_what_is_used_twice_has_no_stacked_form() -> None:
+    run = runs_of(Regression, MIX[:1])[0]
+    activation = nn.ReLU()
+    twice = nn.Sequential(nn.Linear(3, 3), activation, nn.Linear(3, 1), activation)
+    assert unstackable(replace(run, network=twice)) == "layers are used twice"
+    tied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    tied[1].weight = tied[0].weight
+    assert unstackable(replace(run, network=tied)) == "weights are used twice"
 
 
 def test_what_has_no_stacked_form_is_trained_alone() -> None:

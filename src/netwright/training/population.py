@@ -84,7 +84,8 @@ class Halving:
 def population(
     runs: Sequence[Run], *, halving: Halving | None = None, clock: Callable[[], float] = time.perf_counter
 ) -> Events:
-    """Trains copies of the runs' networks as `fit` does, many at once; yields (which run, what happened).
+    """Trains copies of the runs' networks as `fit` does, many at once; yields (which run, what happened): every epoch,
+    and of runs trained alone the progress in between.
 
     Returns, in the runs' order, what `fit` would have returned within rounding; where it would have raised an error,
     that error, so that the others go on. Runs that agree in the layers and sizes of the network, the data's tensors,
@@ -312,7 +313,7 @@ class _Stack:
         self._remove_diverged(plan, losses, norms, done)
         scores = self._evaluate() if self.members and len(self.members[0].valid) else [{} for _ in self.members]
         evaluated = self.clock()
-        share = 1 / max(1, len(plan.counts[0]))
+        share = 1 / plan.active[0]
         told: list[tuple[int, Epoch]] = []
         for row, (member, valid) in enumerate(zip(self.members, scores, strict=True)):
             member.position = replace(

@@ -93,8 +93,10 @@ def structure(one: nn.Module) -> Structure:
 
 def unstackable_layer(one: nn.Module) -> str:
     """Why a network has no stacked form, or nothing."""
-    if sum(1 for _ in one.named_parameters(remove_duplicate=False)) > sum(1 for _ in one.parameters()):
-        return "layers share weights"
+    # Names stand for layers and weights here, and torch names what is used twice once.
+    for every, kinds in ((one.named_modules, "layers"), (one.named_parameters, "weights")):
+        if sum(1 for _ in every(remove_duplicate=False)) > sum(1 for _ in every()):
+            return f"{kinds} are used twice"
     return _unknown_layer(one)
 
 
