@@ -32,7 +32,7 @@ from netwright.training.evaluate import predictions
 SIZES = (256, 1024, 4096, 16384)  # rows of a batch that each way is tried with
 TRIED = 0.1  # share of the rows on which its best one is found
 COLUMNS = 20
-TRAINED = 20_000  # rows of the table; 12,000 pictures
+TRAINED, TRAINED_PICTURES = 20_000, 12_000  # rows
 TABLE = {"members": 1, "epochs": 2}
 PICTURES = {"epochs": 1}
 BAR = 1.3  # the answers may take so many times as long as the fastest forward pass
@@ -97,7 +97,7 @@ def _table_run(options: argparse.Namespace) -> tuple[nw.Run, Any]:
 
 def _pictures_run(options: argparse.Namespace) -> tuple[nw.Run, Any]:
     parts = fashion_mnist(options.data, options.pictures)
-    return nw.train((parts.x[:12_000], parts.y[:12_000].astype(str)), settings=PICTURES), parts.x
+    return nw.train((parts.x[:TRAINED_PICTURES], parts.y[:TRAINED_PICTURES].astype(str)), settings=PICTURES), parts.x
 
 
 def _measured(name: str, run: nw.Run, data: Any, options: argparse.Namespace) -> str:
