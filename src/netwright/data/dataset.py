@@ -5,7 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+
+from netwright.data.mapped import Mapped
 
 PARTS = ("train", "valid", "test")
 
@@ -36,6 +40,7 @@ class Dataset:
     kinds: Mapping[str, str] = field(default_factory=dict[str, str])  # kinds that the reader knows or the user said
     notes: tuple[str, ...] = ()
     unit: Literal["line", "row"] = "line"  # what numbers in `places` count: lines from 1, rows from 0
+    mapped: Mapping[str, Mapped] = field(default_factory=dict[str, Mapped])  # columns whose cells stand on disk
 
     def __len__(self) -> int:
         return self.table.height
@@ -51,6 +56,16 @@ class Dataset:
             return f"{self.origin}, row {row}"
         place = self.places[row]
         return f"{self.origin}, {self.unit} {place}" if isinstance(place, int) else str(place)
+
+    def learned_from(self, name: str, rows: NDArray[np.int64]) -> pl.Series:
+        """Cells of some rows to learn a column from: all, or a sample of those that stand on disk."""
+        cells = self.table[name][rows]
+        return self.mapped[name].sample(cells.to_numpy()).rename(name) if name in self.mapped else cells
+
+    def every(self, step: int) -> pl.DataFrame:
+        """Each `step`-th row, with the cells of columns that stand on disk."""
+        rows = self.table.gather_every(step)
+        return rows.with_columns([m.cells(rows[name].to_numpy()).rename(name) for name, m in self.mapped.items()])
 
     def keep(self, mask: pl.Series, note: str) -> Self:
         """Only the rows where `mask` is true, with a note that says which are gone and why."""

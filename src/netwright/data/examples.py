@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from netwright.data.augment import Change, changes
 from netwright.data.dataset import Dataset
+from netwright.data.mapped import Encoder, gathered
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError
 from netwright.records.schema import Schema
@@ -28,10 +29,12 @@ Changes = Callable[[tuple[Tensor, ...], Generator], tuple[Tensor, ...]]
 class InMemory(Examples):
     """Some rows of tensors that parts share: `index` says which. Row numbers are those of the data.
 
-    A shuffled last batch of one row takes a second one from the batch before it: statistics over a batch need two.
+    Tensors may be mapped files, and columns of a user's mapped arrays are encoded as batches take them: then only
+    batches are in memory. A shuffled last batch of one row takes a second one from the batch before it: statistics
+    over a batch need two.
     """
 
-    inputs: tuple[Tensor, ...]  # of all rows of the data
+    inputs: tuple[Tensor | Encoder, ...]  # of all rows of the data
     targets: tuple[Tensor, ...]
     index: Tensor  # (rows of this part,) int64
     where: Callable[[int], str]
@@ -47,7 +50,7 @@ class InMemory(Examples):
             if number < start:
                 continue
             rows = order[first:last]
-            inputs = tuple(t.index_select(0, rows) for t in self.inputs)
+            inputs = tuple(gathered(column, rows) for column in self.inputs)
             if self.change is not None and seed is not None:
                 inputs = self.change(inputs, _generator(seed, number + 1))
             yield Batch(inputs, tuple(t.index_select(0, rows) for t in self.targets), rows)
@@ -69,7 +72,10 @@ def _generator(seed: int, number: int) -> Generator:
 
 
 def in_memory(
-    dataset: Dataset, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...], rows: Sequence[int] | np.ndarray
+    dataset: Dataset,
+    inputs: tuple[Tensor | Encoder, ...],
+    targets: tuple[Tensor, ...],
+    rows: Sequence[int] | np.ndarray,
 ) -> InMemory:
     """The rows of encoded data; `rows` are their numbers."""
     return InMemory(inputs, targets, torch.as_tensor(np.asarray(rows, np.int64)), dataset.locate)
