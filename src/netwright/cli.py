@@ -262,10 +262,16 @@ def recipe(name: str | None, is_json: bool) -> None:
 def cache(clear: bool, is_json: bool) -> None:
     """Decoded files that are kept for the next training: where they are, and how much each takes."""
     from netwright import lifecycle
+    from netwright.data.cache import megabytes
     from netwright.reports.text import cache_table
 
     found = lifecycle.cache(clear=clear)
-    _print_json(asdict(found)) if is_json else click.echo(cache_table(found))
+    if is_json:
+        _print_json(asdict(found))
+        return
+    if clear:
+        click.echo(f"removed {megabytes(found.freed)}")
+    click.echo(cache_table(found))
 
 
 def _explained(setting: Any) -> dict[str, object]:  # Any: a dataclass field with our metadata

@@ -113,7 +113,7 @@ class Image(Field):
                 remedy="check the files.",
             )
         is_grey = int(np.ptp(readable, axis=1).max()) <= GREY
-        unit = readable[:, :1].astype(np.float64) / 255 if is_grey else readable / 255
+        mean, std = _brightness(readable[:, :1] if is_grey else readable)
         return cls(
             name=name,
             low=0.0,
@@ -121,9 +121,9 @@ class Image(Field):
             reach=INVISIBLE,
             height=height,
             width=width,
-            channels=unit.shape[1],
-            mean=tuple(unit.mean((0, 2, 3)).tolist()),
-            std=tuple(np.maximum(unit.std((0, 2, 3)), 1 / 255).tolist()),
+            channels=len(mean),
+            mean=mean,
+            std=std,
             black=black,
             white=white,
             sizes=tuple(f"{w} x {h}" for (h, w), _ in sizes.most_common(3)),
@@ -165,6 +165,19 @@ class Image(Field):
         return shaded(f"{_title(cell)}: {bad[0]}") if bad else picture(encoded[0], attribution, _title(cell))
 
 
+def _brightness(images: Values) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and spread of each channel, in [0, 1], by how often each value comes: as floats, 224 x 224 took 300 MB."""
+    counts = np.zeros((images.shape[1], 256))
+    for image in images:
+        for channel, plane in enumerate(image):
+            counts[channel] += np.bincount(plane.ravel(), minlength=256)
+    shares = counts / counts.sum(1, keepdims=True)
+    values = np.arange(256) / 255
+    mean = shares @ values
+    std = np.sqrt((shares * (values - mean[:, None]) ** 2).sum(1))
+    return tuple(mean.tolist()), tuple(np.maximum(std, 1 / 255).tolist())
+
+
 def _title(cell: object, position: int = 0) -> str:
     return repr(cell) if isinstance(cell, str) else f"the one at position {position}"
 
@@ -196,8 +209,10 @@ def _array_size(name: str, cells: pl.Series) -> tuple[int, int] | None:
 
 def _bounds(cells: pl.Series) -> tuple[float, float]:
     """The raw values that mean black and white."""
+    if leaf(cells.dtype) == pl.UInt8:
+        return 0.0, 255.0
     values, _ = stacked(cells)
-    if values.dtype == np.uint8 or not len(values):
+    if not len(values):
         return 0.0, 255.0
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low >= 0 and (high <= 1 or BRIGHT <= high <= 255):

@@ -52,8 +52,7 @@ def verdict(run: Run) -> str:
 
 def cache_table(cache: Cache) -> str:
     """Where decoded files are kept, and a line for each column of them."""
-    lines = [f"removed {megabytes(cache.freed)}"] if cache.freed else []
-    lines.append(f"{cache.folder}: {megabytes(cache.bytes)} of at most {megabytes(cache.limit)}")
+    lines = [f"{cache.folder}: {megabytes(cache.bytes)} of at most {megabytes(cache.limit)}"]
     for entry in cache.entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)) if entry.used else "unfinished"
         shape = " x ".join(f"{side:,}" for side in entry.shape)
