@@ -105,7 +105,10 @@ def status(process: int, name: str) -> int:
 
 def measured(data: str, folder: Path, allowed: int, keeps: bool) -> dict[str, Any]:
     """One training in its own process: what it printed, and the peaks of its memory."""
-    cache = {"NETWRIGHT_CACHE": str(folder / "cache"), "NETWRIGHT_CACHE_BYTES": str(1 << 40) if keeps else "0"}
+    cache = {
+        "NETWRIGHT_CACHE": str(folder / ("cache" if keeps else "none")),
+        "NETWRIGHT_CACHE_BYTES": str(1 << 40) if keeps else "0",
+    }
     words = [sys.executable, __file__, "--child", data, "--folder", str(folder), "--allowed", str(allowed)]
     process = subprocess.Popen(
         words, env={**os.environ, **cache}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -137,7 +140,7 @@ def main() -> None:
     """Makes the data, trains on them in six ways, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--allowed", type=int, default=500, help="MB beyond the interpreter's own, for the array")
-    parser.add_argument("--files-allowed", type=int, default=300, help="the same for JPEG files")
+    parser.add_argument("--files-allowed", type=int, default=400, help="the same for JPEG files")
     parser.add_argument("--times", type=float, default=3.0, help="how many times as large the data are")
     parser.add_argument("--side", type=int, default=128, help="of the pictures, in pixels, a multiple of 8")
     parser.add_argument("--folder", type=Path, default=None, help="where to make the data; a temporary folder")

@@ -23,6 +23,7 @@ TRIED = 5_000  # rows on which the penalty is chosen: which is best shows long b
 HELD_OUT = 0.2  # share of these that answers are measured on
 ITERATIONS = 100  # of the solver; a baseline that has not settled by then is near enough
 PIXELS = 32  # sides of images are averaged down to this
+AVERAGED = 16  # images at once
 SEEN = 2  # rows that a word or a pair of words has to be in
 RARE = 1e-4  # probability of a class that the used rows lack
 
@@ -212,9 +213,11 @@ def _pixels(block: Block, train: Tensor) -> Features:
     """Pixels of 0 to 1 on a common scale, averaged to PIXELS x PIXELS where the image is larger."""
 
     def features(cells: Tensor) -> NDArray[np.float64]:
-        x = cells.float() / 255
-        size = (min(PIXELS, x.shape[-2]), min(PIXELS, x.shape[-1]))
-        return _floats(x if x.shape[-2:] == size else F.adaptive_avg_pool2d(x, size))
+        size = (min(PIXELS, cells.shape[-2]), min(PIXELS, cells.shape[-1]))
+        if cells.shape[-2:] == size:
+            return _floats(cells.float() / 255)
+        parts = cells.split(AVERAGED)  # as floats, all at once would take four times the memory of the bytes
+        return _floats(torch.cat([F.adaptive_avg_pool2d(part.float() / 255, size) for part in parts]))
 
     return features
 

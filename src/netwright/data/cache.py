@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
@@ -154,13 +154,12 @@ def read_cache() -> Cache:
 
 def clear() -> Cache:
     """Removes all entries that are not in use; what is left then."""
-    freed = sum(entry.bytes for entry in entries() if _remove(entry))
+    freed = sum(entry.bytes for entry in entries() if _remove(Path(entry.path)))
     return replace(read_cache(), freed=freed)
 
 
-def _remove(entry: Entry) -> bool:
+def _remove(path: Path) -> bool:
     """Removes an entry, or says that it stays because a process maps or writes it."""
-    path = Path(entry.path)
     try:
         with _held(path / _ROWS):
             (path / _ROWS).unlink(missing_ok=True)  # first: where a system keeps files in use, the rest stays too
@@ -209,7 +208,7 @@ def _kept(field: Field, cells: pl.Series, shape: tuple[int, ...], dtype: np.dtyp
     try:
         _build(building, field, cells, shape, dtype)
         if _opened(path, shape, dtype) is None:  # else another process was faster
-            shutil.rmtree(path, ignore_errors=True)  # a broken one
+            _remove(path)  # a broken one
             building.rename(path)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -233,7 +232,7 @@ def _key(field: Field, cells: pl.Series) -> str:
 def _state(path: str | None) -> str:
     """The time of the last change of its inode tells of files that were changed but kept their date."""
     if path is None:
-        return "\0\n"
+        return "\0\0\n"
     try:
         found = os.stat(path)
     except (OSError, ValueError):  # named by the decoder, with the reason
@@ -276,9 +275,10 @@ def _opened(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Decoded | No
             if not whole or (about.shape, about.dtype) != (shape, dtype.name):
                 return None
             rows = np.memmap(file, dtype, "r", shape=shape)
-        os.utime(path / _ABOUT)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    with suppress(OSError):  # of another user's entries
+        os.utime(path / _ABOUT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # read-only is meant: a private map would count as memory, a writable one break
         return Decoded(torch.from_numpy(rows), about.bad)
@@ -294,14 +294,13 @@ def _entry(path: Path) -> Entry | None:
     """None for one that goes at this moment."""
     try:
         size = (path / _ROWS).stat().st_size if (path / _ROWS).exists() else 0
-        if path.name.startswith(_UNFINISHED) or not (path / _ABOUT).exists():
-            return Entry(str(path), "", (), size, 0.0)
+    except OSError:
+        return None
+    try:
         about = _about(path)
         return Entry(str(path), about.files, about.shape, size, (path / _ABOUT).stat().st_mtime)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return Entry(str(path), "", (), 0, 0.0)
+    except (OSError, ValueError, KeyError, TypeError):  # unfinished, or broken
+        return Entry(str(path), "", (), size, 0.0)
 
 
 def _make_room(needed: int) -> None:
@@ -310,13 +309,13 @@ def _make_room(needed: int) -> None:
     kept = entries()
     if needed > limit():
         raise _NoCache(f"{megabytes(needed)} are more than its limit of {megabytes(limit())} ({BYTES})")
-    oldest: Iterator[Entry] = iter(kept)
+    oldest = iter(kept)
     total = sum(entry.bytes for entry in kept)
     while (is_over := total + needed > limit()) or shutil.disk_usage(folder()).free < needed + SPARE:
         entry = next(oldest, None)
         if entry is None:
             raise _NoCache("what is in use there leaves no room" if is_over else "the disk has no room")
-        total -= entry.bytes if _remove(entry) else 0
+        total -= entry.bytes if _remove(Path(entry.path)) else 0
 
 
 @contextmanager

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from netwright.data.mapped import Mapped
 
@@ -57,10 +55,11 @@ class Dataset:
         place = self.places[row]
         return f"{self.origin}, {self.unit} {place}" if isinstance(place, int) else str(place)
 
-    def learned_from(self, name: str, rows: NDArray[np.int64]) -> pl.Series:
-        """Cells of some rows to learn a column from: all, or a sample of those that stand on disk."""
-        cells = self.table[name][rows]
-        return self.mapped[name].sample(cells.to_numpy()).rename(name) if name in self.mapped else cells
+    def learned_from(self, cells: pl.Series) -> pl.Series:
+        """What to learn a column from, of some rows of it: all cells, or a sample of those that stand on disk."""
+        return (
+            self.mapped[cells.name].sample(cells.to_numpy()).rename(cells.name) if cells.name in self.mapped else cells
+        )
 
     def every(self, step: int) -> pl.DataFrame:
         """Each `step`-th row, with the cells of columns that stand on disk."""

@@ -75,7 +75,7 @@ def prepare(
     train = dataset.table[parts.train]
     names, dropped = _useful(dataset, train, said)
     fields = tuple(
-        _learned(dataset, dataset.learned_from(name, parts.train), said.get(name) or dataset.kinds.get(name, ""))
+        _learned(dataset, dataset.learned_from(train[name]), said.get(name) or dataset.kinds.get(name, ""))
         for name in names
     )
     schema = Schema(fields)
