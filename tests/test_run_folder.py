@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from netwright import run_folder
+from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, empty
 from netwright.kinds.category import Category
 from netwright.kinds.number import Number
@@ -330,8 +331,9 @@ def test_fingerprints_change_with_the_data_and_with_nothing_else(tmp_path: Path)
     (tmp_path / "more.csv").write_text("")
     assert fingerprint(tmp_path).digest != folder.digest
 
-    assert fingerprint(TABLE) == fingerprint(TABLE.clone())
-    assert fingerprint(TABLE).digest != fingerprint(TABLE.with_columns(pl.col("age") + 1)).digest
+    data = Dataset(TABLE, ("income",), "array")
+    assert fingerprint(data) == fingerprint(replace(data, table=TABLE.clone()))
+    assert fingerprint(data).digest != fingerprint(replace(data, table=TABLE.with_columns(pl.col("age") + 1))).digest
 
 
 def test_large_files_are_hashed_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,6 +253,24 @@ def recipe(name: str | None, is_json: bool) -> None:
         click.echo(f"{s.name:<20}{default!s:<12} {s.metadata['help']}" + (f" ({allowed})" if allowed else ""))
 
 
+@netwright.command(short_help="Decoded files that are kept, and how to remove them.")
+@click.option("--clear", is_flag=True, help="Remove them all, but for those in use.")
+@as_json
+def cache(clear: bool, is_json: bool) -> None:
+    """Decoded files that are kept for the next training: where they are, and how much each takes."""
+    from netwright import lifecycle
+    from netwright.data.cache import megabytes
+    from netwright.reports.text import cache_table
+
+    found = lifecycle.cache(clear=clear)
+    if is_json:
+        _print_json(asdict(found))
+        return
+    if clear:
+        click.echo(f"removed {megabytes(found.freed)}")
+    click.echo(cache_table(found))
+
+
 def _explained(setting: Any) -> dict[str, object]:  # Any: a dataclass field with our metadata
     from netwright.records.recipe import choices
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from netwright import run_folder
 from netwright.baselines import BASELINES
+from netwright.data.cache import Cache, read_cache
+from netwright.data.cache import clear as clear_cache
+from netwright.data.cache import folder as decoded_folder
 from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, augmented
 from netwright.data.prepare import Prepared, encode_new, prepare
@@ -41,11 +44,24 @@ from netwright.training.evaluate import device_of, predictions
 from netwright.training.evaluate import evaluate as score_examples
 from netwright.training.fit import fit
 
-__all__ = ["adopt", "evaluate", "load", "predict", "predict_chunks", "predict_to", "read", "show", "train", "weights"]
+__all__ = [
+    "adopt",
+    "cache",
+    "evaluate",
+    "load",
+    "predict",
+    "predict_chunks",
+    "predict_to",
+    "read",
+    "show",
+    "train",
+    "weights",
+]
 
 SAMPLE_ROWS = 256  # enough for the spread of a column
 SAMPLE_BYTES = 1 << 20  # a run folder stays small, whatever its data
 
+MEASURED = "arithmetic.json"  # beside the folder of decoded files: what measuring found before
 ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured where they are not given
 
 Show = Callable[[str | Progress | Epoch], None]
@@ -124,7 +140,7 @@ def _in_fastest_arithmetic(run: Run) -> Run:
     if not any(getattr(run.recipe, name) in ("auto", 0) for name in ARITHMETIC):
         return run
     with prepare_device():
-        found = measured(run)
+        found = measured(run, memory=decoded_folder().parent / MEASURED)
     changes = {name: getattr(found, name) for name in ARITHMETIC}
     return replace(run, recipe=run.recipe.edit(changes), notes=(*run.notes, f"arithmetic: {found}"))
 
@@ -148,7 +164,7 @@ def _open(
     run: Run, folder: Path, data: Any, dataset: Dataset, parts: Split, command: tuple[str, ...], tell: Show,
 ) -> None:  # fmt: skip
     """Writes what makes the run what it is, or, where a training was stopped, makes sure that it is the same one."""
-    found = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else dataset.table)
+    found = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else dataset)
     if run_folder.is_resumable(folder):
         run_folder.require_same(folder, recipe=run.recipe, fingerprint=found)
         tell(f"{folder} holds a training that was stopped: going on with it")
@@ -257,6 +273,17 @@ def weights(run: Run, *, top: int = 10) -> Learned:
     """What the layers have learned: positive and negative weights, the strongest columns, filters as a picture."""
     connections = strongest(run.network, run.schema, run.sample, top)
     return Learned(learned(run.network), connections, filters_picture(run.network))
+
+
+def cache(*, clear: bool = False) -> Cache:
+    """Decoded files that are kept for the next training: where, and how much; with `clear` they are removed.
+
+    They are in the folder that the environment variable NETWRIGHT_CACHE names, else in the user's folder of caches.
+    NETWRIGHT_CACHE_BYTES bounds them: the least recently used go first, and none that a process has in use.
+    """
+    if clear:
+        (decoded_folder().parent / MEASURED).unlink(missing_ok=True)
+    return clear_cache() if clear else read_cache()
 
 
 def _tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Show) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from netwright.data.dataset import Dataset
 from netwright.data.examples import empty
 from netwright.kinds import KINDS
 from netwright.records.batch import Examples
@@ -44,6 +45,7 @@ SCORES, SAMPLE, WEIGHTS = "scores.json", "sample.safetensors", "weights.safetens
 WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
 PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
 SAMPLED_ROWS = 1000  # of a table in memory
+MAPPED_ROWS = 100  # where columns stand on disk: pictures of 224 x 224 are 15 MB then
 LISTED_ROWS = 100_000  # rows of a part up to which split.json lists them: 1 MB of text; more are only hashed
 
 T = TypeVar("T")
@@ -269,19 +271,18 @@ def next_folder(data: str | Path, *, under: Path = Path("runs")) -> Path:
     return folder
 
 
-def fingerprint(data: Path | pl.DataFrame) -> Fingerprint:
-    """What data look like from outside: a file, a folder, or a table in memory."""
-    if isinstance(data, pl.DataFrame):
-        return _fingerprint_table(data)
+def fingerprint(data: Path | Dataset) -> Fingerprint:
+    """What data look like from outside: a file, a folder, or rows in memory."""
+    if isinstance(data, Dataset):
+        return _fingerprint_rows(data)
     return _fingerprint_folder(data) if data.is_dir() else _fingerprint_file(data)
 
 
-def _fingerprint_table(table: pl.DataFrame) -> Fingerprint:
-    every = max(1, table.height // SAMPLED_ROWS)
+def _fingerprint_rows(data: Dataset) -> Fingerprint:
     buffer = io.BytesIO()
-    table.gather_every(every).write_ipc(buffer)
-    size = round(table.estimated_size())
-    return Fingerprint(size, 0.0, _digest(f"{table.height}".encode(), buffer.getvalue()))
+    data.every(max(1, len(data) // (MAPPED_ROWS if data.mapped else SAMPLED_ROWS))).write_ipc(buffer)
+    size = round(data.table.estimated_size())
+    return Fingerprint(size, 0.0, _digest(f"{len(data)}".encode(), buffer.getvalue()))
 
 
 def _fingerprint_folder(folder: Path) -> Fingerprint:

@@ -14,7 +14,8 @@ from netwright.records.batch import Examples
 from netwright.records.schema import Block, Schema
 from netwright.records.task import Scores, Task
 
-ROWS = 1024  # in a batch
+ROWS = 1024  # in a batch, fewer where rows are large
+BATCH_CELLS = 4_000_000  # in a batch: features are float64 for a moment, 32 MB
 MOST_ROWS = 20_000  # training rows used: seconds on one core
 MOST_CELLS = 20_000_000  # rows x encoded cells: 80 MB, and seconds
 STRENGTHS = (0.1, 1.0, 10.0)  # inverse penalties tried on held-out rows: a tenfold step shows the difference
@@ -22,6 +23,7 @@ TRIED = 5_000  # rows on which the penalty is chosen: which is best shows long b
 HELD_OUT = 0.2  # share of these that answers are measured on
 ITERATIONS = 100  # of the solver; a baseline that has not settled by then is near enough
 PIXELS = 32  # sides of images are averaged down to this
+AVERAGED = 16  # images at once
 SEEN = 2  # rows that a word or a pair of words has to be in
 RARE = 1e-4  # probability of a class that the used rows lack
 
@@ -47,25 +49,28 @@ def linear(schema: Schema, task: Task, train: Examples, test: Examples) -> Score
     table = _joined(features, inputs)
     answer = _chosen(fit, table, targets[0].numpy(), task.constant(targets).shape[-1])
     score = task.score()
-    for batch in test.batches(ROWS, seed=None):
+    for batch in test.batches(_batch_rows(inputs), seed=None):
         score.add(torch.from_numpy(answer(_joined(features, batch.inputs))).float(), batch)
     return score.result()
 
 
 def _gather(train: Examples) -> tuple[list[Tensor], tuple[Tensor, ...]]:
     """Inputs and targets of at most MOST_ROWS rows, drawn by a fixed seed; fewer where rows are large."""
-    first = next(train.batches(1, seed=None))
-    cells = sum(x.numel() for x in first.inputs)
-    most = max(1, min(MOST_ROWS, MOST_CELLS // cells))
+    first = next(train.batches(1, seed=None)).inputs
+    most = max(1, min(MOST_ROWS, MOST_CELLS // sum(x.numel() for x in first)))
     chosen = np.zeros(len(train), dtype=np.bool_)
     chosen[np.random.default_rng(0).permutation(len(train))[:most]] = True
     inputs, targets, start = list[tuple[Tensor, ...]](), list[tuple[Tensor, ...]](), 0
-    for batch in train.batches(ROWS, seed=None):
+    for batch in train.batches(_batch_rows(first), seed=None):
         rows = torch.from_numpy(chosen[start : start + len(batch)])
         inputs.append(tuple(x[rows] for x in batch.inputs))
         targets.append(tuple(t[rows] for t in batch.targets))
         start += len(batch)
     return [torch.cat(x) for x in zip(*inputs, strict=True)], tuple(torch.cat(t) for t in zip(*targets, strict=True))
+
+
+def _batch_rows(inputs: Sequence[Tensor]) -> int:
+    return max(1, min(ROWS, BATCH_CELLS // sum(x[0].numel() for x in inputs)))
 
 
 def _joined(features: Sequence[Features], inputs: Sequence[Tensor]) -> Matrix:
@@ -208,9 +213,11 @@ def _pixels(block: Block, train: Tensor) -> Features:
     """Pixels of 0 to 1 on a common scale, averaged to PIXELS x PIXELS where the image is larger."""
 
     def features(cells: Tensor) -> NDArray[np.float64]:
-        x = cells.float() / 255
-        size = (min(PIXELS, x.shape[-2]), min(PIXELS, x.shape[-1]))
-        return _floats(x if x.shape[-2:] == size else F.adaptive_avg_pool2d(x, size))
+        size = (min(PIXELS, cells.shape[-2]), min(PIXELS, cells.shape[-1]))
+        if cells.shape[-2:] == size:
+            return _floats(cells.float() / 255)
+        parts = cells.split(AVERAGED)  # as floats, all at once would take four times the memory of the bytes
+        return _floats(torch.cat([F.adaptive_avg_pool2d(part.float() / 255, size) for part in parts]))
 
     return features
 

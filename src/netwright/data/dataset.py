@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 import polars as pl
 
+from netwright.data.mapped import Mapped
+
 PARTS = ("train", "valid", "test")
 
 
@@ -36,6 +38,7 @@ class Dataset:
     kinds: Mapping[str, str] = field(default_factory=dict[str, str])  # kinds that the reader knows or the user said
     notes: tuple[str, ...] = ()
     unit: Literal["line", "row"] = "line"  # what numbers in `places` count: lines from 1, rows from 0
+    mapped: Mapping[str, Mapped] = field(default_factory=dict[str, Mapped])  # columns whose cells stand on disk
 
     def __len__(self) -> int:
         return self.table.height
@@ -51,6 +54,17 @@ class Dataset:
             return f"{self.origin}, row {row}"
         place = self.places[row]
         return f"{self.origin}, {self.unit} {place}" if isinstance(place, int) else str(place)
+
+    def learned_from(self, cells: pl.Series) -> pl.Series:
+        """What to learn a column from, of some rows of it: all cells, or a sample of those that stand on disk."""
+        return (
+            self.mapped[cells.name].sample(cells.to_numpy()).rename(cells.name) if cells.name in self.mapped else cells
+        )
+
+    def every(self, step: int) -> pl.DataFrame:
+        """Each `step`-th row, with the cells of columns that stand on disk."""
+        rows = self.table.gather_every(step)
+        return rows.with_columns([m.cells(rows[name].to_numpy()).rename(name) for name, m in self.mapped.items()])
 
     def keep(self, mask: pl.Series, note: str) -> Self:
         """Only the rows where `mask` is true, with a note that says which are gone and why."""

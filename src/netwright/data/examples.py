@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from netwright.data.augment import Change, changes
 from netwright.data.dataset import Dataset
+from netwright.data.mapped import Encoder, gathered
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError
 from netwright.records.schema import Schema
@@ -29,10 +30,12 @@ Changes = Callable[[tuple[Tensor, ...], Generator], tuple[Tensor, ...]]
 class InMemory(Examples):
     """Some rows of tensors that parts share: `index` says which. Row numbers are those of the data.
 
-    A shuffled last batch of one row takes a second one from the batch before it: statistics over a batch need two.
+    Tensors may be mapped files, and columns of a user's mapped arrays are encoded as batches take them: then only
+    batches are in memory. A shuffled last batch of one row takes a second one from the batch before it: statistics
+    over a batch need two.
     """
 
-    inputs: tuple[Tensor, ...]  # of all rows of the data
+    inputs: tuple[Tensor | Encoder, ...]  # of all rows of the data
     targets: tuple[Tensor, ...]
     index: Tensor  # (rows of this part,) int64
     where: Callable[[int], str]
@@ -46,10 +49,10 @@ class InMemory(Examples):
         for number, rows in enumerate(self.rows(size, seed=seed)):
             if number < start:
                 continue
-            inputs = tuple(_gathered(t, rows) for t in self.inputs)
+            inputs = tuple(gathered(column, rows) for column in self.inputs)
             if self.change is not None and seed is not None:
                 inputs = self.change(inputs, _generator(seed, number + 1))
-            yield Batch(inputs, tuple(_gathered(t, rows) for t in self.targets), rows)
+            yield Batch(inputs, tuple(gathered(column, rows) for column in self.targets), rows)
 
     def rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
         """The row numbers of each batch."""
@@ -59,10 +62,6 @@ class InMemory(Examples):
     def locate(self, row: int) -> str:
         """As the data say it."""
         return self.where(row)
-
-
-def _gathered(tensor: Tensor, rows: Tensor) -> Tensor:
-    return tensor.index_select(0, rows.to(tensor.device, non_blocking=True))
 
 
 def _sizes(count: int, size: int, *, is_shuffled: bool) -> list[int]:
@@ -77,7 +76,10 @@ def _generator(seed: int, number: int) -> Generator:
 
 
 def in_memory(
-    dataset: Dataset, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...], rows: Sequence[int] | np.ndarray
+    dataset: Dataset,
+    inputs: tuple[Tensor | Encoder, ...],
+    targets: tuple[Tensor, ...],
+    rows: Sequence[int] | np.ndarray,
 ) -> InMemory:
     """The rows of encoded data; `rows` are their numbers."""
     return InMemory(inputs, targets, torch.as_tensor(np.asarray(rows, np.int64)), dataset.locate)
@@ -94,10 +96,11 @@ def resident(examples: Examples, device: torch.device) -> Examples:
     """The same examples with their tensors on the device, where they fit: its batches are then gathered there."""
     if not isinstance(examples, InMemory) or device.type != "cuda":
         return examples
-    tensors = (*examples.inputs, *examples.targets)
-    if sum(t.nbytes for t in tensors) > RESIDENT * torch.cuda.mem_get_info(device)[0]:
+    inputs = tuple(column for column in examples.inputs if isinstance(column, Tensor))
+    size = sum(column.nbytes for column in (*inputs, *examples.targets))
+    if len(inputs) < len(examples.inputs) or size > RESIDENT * torch.cuda.mem_get_info(device)[0]:
         return examples
-    inputs, targets = (tuple(t.to(device) for t in part) for part in (examples.inputs, examples.targets))
+    inputs, targets = (tuple(column.to(device) for column in part) for part in (inputs, examples.targets))
     return replace(examples, inputs=inputs, targets=targets)
 
 

@@ -10,8 +10,10 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from netwright.data.cache import encode_column
 from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, in_memory
+from netwright.data.mapped import Encoder
 from netwright.data.readers.files import counted
 from netwright.data.readers.table import require_column
 from netwright.data.split import Rows, Split
@@ -41,9 +43,16 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class _Encoded:
-    tensors: tuple[Tensor, ...]
+class _Inputs:
+    columns: tuple[Tensor | Encoder, ...]
     bad: dict[int, str]  # the reason for each row that could not be read
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Targets:
+    tensors: tuple[Tensor, ...]
+    bad: dict[int, str]
 
 
 def prepare(
@@ -65,10 +74,13 @@ def prepare(
     dataset = replace(dataset, table=dataset.table.drop(parts.drop))
     train = dataset.table[parts.train]
     names, dropped = _useful(dataset, train, said)
-    fields = tuple(_learned(dataset, train[name], said.get(name) or dataset.kinds.get(name, "")) for name in names)
+    fields = tuple(
+        _learned(dataset, dataset.learned_from(train[name]), said.get(name) or dataset.kinds.get(name, ""))
+        for name in names
+    )
     schema = Schema(fields)
     guesses = _guesses(fields, said)
-    inputs = _encode_inputs(schema, dataset.table)
+    inputs = _encode_inputs(schema, dataset)
     is_bad = np.zeros(len(dataset), bool)
     is_bad[list(inputs.bad)] = True
     readable = parts.train[~is_bad[parts.train]]
@@ -76,9 +88,10 @@ def prepare(
     learned = _task(dataset, task, readable, schema)
     targets = _encode_targets(learned, dataset.table.select(dataset.targets))
     bad = targets.bad | inputs.bad
-    examples, lost = _parts(dataset, parts, inputs.tensors, targets.tensors, bad)
+    examples, lost = _parts(dataset, parts, inputs.columns, targets.tensors, bad)
     told = f"{', '.join(dataset.targets) or 'no target'}: {learned.describe()}"
-    notes = (*dataset.notes, *guesses, *dropped, *_ids(dataset, fields, train), told, parts.how, *parts.notes, *lost)
+    columns = (*guesses, *dropped, *_ids(dataset, fields, train), *inputs.notes)
+    notes = (*dataset.notes, *columns, told, parts.how, *parts.notes, *lost)
     return Prepared(schema, learned, *examples, notes)
 
 
@@ -93,11 +106,11 @@ def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InM
         if name not in dataset.table.columns:
             problem = f"{Path(dataset.origin).name} has no column {name!r}"
             raise DataError(problem, remedy=f"bring all of {listed(needed)}.")
-    inputs = _encode_inputs(schema, dataset.table)
-    targets = _Encoded((), {}) if task is None else _encode_targets(task, dataset.table.select(dataset.targets))
+    inputs = _encode_inputs(schema, dataset)
+    targets = _Targets((), {}) if task is None else _encode_targets(task, dataset.table.select(dataset.targets))
     bad = dict(sorted((targets.bad | inputs.bad).items()))
     rows = np.setdiff1d(np.arange(len(dataset)), np.fromiter(bad, np.int64, len(bad)))
-    return in_memory(dataset, inputs.tensors, targets.tensors, rows), bad
+    return in_memory(dataset, inputs.columns, targets.tensors, rows), bad
 
 
 def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
@@ -146,7 +159,7 @@ def _guesses(fields: tuple[Field, ...], said: Mapping[str, str]) -> tuple[str, .
 def _ids(dataset: Dataset, fields: tuple[Field, ...], train: pl.DataFrame) -> tuple[str, ...]:
     """Notes about columns that number or name the rows: nothing can be learned from them about other rows."""
     found = list[str]()
-    for field in fields:
+    for field in (field for field in fields if field.name not in dataset.mapped):
         counts = train[field.name].dtype.is_integer() and _counts(dataset.table[field.name])
         if counts or (field.kind == "category" and train[field.name].n_unique() == len(train)):
             found.append(field.name)
@@ -177,32 +190,38 @@ def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, sc
     raise DataError(f"no task fits the target {kinds}", remedy="name the task with --task, or choose another target.")
 
 
-def _encode_inputs(schema: Schema, table: pl.DataFrame) -> _Encoded:
-    """One tensor for each block, as `Schema.encode`, but unreadable cells are gathered instead of raised."""
-    bad = dict[int, str]()
-    return _Encoded(tuple(_encode_block(block, table, bad) for block in schema.blocks), bad)
+def _encode_inputs(schema: Schema, dataset: Dataset) -> _Inputs:
+    """A column for each block, as `Schema.encode`, but unreadable cells are gathered instead of raised."""
+    bad, notes = dict[int, str](), list[str]()
+    return _Inputs(tuple(_encode_block(block, dataset, bad, notes) for block in schema.blocks), bad, tuple(notes))
 
 
-def _encode_block(block: Block, table: pl.DataFrame, bad: dict[int, str]) -> Tensor:
+def _encode_block(block: Block, dataset: Dataset, bad: dict[int, str], notes: list[str]) -> Tensor | Encoder:
+    first = block.fields[0]
+    if first.name in dataset.mapped:
+        return Encoder(first, dataset.mapped[first.name], dataset.table[first.name].to_numpy())
     columns = list[Tensor]()
     for field in block.fields:
-        try:
-            columns.append(field.encode(table[field.name]))
-        except Unreadable as error:
-            columns.append(error.encoded)
-            bad.update(error.bad)
-    return torch.stack(columns, dim=1) if block.fields[0].joins else columns[0]
+        decoded = encode_column(field, dataset.table[field.name])
+        columns.append(decoded.tensor)
+        bad.update(decoded.bad)
+        notes.extend(decoded.notes)
+    return torch.stack(columns, dim=1) if first.joins else columns[0]
 
 
-def _encode_targets(task: Task, cells: pl.DataFrame) -> _Encoded:
+def _encode_targets(task: Task, cells: pl.DataFrame) -> _Targets:
     try:
-        return _Encoded(task.encode(cells), {})
+        return _Targets(task.encode(cells), {})
     except Unreadable as error:
-        return _Encoded((error.encoded,), error.bad)
+        return _Targets((error.encoded,), error.bad)
 
 
 def _parts(
-    dataset: Dataset, parts: Split, inputs: tuple[Tensor, ...], targets: tuple[Tensor, ...], bad: dict[int, str]
+    dataset: Dataset,
+    parts: Split,
+    inputs: tuple[Tensor | Encoder, ...],
+    targets: tuple[Tensor, ...],
+    bad: dict[int, str],
 ) -> tuple[tuple[InMemory, InMemory, InMemory], tuple[str, ...]]:
     """The examples of each part without its unreadable rows, and a note for each part that lost some."""
     notes, examples = list[str](), list[InMemory]()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from functools import cache
 from hashlib import blake2b
 from itertools import repeat
 from math import inf, prod
@@ -130,6 +129,7 @@ class _Trial:
         self._run, self._clock = run, clock
         self._network = channels_last(deepcopy(run.network)).train()
         self._optimizer = build_optimizer(self._network, run.recipe)
+        self._objectives: dict[tuple[str, str, str], Objective] = {}
         self._batch = batch
         if SLOW < (seconds := self.step("fp32", "torch", 0)) < inf:
             self._batch = _part(batch, max(LEAST_ROWS, int(len(batch) * SLOW / seconds)))
@@ -171,10 +171,13 @@ class _Trial:
             return (self._clock() - began) / count
         return inf
 
-    @cache  # noqa: B019  as long as the trial, which is short: a compiled network must stay to be used again
     def _objective(self, precision: str, kernels: str, compiled: str) -> Objective:
+        """Made once: a compiled network must stay to be used again."""
         changes = {"precision": precision, "kernels": kernels, "compile": compiled}
-        return build_objective(self._run.task, self._run.recipe.edit(changes))
+        key = (precision, kernels, compiled)
+        if key not in self._objectives:
+            self._objectives[key] = build_objective(self._run.task, self._run.recipe.edit(changes))
+        return self._objectives[key]
 
 
 def _part(batch: Batch, count: int) -> Batch:

@@ -49,6 +49,8 @@ class Field(ABC):
 
     kind: ClassVar[str]  # the key in KINDS
     joins: ClassVar[bool] = False  # columns of this kind are joined into one tensor (B, columns, ...)
+    decoder: ClassVar[str] = ""  # where cells may be paths of files: the version of what reads them, else empty
+    decided_by: ClassVar[tuple[str, ...]] = ()  # attributes that decide, beside the decoder, what a file encodes as
     seen_as: ClassVar[str]  # what is printed after a column's name: "number", "text"
 
     @staticmethod

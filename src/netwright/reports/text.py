@@ -1,5 +1,8 @@
 """A run's outcome as text: the verdict against simple models first, then the scores with their intervals."""
 
+import time
+
+from netwright.data.cache import Cache, megabytes
 from netwright.explanations.weights import Learned
 from netwright.records.history import History
 from netwright.records.run import Run
@@ -43,6 +46,16 @@ def verdict(run: Run) -> str:
     if ours.low <= theirs.value <= ours.high:
         return f"A simple model is about as good: {facts}, within the network's 95 % interval."
     return f"The network beats the simple models: {facts}."
+
+
+def cache_table(cache: Cache) -> str:
+    """Where decoded files are kept, and a line for each column of them."""
+    lines = [f"{cache.folder}: {megabytes(cache.bytes)} of at most {megabytes(cache.limit)}"]
+    for entry in cache.entries:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)) if entry.used else "unfinished"
+        shape = " x ".join(f"{side:,}" for side in entry.shape)
+        lines.append(f"{megabytes(entry.bytes):>10}  {used:<16}  {shape:<24}  {entry.files}")
+    return "\n".join(lines)
 
 
 def weights_table(learned: Learned) -> str:

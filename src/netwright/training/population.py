@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from netwright.data.examples import InMemory
+from netwright.data.mapped import Encoder, gathered
 from netwright.records.batch import Batch
 from netwright.records.errors import NetwrightError, RecipeError
 from netwright.records.history import Epoch, History, Progress
@@ -133,6 +134,8 @@ def unstackable(run: Run) -> str:
         return f"accumulate={recipe.accumulate}: a stack makes a step of each batch"
     if not isinstance(run.train, InMemory) or not isinstance(run.valid, InMemory):
         return "its rows are not in memory"
+    if not all(isinstance(column, Tensor) for column in (*run.train.inputs, *run.valid.inputs)):
+        return "its rows are encoded batch by batch"
     if run.train.change is not None:
         return "its training rows are augmented, each batch by a generator of its own"
     if not len(run.train):
@@ -501,8 +504,8 @@ def _gathered(data: InMemory, index: Tensor) -> list[Tensor]:
     return [t.unflatten(0, index.shape) for t in _rows_of(data.inputs, index.flatten())]
 
 
-def _rows_of(tensors: Iterable[Tensor], rows: Tensor) -> tuple[Tensor, ...]:
-    return tuple(t.index_select(0, rows) for t in tensors)
+def _rows_of(columns: Iterable[Tensor | Encoder], rows: Tensor) -> tuple[Tensor, ...]:
+    return tuple(gathered(column, rows) for column in columns)
 
 
 def _shares(counts: list[int], dtype: torch.dtype) -> Tensor:

@@ -11,6 +11,7 @@ import polars as pl
 import torch
 
 from netwright.data.dataset import PARTS, Dataset, Request
+from netwright.data.mapped import Mapped, as_cells, joined, numbers, stays_mapped
 from netwright.data.readers.table import absolute_images, holds_images, plain
 from netwright.kinds.image import Image
 from netwright.kinds.series import Series
@@ -26,7 +27,7 @@ def read_memory(data: Any, request: Request, origin: str = "array") -> Dataset: 
     Arrays and tensors: one axis is a column of cells, two are columns of numbers x0, x1, ...; more are what the kinds
     take them for: "image" (rows, height, width) of bytes or of square floats, with or without an axis of 1, 3 or 4
     channels; "series" (rows, steps, channels) of other floats; else "tensor". Lists of text are a column "text", or
-    "image" where they name files of images; lists of dicts are rows.
+    "image" where they name files of images; lists of dicts are rows. Large mapped arrays of inputs stay on disk.
     """
     if isinstance(data, Mapping) and "train" in data and set(data) <= set(PARTS):
         return _of_parts(data, request, origin)
@@ -34,12 +35,14 @@ def read_memory(data: Any, request: Request, origin: str = "array") -> Dataset: 
         if len(data) != 2:
             problem = f"expected (inputs, target), but a tuple of {len(data)} came"
             raise DataError(problem, remedy="give inputs and target as a pair.")
-        table, targets = _pair(data[0], data[1])
+        given, mapped = _without_mapped(data[0])
+        table, targets = _pair(given, data[1])
     else:
-        table, targets = _table(data), ()
+        given, mapped = _without_mapped(data)
+        table, targets = _table(given), ()
     if not table.height:
         raise DataError(f"the {origin} holds no rows", remedy="bring at least one row.")
-    dataset = Dataset(plain(table), targets if request.is_labelled else (), origin)
+    dataset = Dataset(plain(table), targets if request.is_labelled else (), origin, mapped=mapped)
     return absolute_images(dataset, os.getcwd(), request.kinds)
 
 
@@ -50,10 +53,42 @@ def _of_parts(data: Mapping[str, Any], request: Request, origin: str) -> Dataset
         if dataset.table.columns != first.table.columns:
             problem = f"{part!r} has the columns {dataset.table.columns}, 'train' has {first.table.columns}"
             raise DataError(problem, remedy="give all parts the same columns.")
-    table = pl.concat([dataset.table for dataset in parts.values()], how="vertical_relaxed")
+    tables, mapped = _joined(parts)
+    table = pl.concat(tables, how="vertical_relaxed")
     places = [dataset.locate(row) for dataset in parts.values() for row in range(len(dataset))]
     part = [part for part, dataset in parts.items() for _ in range(len(dataset))]
-    return replace(first, table=table, origin=origin, places=pl.Series(places, dtype=pl.String), parts=pl.Series(part))
+    return replace(
+        first, table=table, origin=origin, places=pl.Series(places, dtype=pl.String), parts=pl.Series(part),
+        mapped=mapped,
+    )  # fmt: skip
+
+
+def _without_mapped(data: Any) -> tuple[Any, dict[str, Mapped]]:
+    """Arrays that stay on disk, by the names of their columns, and the data with row numbers in their place."""
+    if stays_mapped(data):
+        return {_name(as_cells(data[:1])): numbers(len(data))}, {_name(as_cells(data[:1])): Mapped((data,))}
+    if not isinstance(data, Mapping):
+        return data, {}
+    mapped = {str(name): Mapped((value,)) for name, value in data.items() if stays_mapped(value)}
+    return {name: numbers(len(x)) if stays_mapped(x) else x for name, x in data.items()}, mapped
+
+
+def _joined(parts: Mapping[str, Dataset]) -> tuple[list[pl.DataFrame], dict[str, Mapped]]:
+    """The tables of parts, and what stays on disk: a column is on disk in all parts where it is so in one."""
+    tables, mapped = [dataset.table for dataset in parts.values()], dict[str, Mapped]()
+    for name in {name for dataset in parts.values() for name in dataset.mapped}:
+        columns = [d.mapped.get(name) or Mapped((d.table[name].to_numpy(),)) for d in parts.values()]
+        shapes = [(column.arrays[0].shape[1:], column.arrays[0].dtype == np.uint8) for column in columns]
+        if len(set(shapes)) > 1:
+            told = ", ".join(" x ".join(map(str, shape)) for shape, _ in shapes)
+            raise DataError(f"{name!r} comes in several shapes or types: {told}", remedy="give all parts the same.")
+        mapped[name] = joined(columns)
+        starts = np.cumsum([0, *map(len, columns)]).tolist()
+        tables = [
+            table.with_columns((numbers(len(table)) + start).alias(name))
+            for table, start in zip(tables, starts, strict=False)
+        ]
+    return tables, mapped
 
 
 def _pair(inputs: Any, target: Any) -> tuple[pl.DataFrame, tuple[str, ...]]:
@@ -117,11 +152,12 @@ def _of_array(array: np.ndarray) -> pl.DataFrame:
     if array.ndim == 2:
         columns = [array[:, k].tolist() if array.dtype == object else array[:, k] for k in range(array.shape[1])]
         return pl.DataFrame([pl.Series(f"{NAME}{k}", cells, strict=False) for k, cells in enumerate(columns)])
-    if array.dtype == bool:
-        array = array.astype(np.uint8)
-    column = pl.Series(np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32)))
-    name = "image" if Image.matches(column) else "series" if Series.matches(column) else "tensor"
-    return column.rename(name).to_frame()
+    column = as_cells(array)
+    return column.rename(_name(column)).to_frame()
+
+
+def _name(column: pl.Series) -> str:
+    return "image" if Image.matches(column) else "series" if Series.matches(column) else "tensor"
 
 
 def _of_columns(data: Mapping[Any, Any]) -> pl.DataFrame:

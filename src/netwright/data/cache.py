@@ -1,0 +1,336 @@
+"""Files decoded once: their tensors in a folder of the user's, mapped into memory where they are needed again."""
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from math import prod
+from pathlib import Path
+from typing import IO, final
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from netwright.data.readers.files import counted
+from netwright.records.errors import BudgetError, RecipeError, Unreadable
+from netwright.records.schema import Field
+
+FORMAT = 1  # of an entry; grows when entries written today mean something else to yesterday's code
+IN_MEMORY = 64 << 20  # bytes of encoded files up to which they are decoded into memory: seconds, and no file to keep
+BLOCK_BYTES = 32 << 20  # encoded at once: what decoding holds in memory, beside one picture for each thread
+LIMIT = 20 << 30  # bytes of all entries: a hundred thousand pictures of 224 x 224, and seldom a tenth of a disk
+SPARE = 1 << 30  # bytes of the disk that are left to others
+FOLDER, BYTES = "NETWRIGHT_CACHE", "NETWRIGHT_CACHE_BYTES"  # environment variables: where entries are; bytes of all
+
+_ROWS, _ABOUT = "rows.bin", "about.json"
+_UNFINISHED = "building-"
+_NAME = re.compile(rf"[0-9a-f]{{32}}|{_UNFINISHED}.+")  # nothing else in the folder is ever touched
+
+
+@final
+@dataclass(frozen=True)
+class Entry:
+    """One column of files, decoded."""
+
+    path: str  # a folder with the rows, raw bytes, and what they are, in JSON
+    files: str  # the folder that the decoded files have in common
+    shape: tuple[int, ...]  # (rows, ...)
+    bytes: int
+    used: float  # seconds since 1970
+
+
+@final
+@dataclass(frozen=True)
+class Cache:
+    """All that is kept."""
+
+    folder: str
+    entries: tuple[Entry, ...]  # the least recently used first
+    bytes: int  # of all entries
+    limit: int
+    freed: int = 0  # bytes that were removed just now
+
+
+@final
+@dataclass(frozen=True)
+class Decoded:
+    """An encoded column: its tensor, the reason for each row that cannot be read, and how it came about."""
+
+    tensor: Tensor
+    bad: dict[int, str]
+    notes: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class _About:
+    """What stands beside the rows of an entry."""
+
+    files: str
+    shape: tuple[int, ...]
+    dtype: str  # numpy's name
+    bad: dict[int, str]
+
+
+class _NoCache(Exception):
+    """Why a column cannot be kept."""
+
+
+def encode_column(field: Field, cells: pl.Series) -> Decoded:
+    """A column, encoded into memory; one of many files into a mapped file, or taken from that of an earlier time.
+
+    A mapped tensor is read-only: writing to it ends the process. Files that were changed, added or removed since, or
+    another size of pictures, make another entry. Where none can be kept the column is decoded into memory, and a note
+    says why. Raises BudgetError where it does not fit there either.
+    """
+    if not field.decoder or cells.dtype != pl.String:
+        return _encoded(field, cells)
+    empty = field.encode(cells.clear()).numpy()
+    shape = (len(cells), *empty.shape[1:])
+    size = prod(shape) * empty.itemsize
+    if size <= IN_MEMORY:
+        return _encoded(field, cells)
+    try:
+        return _kept(field, cells, shape, empty.dtype)
+    except (OSError, _NoCache) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if size > (free := free_memory()):
+        raise BudgetError(
+            f"column {field.name!r} decodes to {megabytes(size)}, {megabytes(free)} of memory are free, "
+            f"and it cannot be kept in {folder()}: {reason}",
+            remedy=f"name a folder with room in the environment variable {FOLDER}, or choose smaller pictures.",
+        )
+    decoded = _encoded(field, cells)
+    note = f"{field.name}: decoded into memory and not kept for the next time, {folder()}: {reason}"
+    return Decoded(decoded.tensor, decoded.bad, (note,))
+
+
+def folder() -> Path:
+    """Where entries are: in NETWRIGHT_CACHE, else where the system keeps what programs can make again."""
+    if said := os.environ.get(FOLDER):
+        return Path(said).absolute() / "decoded"
+    home = Path(os.path.expanduser("~"))
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base.absolute() / "netwright" / "decoded"
+
+
+def limit() -> int:
+    """Bytes that all entries may take: NETWRIGHT_CACHE_BYTES, else LIMIT. Raises RecipeError for anything else."""
+    said = os.environ.get(BYTES, "").strip()
+    if said and not said.isdecimal():
+        raise RecipeError(
+            f"the environment variable {BYTES} is {said!r}, not a number of bytes",
+            remedy="set it to a whole number, 0 to keep nothing, or unset it.",
+        )
+    return int(said) if said else LIMIT
+
+
+def entries() -> tuple[Entry, ...]:
+    """All that is kept, the least recently used first; what killed processes left behind comes before it."""
+    paths = [path for path in folder().iterdir() if _NAME.fullmatch(path.name)] if folder().is_dir() else []
+    return tuple(sorted((entry for path in paths if (entry := _entry(path))), key=lambda entry: entry.used))
+
+
+def read_cache() -> Cache:
+    """What is kept, and how much."""
+    kept = entries()
+    return Cache(str(folder()), kept, sum(entry.bytes for entry in kept), limit())
+
+
+def clear() -> Cache:
+    """Removes all entries that are not in use; what is left then."""
+    freed = sum(entry.bytes for entry in entries() if _remove(Path(entry.path)))
+    return replace(read_cache(), freed=freed)
+
+
+def _remove(path: Path) -> bool:
+    """Removes an entry, or says that it stays because a process maps or writes it."""
+    try:
+        with _held(path / _ROWS):
+            (path / _ROWS).unlink(missing_ok=True)  # first: where a system keeps files in use, the rest stays too
+            shutil.rmtree(path)
+    except OSError:
+        return not path.exists()
+    return True
+
+
+def megabytes(count: int) -> str:
+    """`184 MB`."""
+    return f"{count / 1e6:,.0f} MB"
+
+
+def free_memory() -> int:
+    """Bytes that this process can still take, as far as the system says; all there are where it does not say."""
+    with suppress(OSError, ValueError, AttributeError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return sys.maxsize
+
+
+def _encoded(field: Field, cells: pl.Series) -> Decoded:
+    try:
+        return Decoded(field.encode(cells), {})
+    except Unreadable as error:
+        return Decoded(error.encoded, error.bad)
+    except MemoryError:
+        raise BudgetError(
+            f"column {field.name!r} does not fit into memory", remedy=f"unset {BYTES}, or choose smaller pictures."
+        ) from None
+
+
+def _kept(field: Field, cells: pl.Series, shape: tuple[int, ...], dtype: np.dtype) -> Decoded:
+    """Out of an entry, which is made where there is none."""
+    path = folder() / _key(field, cells)
+    if (found := _opened(path, shape, dtype)) is not None:
+        note = f"{field.name}: {counted(shape[0], 'file')}, decoded before, in {path}"
+        return Decoded(found.tensor, found.bad, (note,))
+    began = time.perf_counter()
+    _make_room(prod(shape) * dtype.itemsize)
+    building = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder()))
+    try:
+        _build(building, field, cells, shape, dtype)
+        if _opened(path, shape, dtype) is None:  # else another process was faster
+            _remove(path)  # a broken one
+            building.rename(path)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    if (found := _opened(path, shape, dtype)) is None:
+        raise _NoCache("another process has removed it")
+    took = f"{time.perf_counter() - began:.0f} s"
+    size = megabytes(prod(shape) * dtype.itemsize)
+    note = f"{field.name}: {counted(shape[0], 'file')} decoded in {took}, kept in {path} for the next time ({size})"
+    return Decoded(found.tensor, found.bad, (note,))
+
+
+def _key(field: Field, cells: pl.Series) -> str:
+    """Of the files, by path, size and times, and of what decides the pixels."""
+    decided = {name: getattr(field, name) for name in field.decided_by}
+    digest = blake2b(json.dumps([FORMAT, field.kind, field.decoder, decided]).encode(), digest_size=16)
+    for cell in cells:
+        digest.update(_state(cell).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _state(path: str | None) -> str:
+    """The time of the last change of its inode tells of files that were changed but kept their date."""
+    if path is None:
+        return "\0\0\n"
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # named by the decoder, with the reason
+        return f"{path}\0\n"
+    whole = path if os.path.isabs(path) else os.path.abspath(path)
+    return f"{whole}\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}\n"
+
+
+def _build(building: Path, field: Field, cells: pl.Series, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Block by block. Written, not mapped: a disk that is full is an error then and no signal that kills."""
+    rows = max(1, BLOCK_BYTES * shape[0] // (prod(shape) * dtype.itemsize))
+    bad = dict[int, str]()
+    with (building / _ROWS).open("xb") as file:
+        _lock(file, alone=True)
+        for start in range(0, shape[0], rows):
+            block = _encoded(field, cells[start : start + rows])
+            file.write(block.tensor.numpy().data)
+            bad |= {start + row: reason for row, reason in block.bad.items()}
+        file.flush()
+        os.fsync(file.fileno())
+    about = _About(_common([cell for cell in cells if cell is not None]), shape, dtype.name, bad)
+    (building / _ABOUT).write_text(json.dumps(asdict(about)), encoding="utf-8")
+
+
+def _common(paths: list[str]) -> str:
+    """The folder that all files have in common: that of the first and the last in order."""
+    try:
+        return os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
+    except ValueError:  # no file, or several drives
+        return ""
+
+
+def _opened(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Decoded | None:
+    """An entry's rows, mapped and kept from being removed as long as the tensor lives; None where it is not whole."""
+    try:
+        about = _about(path)
+        with (path / _ROWS).open("rb") as file:
+            _lock(file, alone=False)  # held by the map, which keeps the file open
+            whole = os.fstat(file.fileno()).st_size == prod(shape) * dtype.itemsize
+            if not whole or (about.shape, about.dtype) != (shape, dtype.name):
+                return None
+            rows = np.memmap(file, dtype, "r", shape=shape)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    with suppress(OSError):  # of another user's entries
+        os.utime(path / _ABOUT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # read-only is meant: a private map would count as memory, a writable one break
+        return Decoded(torch.from_numpy(rows), about.bad)
+
+
+def _about(path: Path) -> _About:
+    about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
+    bad = {int(row): str(reason) for row, reason in about["bad"].items()}
+    return _About(str(about["files"]), tuple(about["shape"]), str(about["dtype"]), bad)
+
+
+def _entry(path: Path) -> Entry | None:
+    """None for one that goes at this moment."""
+    try:
+        size = (path / _ROWS).stat().st_size if (path / _ROWS).exists() else 0
+    except OSError:
+        return None
+    try:
+        about = _about(path)
+        return Entry(str(path), about.files, about.shape, size, (path / _ABOUT).stat().st_mtime)
+    except (OSError, ValueError, KeyError, TypeError):  # unfinished, or broken
+        return Entry(str(path), "", (), size, 0.0)
+
+
+def _make_room(needed: int) -> None:
+    """Removes entries, the least recently used first, until `needed` bytes fit. Raises _NoCache where they do not."""
+    folder().mkdir(parents=True, exist_ok=True)
+    kept = entries()
+    if needed > limit():
+        raise _NoCache(f"{megabytes(needed)} are more than its limit of {megabytes(limit())} ({BYTES})")
+    oldest = iter(kept)
+    total = sum(entry.bytes for entry in kept)
+    while (is_over := total + needed > limit()) or shutil.disk_usage(folder()).free < needed + SPARE:
+        entry = next(oldest, None)
+        if entry is None:
+            raise _NoCache("what is in use there leaves no room" if is_over else "the disk has no room")
+        total -= entry.bytes if _remove(Path(entry.path)) else 0
+
+
+@contextmanager
+def _held(rows: Path) -> Generator[None]:
+    """Raises OSError where a process holds the file. Windows removes no open file by itself, and needs no lock."""
+    if sys.platform == "win32" or not rows.exists():
+        yield
+        return
+    with rows.open("rb") as file:
+        _lock(file, alone=True)
+        yield
+
+
+def _lock(file: IO[bytes], *, alone: bool) -> None:
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)

@@ -1,0 +1,108 @@
+"""Columns whose cells stand in a user's arrays on disk: read, and encoded, a batch at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.kinds.image import DECODED
+from netwright.records.schema import Field
+
+LEAST_BYTES = 64 << 20  # of a mapped array, from which it stays where it is
+LEARNED = DECODED  # rows that a column is learned from: as many as pictures in memory are
+PASS_BYTES = 32 << 20  # read at once to find the extremes
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """Arrays that stand for one column, one behind the other. Its cells in the table are row numbers over all of them.
+
+    Rows are read as they are asked for, so that only batches are in memory.
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.arrays))
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Some rows, in their order: (len(rows), *shape)."""
+        if len(self.arrays) == 1:
+            return np.asarray(self.arrays[0][rows])
+        starts = np.cumsum([0, *map(len, self.arrays)])
+        taken = np.empty((len(rows), *self.arrays[0].shape[1:]), self.arrays[0].dtype)
+        for start, end, array in zip(starts, starts[1:], self.arrays, strict=False):
+            here = (rows >= start) & (rows < end)
+            taken[here] = array[rows[here] - start]
+        return taken
+
+    def cells(self, rows: NDArray[np.int64]) -> pl.Series:
+        """The same as raw cells."""
+        return as_cells(self.take(rows))
+
+    def sample(self, rows: NDArray[np.int64]) -> pl.Series:
+        """Cells to learn from: evenly spread, and of numbers that are no bytes also those that hold the extremes."""
+        spread = rows[:: -(-len(rows) // LEARNED)]
+        if self.arrays[0].dtype == np.uint8:
+            return self.cells(spread)
+        return self.cells(np.union1d(spread, self._extremes(rows)))
+
+    def _extremes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of the least and the greatest value and the first one with a gap: bounds and gaps are exact then."""
+        step = max(1, PASS_BYTES // self.arrays[0][:1].nbytes)
+        least, greatest, gaps = list[NDArray[Any]](), list[NDArray[Any]](), list[NDArray[Any]]()
+        for start in range(0, len(rows), step):
+            block = self.take(rows[start : start + step]).reshape(len(rows[start : start + step]), -1)
+            finite = np.isfinite(block)
+            least.append(np.where(finite, block, np.inf).min(1))
+            greatest.append(np.where(finite, block, -np.inf).max(1))
+            gaps.append(np.asarray(~finite.all(1)))
+        places = [np.concatenate(least).argmin(), np.concatenate(greatest).argmax(), np.concatenate(gaps).argmax()]
+        return rows[places]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A mapped column as batches take it: rows of the data to encoded rows. Kinds encode each row by itself."""
+
+    field: Field
+    mapped: Mapped
+    numbers: NDArray[np.int64]  # for each row of the data its row in the arrays
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """(len(rows), *shape), encoded."""
+        return self.field.encode(self.mapped.cells(self.numbers[rows.numpy()]))
+
+
+def as_cells(array: NDArray[Any]) -> pl.Series:
+    """Rows of more than one axis as cells: bytes stay bytes, other numbers become float32."""
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    return pl.Series(np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32)))
+
+
+def stays_mapped(data: Any) -> bool:  # Any: a user's object
+    """Whether it is an array on disk (`np.memmap`, `np.load(..., mmap_mode="r")`) that should not be copied."""
+    return isinstance(data, np.memmap) and data.ndim > 2 and data.nbytes > LEAST_BYTES and data.dtype.kind in "biuf"
+
+
+def joined(columns: Sequence[Mapped]) -> Mapped:
+    """One column out of those of several parts."""
+    return Mapped(tuple(array for column in columns for array in column.arrays))
+
+
+def gathered(column: Tensor | Encoder, rows: Tensor) -> Tensor:
+    """Some rows of an encoded column, wherever it stands."""
+    if not isinstance(column, Tensor):
+        return column(rows)
+    return column.index_select(0, rows.to(column.device, non_blocking=True))
+
+
+def numbers(count: int) -> pl.Series:
+    """The cells of a mapped column in the table."""
+    return pl.Series(range(count), dtype=pl.Int64)
