@@ -6,14 +6,21 @@ from netwright.records.batch import Examples
 from netwright.records.schema import Schema
 from netwright.records.task import Scores, Task
 
-ROWS = 1024  # in a batch
+ROWS = 1024  # in a batch, fewer where rows are large
+BATCH_CELLS = 4_000_000  # encoded cells in a batch: features of them are float64 for a moment, 32 MB
 
 
 def constant(schema: Schema, task: Task, train: Examples, test: Examples) -> Scores:
     """Always the shares of the training labels, or the mean of the training targets: what chance scores."""
-    parts = [batch.targets for batch in train.batches(ROWS, seed=None)]
+    parts = [batch.targets for batch in train.batches(batch_rows(train), seed=None)]
     answer = task.constant(tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
     score = task.score()
-    for batch in test.batches(ROWS, seed=None):
+    for batch in test.batches(batch_rows(test), seed=None):
         score.add(answer.expand(len(batch), *answer.shape[1:]), batch)
     return score.result()
+
+
+def batch_rows(examples: Examples) -> int:
+    """How many rows of a batch are a few megabytes."""
+    first = next(examples.batches(1, seed=None)).inputs
+    return max(1, min(ROWS, BATCH_CELLS // max(1, sum(x.numel() for x in first))))

@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netwright.baselines.constant import batch_rows
 from netwright.records.batch import Examples
 from netwright.records.schema import Block, Schema
 from netwright.records.task import Scores, Task
 
-ROWS = 1024  # in a batch, fewer where rows are large
-BATCH_CELLS = 4_000_000  # in a batch: features are float64 for a moment, 32 MB
 MOST_ROWS = 20_000  # training rows used: seconds on one core
 MOST_CELLS = 20_000_000  # rows x encoded cells: 80 MB, and seconds
 STRENGTHS = (0.1, 1.0, 10.0)  # inverse penalties tried on held-out rows: a tenfold step shows the difference
@@ -49,7 +48,7 @@ def linear(schema: Schema, task: Task, train: Examples, test: Examples) -> Score
     table = _joined(features, inputs)
     answer = _chosen(fit, table, targets[0].numpy(), task.constant(targets).shape[-1])
     score = task.score()
-    for batch in test.batches(_batch_rows(inputs), seed=None):
+    for batch in test.batches(batch_rows(test), seed=None):
         score.add(torch.from_numpy(answer(_joined(features, batch.inputs))).float(), batch)
     return score.result()
 
@@ -61,16 +60,12 @@ def _gather(train: Examples) -> tuple[list[Tensor], tuple[Tensor, ...]]:
     chosen = np.zeros(len(train), dtype=np.bool_)
     chosen[np.random.default_rng(0).permutation(len(train))[:most]] = True
     inputs, targets, start = list[tuple[Tensor, ...]](), list[tuple[Tensor, ...]](), 0
-    for batch in train.batches(_batch_rows(first), seed=None):
+    for batch in train.batches(batch_rows(train), seed=None):
         rows = torch.from_numpy(chosen[start : start + len(batch)])
         inputs.append(tuple(x[rows] for x in batch.inputs))
         targets.append(tuple(t[rows] for t in batch.targets))
         start += len(batch)
     return [torch.cat(x) for x in zip(*inputs, strict=True)], tuple(torch.cat(t) for t in zip(*targets, strict=True))
-
-
-def _batch_rows(inputs: Sequence[Tensor]) -> int:
-    return max(1, min(ROWS, BATCH_CELLS // sum(x[0].numel() for x in inputs)))
 
 
 def _joined(features: Sequence[Features], inputs: Sequence[Tensor]) -> Matrix:
