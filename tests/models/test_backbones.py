@@ -77,7 +77,7 @@ def test_convnet_ends_in_a_small_map_for_any_size(side):
 
 
 def test_convnet_of_a_small_width_has_below_100_thousand_weights():
-    module, _ = convnet(Signal("map", 1, (28, 28)), Recipe(width=14, depth=2))
+    module, _ = convnet(Signal("map", 1, (28, 28)), Recipe(width=8, depth=1))
     assert 60_000 < parameters(module) < 100_000
 
 

@@ -33,7 +33,12 @@ def test_images_get_a_convnet_of_more_channels_where_they_are_tiny() -> None:
     tiny, usual = chosen(picture(8)), chosen(picture(28), rows=50_000)
     assert (tiny.backbone, usual.backbone) == ("convnet", "convnet")
     assert tiny.width > usual.width
-    assert usual.augment == ("shift",)
+
+
+def test_pictures_are_shifted_only_where_there_are_passes_enough() -> None:
+    few, many = chosen(picture(28), rows=2_000), chosen(picture(28), rows=50_000)
+    assert (few.augment, many.augment) == (("shift",), ())
+    assert few.epochs > many.epochs
 
 
 def test_small_tables_keep_the_last_weights_and_larger_ones_the_best() -> None:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from netwright.records.recipe import Recipe
-from netwright.training.schedule import constant, cosine, flat_cosine, one_cycle, plateau, schedule
+from netwright.training.schedule import constant, cosine, flat_cosine, one_cycle, plateau, schedule, triangular
 
 
 def test_warmup_rises_linearly_and_its_first_step_is_above_zero() -> None:
@@ -27,6 +27,16 @@ def test_flat_cosine_keeps_the_peak_for_half_of_the_steps() -> None:
 def test_one_cycle_peaks_after_three_tenths_or_the_longer_warmup() -> None:
     assert one_cycle(0, 100, 0.0) == pytest.approx(1 / 25)
     assert one_cycle(30, 100, 0.05) == one_cycle(60, 100, 0.6) == 1.0
+
+
+def test_triangular_rises_and_falls_on_straight_lines() -> None:
+    rates = [triangular(step, 100, 0.05) for step in range(100)]
+    assert rates[:20] == pytest.approx([n / 20 for n in range(1, 21)])
+    assert rates[20:] == pytest.approx([n / 80 for n in range(80, 0, -1)])
+
+
+def test_triangular_takes_the_longer_warmup() -> None:
+    assert triangular(49, 100, 0.5) == triangular(50, 100, 0.5) == 1.0
 
 
 def test_schedule_scales_by_the_peak_and_keeps_the_last_rate() -> None:

@@ -15,7 +15,7 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Signal
 
 LARGE = 64  # pixels a side: from here on the first convolution is a patchify that brings the side below
-LAST_SIDE = 7  # pixels a side of the last map, about: what is left of 28 after two halvings and of 224 after five
+LAST_SIDE = 4.5  # pixels a side of the last map, about: 28 after three halvings, where many channels cost little
 WIDEST = 8  # the last stages are at most this many times as wide as the first
 
 

@@ -11,6 +11,7 @@ OPTIMIZERS = {
 SCHEDULES = {
     "constant": "netwright.training.schedule:constant",
     "one_cycle": "netwright.training.schedule:one_cycle",
+    "triangular": "netwright.training.schedule:triangular",
     "cosine": "netwright.training.schedule:cosine",
     "flat_cosine": "netwright.training.schedule:flat_cosine",
     "plateau": "netwright.training.schedule:plateau",

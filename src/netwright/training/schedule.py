@@ -13,6 +13,7 @@ Schedule = Callable[[int, int, float], float]
 FLAT = 0.5  # share of the steps before flat_cosine falls; Holzmüller et al. 2024, arXiv:2407.04491, "flat_cos"
 RISE = 0.3  # of one_cycle: Smith and Topin 2017, arXiv:1708.07120, rise slowly so that the peak can be high
 FIRST = 1 / 25  # of one_cycle's peak, where it starts
+CLIMB = 0.2  # of triangular: the shorter the training, the more of it is to be spent on the way down
 
 
 def schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:
@@ -51,6 +52,16 @@ def one_cycle(step: int, steps: int, warmup: float) -> float:
     if step >= rising:
         return _fall(step, steps, share)
     return FIRST + (1 - FIRST) * (1 - cos(pi * step / rising)) / 2
+
+
+def triangular(step: int, steps: int, warmup: float) -> float:
+    """A line up for 20 % of the steps, or for `warmup` where that is longer, then a line down to 0 after the last.
+
+    For short trainings at a high peak: most of the score is won while the rate falls, and a line falls for the longest
+    time. Smith 2015, arXiv:1506.01186, one triangle with its tip moved to the front.
+    """
+    share = max(CLIMB, warmup)
+    return min(_rise(step, steps, share), (steps - step) / (steps * (1 - share)))
 
 
 def _rise(step: int, steps: int, warmup: float) -> float:
