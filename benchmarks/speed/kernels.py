@@ -1,21 +1,19 @@
 """Whole training steps with torch's CPU kernels and with netwright's, in fp32 and bf16, as a Markdown table.
 
-    OMP_NUM_THREADS=2 python benchmarks/speed/kernels.py --rounds 9
+    python -m benchmarks.speed.kernels --rounds 9
 
 The cases of a network take turns, step by step, in one process. With one thread the time is the process's CPU time,
 which other programs disturb least; with several it is wall time, which only a quiet machine makes worth reading.
 """
 
 import argparse
-import platform
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import torch
+from benchmarks.speed.measure import conditions
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -127,7 +125,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="steps of each case that count")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
-    print(f"torch {torch.__version__}, Python {platform.python_version()}, {processor()}. ", end="")
     print(f"Median of {options.rounds} steps (forward, backward, AdamW), smallest and largest in brackets.\n")
     print(f"| network | threads | {' | '.join(f'{name}, ms' for name in OBJECTIVES)} | bf16 / own | fp32 / bf16 own |")
     print("|---" * (len(OBJECTIVES) + 4) + "|")
@@ -135,6 +132,7 @@ def main() -> None:
         torch.set_num_threads(threads)
         for case in CASES:
             print(row(case, threads, options.rounds), flush=True)
+    print(f"\n{conditions(max(options.threads), ('netwright', 'torch'))}")
 
 
 def row(case: Case, threads: int, rounds: int) -> str:
@@ -156,17 +154,6 @@ def row(case: Case, threads: int, rounds: int) -> str:
     own = median(counted["bf16, own"])
     gains = [f"{median(counted[name]) / own:.2f}" for name in ("bf16", "fp32")]
     return f"| {case.name} | {threads} | {' | '.join(cells)} | {' | '.join(gains)} |"
-
-
-def processor() -> str:
-    """The processor's name and what it has for bfloat16."""
-    info = Path("/proc/cpuinfo")
-    if sys.platform != "linux" or not info.exists():
-        return platform.processor()
-    lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
-    facts = {name.strip(): value.strip() for name, value in lines.items()}
-    flags = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in facts.get("flags", "").split()]
-    return f"{facts.get('model name', platform.processor())} ({', '.join(flags) or 'no bf16 instructions'})"
 
 
 if __name__ == "__main__":

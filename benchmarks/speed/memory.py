@@ -1,7 +1,7 @@
 """Trains on data three times as large as the memory that is allowed, and on the same data in memory without a limit.
 
-    python benchmarks/speed/memory.py > memory.md
-    python benchmarks/speed/memory.py --allowed 2000 --times 5 --side 224
+    python -m benchmarks.speed.memory > memory.md
+    python -m benchmarks.speed.memory --allowed 2000 --times 5 --side 224
 
 The limit is RLIMIT_DATA, set by the process itself once its modules are imported and so beyond what they take: the
 system then refuses more heap, anonymous and private writable maps. Shared maps of files are not counted: the system
@@ -12,7 +12,6 @@ only.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.speed.measure import conditions
 
 MB = 1_000_000
 CLASSES = 4
@@ -109,7 +109,17 @@ def measured(data: str, folder: Path, allowed: int, keeps: bool) -> dict[str, An
         "NETWRIGHT_CACHE": str(folder / ("cache" if keeps else "none")),
         "NETWRIGHT_CACHE_BYTES": str(1 << 40) if keeps else "0",
     }
-    words = [sys.executable, __file__, "--child", data, "--folder", str(folder), "--allowed", str(allowed)]
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks.speed.memory",
+        "--child",
+        data,
+        "--folder",
+        str(folder),
+        "--allowed",
+        str(allowed),
+    ]
     process = subprocess.Popen(
         words, env={**os.environ, **cache}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -169,10 +179,7 @@ def main() -> None:
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         for label, data, rows, limit, keeps in cases:
             print(row(label, rows * picture, limit, measured(data, folder, limit, keeps)), flush=True)
-    from importlib.metadata import version
-
-    versions = ", ".join(f"{name} {version(name)}" for name in ("netwright", "torch", "numpy", "pillow"))
-    print(f"\n{versions}, Python {platform.python_version()}, {os.cpu_count()} cores, n = 1 for each row.")
+    print(f"\nOne training for each row. {conditions(os.cpu_count() or 1, ('netwright', 'torch', 'numpy', 'pillow'))}")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,21 @@
 """Twelve settings of a small network: trained at once, one after the other, and by the loop that tutorials write.
 
-    python benchmarks/speed/population.py
+    python -m benchmarks.speed.population
 
 Prints a block of Markdown: seconds for all twelve as median (lowest to highest) of the rounds. The cases take turns
 within one process, so that other work on the machine falls on all of them alike.
 """
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable, Generator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from benchmarks.speed.measure import conditions
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -50,7 +49,7 @@ def main() -> None:
     print(
         f"Twelve settings of a perceptron {COLUMNS}-{HIDDEN}-{HIDDEN}-{HIDDEN}-{CLASSES} with dropout, {ROWS:,} rows,"
     )
-    print(f"batches of {BATCH}, {EPOCHS} epochs; {options.rounds} rounds; {_machine()}.\n")
+    print(f"batches of {BATCH}, {EPOCHS} epochs; {options.rounds} rounds.\n")
     print("| threads | case | seconds for all | loop / case |\n|---|---|---|---|")
     for threads in options.threads:
         torch.set_num_threads(threads)
@@ -60,6 +59,7 @@ def main() -> None:
             middle = statistics.median(taken)
             spread = f"{middle:.2f} ({min(taken):.2f} to {max(taken):.2f})"
             print(f"| {threads} | {name} | {spread} | {first / middle:.1f} |", flush=True)
+    print(f"\n{conditions(max(options.threads), ('netwright', 'torch'))}")
 
 
 def _measured(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -133,15 +133,6 @@ def _outcome(events: Generator[Any, None, Any]) -> object:  # Any: of `fit` or o
             found = end.value if isinstance(end.value, tuple) else (end.value,)
             assert not any(isinstance(one, NetwrightError) for one in found)
             return found
-
-
-def _machine() -> str:
-    """Processor and versions."""
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text().splitlines() if about.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor()
-    return f"{processor}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":
