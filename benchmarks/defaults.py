@@ -1,6 +1,6 @@
 """Trains netwright's defaults, and the simple models beside them, on public data and prints the page of results.
 
-    python benchmarks/defaults.py --data FOLDER --json results.jsonl > docs/benchmarks.md
+    python benchmarks/defaults.py --data FOLDER --json results.jsonl > defaults.md
 
 Every measured row is written at once, so that a run that was cut short goes on where it ended; several files are one
 result when they are put behind each other. Progress goes to standard error, the page to standard output.
@@ -27,7 +27,7 @@ import netwright as nw
 NETWRIGHT = "netwright"
 PART = "benchmark_part"  # the column that tells netwright the training and the test rows
 
-PAGE = """# Benchmarks: the defaults against simple models
+PAGE = """## The defaults against simple models
 
 Made by
 
@@ -135,7 +135,7 @@ def _line(row: Measured) -> str:
 
 def _page(cases: list[Case], measured: list[Measured], options: argparse.Namespace, settings: str) -> str:
     return PAGE.format(
-        command="python benchmarks/defaults.py --data FOLDER --json results.jsonl > docs/benchmarks.md",
+        command="python benchmarks/defaults.py --data FOLDER --json results.jsonl > defaults.md",
         machine=_machine(options.threads),
         notes=(Path(__file__).parent / "notes.md").read_text(encoding="utf-8"),
         settings="" if settings == "{}" else f" but for the settings {settings}",
