@@ -13,7 +13,7 @@ TINY_PIXELS = 16 * 16  # images up to this size are trained with more channels: 
 TABLE_STEPS = 800
 IMAGE_STEPS = 2_400  # optimizer steps for images: 6 passes over 51,000 rows, 20 and more over a few thousand
 IMAGE_WIDTH = 16  # channels at full resolution: seven times the rows a second of 64, which is worth more in trials
-MANY_PASSES = 8  # over the rows of images from which on shifting them helps; in fewer it only makes learning slower
+MANY_PASSES = 8  # over SMALL rows and more of images from which on shifting them helps; else it only slows learning
 
 Changes = dict[str, object]
 
@@ -73,7 +73,7 @@ def _images(signal: Signal, rows: int) -> Changes:
     return {
         "backbone": "convnet", "width": IMAGE_WIDTH, "depth": 2, "batch_size": batch_size,
         "lr": 1e-2, "beta2": 0.99, "weight_decay": 0.05, "schedule": "triangular", "label_smoothing": 0.1,
-        "augment": ("shift",) if epochs >= MANY_PASSES else (), "epochs": epochs,
+        "augment": ("shift",) if rows >= SMALL and epochs >= MANY_PASSES else (), "epochs": epochs,
     }  # fmt: skip
 
 
