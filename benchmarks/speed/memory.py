@@ -150,7 +150,7 @@ def main() -> None:
     """Makes the data, trains on them in six ways, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--allowed", type=int, default=500, help="MB beyond the interpreter's own, for the array")
-    parser.add_argument("--files-allowed", type=int, default=400, help="the same for JPEG files")
+    parser.add_argument("--files-allowed", type=int, default=300, help="the same for JPEG files")
     parser.add_argument("--times", type=float, default=3.0, help="how many times as large the data are")
     parser.add_argument("--side", type=int, default=128, help="of the pictures, in pixels, a multiple of 8")
     parser.add_argument("--folder", type=Path, default=None, help="where to make the data; a temporary folder")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.baselines.constant import batch_rows
-from netwright.records.batch import Examples
+from netwright.records.batch import Examples, Rows
 from netwright.records.schema import Block, Schema
 from netwright.records.task import Scores, Task
 
@@ -53,19 +53,19 @@ def linear(schema: Schema, task: Task, train: Examples, test: Examples) -> Score
     return score.result()
 
 
-def _gather(train: Examples) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+def _gather(train: Examples) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Inputs and targets of at most MOST_ROWS rows, drawn by a fixed seed; fewer where rows are large."""
     first = next(train.batches(1, seed=None)).inputs
     most = max(1, min(MOST_ROWS, MOST_CELLS // sum(x.numel() for x in first)))
     chosen = np.zeros(len(train), dtype=np.bool_)
     chosen[np.random.default_rng(0).permutation(len(train))[:most]] = True
-    inputs, targets, start = list[tuple[Tensor, ...]](), list[tuple[Tensor, ...]](), 0
+    inputs, targets, start = Rows(), Rows(), 0
     for batch in train.batches(batch_rows(train), seed=None):
         rows = torch.from_numpy(chosen[start : start + len(batch)])
-        inputs.append(tuple(x[rows] for x in batch.inputs))
-        targets.append(tuple(t[rows] for t in batch.targets))
+        inputs.add(tuple(x[rows] for x in batch.inputs))
+        targets.add(tuple(t[rows] for t in batch.targets))
         start += len(batch)
-    return [torch.cat(x) for x in zip(*inputs, strict=True)], tuple(torch.cat(t) for t in zip(*targets, strict=True))
+    return inputs.joined(), targets.joined()
 
 
 def _joined(features: Sequence[Features], inputs: Sequence[Tensor]) -> Matrix:

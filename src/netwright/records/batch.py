@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor
@@ -31,6 +32,37 @@ class Batch:
             tuple(t.to(device, non_blocking=True) for t in self.targets),
             self.rows,
         )
+
+
+@final
+class Rows:
+    """Small tensors of many batches, behind each other, on the device where they are; `add` waits for nothing.
+
+    A list of them pins glibc's heap: with 30,000 pictures passed by, what each batch had freed in between was never
+    used again, 850 MB in all (glibc 2.36, torch 2.13). So rows are copied into a buffer that doubles.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: list[Tensor] = []
+        self._filled = 0
+
+    def add(self, tensors: tuple[Tensor, ...]) -> None:
+        """Tensors with a row for each example; as many, of the same types and shapes, at each call."""
+        if not tensors:
+            return
+        filled = self._filled + len(tensors[0])
+        self._buffers = [*self._buffers, *(t.new_empty(0, *t.shape[1:]) for t in tensors[len(self._buffers) :])]
+        for number, (buffer, tensor) in enumerate(zip(self._buffers, tensors, strict=True)):
+            if filled > len(buffer):
+                larger = buffer.new_empty(2 * filled, *buffer.shape[1:])
+                larger[: self._filled] = buffer[: self._filled]
+                self._buffers[number] = larger
+            self._buffers[number][self._filled : filled] = tensor
+        self._filled = filled
+
+    def joined(self) -> tuple[Tensor, ...]:
+        """All rows so far; none before the first `add`."""
+        return tuple(buffer[: self._filled] for buffer in self._buffers)
 
 
 class Examples(ABC):

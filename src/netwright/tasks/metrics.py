@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, Rows
 from netwright.records.errors import DataError
 from netwright.records.task import Metric, Score, Scores
 
@@ -50,11 +49,11 @@ class Kept(Score):
         result: Callable[..., Scores],
     ) -> None:
         self._keep, self._quick, self._result = keep, quick, result
-        self._kept: list[tuple[Tensor, ...]] = []
+        self._kept = Rows()
 
     def add(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> None:
         """Keeps what the metrics need, on the device where it is: nothing waits here."""
-        self._kept.append(tuple(t.detach() for t in self._keep(outputs, batch)))
+        self._kept.add(tuple(t.detach() for t in self._keep(outputs, batch)))
 
     def quick(self) -> dict[str, float]:
         """Metrics without intervals."""
@@ -65,10 +64,10 @@ class Kept(Score):
         return self._result(*self._joined())
 
     def _joined(self) -> list[NDArray[np.generic]]:
-        if not self._kept:
+        kept = self._kept.joined()
+        if not kept:
             raise DataError("there are no rows to score", remedy="give this part of the data some rows.")
-        self._kept = [tuple(torch.cat(parts) for parts in zip(*self._kept, strict=True))]
-        return [t.cpu().numpy() for t in self._kept[0]]
+        return [t.cpu().numpy() for t in kept]
 
 
 def values(statistics: Mapping[str, Statistic], count: int) -> dict[str, float]:

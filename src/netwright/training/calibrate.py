@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from netwright.models.network import Joined
+from netwright.records.batch import Rows
 from netwright.records.run import Run
 from netwright.tasks.classification import Classification
 from netwright.training.evaluate import device_of, evaluating
@@ -25,12 +26,11 @@ def calibrate(run: Run) -> float:
     network = run.network
     if not isinstance(run.task, Classification) or not isinstance(network, Joined) or len(run.valid) < LEAST_ROWS:
         return 1.0
-    outputs, targets = [], []
+    rows = Rows()
     with evaluating(network):
         for batch in run.valid.batches(run.recipe.batch_size, seed=None):
-            outputs.append(network(*batch.to(device_of(network)).inputs).double().cpu())
-            targets.append(batch.targets[0])
-    temperature = _temperature(torch.cat(outputs), torch.cat(targets))
+            rows.add((network(*batch.to(device_of(network)).inputs).double().cpu(), batch.targets[0]))
+    temperature = _temperature(*rows.joined())
     with torch.no_grad():
         for weights in network.head.parameters():
             weights.div_(temperature)
