@@ -33,7 +33,7 @@ from netwright.training.threads import threads
 ROUNDS = 3  # the fastest of so many counts: other programs only ever make a step slower
 SECONDS = 0.02  # of steps in a round, one step at least
 MOST_STEPS = 50
-SLOW = 0.2  # seconds: a step that takes longer is measured on a part of its batch
+SLOW = 0.06  # seconds: a step that takes longer is measured on a part of its batch, so that measuring takes seconds
 LEAST_ROWS = 16  # of that part: fewer say nothing about a batch
 HANDICAP = {"bf16": 1.2, "own": 1.05}  # a gain has to be larger: bf16 costs mantissa, own kernels are known less well
 FEWER = 0.95  # of the speed of all threads that one thread must reach to be preferred: the other cores stay free
