@@ -38,7 +38,7 @@ def predictions(network: nn.Module, task: Task, examples: Examples, recipe: Reci
     In the recipe's arithmetic, as the scores were measured.
     """
     runner, size = Arithmetic(network, recipe), recipe.batch_size
-    if (first := next(examples.batches(1, seed=None), None)) is not None:
+    if (first := next(examples.batches(size, seed=None), None)) is not None:
         size = max(size, min(MOST_ROWS, BATCH_CELLS // max(1, sum(x[0].numel() for x in first.inputs))))
     for batch in examples.batches(size, seed=None):
         with evaluating(network):  # for each batch: between two of them the caller has the network as it was
