@@ -109,6 +109,24 @@ def improves(value: float | None, best: float | None, task: Task) -> bool:
     return best is None or (value > best if task.higher_is_better else value < best)
 
 
+def written_down(
+    p: Position, run: Run, valid: dict[str, float], lr: float, memory_bytes: int, *, is_better: bool
+) -> Epoch:
+    """The record of an epoch whose steps are all taken and whose validation part is scored."""
+    return Epoch(
+        epoch=p.epoch,
+        step=p.step,
+        train_loss=p.loss_sum / p.rows,
+        valid=valid,
+        lr=lr,
+        grad_norm=p.norm_sum / watched(run.recipe, p.taken),
+        seconds=p.seconds,
+        rows_per_second=p.rows / max(p.training_seconds, 1e-9),
+        memory_bytes=memory_bytes,
+        is_best=is_better if chooses(run) else p.epoch == run.recipe.epochs,
+    )
+
+
 def following(p: Position, run: Run, value: float | None, *, is_better: bool) -> Position:
     """The start of the next epoch, or the end. `value` is the watched score, `is_better` what it did."""
     recipe, patience = run.recipe, run.recipe.patience
@@ -361,18 +379,8 @@ class _Training:
         now, p = self.clock(), self.position
         value = valid.get(self.run.task.metric)
         is_better = len(self.run.valid) > 0 and improves(value, self.position.best, self.run.task)
-        epoch = Epoch(
-            epoch=p.epoch,
-            step=p.step,
-            train_loss=p.loss_sum / p.rows,
-            valid=valid,
-            lr=self.rate(p.step - 1),
-            grad_norm=p.norm_sum / watched(self.recipe, p.taken),
-            seconds=p.seconds + now - self.marked,
-            rows_per_second=p.rows / max(p.training_seconds, 1e-9),
-            memory_bytes=peak_bytes(self.device),
-            is_best=is_better if self.chooses else p.epoch == self.recipe.epochs,
-        )
+        p = replace(p, seconds=p.seconds + now - self.marked)
+        epoch = written_down(p, self.run, valid, self.rate(p.step - 1), peak_bytes(self.device), is_better=is_better)
         self.marked = now
         self.epochs.append(epoch)
         if is_better and self.chooses:

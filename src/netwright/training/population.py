@@ -37,7 +37,7 @@ from netwright.training.fit import (
     is_watched,
     mixed,
     peak_bytes,
-    watched,
+    written_down,
 )
 from netwright.training.loop import Step
 from netwright.training.schedule import schedule
@@ -248,18 +248,8 @@ class _Member:
         run, p = self.run, self.position
         value = valid.get(run.task.metric)
         is_better = len(run.valid) > 0 and improves(value, p.best, run.task)
-        epoch = Epoch(
-            epoch=p.epoch,
-            step=p.step,
-            train_loss=p.loss_sum / p.rows,
-            valid=valid,
-            lr=self.rate(p.step - 1),
-            grad_norm=p.norm_sum / watched(run.recipe, p.taken),
-            seconds=p.seconds,
-            rows_per_second=p.rows / max(p.training_seconds, 1e-9),
-            memory_bytes=peak_bytes(torch.device("cpu")),
-            is_best=is_better if chooses(run) else p.epoch == run.recipe.epochs,
-        )
+        memory = peak_bytes(torch.device("cpu"))
+        epoch = written_down(p, run, valid, self.rate(p.step - 1), memory, is_better=is_better)
         self.epochs.append(epoch)
         self.position = following(p, run, value, is_better=is_better)
         return epoch
