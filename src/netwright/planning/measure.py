@@ -162,7 +162,11 @@ class _Trial:
     def step(
         self, precision: str, kernels: str, count_of_threads: int, *, count: int = 1, compiled: str = "never"
     ) -> float:
-        """The seconds of a step; infinite where torch cannot do it so. What fails in training too is told there."""
+        """The seconds of a step; infinite where torch cannot do it so, or finds no compiler.
+
+        Nothing is hidden: an arithmetic that fails is not chosen, and what fails in every one fails in the training's
+        first step, which says why.
+        """
         objective = self._objective(precision, kernels, compiled)
         with threads(count_of_threads), suppress(RuntimeError, NotImplementedError, TypeError):
             began = self._clock()
