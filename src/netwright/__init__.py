@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from netwright.console import progress as progress
     from netwright.data.dataset import Dataset as Dataset
     from netwright.lifecycle import adopt as adopt
+    from netwright.lifecycle import audit as audit
     from netwright.lifecycle import cache as cache
     from netwright.lifecycle import evaluate as evaluate
     from netwright.lifecycle import load as load
@@ -47,6 +48,7 @@ _PUBLIC = {
     "Run": "netwright.records.run",
     "Segmentation": "netwright.tasks.segmentation",
     "adopt": "netwright.lifecycle",
+    "audit": "netwright.lifecycle",
     "cache": "netwright.lifecycle",
     "evaluate": "netwright.lifecycle",
     "load": "netwright.lifecycle",

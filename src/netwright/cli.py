@@ -18,7 +18,7 @@ INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 
 
 def main() -> None:
-    """Runs the command line and exits: 0 done, 2 the user must act, 3 a bug in netwright."""
+    """Runs the command line and exits: 0 done, 1 something was found, 2 the user must act, 3 a bug in netwright."""
     try:
         code = netwright(standalone_mode=False)
     except click.exceptions.Abort:
@@ -47,6 +47,7 @@ def netwright() -> None:
     """From raw labelled data to a deep neural network that people can trust.
 
     \b
+    netwright audit photos/                       what is wrong with the data
     netwright train photos/                       a folder with one subfolder of files per label
     netwright train people.csv --target income    a table
     netwright evaluate runs/people
@@ -54,7 +55,7 @@ def netwright() -> None:
     """
 
 
-def reading(command: Callable[..., None]) -> Callable[..., None]:
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say how data are read."""
     for option in reversed(
         (
@@ -79,13 +80,95 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
 as_json = click.option("--json", "is_json", is_flag=True, help="Print the record as JSON.")
 
 
+def parting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what is predicted and which rows are which part."""
+    for option in reversed(
+        (
+            click.option("--task", default=None, help="What is predicted, where the guess is wrong: regression, ..."),
+            click.option("--split", default="", metavar="COLUMN", help="Column that says train, valid or test."),
+            click.option("--group", default="", metavar="COLUMN", help="Rows of one group stay in one part."),
+            click.option("--by-time", default="", metavar="COLUMN", help="The latest rows are the test part."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@netwright.command(short_help="What is wrong with the data, and a file that fixes it.")
+@click.argument("data")
+@reading
+@parting
+@click.option("--against", default=None, metavar="DATA", help="New data to compare with.")
+@click.option("--seed", default=0, help="Decides the parts, as the setting of a training does.")
+@click.option("--fast", is_flag=True, help="Train nothing: only what can be seen in the rows.")
+@click.option(
+    "--fail-on",
+    default="warning",
+    type=click.Choice(["error", "warning", "note", "never"]),
+    help="Exit code 1 where something as bad as that is found, or worse.",
+    show_default=True,
+)
+@click.option("--quiet", is_flag=True, help="No progress.")
+@as_json
+def audit(
+    data: str,
+    target: tuple[str, ...],
+    kind: tuple[str, ...],
+    drop: tuple[str, ...],
+    series: str,
+    time: str,
+    labels: str | None,
+    task: str | None,
+    split: str,
+    group: str,
+    by_time: str,
+    against: str | None,
+    seed: int,
+    fast: bool,
+    fail_on: str,
+    quiet: bool,
+    is_json: bool,
+) -> int:
+    """Whether DATA are accurate, representative and clean: what is wrong, in which rows, how sure, what to do."""
+    kinds = _pairs("--kind", kind)
+    for path in (data, against):
+        if path is not None:
+            _exists(path)
+    from netwright import lifecycle
+    from netwright.console import progress
+    from netwright.records.finding import SEVERITIES
+
+    report = lifecycle.audit(
+        data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task, split=split,
+        group=group, by_time=by_time, against=against, seed=seed, fast=fast, show=None if quiet else progress(),
+    )  # fmt: skip
+    _print_json(asdict(report)) if is_json else click.echo(str(report))
+    return int(any(report.fails(severity) for severity in SEVERITIES if severity == fail_on))
+
+
+@netwright.command(short_help="Explain a finding by its code.")
+@click.argument("code", required=False)
+def rule(code: str | None) -> None:
+    """Explain what the finding CODE means and how it is decided, or list all codes."""
+    from netwright.checks import DATA_CHECKS, MODEL_CHECKS
+    from netwright.checks.evidence import page, title
+    from netwright.records.errors import nearest
+    from netwright.resolve import resolve
+
+    table = {**DATA_CHECKS, **MODEL_CHECKS}
+    if code is not None and code.upper() not in table:
+        raise RecipeError(f"there is no finding {code!r}", remedy=nearest(code.upper(), table))
+    if code is not None:
+        click.echo(page(resolve("check", table[code.upper()], table)))
+        return
+    for known in sorted(table):
+        click.echo(f"{known}  {title(resolve('check', table[known], table))}")
+
+
 @netwright.command(short_help="Train a network on a folder, a table or a text file.")
 @click.argument("data")
 @reading
-@click.option("--task", default=None, help="What is predicted, where the guess is wrong: regression, multilabel, ...")
-@click.option("--split", default="", metavar="COLUMN", help="Column that says train, valid or test.")
-@click.option("--group", default="", metavar="COLUMN", help="Rows of one group stay in one part.")
-@click.option("--by-time", default="", metavar="COLUMN", help="The latest rows are the test part.")
+@parting
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of the recipe; may be repeated."
 )

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from netwright import run_folder
 from netwright.baselines import BASELINES
+from netwright.checks import DATA_CHECKS, MODEL_CHECKS
+from netwright.checks.evidence import DataEvidence, examine
 from netwright.data.cache import Cache, read_cache
 from netwright.data.cache import clear as clear_cache
 from netwright.data.cache import folder as decoded_folder
@@ -30,6 +32,7 @@ from netwright.planning.device import device, prepare_device, suited
 from netwright.planning.measure import measured
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
+from netwright.records.finding import Report
 from netwright.records.history import Epoch, Progress
 from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
@@ -46,6 +49,7 @@ from netwright.training.fit import fit
 
 __all__ = [
     "adopt",
+    "audit",
     "cache",
     "evaluate",
     "load",
@@ -65,6 +69,44 @@ MEASURED = "arithmetic.json"  # beside the folder of decoded files: what measuri
 ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured where they are not given
 
 Show = Callable[[str | Progress | Epoch], None]
+
+
+def audit(
+    data: Any,  # Any: as in `train`
+    *,
+    target: str | tuple[str, ...] = (),
+    task: str | type[Task] | Task | None = None,
+    kinds: Mapping[str, str] | None = None,
+    drop: tuple[str, ...] = (),
+    series: str = "",
+    time: str = "",
+    labels: str | Path | None = None,
+    split: str = "",
+    group: str = "",
+    by_time: str = "",
+    against: Any = None,  # Any: as `data`
+    seed: int = 0,
+    fast: bool = False,
+    show: Show | None = None,
+) -> Report:
+    """Whether data are accurate, representative and clean, with rows, evidence and fixes: `print(nw.audit("photos/"))`.
+
+    The arguments are those of `train`; parts are cut as it would cut them. `against` names new data to compare with.
+    `fast` leaves out what needs networks of its own and looks at a sample of rows: the form that `train` makes.
+    """
+    tell = show or _silent
+    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
+    new = None if against is None else read(against, kinds=kinds, series=series, time=time, drop=drop)
+    parts = prepared = None
+    problem = ""
+    try:
+        parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
+        prepared = prepare(dataset, parts, kinds=kinds, task=task)
+    except DataError as error:  # what is wrong with the data is what an audit is to say
+        problem = str(error)
+    evidence = DataEvidence(dataset, parts, prepared, problem, new, seed, fast, tell)
+    with prepare_device():
+        return examine(evidence, DATA_CHECKS if fast else {**DATA_CHECKS, **MODEL_CHECKS})
 
 
 def train(

@@ -1,9 +1,11 @@
 import inspect
 
+import pytest
+
 import netwright
 from netwright import cli
 
-NOT_A_STAGE = {"recipe"}  # explains settings; in Python that is help(netwright.Recipe)
+NOT_A_STAGE = {"recipe", "rule"}  # explain settings and findings; in Python those are docstrings
 
 
 def test_every_verb_of_the_command_line_is_a_function_of_the_same_name():
@@ -11,9 +13,10 @@ def test_every_verb_of_the_command_line_is_a_function_of_the_same_name():
         assert verb in NOT_A_STAGE or callable(getattr(netwright, verb)), verb
 
 
-def test_every_option_of_train_is_a_parameter_of_the_function_train():
+@pytest.mark.parametrize("verb", ["audit", "train"])
+def test_every_option_of_a_verb_is_a_parameter_of_its_function(verb: str):
     # what differs by nature: many `--kind a=b` become one dictionary, files become what they hold
-    words = {"kind": "kinds", "recipe_file": "settings", "quiet": "show", "is_json": "show"}
-    parameters = set(inspect.signature(netwright.train).parameters)
-    for option in cli.netwright.commands["train"].params:
+    words = {"kind": "kinds", "recipe_file": "settings", "quiet": "show", "is_json": "show", "fail_on": "show"}
+    parameters = set(inspect.signature(getattr(netwright, verb)).parameters)
+    for option in cli.netwright.commands[verb].params:
         assert words.get(str(option.name), option.name) in parameters, option.name

@@ -42,6 +42,8 @@ TABLES = [
     ("netwright.training", "OPTIMIZERS"),
     ("netwright.training", "SCHEDULES"),
     ("netwright.baselines", "BASELINES"),
+    ("netwright.checks", "DATA_CHECKS"),
+    ("netwright.checks", "MODEL_CHECKS"),
 ]
 
 

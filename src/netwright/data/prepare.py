@@ -40,6 +40,7 @@ class Prepared:
     valid: Examples
     test: Examples
     notes: tuple[str, ...]
+    bad: Mapping[int, str]  # rows that cannot be read, and why
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def prepare(
     told = f"{', '.join(dataset.targets) or 'no target'}: {learned.describe()}"
     columns = (*guesses, *dropped, *_ids(dataset, fields, train), *inputs.notes)
     notes = (*dataset.notes, *columns, told, parts.how, *parts.notes, *lost)
-    return Prepared(schema, learned, *examples, notes)
+    return Prepared(schema, learned, *examples, notes, bad)
 
 
 def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InMemory, dict[int, str]]:

@@ -1,0 +1,1 @@
+"""Checks of data: are they accurate, representative, clean?"""

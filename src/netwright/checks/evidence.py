@@ -1,0 +1,89 @@
+"""What checks look at, and how they are made."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from inspect import cleandoc
+from typing import Any, TypeVar, cast, final
+
+import numpy as np
+
+from netwright.data.dataset import Dataset
+from netwright.data.prepare import Prepared
+from netwright.data.split import Rows, Split
+from netwright.records.errors import NetwrightError
+from netwright.records.finding import SEVERITIES, SHOWN, Checked, Finding, Report
+from netwright.resolve import resolve
+
+T = TypeVar("T")
+
+FAST_ROWS = 20_000  # looked at by a fast check: enough to see what concerns one row in a hundred
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class DataEvidence:
+    """The data as they were read, split and encoded. What several checks need is computed `once`."""
+
+    dataset: Dataset  # raw cells
+    parts: Split | None = None  # of all rows, also of those that cannot be read; None where they cannot be split
+    prepared: Prepared | None = None  # its tensors have all rows of the data; None where they cannot be encoded
+    problem: str = ""  # why they cannot be split or encoded
+    against: Dataset | None = None  # new data to compare with
+    seed: int = 0
+    is_fast: bool = False  # part of a training: look at FAST_ROWS rows, train nothing
+    tell: Callable[[str], object] = lambda _note: None
+    known: dict[Callable[..., Any], Any] = field(default_factory=dict[Callable[..., Any], Any], repr=False)
+
+    def once(self, compute: "Callable[[DataEvidence], T]") -> T:
+        """`compute(self)`, remembered."""
+        if compute not in self.known:
+            self.known[compute] = compute(self)
+        return cast(T, self.known[compute])
+
+    def rows(self, most: int = FAST_ROWS) -> Rows:
+        """All rows, or where a fast check is asked for at most so many, drawn by the seed; ascending."""
+        count = len(self.dataset)
+        if not self.is_fast or count <= most:
+            return np.arange(count, dtype=np.int64)
+        return np.sort(np.random.default_rng(self.seed).choice(count, most, replace=False)).astype(np.int64)
+
+
+Check = Callable[[Any], Iterable[Finding]]
+"""(evidence) -> findings; raises `Skip` where it cannot judge."""
+
+
+class Skip(Exception):
+    """Why a check cannot judge: said in the report, and no finding."""
+
+
+def examine(evidence: DataEvidence, table: Mapping[str, str], clock: Callable[[], float] = time.perf_counter) -> Report:
+    """Makes all checks of a table; the worst findings come first. One that cannot judge is named with its reason."""
+    findings, checks = list[Finding](), list[Checked]()
+    for code, path in table.items():
+        check = resolve("check", path, table)
+        began, skipped = clock(), ""
+        try:
+            findings += _placed(evidence.dataset, check(evidence))
+        except Skip as reason:
+            skipped = str(reason)
+        except NetwrightError as error:
+            skipped = error.problem
+        checks.append(Checked(code, title(check), clock() - began, skipped))
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return Report(evidence.dataset.origin, len(evidence.dataset), tuple(findings), tuple(checks))
+
+
+def title(check: Check) -> str:
+    """A check's name for people: the first line of its page, without the full stop."""
+    return (check.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+
+
+def page(check: Check) -> str:
+    """All that a check's docstring says: what it finds, why it matters, how it is decided."""
+    return cleandoc(check.__doc__ or "")
+
+
+def _placed(dataset: Dataset, findings: Iterable[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        yield finding if finding.places else replace(finding, places=tuple(map(dataset.locate, finding.rows[:SHOWN])))

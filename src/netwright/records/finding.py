@@ -1,0 +1,127 @@
+"""What checks find: evidence in numbers, the rows, how sure it is, and what to do about it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # the worst first
+Action = Literal["drop", "relabel", "move", "impute"]
+SHOWN = 5  # places of rows in a text
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that a check looked at: with its 95 % interval and the threshold that decided, where it has them."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    threshold: float | None = None
+
+    def __str__(self) -> str:
+        interval = "" if self.low is None or self.high is None else f" [{self.low:.4g}, {self.high:.4g}]"
+        against = "" if self.threshold is None else f" (threshold {self.threshold:.4g})"
+        return f"{self.name} {self.value:.4g}{interval}{against}"
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What a person can do, as an imperative; `edit` are changes of the Recipe that a program can try."""
+
+    advice: str
+    edit: Mapping[str, object] = field(default_factory=dict[str, object])
+    effect: str = ""  # what is to be expected of it
+    cost: str = ""  # of time or of rows
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A proposed change of one row. `old` must still stand there when it is applied."""
+
+    row: int  # of the data as they were read
+    place: str  # as `locate` says it: "people.csv, line 12"
+    action: Action
+    column: str = ""  # relabel, impute: whose cell; move: empty
+    old: str = ""
+    new: str = ""  # relabel, impute: the new cell; move: train, valid or test
+    code: str = ""  # of the finding
+    confidence: float = 1.0  # probability that the row is as wrong as the finding says
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or worth knowing."""
+
+    code: str  # never changes its meaning
+    severity: Severity  # error: scores would mislead; warning: it costs score; note: worth knowing
+    title: str  # in lower case, as a doctor would say it: "label errors"
+    summary: str  # one sentence with the numbers
+    measures: tuple[Measure, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()  # numbers of the rows meant, the worst first
+    places: tuple[str, ...] = ()  # where the first of them stand; filled in for all checks in one place
+    expected: Measure | None = None  # how many of the rows are expected to be truly wrong
+    confidence: float = 1.0  # probability that the finding is true
+    otherwise: tuple[str, ...] = ()  # what else could explain it
+    remedies: tuple[Remedy, ...] = ()  # in the order to try them
+    fixes: tuple[Fix, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.severity:<8}{self.code}  {self.title}: {self.summary}"]
+        sure = "" if self.confidence >= 1 else f"{self.confidence:.0%} sure; "
+        facts = "; ".join(map(str, self.measures))
+        if sure or facts:
+            lines.append(f"        {sure}{facts}".rstrip("; "))
+        if self.places:
+            more = len(self.rows) - len(self.places[:SHOWN])
+            lines.append(f"        at {', '.join(self.places[:SHOWN])}" + (f" and {more:,} more" if more > 0 else ""))
+        lines += [f"        or: {text}" for text in self.otherwise]
+        return "\n".join([*lines, *(f"        fix: {remedy.advice}" for remedy in self.remedies)])
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A check that was made, or why it was not."""
+
+    code: str
+    title: str
+    seconds: float
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that checks found, the worst first. `print(report)` tells it."""
+
+    subject: str  # what was looked at: a path
+    count: int  # rows
+    findings: tuple[Finding, ...]
+    checks: tuple[Checked, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fixes(self) -> tuple[Fix, ...]:
+        """All proposed changes; of several for one row those of the worse finding come first."""
+        return tuple(fix for finding in self.findings for fix in finding.fixes)
+
+    def fails(self, severity: Severity) -> bool:
+        """Whether something as bad as that was found, or worse."""
+        worst = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return any(finding.severity in worst for finding in self.findings)
+
+    def __str__(self) -> str:
+        counts = Counter(finding.severity for finding in self.findings)
+        found = ", ".join(_plural(counts[severity], severity) for severity in SEVERITIES if counts[severity])
+        made = [check for check in self.checks if not check.skipped]
+        head = f"{self.subject}, {self.count:,} rows, {len(made)} checks: {found or 'nothing found'}"
+        skipped = [f"not checked: {check.title} ({check.skipped})" for check in self.checks if check.skipped]
+        return "\n".join(
+            [head, *("\n" + str(finding) for finding in self.findings), *([""] if skipped else []), *skipped]
+        )
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" + ("s" if count > 1 else "")
