@@ -29,7 +29,7 @@ EVERY = 0.02  # seconds between two looks at the process
 BLOCK = 256  # pictures made at once
 # As little arithmetic as pictures can be trained with: what is measured is the path of the data.
 SETTINGS = {"epochs": 1, "batch_size": 64, "layers": [{"conv": 8, "kernel": 7, "stride": 8}, "relu"], "augment": [],
-            "precision": "fp32", "seed": 0, "average": 0}  # fmt: skip
+            "precision": "fp32", "seed": 0, "average": 0, "threads": 1}  # fmt: skip
 
 
 def pictures(count: int, side: int, seed: int) -> Any:
