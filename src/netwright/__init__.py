@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from netwright.lifecycle import cache as cache
     from netwright.lifecycle import evaluate as evaluate
     from netwright.lifecycle import load as load
+    from netwright.lifecycle import next_labels as next_labels
     from netwright.lifecycle import predict as predict
     from netwright.lifecycle import prove as prove
     from netwright.lifecycle import read as read
@@ -57,6 +58,7 @@ _PUBLIC = {
     "cache": "netwright.lifecycle",
     "evaluate": "netwright.lifecycle",
     "load": "netwright.lifecycle",
+    "next_labels": "netwright.lifecycle",
     "predict": "netwright.lifecycle",
     "progress": "netwright.console",
     "prove": "netwright.lifecycle",

@@ -102,6 +102,8 @@ def parting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--fixes", default=None, metavar="FILE", help="Look at the data as they are with these fixes applied.")
 @click.option("--fix", "fix_file", default=None, metavar="FILE", help="Write proposed fixes to FILE (CSV), to edit.")
 @click.option("--prove", is_flag=True, help="Train with and without the fixes; those that do not help are rolled back.")
+@click.option("--next", "count", default=0, metavar="N", help="Only list the N rows without a label to label first.")
+@click.option("--to", default=None, metavar="FILE", help="With --next: write the list (.csv, .parquet or .jsonl).")
 @click.option("--seed", default=0, help="Decides the parts, as the setting of a training does.")
 @click.option("--fast", is_flag=True, help="Train nothing: only what can be seen in the rows.")
 @click.option(
@@ -129,6 +131,8 @@ def audit(
     fixes: str | None,
     fix_file: str | None,
     prove: bool,
+    count: int,
+    to: str | None,
     seed: int,
     fast: bool,
     fail_on: str,
@@ -149,6 +153,13 @@ def audit(
     from netwright.records.finding import SEVERITIES
 
     show = None if quiet else progress()
+    if count:
+        table = lifecycle.next_labels(
+            data, target=target, count=count, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
+            task=task, seed=seed, to=to, show=show,
+        )  # fmt: skip
+        _print_json(table.to_dicts()) if is_json else click.echo(_listed(table, to), nl=False)
+        return 0
     report = lifecycle.audit(
         data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task, split=split,
         group=group, by_time=by_time, against=against, fixes=fixes or (), seed=seed, fast=fast, show=show,
@@ -170,6 +181,10 @@ def audit(
     if is_json:
         _print_json(asdict(report) | ({"proof": asdict(proof)} if proof is not None else {}))
     return int(any(report.fails(severity) for severity in SEVERITIES if severity == fail_on))
+
+
+def _listed(table: Any, to: str | None) -> str:  # Any: a frame; polars is not imported here
+    return str(table.write_csv()) if to is None else f"{len(table):,} rows to label first written to {to}\n"
 
 
 def _next_step(count: int, file: str) -> str:

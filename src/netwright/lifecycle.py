@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, augmented
 from netwright.data.fixes import apply_fixes, read_fixes, write_fixes
 from netwright.data.prepare import Prepared, encode_new, prepare
-from netwright.data.read import read, read_chunks
+from netwright.data.read import read, read_chunks, read_unlabelled
 from netwright.data.readers.files import counted
 from netwright.data.readers.folder import TEXTS
 from netwright.data.split import Split
@@ -30,8 +31,10 @@ from netwright.explanations.weights import Learned, filters_picture, learned, st
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
 from netwright.planning.device import device, prepare_device, suited
+from netwright.planning.labelling import COMMITTEE, worth_labelling
 from netwright.planning.measure import measured
 from netwright.planning.prove import SEEDS, Trial, prove_fixes
+from netwright.planning.quick import quick_runs
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
 from netwright.records.finding import Fix, Report
@@ -56,6 +59,7 @@ __all__ = [
     "cache",
     "evaluate",
     "load",
+    "next_labels",
     "predict",
     "predict_chunks",
     "predict_to",
@@ -157,6 +161,47 @@ def prove(
     trial = Trial(kinds or {}, task, settings or {}, tuple(range(seed, seed + seeds)), show or _silent)
     with prepare_device():
         return prove_fixes(dataset, parts, _fixes(fixes), trial)
+
+
+def next_labels(
+    data: Any,  # Any: as in `train`
+    *,
+    target: str | tuple[str, ...] = (),
+    count: int = 100,
+    task: str | type[Task] | Task | None = None,
+    kinds: Mapping[str, str] | None = None,
+    drop: tuple[str, ...] = (),
+    series: str = "",
+    time: str = "",
+    labels: str | Path | None = None,
+    settings: Mapping[str, object] | None = None,
+    seed: int = 0,
+    to: Path | str | None = None,
+    show: Show | None = None,
+) -> pl.DataFrame:
+    """Of the rows without a label, those that are worth labelling first: where they stand, a guess, and why.
+
+    Rows of a table whose target is empty, or files in a folder `unlabeled` beside the folders of labels. Quick networks
+    learn from the labelled rows; chosen are rows that they doubt and that differ from each other. `to` writes the
+    table to a .csv, .parquet or .jsonl file too.
+    """
+    tell = show or _silent
+    dataset = read(data, target=target, kinds=kinds, series=series, time=time, labels=labels, drop=drop)
+    pool = read_unlabelled(
+        data, dataset.targets, kinds=kinds, series=series, time=time, labels=labels, drop=drop
+    )  # fmt: skip
+    parts = split_rows(dataset, seed=seed)
+    everything = np.sort(np.concatenate([parts.train, parts.test]))  # nothing is scored, so nothing is put aside
+    prepared = prepare(dataset, replace(parts, train=everything), kinds=kinds, task=task)
+    examples, bad = encode_new(prepared.schema, None, pool)
+    _tell_bad(pool, bad, tell)
+    tell(f"learning from {counted(len(prepared.train), 'labelled row')}: {counted(COMMITTEE, 'quick network')}")
+    with prepare_device():
+        runs = quick_runs(prepared, settings or {}, range(seed, seed + COMMITTEE))
+        table = worth_labelling(runs, examples, pool, count)
+    if to is not None:
+        written(iter((table,)), Path(to))
+    return table
 
 
 def _fixes(fixes: Fixes) -> tuple[Fix, ...]:

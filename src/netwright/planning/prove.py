@@ -1,10 +1,8 @@
 """What fixing data brings, measured: networks trained with and without the fixes on the same seeds and test rows."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil
 from typing import final
 
 import numpy as np
@@ -12,13 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netwright.data.dataset import PARTS, Dataset
-from netwright.data.examples import augmented
 from netwright.data.fixes import apply_fixes, located
-from netwright.data.prepare import Prepared, prepare
+from netwright.data.prepare import prepare
 from netwright.data.readers.files import counted
 from netwright.data.split import Split
-from netwright.planning.choose import choose
-from netwright.planning.device import device
+from netwright.planning.quick import quick_runs
 from netwright.records.errors import DataError, NetwrightError, RecipeError
 from netwright.records.finding import Fix
 from netwright.records.proof import Gain, Proof, Proven
@@ -28,11 +24,9 @@ from netwright.tasks.cells import as_labels, as_numbers
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
 from netwright.training.evaluate import device_of, evaluating, predictions
-from netwright.training.population import population
 
 SEEDS = 5  # pairs of trainings; of three, one in nine bootstrap samples would hold a single seed
 LEAST_SEEDS = 3
-QUICK_STEPS = 600  # of each training: the settings' own epochs, or so many as make these
 RESAMPLES = 1000  # the usual number for a 95 % percentile interval
 
 Measures = Mapping[str, NDArray[np.float64]]
@@ -117,9 +111,7 @@ def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial
     changed, cut = apply_fixes(dataset, parts, _but_test(parts, fixes))
     prepared = prepare(changed, cut, kinds=trial.kinds, task=trial.task)
     test = dataset.table[parts.test].select(dataset.targets)
-    found: list[Measures] = []
-    for run in _trained([_start(prepared, trial, seed) for seed in trial.seeds]):
-        found.append(_on_test(run, cut, test))
+    found = [_on_test(run, cut, test) for run in quick_runs(prepared, trial.settings, trial.seeds)]
     return {name: np.stack([one[name] for one in found]) for name in found[0]}
 
 
@@ -130,41 +122,6 @@ def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
         replace(fix, action="drop", old="") if fix.new == PARTS[2] and fix.action == "move" else fix for fix in fixes
     ]
     return [fix for fix in away if fix.row not in test]
-
-
-def _start(prepared: Prepared, trial: Trial, seed: int) -> Run:
-    """An untrained run with quick settings; those that are given win."""
-    rows = len(prepared.train)
-    recipe, _ = choose(prepared.schema, prepared.task, rows, trial.settings)
-    steps = ceil(rows / recipe.batch_size)
-    quick = {"epochs": min(recipe.epochs, ceil(QUICK_STEPS / steps)), "members": 1} | dict(trial.settings)
-    recipe = recipe.edit(quick | {"seed": seed})
-    build = partial(prepared.task.network, prepared.schema, recipe)
-    return Run(
-        network=build().to(device(recipe.device)),
-        task=prepared.task,
-        schema=prepared.schema,
-        recipe=recipe,
-        train=augmented(prepared.train, prepared.schema, recipe.augment),
-        valid=prepared.valid,
-        test=prepared.test,
-        build=build,
-    )
-
-
-def _trained(runs: Sequence[Run]) -> list[Run]:
-    """All runs at once where their networks can be stacked; raises the error of the first that failed."""
-    with closing(population(runs)) as events:
-        while True:
-            try:
-                next(events)
-            except StopIteration as end:
-                trained = end.value
-                break
-    for run in trained:
-        if isinstance(run, NetwrightError):
-            raise run
-    return trained
 
 
 def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
