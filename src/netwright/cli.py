@@ -104,6 +104,13 @@ def parting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--prove", is_flag=True, help="Train with and without the fixes; those that do not help are rolled back.")
 @click.option("--next", "count", default=0, metavar="N", help="Only list the N rows without a label to label first.")
 @click.option("--to", default=None, metavar="FILE", help="With --next: write the list (.csv, .parquet or .jsonl).")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="With --prove and --next: a setting of their networks.",
+)
 @click.option("--seed", default=0, help="Decides the parts, as the setting of a training does.")
 @click.option("--fast", is_flag=True, help="Train nothing: only what can be seen in the rows.")
 @click.option(
@@ -133,6 +140,7 @@ def audit(
     prove: bool,
     count: int,
     to: str | None,
+    settings: tuple[str, ...],
     seed: int,
     fast: bool,
     fail_on: str,
@@ -140,7 +148,7 @@ def audit(
     is_json: bool,
 ) -> int:
     """Whether DATA are accurate, representative and clean: what is wrong, in which rows, how sure, what to do."""
-    kinds = _pairs("--kind", kind)
+    kinds, changes = _pairs("--kind", kind), _settings(None, settings)
     for path in (data, against, fixes):
         if path is not None:
             _exists(path)
@@ -156,7 +164,7 @@ def audit(
     if count:
         table = lifecycle.next_labels(
             data, target=target, count=count, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
-            task=task, seed=seed, to=to, show=show,
+            task=task, settings=changes, seed=seed, to=to, show=show,
         )  # fmt: skip
         _print_json(table.to_dicts()) if is_json else click.echo(_listed(table, to), nl=False)
         return 0
@@ -167,14 +175,19 @@ def audit(
     if not is_json:
         click.echo(str(report))
     if fix_file is not None:
-        count = lifecycle.write_fixes(report.fixes, fix_file)
-        click.echo(_next_step(count, fix_file), err=True)
+        before = lifecycle.read_fixes(fixes) if fixes is not None else ()
+        proposed = lifecycle.write_fixes((*before, *report.fixes), fix_file)
+        click.echo(_next_step(proposed, fix_file), err=True)
     proof = None
     if prove and fix_file is not None and report.fixes:
-        proof = lifecycle.prove(
-            data, report.fixes, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
-            task=task, split=split, group=group, by_time=by_time, seed=seed, show=show,
-        )  # fmt: skip
+        try:
+            proof = lifecycle.prove(
+                data, report.fixes, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
+                task=task, split=split, group=group, by_time=by_time, settings=changes, seed=seed, show=show,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            click.echo(f"\nstopped; {fix_file} holds all fixes, and none of them is proven.", err=True)
+            raise
         lifecycle.write_fixes(report.fixes, fix_file, proof.rolled_back)
         if not is_json:
             click.echo(f"\n{proof}\n{fix_file} says apply = no for those rolled back")

@@ -78,7 +78,7 @@ def test_from_an_audit_to_proven_fixes_of_a_table(people: Path, tmp_path: Path, 
     assert f"fixes applied: {len(written)} relabel" in json.loads((run / "scores.json").read_text())["notes"]
     assert set(nw.load(run).task.labels) == {"no", "yes"}
 
-    with_a_proof = netwright("audit", *data, "--fast", "--fix", fixes, "--prove", "--json")
+    with_a_proof = netwright("audit", *data, "--fast", "--fix", fixes, "--prove", "--json", *SET)
     assert with_a_proof.code == 1
     proof = json.loads(with_a_proof.out)["proof"]
     assert proof["together"]["gains"][0]["metric"] == "accuracy"

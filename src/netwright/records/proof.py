@@ -15,6 +15,7 @@ class Gain:
     value: float
     low: float  # 95 % interval of a paired bootstrap over test rows and seeds together
     high: float
+    count: int  # test rows that can be read with and without the fixes
 
     def __str__(self) -> str:
         interval = f"[{self.low:.4g}, {self.high:.4g}]"
@@ -43,7 +44,7 @@ class Proof:
     """`print(proof)` tells what each kind of fix brought, and which were rolled back."""
 
     subject: str
-    count: int  # test rows scored, none of them changed
+    count: int  # rows of the test part, none of them changed
     seeds: tuple[int, ...]
     groups: tuple[Proven, ...]
     together: Proven
@@ -53,6 +54,6 @@ class Proof:
     def __str__(self) -> str:
         how = f"trained with and without fixes, {len(self.seeds)} seeds"
         head = f"{self.subject}: {how}, {self.count:,} test rows as they were"
-        groups = self.groups if len(self.groups) > 1 else ()
+        told = self.groups if len(self.groups) == 1 else (*self.groups, self.together)
         last = f"{len(self.kept):,} fixes kept, {len(self.rolled_back):,} rolled back"
-        return "\n".join([head, *map(str, (*groups, self.together)), last])
+        return "\n".join([head, *map(str, told), last])
