@@ -102,7 +102,14 @@ def parting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--fixes", default=None, metavar="FILE", help="Look at the data as they are with these fixes applied.")
 @click.option("--fix", "fix_file", default=None, metavar="FILE", help="Write proposed fixes to FILE (CSV), to edit.")
 @click.option("--prove", is_flag=True, help="Train with and without the fixes; those that do not help are rolled back.")
-@click.option("--next", "count", default=0, metavar="N", help="Only list the N rows without a label to label first.")
+@click.option(
+    "--next",
+    "count",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="Only list the N rows without a label to label first.",
+)
 @click.option("--to", default=None, metavar="FILE", help="With --next: write the list (.csv, .parquet or .jsonl).")
 @click.option(
     "--set",
@@ -138,7 +145,7 @@ def audit(
     fixes: str | None,
     fix_file: str | None,
     prove: bool,
-    count: int,
+    count: int | None,
     to: str | None,
     settings: tuple[str, ...],
     seed: int,
@@ -156,15 +163,19 @@ def audit(
         raise click.UsageError("--prove needs --fix FILE, where it writes which fixes are kept.")
     if prove and fixes is not None:
         raise click.UsageError("--prove tries fixes of the data as they are: leave --fixes out.")
+    if count is not None and (prove or fixes or fix_file or against):
+        raise click.UsageError("--next lists rows and audits nothing: give it alone.")
+    if to is not None and count is None:
+        raise click.UsageError("--to is for --next; fixes are written with --fix FILE.")
     from netwright import lifecycle
     from netwright.console import progress
     from netwright.records.finding import SEVERITIES
 
     show = None if quiet else progress()
-    if count:
+    if count is not None:
         table = lifecycle.next_labels(
             data, target=target, count=count, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
-            task=task, settings=changes, seed=seed, to=to, show=show,
+            task=task, split=split, group=group, by_time=by_time, settings=changes, seed=seed, to=to, show=show,
         )  # fmt: skip
         _print_json(table.to_dicts()) if is_json else click.echo(_listed(table, to), nl=False)
         return 0

@@ -174,6 +174,9 @@ def next_labels(
     series: str = "",
     time: str = "",
     labels: str | Path | None = None,
+    split: str = "",
+    group: str = "",
+    by_time: str = "",
     settings: Mapping[str, object] | None = None,
     seed: int = 0,
     to: Path | str | None = None,
@@ -186,18 +189,18 @@ def next_labels(
     table to a .csv, .parquet or .jsonl file too.
     """
     tell = show or _silent
-    dataset = read(data, target=target, kinds=kinds, series=series, time=time, labels=labels, drop=drop)
+    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     pool = read_unlabelled(
         data, dataset.targets, kinds=kinds, series=series, time=time, labels=labels, drop=drop
     )  # fmt: skip
-    parts = split_rows(dataset, seed=seed)
+    parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
     everything = np.sort(np.concatenate([parts.train, parts.test]))  # nothing is scored, so nothing is put aside
     prepared = prepare(dataset, replace(parts, train=everything), kinds=kinds, task=task)
     examples, bad = encode_new(prepared.schema, None, pool)
     _tell_bad(pool, bad, tell)
     tell(f"learning from {counted(len(prepared.train), 'labelled row')}: {counted(COMMITTEE, 'quick network')}")
     with prepare_device():
-        runs = quick_runs(prepared, settings or {}, range(seed, seed + COMMITTEE))
+        runs = quick_runs(prepared, settings or {}, range(seed, seed + COMMITTEE), tell)
         table = worth_labelling(runs, examples, pool, count)
     if to is not None:
         written(iter((table,)), Path(to))
@@ -272,9 +275,9 @@ def _audited(evidence: DataEvidence, tell: Show) -> Report:
         if finding.severity != "note":
             tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
     notes = sum(finding.severity == "note" for finding in report.findings)
-    more = f"{counted(notes, 'note')} about the data: " if notes else "more about the data: "
     if report.findings:
-        tell(f"{more}netwright audit {evidence.dataset.origin}")
+        more = f" and {counted(notes, 'note')}" if notes else ""
+        tell(f"rows and remedies{more}: netwright audit, or print(run.audit)")
     return report
 
 

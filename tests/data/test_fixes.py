@@ -194,8 +194,10 @@ def test_drop_wins_and_the_first_of_contradicting_fixes_does(people: Path) -> No
     fixed, _ = apply_fixes(dataset, parts, fixes)
     assert fixed.table["label"][0] == "c"
     assert fixed.places[0] == 3
-    assert any("1 fix that contradict one before left out" in note and "to 'd'" in note for note in fixed.notes)
-    assert any("1 fix of rows that are dropped left out" in note and "line 2" in note for note in fixed.notes)
+    assert any("1 proposed change against one before left out" in note and "to 'd'" in note for note in fixed.notes)
+    assert any(
+        "1 proposed change of rows that are dropped left out" in note and "line 2" in note for note in fixed.notes
+    )
 
 
 def test_row_number_decides_where_several_rows_stand_at_one_place() -> None:

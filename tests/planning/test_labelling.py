@@ -109,7 +109,7 @@ def test_labelling_the_listed_rows_gives_a_better_network_than_labelling_others(
 
     def accuracy(rows: np.ndarray) -> float:
         prepared = prepare(dataset, Split(np.sort(rows), np.sort(rows), test, ""))
-        runs = quick_runs(prepared, settings, (0, 1, 2))
+        runs = quick_runs(prepared, settings, (0, 1, 2), lambda _: None)
         return float(np.mean([evaluate(r.network, r.task, r.test, r.recipe).quick()["accuracy"] for r in runs]))
 
     gains = list[float]()

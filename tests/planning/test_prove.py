@@ -6,7 +6,7 @@ import pytest
 import netwright as nw
 from netwright.data.read import read
 from netwright.data.split import split
-from netwright.planning.prove import _but_test, _gain
+from netwright.planning.prove import _gain
 from netwright.records.errors import DataError
 
 SETTINGS = {"epochs": 3, "width": 16, "depth": 1, "batch_size": 32, "precision": "fp32"}
@@ -31,16 +31,15 @@ def test_fixes_of_test_rows_prove_nothing_and_change_nothing() -> None:
     assert proof.rolled_back == tuple(fixes)
 
 
-def test_row_that_would_move_to_the_test_part_is_taken_out_of_training() -> None:
+def test_moves_are_kept_without_a_proof_and_hand_written_fixes_come_back_as_they_were() -> None:
     x, y = data()
     parts = split(read((x, y)))
-    train, test = int(parts.train[0]), int(parts.test[0])
-    fixes = [
-        nw.Fix(train, at(train), "move", "", "train", "test"),
-        nw.Fix(test, at(test), "move", "", "test", "train"),
-        nw.Fix(test, at(test), "relabel", "target", "yes", "no"),
-    ]
-    assert _but_test(parts, fixes) == [nw.Fix(train, at(train), "drop", "", "", "test")]
+    move = nw.Fix(0, at(int(parts.train[0])), "move", "", "train", "test")
+    drop = nw.Fix(0, at(int(parts.train[1])), "drop", code="NW110")
+    proof = nw.prove((x, y), [move, drop], settings=SETTINGS, seeds=3)
+    assert (proof.kept, proof.rolled_back) == ((move,), (drop,))
+    alone = nw.prove((x, y), [move], settings=SETTINGS, seeds=3)
+    assert (alone.kept, alone.together.gains) == ((move,), ())
 
 
 def test_classes_that_fixes_join_are_compared_on_the_rows_that_both_can_read() -> None:

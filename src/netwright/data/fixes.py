@@ -226,9 +226,9 @@ def _agreed(fixes: Iterable[Fix]) -> tuple[list[Fix], tuple[str, ...]]:
         if chosen.action != "drop" and chosen.new != fix.new:
             against.append(fix)
     notes = [
-        f"{counted(len(some), 'fix').replace('fixs', 'fixes')} {why} left out, the first is to {some[0].action} "
+        f"{counted(len(some), 'proposed change')} {why} left out, the first is to {some[0].action} "
         f"{some[0].place}" + (f" to {some[0].new!r}" if some[0].new else "")
-        for some, why in ((beside, "of rows that are dropped"), (against, "that contradict one before"))
+        for some, why in ((beside, "of rows that are dropped"), (against, "against one before"))
         if some
     ]
     return list(first.values()), tuple(notes)

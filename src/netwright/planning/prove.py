@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from netwright.data.dataset import PARTS, Dataset
+from netwright.data.dataset import Dataset
 from netwright.data.fixes import apply_fixes, located
 from netwright.data.prepare import prepare
 from netwright.data.readers.files import counted
@@ -17,6 +17,7 @@ from netwright.data.split import Split
 from netwright.planning.quick import quick_runs
 from netwright.records.errors import DataError, NetwrightError, RecipeError
 from netwright.records.finding import Fix
+from netwright.records.history import Progress
 from netwright.records.proof import Gain, Proof, Proven
 from netwright.records.run import Run
 from netwright.records.task import Task
@@ -42,7 +43,7 @@ class Trial:
     task: str | type[Task] | Task | None
     settings: Mapping[str, object]
     seeds: tuple[int, ...]
-    tell: Callable[[str], object]
+    tell: Callable[[str | Progress], object]
 
 
 def prove_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial) -> Proof:
@@ -61,8 +62,7 @@ def prove_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Tri
         raise RecipeError(f"{counted(len(trial.seeds), 'seed')} prove nothing", remedy="give three seeds or more.")
     if not fixes:
         raise DataError("there are no fixes to prove", remedy="give some, or audit the data for them.")
-    fixes = located(dataset, fixes)
-    judged = [fix for fix in fixes if fix.action != "move"]
+    judged = [fix for fix in located(dataset, fixes) if fix.action != "move"]
     codes = tuple(dict.fromkeys(fix.code for fix in judged))
     before = _measured(dataset, parts, (), trial, "without fixes")
     together = _proven("", dataset, parts, judged, before, trial)
@@ -85,7 +85,7 @@ def _proven(
     code: str, dataset: Dataset, parts: Split, fixes: Sequence[Fix], before: Measures, trial: Trial
 ) -> Proven:  # fmt: skip
     """One group of fixes against none."""
-    used = [fix for fix in fixes if fix.row not in set(parts.test.tolist())]
+    used = _but_test(parts, fixes)
     said = partial(Proven, code, len(fixes), len(fixes) - len(used))
     if not fixes:
         return said((), True, "moves between parts alone, which scores do not judge")
@@ -107,20 +107,17 @@ def _proven(
 def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial, what: str) -> Measures:
     """Trains a network for each seed, and measures all of them on the test rows as they are in the raw data."""
     trial.tell(f"proving: {what}, {counted(len(trial.seeds), 'seed')}")
-    changed, cut = apply_fixes(dataset, parts, _but_test(parts, fixes))
+    changed, cut = apply_fixes(dataset, parts, fixes)
     prepared = prepare(changed, cut, kinds=trial.kinds, task=trial.task)
     test = dataset.table[parts.test].select(dataset.targets)
-    found = [_on_test(run, cut, test) for run in quick_runs(prepared, trial.settings, trial.seeds)]
+    found = [_on_test(run, cut, test) for run in quick_runs(prepared, trial.settings, trial.seeds, trial.tell)]
     return {name: np.stack([one[name] for one in found]) for name in found[0]}
 
 
 def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
-    """The fixes without those of test rows, which stay as they are; a row that would move to the test is taken out."""
+    """The fixes without those of test rows, which stay as they are."""
     test = set(parts.test.tolist())
-    away = [
-        replace(fix, action="drop", old="") if fix.new == PARTS[2] and fix.action == "move" else fix for fix in fixes
-    ]
-    return [fix for fix in away if fix.row not in test]
+    return [fix for fix in fixes if fix.row not in test]
 
 
 def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
