@@ -62,7 +62,7 @@ def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
         "NW113",
         "warning" if most >= ONE_SIDED or few else "note",
         "class imbalance",
-        f"{share_text(most)} of {total:,} rows are {largest!r} and {share_text(least)} ({counts[rarest]:,}) {rarest!r}: "
+        f"{share_text(most)} of {total:,} rows are {largest!r}, {share_text(least)} ({counts[rarest]:,}) {rarest!r}: "
         f"always answering {largest!r} has an accuracy of {most:.3f}{thin}",
         (
             Measure("share of the largest class", most, *wilson(counts[largest], total), ONE_SIDED),

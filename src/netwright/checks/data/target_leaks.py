@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from netwright.checks.data.columns import Z, Columns, Floats, columns, wilson
+from netwright.checks.data.columns import Columns, Floats, Z, columns, wilson
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import FEW_NUMBERS
 from netwright.records.finding import Finding, Measure, Remedy
@@ -28,6 +28,10 @@ COARSE = 0.05  # of the target's spread: with greater steps, half a step is no s
 MOST_COLUMNS = 60  # 34,220 sets of three: those that tell most of the target alone
 POWERS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # exponents of products and ratios
 SUMS = 12  # columns whose sums and differences are tried as parts of a ratio
+
+
+_Term = tuple[str, tuple[str, ...], Floats]
+"""What a formula multiplies: its text, the columns in it, its logarithms."""
 
 
 @dataclass(frozen=True)
@@ -327,11 +331,10 @@ def _long_line(names: list[str], x: Floats, y: Floats) -> _Formula | None:
 
 def _fitted(names: list[str], x: Floats, y: Floats) -> _Formula | None:
     design = np.concatenate([_standard(x), np.ones((1, len(y)))]).T
-    for _ in range(2):  # again without the rows that do not obey: a few would bend the line
-        weights = np.linalg.lstsq(design, y, rcond=1e-10)[0]
-        miss = np.abs(y - design @ weights)
-        good = miss <= np.quantile(miss, 0.95)
-        weights = np.linalg.lstsq(design[good], y[good], rcond=1e-10)[0]
+    weights = np.linalg.lstsq(design, y, rcond=1e-10)[0]
+    miss = np.abs(y - design @ weights)
+    good = miss <= np.quantile(miss, 0.95)  # again without rows that may not obey: a few would bend the line
+    weights = np.linalg.lstsq(design[good], y[good], rcond=1e-10)[0]
     factors = weights[:-1] / x.std(axis=1)
     factors = np.where(np.abs(factors - np.round(factors)) < 1e-3, np.round(factors), factors)
     base = float(np.median(y - factors @ x))
@@ -365,7 +368,7 @@ def _product(names: list[str], x: Floats, y: Floats) -> _Formula | None:
     if positive.mean() < 0.5 or len(usable) < 2 or positive.sum() < LEAST_ROWS:
         return None
     y, raw = y[positive], x[:, positive]
-    terms = [(names[k], (names[k],), np.log(raw[k])) for k in usable]
+    terms: list[_Term] = [(names[k], (names[k],), np.log(raw[k])) for k in usable]
     found = _powers(terms, y, (2, 3))
     if found is not None:
         return found
@@ -385,7 +388,7 @@ def _product(names: list[str], x: Floats, y: Floats) -> _Formula | None:
     return _powers(terms, y, (2,))
 
 
-def _powers(terms: list[tuple[str, tuple[str, ...], Floats]], y: Floats, sizes: tuple[int, ...]) -> _Formula | None:
+def _powers(terms: list[_Term], y: Floats, sizes: tuple[int, ...]) -> _Formula | None:
     logs, log_y = np.stack([t[2] for t in terms]), np.log(y)
     if log_y.std() == 0:
         return None

@@ -140,7 +140,7 @@ def duplicate_columns(evidence: DataEvidence) -> Iterator[Finding]:
 
 
 def _pattern(cells: pl.Series, numbers: Floats | None, step: int) -> bytes | None:
-    """What all translations of a column share: which rows are alike, or their order; None where by chance they agree."""
+    """What all translations of a column share: which rows are alike, or their order; None for constant ones."""
     if len(cells) < RARE_ROWS:
         return None
     codes = cells.rank("dense").fill_null(0).to_numpy().astype(np.int64)
