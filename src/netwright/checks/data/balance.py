@@ -25,12 +25,12 @@ def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
     Why it matters: a network that always answers the largest class has a high accuracy and is of no use; a rare class
     weighs little in the loss, and its own score rests on a handful of rows.
 
-    How it is decided: the rows of each class, over all rows and in each part. A warning where the largest class has
-    90 % of the rows or more (ONE_SIDED), or where a class has fewer than 10 training rows (FEW_TO_LEARN) or, being
-    split at random, fewer than 10 test rows (FEW_TO_TEST: the 95 % interval of its recall, Wilson 1927, is then wider
-    than 0.4) while others have ten times as many; a note where the rarest class has less than a fifth of an even
-    share (RARE). Balanced weights make a network answer rare classes more often; they do not make its probabilities
-    better, and deep networks that fit all training rows lose their effect (Byrd and Lipton 2019, arXiv:1812.03372).
+    How it is decided: the rows of each class, over all rows and in each part. A warning where the largest class has 90
+    % of the rows or more (ONE_SIDED), or where a class has fewer than 10 training rows (FEW_TO_LEARN) or, being split
+    at random, fewer than 10 test rows (FEW_TO_TEST: the 95 % interval of its recall, Wilson 1927, is then wider than
+    0.4) while others have ten times as many; a note where the rarest class has less than a fifth of an even share
+    (RARE). Balanced weights make a network answer rare classes more often; they do not make its probabilities better,
+    and deep networks that fit all training rows lose their effect (Byrd and Lipton 2019, arXiv:1812.03372).
     """
     prepared = evidence.prepared
     if prepared is None or not isinstance(prepared.task, Classification):

@@ -115,13 +115,13 @@ def missing_values(evidence: DataEvidence) -> Iterator[Finding]:
     more often in one part of the data than in another make scores of that part speak of other rows. And where it is
     not by chance that cells are missing, that they are tells something, which may not be so in new data.
 
-    How it is decided: a number stands for nothing where it is written in nines or is the limit of a type of numbers, is
-    the least or greatest, comes three times or more (CODE_ROWS), and stands apart from all other values by half of
+    How it is decided: a number stands for nothing where it is written in nines or is the limit of a type of numbers,
+    is the least or greatest, comes three times or more (CODE_ROWS), and stands apart from all other values by half of
     their spread (GAP); -1 where it is the only negative whole number and in 0.5 % of the rows (MINUS_ONE); 0, a note
     only, where the next value is three usual steps away and a quarter of the median (ZERO_STEPS, ZERO_LEAST). Words
-    such as "unknown" are a note: as a category of their own they do no harm. Missing cells are told from 5 % of a column on
-    (MANY); a difference between parts, or of the target between rows with and without the cell, where the lower end of
-    its 95 % interval (Newcombe 1998) is above 0.1 (TELLS), for numbers 0.1 standard deviations times two.
+    such as "unknown" are a note: as a category of their own they do no harm. Missing cells are told from 5 % of a
+    column on (MANY); a difference between parts, or of the target between rows with and without the cell, where the
+    lower end of its 95 % interval (Newcombe 1998) is above 0.1 (TELLS), for numbers 0.1 standard deviations times two.
     """
     seen = evidence.once(columns)
     for name, codes in evidence.once(sentinels).items():

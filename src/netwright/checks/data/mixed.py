@@ -33,11 +33,12 @@ def mixed_types(evidence: DataEvidence) -> Iterator[Finding]:
     or April; 1,5 may be read as 15; "oslo" is another town than "Oslo", and a class in two spellings is two classes.
 
     How it is decided: numbers and words, where at least half of the cells are numbers (MOSTLY) and others are not, or
-    where at most 5 % are numbers among names without any digit (FEW_NUMBERS). Dates, by the order and the signs between
-    their parts, where at least half of the cells are dates; day first and month first, by parts above 12. Spellings,
-    where names are the same but for case, blanks, hyphens and underscores. Slips of typing, as a note: a name of five letters
-    or more (TYPO_LETTERS) in up to three rows (TYPO_ROWS) that is one letter away from one twenty times as frequent
-    (TYPO_TIMES; letters taken out of both, after Garbe 2012). Longer texts than three words are left out (WORDY).
+    where at most 5 % are numbers among names without any digit (FEW_NUMBERS). Dates, by the order and the signs
+    between their parts, where at least half of the cells are dates; day first and month first, by parts above 12.
+    Spellings, where names are the same but for case, blanks, hyphens and underscores. Slips of typing, as a note: a
+    name of five letters or more (TYPO_LETTERS) in up to three rows (TYPO_ROWS) that is one letter away from one twenty
+    times as frequent (TYPO_TIMES; letters taken out of both, after Garbe 2012). Longer texts than three words are left
+    out (WORDY).
     """
     seen = evidence.once(columns)
     raw = evidence.dataset.table

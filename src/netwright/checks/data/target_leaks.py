@@ -55,12 +55,11 @@ def leaking_columns(evidence: DataEvidence) -> Iterator[Finding]:
 
     How it is decided: rows are sorted by the column; the target of each row is foretold by its neighbors, three on
     each side (SIDES; of a column of names only neighbors of the same name). For classes by their majority: the errors
-    as a share of those of always answering the largest class have to be below 1 % (MISSED_CLASSES; the honest petals of
-    the iris leave 6 %) and their 95 % interval below 10 % (SURE). For numbers, by the mean of the ranks of the two
+    as a share of those of always answering the largest class have to be below 1 % (MISSED_CLASSES; the honest petals
+    of the iris leave 6 %) and their 95 % interval below 10 % (SURE). For numbers, by the mean of the ranks of the two
     nearest or by a straight line: the variance that is left has to be below 0.1 % with its 95 % interval
-    (MISSED_NUMBERS). An error where a tenth of these
-    thresholds (PLAIN) is left or less, else a warning. Columns that order the
-    rows in time foretell a smooth target honestly and are left out there.
+    (MISSED_NUMBERS). An error where a tenth of these thresholds (PLAIN) is left or less, else a warning. Columns that
+    order the rows in time foretell a smooth target honestly and are left out there.
     """
     seen = evidence.once(columns)
     if not seen.targets:
@@ -135,8 +134,7 @@ def _orders_rows(seen: Columns, name: str) -> bool:
     if cells.dtype == pl.String and name not in seen.numbers:
         return False
     steps = cells.cast(pl.Float64, strict=False).to_numpy() if name not in seen.numbers else seen.numbers[name]
-    steps = np.diff(steps)
-    steps = steps[np.isfinite(steps)]
+    steps = np.diff(steps[np.isfinite(steps)])
     return len(steps) > 0 and bool((steps >= 0).all() or (steps <= 0).all())
 
 
@@ -208,11 +206,12 @@ def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:
 
     Why it matters: the network learns to add up. Where its answer is needed, the parts are as unknown as their sum.
 
-    How it is decided: for numeric targets, by straight lines (sums and differences with any factors) through every pair
-    and triple of the columns that give nothing away alone, and through all of them; and by straight lines of
-    logarithms (products, powers, ratios; also of sums and differences of two). A formula counts where it leaves 1e-6 of
-    the variance (EXACT), or where its miss is within half a step of the target's writing (ROUNDED) in 99 % of the
-    rows, those steps being below 5 % of the spread (COARSE): then the target was rounded. The shortest formula is told.
+    How it is decided: for numeric targets, by straight lines (sums and differences with any factors) through every
+    pair and triple of the columns that give nothing away alone, and through all of them; and by straight lines of
+    logarithms (products, powers, ratios; also of sums and differences of two). A formula counts where it leaves 1e-6
+    of the variance (EXACT), or where its miss is within half a step of the target's writing (ROUNDED) in 99 % of the
+    rows, those steps being below 5 % of the spread (COARSE): then the target was rounded. The shortest formula is
+    told.
     """
     seen = evidence.once(columns)
     targets = [t for t in seen.targets if _classes(seen, t) is None and t in seen.numbers]
@@ -260,7 +259,7 @@ class _Formula:
 def _formula(inputs: dict[str, Floats], target: Floats) -> _Formula | None:
     """The shortest formula that gives the target, of columns that vary."""
     there = np.isfinite(target)
-    inputs = {name: x for name, x in inputs.items() if np.isfinite(x[there]).mean() > 0.5 and np.nanstd(x[there]) > 0}
+    inputs = {name: x for name, x in inputs.items() if _varies(x[there])}
     for x in inputs.values():
         there = there & np.isfinite(x) if np.isfinite(x).mean() >= NEARLY_ALL else there
     names = [name for name, x in inputs.items() if np.isfinite(x[there]).all()]
@@ -269,6 +268,11 @@ def _formula(inputs: dict[str, Floats], target: Floats) -> _Formula | None:
         return None
     x = np.stack([inputs[name][there] for name in names])
     return _line(names, x, y) or _product(names, x, y) or _long_line(names, x, y)
+
+
+def _varies(x: Floats) -> bool:
+    finite = x[np.isfinite(x)]
+    return len(finite) * 2 > len(x) and bool(finite.min() < finite.max())
 
 
 def _step(y: Floats) -> float:

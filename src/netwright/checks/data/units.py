@@ -77,17 +77,18 @@ def unit_changes(evidence: DataEvidence) -> Mapping[str, Change]:
 def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
     """units that change
 
-    Some rows of a column are in another unit than the others: metres and feet, Celsius and Fahrenheit, euros and cents.
+    Some rows of a column are in another unit than the others: metres and feet, Celsius and Fahrenheit, euros and
+    cents.
 
-    Why it matters: the same number means two things, and the network cannot know which. The column's scale is wrong for
-    both.
+    Why it matters: the same number means two things, and the network cannot know which. The column's scale is wrong
+    for both.
 
     How it is decided: two heaps of values with a gap between them, or a stretch of rows whose medians stand apart from
-    those of the rest by six times what they stray (JUMP, of 40 blocks of rows). A finding where the one heap or stretch
-    has the shape of the other once it is divided by a factor between common units: its quantiles miss by less than 6 %
-    of the spread (ALIKE, and 0.8 over the root of the rows for the error of sampling), four times less than before
-    (APART). At least 0.5 % of the rows (LEAST_SHARE) and 20 (LEAST_FEW); fewer are outlying values. Rows that are sorted
-    by class are left out: there levels change for a reason.
+    those of the rest by six times what they stray (JUMP, of 40 blocks of rows). A finding where the one heap or
+    stretch has the shape of the other once it is divided by a factor between common units: its quantiles miss by less
+    than 6 % of the spread (ALIKE, and 0.8 over the root of the rows for the error of sampling), four times less than
+    before (APART). At least 0.5 % of the rows (LEAST_SHARE) and 20 (LEAST_FEW); fewer are outlying values. Rows that
+    are sorted by class are left out: there levels change for a reason.
     """
     seen = evidence.once(columns)
     for name, change in evidence.once(unit_changes).items():

@@ -28,8 +28,8 @@ def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
 
     A column that has one value in all training rows, or in nearly all.
 
-    Why it matters: nothing can be learned from it. A column that is constant in the training rows and varies in
-    others shows values that the network has never seen.
+    Why it matters: nothing can be learned from it. A column that is constant in the training rows and varies in others
+    shows values that the network has never seen.
 
     How it is decided: constant is a column with one value, or none, in all training rows; such columns are left out of
     a training by themselves. Nearly constant is one whose other values stand in fewer than one training row in a
@@ -108,8 +108,8 @@ def duplicate_columns(evidence: DataEvidence) -> Iterator[Finding]:
     How it is decided: two columns are copies where their values can be translated one into one: the same rows have the
     same value as each other. Columns of mostly different numbers are copies where their order is the same, or the
     reverse. A number is a rounded copy where a straight line from the other one misses it by half a step of its
-    writing at most (ROUNDED). All on all rows, after a look at 2,000 of them (SCREENED). Constant and nearly
-    constant columns are left out, which agree by chance.
+    writing at most (ROUNDED). All on all rows, after a look at 2,000 of them (SCREENED). Constant and nearly constant
+    columns are left out, which agree by chance.
     """
     seen = evidence.once(columns)
     step = -(-len(seen.rows) // SCREENED)
@@ -181,6 +181,7 @@ def _line(x: Floats, y: Floats) -> tuple[float, float, float]:
 
 def _rounded(seen: Columns, names: list[str], step: int) -> Iterator[tuple[str, str, str]]:
     """Pairs of numbers of which the second is the first, in another unit and rounded."""
+    names = [name for name in names if np.isfinite(seen.numbers[name][::step]).mean() > 0.5]
     if len(names) < 2:
         return
     some = np.stack([seen.numbers[name][::step] for name in names])
@@ -208,8 +209,8 @@ def id_columns(evidence: DataEvidence) -> Iterator[Finding]:
     Why it matters: nothing about other rows can be learned from it, but the training rows can be learned by heart; and
     where the rows were sorted before they were numbered, the number gives the answer away.
 
-    How it is decided: whole numbers that rise from row to row, mostly by one; or that all differ and fill at least half
-    of their range (DENSE); or, under a name such as "id", "key" or "number", that differ in 99 % of the rows
+    How it is decided: whole numbers that rise from row to row, mostly by one; or that all differ and fill at least
+    half of their range (DENSE); or, under a name such as "id", "key" or "number", that differ in 99 % of the rows
     (DISTINCT). Texts of up to three words (LONG) that differ in 99 % of the rows, where there are other columns.
     """
     seen = evidence.once(columns)

@@ -62,7 +62,8 @@ def impossible_values(evidence: DataEvidence) -> Iterator[Finding]:
     the like), where less than 2 % of the values are beyond them (SLIPS: else the name means something else); infinite
     numbers; dates in the future where less than 2 % are; default dates (1900-01-01, 1970-01-01, ...) five years or
     more from any other date (FAR_YEARS); and negative numbers where they are two rows or one in a thousand
-    (NEGATIVE_ROWS, NEGATIVE_SHARE) and, without their sign, are as large as usual: a sign too many, not the end of a tail.
+    (NEGATIVE_ROWS, NEGATIVE_SHARE) and, without their sign, are as large as usual: a sign too many, not the end of a
+    tail.
     """
     seen = evidence.once(columns)
     for name, wrong in evidence.once(impossible).items():
@@ -149,7 +150,7 @@ def _dates(evidence: DataEvidence) -> dict[str, pl.Series]:
     found = dict[str, pl.Series]()
     for name in seen.inputs:
         cells = seen.table[name]
-        if cells.dtype in (pl.Date, pl.Datetime) or (cells.dtype == pl.String and Date.matches(cells)):
+        if cells.dtype == pl.Date or cells.dtype == pl.Datetime or (cells.dtype == pl.String and Date.matches(cells)):
             found[name] = Date.learn(name, cells).moments(cells)
     return found
 
@@ -183,11 +184,12 @@ def outlying_values(evidence: DataEvidence) -> Iterator[Finding]:
     steps of training that are far too large, and are learned by heart.
 
     How it is decided: a value is outlying that is eight times as far from the median as the tenth or ninetieth
-    percentile (FAR), and three times as far as the next value inside (ALONE), on logarithms where the column is skewed by
-    more than 0.3 (SKEWED; Bowley 1901, with outer percentiles) and positive. The hole counts, not the distance: heavy tails reach
-    far, but without holes. At most 1 % of the rows (MOST_FAR). A row is out of line where a column of which the others
-    tell 80 % (TIED) misses what a straight line of them says by as much. A warning where the hole is tenfold (GROSS),
-    else a note. Values that stand for missing ones, that cannot be, or that are in another unit are told elsewhere.
+    percentile (FAR), and three times as far as the next value inside (ALONE), on logarithms where the column is skewed
+    by more than 0.3 (SKEWED; Bowley 1901, with outer percentiles) and positive. The hole counts, not the distance:
+    heavy tails reach far, but without holes. At most 1 % of the rows (MOST_FAR). A row is out of line where a column
+    of which the others tell 80 % (TIED) misses what a straight line of them says by as much. A warning where the hole
+    is tenfold (GROSS), else a note. Values that stand for missing ones, that cannot be, or that are in another unit
+    are told elsewhere.
     """
     seen = evidence.once(columns)
     known = {name: _unusual(evidence, name) for name, _ in seen.measured()}
