@@ -22,9 +22,9 @@ SURE = 0.1  # the upper end of that share's interval has to be below: 100 rows o
 MISSED_NUMBERS = 0.001  # share of the target's variance that is left; size against perimeter of a tumor leaves 0.005
 PLAIN = 10  # times below these thresholds nothing but a leak is likely
 EXACT = 1e-6  # share of the variance that is left by rounding of float32 and of written digits
-ROUNDED = 0.51  # of the target's step: a formula rounded to it is off by half a step
+ROUNDED = 0.6  # of the target's step: a formula rounded to it is off by half a step, and by its factors' error
 NEARLY_ALL = 0.99  # of the rows have to obey a formula
-COARSE = 0.05  # of the target's spread: with greater steps, half a step is no small miss
+COARSE = 0.1  # of the target's spread: with greater steps, half a step is no small miss
 MOST_COLUMNS = 60  # 34,220 sets of three: those that tell most of the target alone
 POWERS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # exponents of products and ratios
 SUMS = 12  # columns whose sums and differences are tried as parts of a ratio
@@ -209,8 +209,8 @@ def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:
     How it is decided: for numeric targets, by straight lines (sums and differences with any factors) through every
     pair and triple of the columns that give nothing away alone, and through all of them; and by straight lines of
     logarithms (products, powers, ratios; also of sums and differences of two). A formula counts where it leaves 1e-6
-    of the variance (EXACT), or where its miss is within half a step of the target's writing (ROUNDED) in 99 % of the
-    rows, those steps being below 5 % of the spread (COARSE): then the target was rounded. The shortest formula is
+    of the variance (EXACT), or where its miss is within 0.6 steps of the target's writing (ROUNDED) in 99 % of the
+    rows, those steps being below 10 % of the spread (COARSE): then the target was rounded. The shortest formula is
     told.
     """
     seen = evidence.once(columns)
@@ -339,13 +339,17 @@ def _fitted(names: list[str], x: Floats, y: Floats) -> _Formula | None:
     miss = np.abs(y - design @ weights)
     good = miss <= np.quantile(miss, 0.95)  # again without rows that may not obey: a few would bend the line
     weights = np.linalg.lstsq(design[good], y[good], rcond=1e-10)[0]
-    factors = weights[:-1] / x.std(axis=1)
-    factors = np.where(np.abs(factors - np.round(factors)) < 1e-3, np.round(factors), factors)
-    base = float(np.median(y - factors @ x))
-    base = round(base) if abs(base - round(base)) < max(1e-3, ROUNDED * _step(y)) else base
-    if not factors.all():
+    exact = weights[:-1] / x.std(axis=1)
+    if not exact.all():
         return None
-    return _judged(y, base + factors @ x, _sum_text(names, factors, base), tuple(names), len(y))
+    for factors in (np.array([float(f"{f:.2g}") for f in exact]), exact):  # 1.0003 is likely to be meant as 1
+        base = float(np.median(y - factors @ x))
+        for told in (float(round(base)), base):
+            text = _sum_text(names, factors, told)
+            found = _judged(y, told + factors @ x, text, tuple(names), len(y)) if factors.all() else None
+            if found is not None:
+                return found
+    return None
 
 
 def _sum_text(names: list[str], factors: Floats, base: float) -> str:
