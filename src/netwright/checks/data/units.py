@@ -38,7 +38,7 @@ HOLE = 0.15  # of the spread, between two heaps: the end of a tail is torn off b
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 ALIKE, ERROR = 0.06, 0.8  # how far quantiles may miss, of the spread; and their error of sampling times root of rows
 APART = 4.0  # how many times better the quantiles fit after the change of unit
-BLOCKS = 40  # of the rows in their order
+BLOCKS, BLOCK_ROWS = 40, 25  # of the rows in their order, at most; and rows in each at least
 JUMP = 6.0  # times what the medians of blocks stray about their two levels
 SORTED = 0.3  # difference of a class's share between the stretch and the rest: then the rows are sorted by something
 
@@ -84,11 +84,12 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
     for both.
 
     How it is decided: two heaps of values with a gap between them, or a stretch of rows whose medians stand apart from
-    those of the rest by six times what they stray (JUMP, of 40 blocks of rows). A finding where the one heap or
-    stretch has the shape of the other once it is divided by a factor between common units: its quantiles miss by less
-    than 6 % of the spread (ALIKE, and 0.8 over the root of the rows for the error of sampling), four times less than
-    before (APART). At least 0.5 % of the rows (LEAST_SHARE) and 20 (LEAST_FEW); fewer are outlying values. Rows that
-    are sorted by class are left out: there levels change for a reason.
+    those of the rest by six times what they stray (JUMP, of 40 blocks of rows, fewer where they would have less than
+    25). A finding where the one heap or stretch has the shape of the other once it is divided by a factor between
+    common units: its quantiles miss by less than 6 % of the spread (ALIKE, and 0.8 over the root of the rows for the
+    error of sampling), four times less than before (APART). At least 0.5 % of the rows (LEAST_SHARE) and 20
+    (LEAST_FEW); fewer are outlying values. Rows that are sorted by class are left out: there levels change for a
+    reason.
     """
     seen = evidence.once(columns)
     for name, change in evidence.once(unit_changes).items():
@@ -145,18 +146,19 @@ def _stretch(x: Floats, usable: Mask) -> Change | None:
     """Rows from one place to another whose medians stand apart."""
     places = np.flatnonzero(usable)
     heights = np.log(x[places]) if x[places].min() > 0 else x[places]
-    bounds = np.linspace(0, len(places), BLOCKS + 1).astype(int)
+    blocks = min(BLOCKS, len(places) // BLOCK_ROWS)
+    bounds = np.linspace(0, len(places), blocks + 1).astype(int)
     medians = np.array([np.median(heights[a:b]) for a, b in pairwise(bounds)])
     sums = np.concatenate([[0.0], np.cumsum(medians)])
-    starts, ends = np.triu_indices(BLOCKS + 1, 2)
+    starts, ends = np.triu_indices(blocks + 1, 2)
     size = ends - starts
-    fair = (size <= BLOCKS / 2) & ((starts == 0) | (ends == BLOCKS) | (size >= 2))
+    fair = (size <= blocks / 2) & ((starts == 0) | (ends == blocks) | (size >= 2))
     starts, ends, size = starts[fair], ends[fair], size[fair]
     inside = (sums[ends] - sums[starts]) / size
-    outside = (sums[-1] - inside * size) / (BLOCKS - size)
-    best = int(((inside - outside) ** 2 * size * (BLOCKS - size)).argmax())
+    outside = (sums[-1] - inside * size) / (blocks - size)
+    best = int(((inside - outside) ** 2 * size * (blocks - size)).argmax())
     start, end = int(starts[best]), int(ends[best])
-    is_inside = np.zeros(BLOCKS, bool)
+    is_inside = np.zeros(blocks, bool)
     is_inside[start:end] = True
     levels = np.where(is_inside, np.median(medians[is_inside]), np.median(medians[~is_inside]))
     stray = 1.5 * float(np.quantile(np.abs(medians - levels), 0.75))
@@ -177,7 +179,7 @@ def _edges(nearer: Floats, bounds: Rows, start: int, end: int) -> tuple[int, int
     if start:
         around = slice(int(bounds[start - 1]), int(bounds[start + 1]) + 1)
         first = around.start + int(sums[around].argmin())
-    if end < BLOCKS:
+    if end < len(bounds) - 1:
         around = slice(int(bounds[end - 1]), int(bounds[end + 1]) + 1)
         last = around.start + int(sums[around].argmax())
     return first, max(last, first + 1)
@@ -189,15 +191,22 @@ def _matched(x: Floats, is_other: Mask, is_usual: Mask, where: str) -> Change | 
     if len(few) < LEAST_FEW or len(many) < LEAST_FEW:
         return None
     is_greater = np.median(few) > np.median(many)
-    goal, given = np.quantile(many, QUANTILES), np.quantile(few, QUANTILES)
-    spread = float(goal[-1] - goal[0])
-    if spread <= 0 or min(len(np.unique(few)), len(np.unique(many))) < LEAST_DISTINCT:
+    if min(len(np.unique(few)), len(np.unique(many))) < LEAST_DISTINCT:
         return None
-    before = float(np.abs(given - goal).max()) / spread
+    # Of amounts the logarithms: the end of a long tail is as wide as all the rest, but narrow in logarithms.
+    scale = np.log if few.min() > 0 and many.min() > 0 else np.asarray
+    goal, given = scale(np.quantile(many, QUANTILES)), np.quantile(few, QUANTILES)
+    spread = float(goal[-1] - goal[0])
+    if spread <= 0:
+        return None
+    before = float(np.abs(scale(given) - goal).max()) / spread
     best: Change | None = None
     for text, (factor, base) in UNITS.items():
         divisor, shift = (factor, base) if is_greater else (1 / factor, -base / factor)
-        miss = float(np.abs((given - shift) / divisor - goal).max()) / spread
+        changed = (given - shift) / divisor
+        if scale is np.log and changed[0] <= 0:
+            continue
+        miss = float(np.abs(scale(changed) - goal).max()) / spread
         if best is None or miss < best.miss:
             best = Change(is_other, text if is_greater else f"the inverse of {text}", divisor, shift, miss, where)
     allowed = ALIKE + ERROR / float(np.sqrt(min(len(few), len(many))))

@@ -41,7 +41,7 @@ FAR_YEARS = 5  # from a default date to the next one: then it is no date among o
 SKEWED = 0.3  # of the outer quantiles about the median (Bowley's way), from which logarithms are looked at instead
 FAR = 8.0  # times the distance from the median to the tenth or ninetieth percentile: 10 standard deviations
 ALONE = 3.0  # times as far from the median as the next value inside: even heavy tails have no such holes
-MOST_FAR = 0.01  # share of the rows: more are a part of the column
+MOST_FAR, FEW_FAR = 0.01, 3  # share of the rows, or rows: more are a part of the column
 LEAST_ROWS = 30
 GROSS = 10.0  # times as far as the next value inside: surely no measure
 TIED = 0.8  # share of a column's variance that the others tell, from which a row can be out of line
@@ -186,10 +186,10 @@ def outlying_values(evidence: DataEvidence) -> Iterator[Finding]:
     How it is decided: a value is outlying that is eight times as far from the median as the tenth or ninetieth
     percentile (FAR), and three times as far as the next value inside (ALONE), on logarithms where the column is skewed
     by more than 0.3 (SKEWED; Bowley 1901, with outer percentiles) and positive. The hole counts, not the distance:
-    heavy tails reach far, but without holes. At most 1 % of the rows (MOST_FAR). A row is out of line where a column
-    of which the others tell 80 % (TIED) misses what a straight line of them says by as much. A warning where the hole
-    is tenfold (GROSS), else a note. Values that stand for missing ones, that cannot be, or that are in another unit
-    are told elsewhere.
+    heavy tails reach far, but without holes. At most 1 % of the rows (MOST_FAR) or three (FEW_FAR). A row is out of
+    line where a column of which the others tell 80 % (TIED) misses what a straight line of them says by as much. A
+    warning where the hole is tenfold (GROSS), else a note. Values that stand for missing ones, that cannot be, or that
+    are in another unit are told elsewhere.
     """
     seen = evidence.once(columns)
     known = {name: _unusual(evidence, name) for name, _ in seen.measured()}
@@ -273,7 +273,7 @@ def _hole(distances: Floats, counts: Rows, spread: float, total: int) -> tuple[f
 
     `distances` from the median, falling, of distinct values.
     """
-    most = int(np.searchsorted(np.cumsum(counts), max(MOST_FAR * total, 1), side="right"))
+    most = int(np.searchsorted(np.cumsum(counts), max(MOST_FAR * total, FEW_FAR), side="right"))
     most = min(most, len(distances) - 1)
     if spread <= 0 or most < 1:
         return None
