@@ -3,7 +3,19 @@
 # Codes never change their meaning. A check is a function (evidence) -> findings of its code; its docstring is its page.
 
 # Of the raw rows and their tensors: cheap enough to be part of every training.
-DATA_CHECKS: dict[str, str] = {}
+DATA_CHECKS: dict[str, str] = {
+    "NW113": "netwright.checks.data.balance:class_imbalance",
+    "NW130": "netwright.checks.data.missing:missing_values",
+    "NW131": "netwright.checks.data.useless:constant_columns",
+    "NW132": "netwright.checks.data.useless:duplicate_columns",
+    "NW133": "netwright.checks.data.useless:id_columns",
+    "NW134": "netwright.checks.data.target_leaks:leaking_columns",
+    "NW135": "netwright.checks.data.target_leaks:joint_leaks",
+    "NW136": "netwright.checks.data.mixed:mixed_types",
+    "NW137": "netwright.checks.data.values:impossible_values",
+    "NW138": "netwright.checks.data.values:outlying_values",
+    "NW139": "netwright.checks.data.units:unit_change",
+}
 
 # By networks trained for the purpose: part of an audit.
 MODEL_CHECKS: dict[str, str] = {}
