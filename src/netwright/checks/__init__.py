@@ -3,7 +3,10 @@
 # Codes never change their meaning. A check is a function (evidence) -> findings of its code; its docstring is its page.
 
 # Of the raw rows and their tensors: cheap enough to be part of every training.
-DATA_CHECKS: dict[str, str] = {}
+DATA_CHECKS: dict[str, str] = {
+    "NW127": "netwright.checks.data.leaks:test_rows_in_training",
+    "NW170": "netwright.checks.data.duplicates:duplicate_rows",
+}
 
 # By networks trained for the purpose: part of an audit.
 MODEL_CHECKS: dict[str, str] = {}
