@@ -25,6 +25,11 @@ def with_copies(copies: int = 20) -> DataEvidence:
     return evidence(pl.concat([numbers(), numbers()[:copies]]))
 
 
+def with_slips(slips: int = 20) -> DataEvidence:
+    frame = numbers()
+    return evidence(pl.concat([frame, frame[:slips].with_columns(pl.col("b") + 1)]))
+
+
 def grades(rows: int = 400) -> DataEvidence:
     rng = np.random.default_rng(0)
     return evidence(pl.DataFrame({name: rng.integers(0, 4, rows) for name in "abcy"}))
@@ -39,4 +44,5 @@ def leaking(copies: int = 20) -> DataEvidence:
 CASES = {
     "NW127": (leaking, tuple(range(400, 420)), lambda: leaking(0)),
     "NW170": (with_copies, (), grades),
+    "NW171": (with_slips, (), grades),
 }

@@ -6,6 +6,7 @@
 DATA_CHECKS: dict[str, str] = {
     "NW127": "netwright.checks.data.leaks:test_rows_in_training",
     "NW170": "netwright.checks.data.duplicates:duplicate_rows",
+    "NW171": "netwright.checks.data.duplicates:near_duplicates",
 }
 
 # By networks trained for the purpose: part of an audit.

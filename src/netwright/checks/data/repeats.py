@@ -41,19 +41,17 @@ class Repeats:
     @property
     def are_natural(self) -> bool:
         """Whether chance alone may explain them."""
-        return self.pairs <= CHANCE_RATIO * self.chance
+        return 0 < self.pairs <= CHANCE_RATIO * self.chance
 
 
 def repeats(evidence: DataEvidence) -> Repeats:
     """All rows that can be read, compared by 64-bit hashes: a wrong pair among a million rows has odds of 1 : 10^7."""
     rows = _compared(evidence)
     rich = [column for kind, column in blocks(evidence) if kind in RICH]
-    columns = [hashed(cells) for cells in _cells(evidence)]
-    whole = sum(
-        (_spread(column[rows], number) for number, column in enumerate(columns)), np.zeros(len(rows), np.uint64)
-    )
+    columns = [hashed(cells) for cells in compared_cells(evidence)]
+    whole = sum((spread(column[rows], number) for number, column in enumerate(columns)), np.zeros(len(rows), np.uint64))
     for number, column in enumerate(rich):
-        whole = whole + _spread(encoded_hashes(column, rows), len(columns) + number)
+        whole = whole + spread(encoded_hashes(column, rows), len(columns) + number)
     found, place, inverse = np.unique(whole, return_index=True, return_inverse=True)
     del found
     first = rows[place][inverse]  # np.unique gives the first place, and rows ascend
@@ -91,20 +89,20 @@ def encoded_hashes(column: Tensor | Encoder, rows: Rows) -> Hashes:
 def _bytes_hashes(block: Tensor) -> Hashes:
     flat = block.contiguous().cpu().numpy().reshape(len(block), -1).view(np.uint8)
     words = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
-    places = _mixed(np.arange(1, words.shape[1] + 1, dtype=np.uint64))
-    return _mixed(words ^ places).sum(axis=1, dtype=np.uint64)
+    places = mixed(np.arange(1, words.shape[1] + 1, dtype=np.uint64))
+    return mixed(words ^ places).sum(axis=1, dtype=np.uint64)
 
 
-def _mixed(values: Hashes) -> Hashes:
+def mixed(values: Hashes) -> Hashes:
     """The finalizer of SplitMix64: each bit of the result depends on all bits (Steele et al. 2014)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
 
 
-def _spread(hashes: Hashes, number: int) -> Hashes:
+def spread(hashes: Hashes, number: int) -> Hashes:
     """The same value counts differently in each column, so that a sum over columns is a hash of the row."""
-    return _mixed(hashes ^ _mixed(np.array([number + 1], np.uint64)))
+    return mixed(hashes ^ mixed(np.array([number + 1], np.uint64)))
 
 
 def _compared(evidence: DataEvidence) -> Rows:
@@ -120,7 +118,7 @@ def _is_dear(column: Tensor | Encoder) -> bool:
     return not isinstance(column, Tensor) or column.nbytes > FAST_BYTES
 
 
-def _cells(evidence: DataEvidence) -> Iterator[pl.Series]:
+def compared_cells(evidence: DataEvidence) -> Iterator[pl.Series]:
     """Raw columns that are compared as they are: without names of rows, nor the targets of pictures and texts."""
     dataset, prepared = evidence.dataset, evidence.prepared
     kinds = {} if prepared is None else {field.name: field.kind for field in prepared.schema.inputs}
@@ -148,17 +146,18 @@ def _chance(columns: list[Hashes], seed: int) -> float:
     count = len(columns[0]) if columns else 0
     rows = np.random.default_rng(seed).permutation(count)[:CHANCE_ROWS]
     scale = (count / max(len(rows), 1)) ** 2
-    spread = [_spread(column[rows], number) for number, column in enumerate(columns)]
-    whole = sum(spread, np.zeros(len(rows), np.uint64))
-    equal, most = _equal_pairs(whole), 0.0
-    for column in spread:
+    apart = [spread(column[rows], number) for number, column in enumerate(columns)]
+    whole = sum(apart, np.zeros(len(rows), np.uint64))
+    equal, most = equal_pairs(whole), 0.0
+    for column in apart:
         counts = np.unique(column, return_counts=True)[1] / max(len(rows), 1)
         agree = min(float((counts**2).sum()), 1 - 1 / max(len(rows), 2))
-        most = max(most, (_equal_pairs(whole - column) - equal) * agree / (1 - agree))
+        most = max(most, (equal_pairs(whole - column) - equal) * agree / (1 - agree))
     return most * scale
 
 
-def _equal_pairs(hashes: Hashes) -> int:
+def equal_pairs(hashes: Hashes) -> int:
+    """How many pairs of rows have the same hash."""
     return _pairs(np.unique(hashes, return_counts=True)[1])
 
 
