@@ -4,6 +4,8 @@
 
 # Of the raw rows and their tensors: cheap enough to be part of every training.
 DATA_CHECKS: dict[str, str] = {
+    "NW125": "netwright.checks.data.leaks:time_leaks",
+    "NW126": "netwright.checks.data.leaks:groups_in_several_parts",
     "NW127": "netwright.checks.data.leaks:test_rows_in_training",
     "NW170": "netwright.checks.data.duplicates:duplicate_rows",
     "NW171": "netwright.checks.data.duplicates:near_duplicates",

@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 import torch
 
+from netwright.checks.data.kinship import Kinship, Values, between, inputs_of, unexplained, within
 from netwright.checks.data.near import joined, near
 from netwright.checks.data.repeats import repeats
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.examples import InMemory
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
+from netwright.data.times import as_times
 from netwright.records.errors import DataError
 from netwright.records.finding import Finding, Fix, Measure, Remedy
 from netwright.records.run import Run
@@ -19,6 +22,16 @@ from netwright.records.task import Scores
 from netwright.training.evaluate import evaluate
 
 ERROR_SHARE = 0.01  # of the test rows: known answers to so many move a score by up to a point
+SHARED = 0.2  # of the test rows: the score of fewer hardly shows what they gain
+ALIKE = 0.2  # likeness of inputs in a group: of the towns, occupations and codes of public tables it was below 0.17
+KIN, KIN_ERROR = 0.1, 0.3  # likeness of what inputs leave of the target
+LEAST_GROUPS, MOST_SIZE, LARGEST = 20, 100, 0.05  # groups are many and small; larger ones are categories
+QUANTITY = 0.7  # likeness of rows of neighboring values over that of equal ones, from which values are a quantity
+KIN_ROWS = 20_000  # by which likeness is judged: its interval is then below 0.02
+LAG, LAG_ERROR = 0.2, 0.5  # of neighbors in time; in rows without an order it was below 0.03
+AFTER = 0.9  # share of test rows after all training rows
+BLOCKS, LEAST_BLOCK = 2, 10  # blocks for each value, of so many rows: then rows are sorted by the target
+COUNTING = 0.8  # share of steps of one from which a column counts the rows
 ERROR_ROWS = 5  # at least: fewer are within the interval of any score
 
 
@@ -34,14 +47,14 @@ class Leaked:
 def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
     """test rows among the training rows
 
-    Rows of the test part that also stand in the training part, exactly or nearly.
+        Rows of the test part that also stand in the training part, exactly or nearly.
 
-    Why it matters: the network has seen the answers to these test rows. The score is then better than it will be on new
-    data, and it favors networks that learn by heart.
+        Why it matters: the network has seen the answers to these test rows. The score is then better than it will be on
+    new data, and it favors networks that learn by heart.
 
-    How it is decided: equal rows as in NW170, nearly equal ones as in NW171, one in each part. Where chance alone gives
-    as many equal rows, in a table of few distinct values, it is no finding. It is an error from ERROR_SHARE = 1 % of
-    the test rows and ERROR_ROWS = 5, which can move a score by a point, and else a warning. The copies are to be
+    How it is decided: equal rows as in NW170, nearly equal ones as in NW171, one in each part. Where chance alone
+    gives as many equal rows, in a table of few distinct values, it is no finding. It is an error from ERROR_SHARE = 1 %
+    of the test rows and ERROR_ROWS = 5, which can move a score by a point, and else a warning. The copies are to be
     dropped from the training part, so that the test part stays what it was and scores can be compared.
     """
     leaked = evidence.once(leaks)
@@ -70,6 +83,70 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
         ),
         fixes=tuple(Fix(row, locate(row), "drop", code="NW127") for row in leaked.train.tolist()),
     )
+
+
+def groups_in_several_parts(evidence: DataEvidence) -> Iterator[Finding]:
+    """groups split across parts
+
+    A column, or the beginning of file names, that says which patient, user, machine or series of photos a row comes
+    from, where rows of one of them stand in the training part and in the test part.
+
+    Why it matters: a network can recognize the patient instead of the illness. On patients that it has never met the
+    score will be lower than on the test part.
+
+    How it is decided: of columns of words or whole numbers with LEAST_GROUPS = 20 values or more, MOST_SIZE = 100 rows
+    each or fewer on average and none with more than LARGEST = 5 % of the rows, three things must hold: SHARED = 20 % or
+    more of the test rows have company in the training part; other inputs of two rows of one value correlate by ALIKE =
+    0.2 or more; and so does by KIN = 0.1 or more what an additive model of the inputs leaves of the target. Intraclass
+    correlations, of which the lower end of the 95 % interval counts. Rows of one town or occupation have other inputs
+    that differ, so they are no group. Of whole numbers those of neighboring value must be less alike than those of the
+    same one: else it is a quantity.
+    """
+    train, test = _parts(evidence)
+    for name, groups in _groupings(evidence):
+        has_company = np.isin(groups[test], groups[train])
+        shared = float(has_company.mean())
+        if shared < SHARED:
+            continue
+        rows = _whole_groups(groups, evidence)
+        inputs = inputs_of(evidence, rows, without=name)
+        alike = within(groups[rows], inputs)
+        if alike.low < ALIKE or (name and _is_quantity(groups[rows], inputs, alike)):
+            continue
+        kin = within(groups[rows], unexplained(evidence, rows, inputs))
+        if kin.low >= KIN:
+            yield _grouped(name, groups, test[has_company], shared, alike, kin)
+
+
+def time_leaks(evidence: DataEvidence) -> Iterator[Finding]:
+    """time leaks
+
+    Rows follow each other in time, neighbors have much in common, and the test part is drawn from among the training
+    rows: the hours before and after a test row are known from training.
+
+    Why it matters: a network that is used will know the past only. A score that rests on knowing tomorrow is too good.
+
+    How it is decided: rows are ordered by each column of dates, by a column that counts them, or else as they stand. An
+    additive model of the other inputs is fitted to the target, and what it leaves is compared between neighbors: a
+    correlation of LAG = 0.2 or more is a finding (the lower end of its 95 % interval). It is an error from LAG_ERROR =
+    0.5. It is none where AFTER = 90 % of the test rows are later than all training rows, nor where rows stand sorted
+    by the target.
+    """
+    train, test = _parts(evidence)
+    for name, order in _orders(evidence):
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        if (place[test] > place[train].max()).mean() >= AFTER:
+            return
+        at = max(0, (len(order) - KIN_ROWS) // 2)
+        stretch = order[at : at + KIN_ROWS]
+        stretch = stretch[~np.isin(stretch, _bad(evidence))]
+        left = unexplained(evidence, stretch, inputs_of(evidence, stretch, without=name))
+        count = np.arange(len(stretch) - 1)
+        lag = between(count, count + 1, left)
+        if lag.low >= LAG and not _is_sorted(evidence, stretch):
+            yield _in_time(name, lag)
+            return
 
 
 def leaks(evidence: DataEvidence) -> Leaked:
@@ -136,7 +213,129 @@ def without_leaks(run: Run, evidence: DataEvidence) -> Unleaked | None:
     return Unleaked(whole, without, len(rows) - len(clean))
 
 
+def _groupings(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
+    """Columns that may name groups with the group of each row, and "" for the beginnings of file names."""
+    dataset = evidence.dataset
+    dates = {name for name, _ in _dates(evidence)}
+    columns = [(name, dataset.table[name]) for name in dataset.inputs if name not in dates | {*dataset.mapped}]
+    if dataset.places is not None and dataset.places.dtype == pl.String:
+        columns.append(("", dataset.places.str.replace(r"[-_. ]*\d*\.\w+$", "")))
+    for name, cells in columns:
+        if not (cells.dtype.is_integer() or cells.dtype == pl.String):
+            continue
+        groups = cells.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+        sizes = np.bincount(groups)
+        many = int((sizes > 0).sum())
+        are_small = len(groups) / many <= MOST_SIZE and sizes.max() <= LARGEST * len(groups)
+        if many >= LEAST_GROUPS and are_small and (sizes == 1).sum() < len(groups) / 2:
+            yield name, groups
+
+
+def _whole_groups(groups: Rows, evidence: DataEvidence) -> Rows:
+    """All rows of as many groups, drawn by the seed, as make KIN_ROWS rows."""
+    generator = np.random.default_rng(evidence.seed)
+    drawn = generator.permutation(groups.max() + 1)[groups]
+    rows = np.argsort(drawn, kind="stable")[:KIN_ROWS]
+    return np.setdiff1d(rows, _bad(evidence))
+
+
+def _is_quantity(groups: Rows, inputs: Values, alike: Kinship) -> bool:
+    """Whether rows of neighboring values are nearly as alike as those of one value."""
+    order = np.argsort(groups, kind="stable")
+    edges = np.flatnonzero(np.diff(groups[order]))
+    return between(order[edges], order[edges + 1], inputs).value >= QUANTITY * alike.value
+
+
+def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Kinship, kin: Kinship) -> Finding:
+    count = len(np.unique(groups))
+    what = f"column {name!r} names" if name else "file names begin with"
+    advice = (
+        f"keep rows of one group in one part: --group {name}."
+        if name
+        else "write the beginning of the file name into a column of a table of the files, and name it with --group."
+    )
+    return Finding(
+        "NW126",
+        "error" if kin.low >= KIN_ERROR else "warning",
+        "groups split across parts",
+        f"{what} {count:,} groups of like rows, and {shared:.0%} of the test rows are of a group that trains",
+        (
+            Measure("share of test rows with company", shared, threshold=SHARED),
+            alike.measure("likeness of inputs within a group", ALIKE),
+            kin.measure("likeness of what inputs leave of the target", KIN),
+        ),
+        columns=(name,) if name else (),
+        rows=tuple(rows.tolist()),
+        confidence=0.9,
+        otherwise=("new rows will be of the same groups as those that train; then the score is right",),
+        remedies=(Remedy(advice, effect="the score of groups never met"),),
+    )
+
+
+def _dates(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
+    """Columns of dates, with the order of the rows by them; rows without a date first."""
+    fields = () if evidence.prepared is None else evidence.prepared.schema.inputs
+    for name in (field.name for field in fields if field.kind == "date"):
+        yield name, as_times(evidence.dataset, name).cast(pl.Int64).fill_null(-(2**62)).to_numpy()
+
+
+def _orders(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
+    """The rows in the order of each column of dates, of a column that counts them, or else, "", as they stand."""
+    table, found = evidence.dataset.table, False
+    for name, times in _dates(evidence):
+        found = True
+        yield name, np.argsort(times, kind="stable")
+    for name in evidence.dataset.inputs:
+        cells = table[name]
+        if cells.dtype.is_integer() and not cells.null_count() and len(cells) > 1:
+            steps = np.diff(np.sort(cells.to_numpy().astype(np.int64)))
+            if steps.min() > 0 and (steps == 1).mean() >= COUNTING:
+                found = True
+                yield name, np.argsort(cells.to_numpy(), kind="stable")
+    if not found:
+        yield "", np.arange(len(table), dtype=np.int64)
+
+
+def _is_sorted(evidence: DataEvidence, rows: Rows) -> bool:
+    """Whether the target rises or falls along the rows, or its values stand in blocks."""
+    cells = evidence.dataset.table[evidence.dataset.targets[0]][rows]
+    steps = np.diff(cells.rank("dense").to_numpy().astype(np.int64))
+    steps = steps[steps != 0]
+    rises = (steps > 0).mean() if len(steps) else 1.0
+    has_blocks = len(steps) < min(BLOCKS * cells.n_unique(), len(rows) / LEAST_BLOCK)
+    return bool(rises >= AFTER or rises <= 1 - AFTER or has_blocks)
+
+
+def _in_time(name: str, lag: Kinship) -> Finding:
+    order = f"column {name!r}" if name else "the order in which they stand"
+    advice = (
+        f"test on what comes last: --by-time {name}."
+        if name
+        else "if the order is that of time, number the rows in a column and name it with --by-time."
+    )
+    return Finding(
+        "NW125",
+        "error" if name and lag.low >= LAG_ERROR else "warning",
+        "time leaks",
+        f"by {order} neighboring rows have {lag.value:.0%} in common of what their inputs leave of the target, "
+        "and test rows stand between training rows",
+        (lag.measure("correlation of neighbors", LAG),),
+        columns=(name,) if name else (),
+        confidence=0.9 if name else 0.7,
+        otherwise=(
+            "new rows will come from between those that train; then the score is right",
+            *(() if name else ("rows were sorted by something that goes with the target",)),
+        ),
+        remedies=(Remedy(advice, effect="the score of a network that knows the past only"),),
+    )
+
+
+def _bad(evidence: DataEvidence) -> Rows:
+    return np.array([] if evidence.prepared is None else [*evidence.prepared.bad], np.int64)
+
+
 def _parts(evidence: DataEvidence) -> tuple[Rows, Rows]:
+    """The rows of the training part and of the test part."""
     if evidence.parts is None:
         raise Skip(f"there are no parts: {evidence.problem.splitlines()[0] if evidence.problem else 'not split'}")
     return evidence.parts.train, evidence.parts.test

@@ -47,7 +47,7 @@ DIGITS = 4  # to which numbers of a table are rounded
 LEAST_COLUMNS = 4  # of a table
 COLUMN_PAIRS = 30  # by which the rows that agree in all cells but two are counted
 TABLE_RATIO = 2.0  # of pairs that agree in more cells over those that agree in fewer: by chance it is below 1
-BLOCK = 1 << 25  # numbers in one matrix of cosines: 128 MiB
+BLOCK = 1 << 22  # numbers in one matrix of cosines, 16 MiB: larger ones leave the cache and took twice as long
 
 Pairs = NDArray[np.int64]
 """(pairs, 2): rows of the data, the smaller one first."""
@@ -168,24 +168,38 @@ def _details(pictures: Tensor) -> Tensor:
 
 
 def _best_correlation(pictures: Tensor, pairs: Pairs) -> NDArray[np.float64]:
-    """The correlation of the middle of one picture with the other one, at the best shift, as it is or mirrored."""
-    height, width = pictures.shape[1:]
-    shift = min(SHIFT, min(height, width) // LEAST_SIDE)
-    high, wide = height - 2 * shift, width - 2 * shift
+    """The correlation of the middle of one picture with the other one, at the best shift, as it is or mirrored.
+
+    The best shift is read from the products of spectra, as if what leaves on one side came in on the other.
+    """
+    if not len(pairs):  # there is no Fourier transform of nothing
+        return np.empty(0)
+    shift = min(SHIFT, min(pictures.shape[1:]) // LEAST_SIDE)
     found = list[Tensor]()
     for some in torch.from_numpy(pairs).split(2048):
-        middle = pictures[some[:, 0], shift : shift + high, shift : shift + wide].flatten(1)
+        one, other = pictures[some[:, 0]], pictures[some[:, 1]]
+        middle = one[:, shift : one.shape[1] - shift, shift : one.shape[2] - shift].flatten(1)
         middle = functional.normalize(middle - middle.mean(dim=1, keepdim=True), dim=1)
-        other = pictures[some[:, 1]]
+        spectrum = torch.fft.rfft2(one).conj()
         best = torch.full((len(some),), -1.0)
         for image in (other, other.flip(2)):
-            for down in range(2 * shift + 1):
-                for right in range(2 * shift + 1):
-                    window = image[:, down : down + high, right : right + wide].flatten(1)
-                    length = (window.square().sum(1) - window.sum(1).square() / (high * wide)).clamp(min=1e-6).sqrt()
-                    best = torch.maximum(best, (middle * window).sum(1) / length)
+            window = _window(image, spectrum, shift)
+            window = functional.normalize(window - window.mean(dim=1, keepdim=True), dim=1)
+            best = torch.maximum(best, (middle * window).sum(dim=1))
         found.append(best.clamp(max=1))
-    return torch.cat(found).double().numpy() if found else np.empty(0)
+    return torch.cat(found).double().numpy()
+
+
+def _window(images: Tensor, spectrum: Tensor, shift: int) -> Tensor:
+    """(images, pixels): the part of each image that lies on the middle of the one whose conjugate spectrum is given."""
+    height, width = images.shape[1:]
+    high, wide, steps = height - 2 * shift, width - 2 * shift, 2 * shift + 1
+    strength = torch.fft.irfft2(spectrum * torch.fft.rfft2(images), s=(height, width))
+    near_zero = torch.arange(-shift, shift + 1)
+    place = strength[:, near_zero % height][:, :, near_zero % width].flatten(1).argmax(dim=1)
+    start = (place // steps) * width + place % steps
+    pixels = (torch.arange(high)[:, None] * width + torch.arange(wide)).flatten()
+    return images.flatten(1).gather(1, start[:, None] + pixels)
 
 
 def _that_stand_out(pairs: Pairs, likeness: NDArray[np.float64], least: float) -> tuple[Pairs, NDArray[np.float64]]:

@@ -149,9 +149,9 @@ def _chance(columns: list[Hashes], seed: int) -> float:
     apart = [spread(column[rows], number) for number, column in enumerate(columns)]
     whole = sum(apart, np.zeros(len(rows), np.uint64))
     equal, most = equal_pairs(whole), 0.0
+    others = max(len(rows) * (len(rows) - 1) / 2 - equal, 1.0)
     for column in apart:
-        counts = np.unique(column, return_counts=True)[1] / max(len(rows), 1)
-        agree = min(float((counts**2).sum()), 1 - 1 / max(len(rows), 2))
+        agree = min((equal_pairs(column) - equal) / others, 1 - 1 / max(len(rows), 2))  # without the copies
         most = max(most, (equal_pairs(whole - column) - equal) * agree / (1 - agree))
     return most * scale
 
