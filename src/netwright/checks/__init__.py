@@ -15,6 +15,11 @@ DATA_CHECKS: dict[str, str] = {
     "NW137": "netwright.checks.data.values:impossible_values",
     "NW138": "netwright.checks.data.values:outlying_values",
     "NW139": "netwright.checks.data.units:unit_change",
+    "NW125": "netwright.checks.data.leaks:time_leaks",
+    "NW126": "netwright.checks.data.leaks:groups_in_several_parts",
+    "NW127": "netwright.checks.data.leaks:test_rows_in_training",
+    "NW170": "netwright.checks.data.duplicates:duplicate_rows",
+    "NW171": "netwright.checks.data.duplicates:near_duplicates",
 }
 
 # By networks trained for the purpose: part of an audit.
