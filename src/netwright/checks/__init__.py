@@ -13,6 +13,11 @@ DATA_CHECKS: dict[str, str] = {
     "NW150": "netwright.checks.data.texts:empty_texts",
     "NW151": "netwright.checks.data.texts:garbled_texts",
     "NW152": "netwright.checks.data.texts:repeated_texts",
+    "NW153": "netwright.checks.data.symbols:odd_sequences",
+    "NW160": "netwright.checks.data.steps:flat",
+    "NW161": "netwright.checks.data.steps:clipped",
+    "NW162": "netwright.checks.data.steps:gappy",
+    "NW163": "netwright.checks.data.steps:noisy",
 }
 
 # By networks trained for the purpose: part of an audit.

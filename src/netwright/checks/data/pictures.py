@@ -106,7 +106,7 @@ def blurred(evidence: DataEvidence) -> Iterator[Finding]:
         logs = np.log(images.detail)
         is_blurred = seen & (images.detail <= BLURRED) & (deviations(logs, SPREAD) <= -BLURRED_BY)
         yield from _found(
-            evidence, images, "NW142", "blurred images", is_blurred, images.detail, "lack the fine detail of the others",
+            evidence, images, "NW142", "blurred images", is_blurred, images.detail, "lack fine detail",
             Measure("detail of the worst", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED),
             "the subject itself may be smooth, such as sky or fog", 0.8,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from io import BytesIO
 
 import numpy as np
 import polars as pl
@@ -34,7 +35,7 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
     Picture files that are much smaller or larger than the others, of another shape, or grey among color.
 
     Why it matters: all pictures are stretched to one size. One of another shape is distorted, a small one becomes a
-    blur, and both are often something else than the rest: a thumbnail, a banner, a scanned page, a picture of a picture.
+    blur, and both are often something else than the rest: a thumbnail, a banner, a scanned page.
 
     How it is decided: by the headers of the files. Odd is a ratio of width to height of more than twice, or less than
     half, the middle one; or sides on average four times smaller or larger than those of the middle picture; and each
@@ -42,7 +43,11 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
     of all sizes are not told so. Grey files are odd where at most 5 % are grey, and color ones where at most 5 % are
     not.
     """
-    fields = [field for field, _ in encoded(evidence, Image) if evidence.dataset.table[field.name].dtype == pl.String]
+    fields = [
+        field
+        for field, _ in encoded(evidence, Image)
+        if evidence.dataset.table[field.name].dtype in (pl.String, pl.Binary)
+    ]
     if not fields:
         raise Skip("the images are no files")
     for field in fields:
@@ -69,8 +74,8 @@ def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:
     read, sides, grey = list[int](), list[tuple[int, int]](), list[bool]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of pillow, about files that are read all the same
-        for row, path in zip(rows.tolist(), cells, strict=True):
-            with PIL.open(path) as file:
+        for row, cell in zip(rows.tolist(), cells, strict=True):
+            with PIL.open(BytesIO(cell) if isinstance(cell, bytes) else cell) as file:
                 width, height = file.size
                 is_turned = file.getexif().get(ORIENTATION, 1) >= TURNED
                 grey.append(file.mode in GREY)
@@ -98,7 +103,7 @@ def _found(
         code="NW143",
         severity=severity,
         title=title,
-        summary=f"{counted(len(found), 'image')} of {len(rows):,} in {column!r} {'is' if len(found) == 1 else 'are'} {text}",
+        summary=f"{counted(len(found), 'image')} of {len(rows):,} in {column!r} {text}",
         measures=(Measure(f"{unit}, the worst", float(np.exp(away[places[0]]))),) if unit else (),
         columns=(column,),
         rows=found,

@@ -16,28 +16,30 @@ from netwright.data.split import Rows
 from netwright.kinds.text import Text
 from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
-LONG = 10  # words in the middle text from which one or two words are short
+LONG = 25  # words in the middle text from which one or two words are short: reviews of 19 hold a "Refreshing." or two
 SHORT = 2  # words
 TIMES = 10  # how often one text has to come to be no accident
 SHARE = 0.01  # of the rows that one text has to be; in short texts, where greetings repeat by nature
 OPENING = 6  # words that texts have to share to be a form
 FORM = 0.5  # share of the texts that share them
 FREQUENT = 100  # words of the data that are known by heart: of, the, and; half of any text of the language
-ENOUGH = 12  # words from which a text of the language has some of them
-OURS = 0.25  # times the usual share of frequent words below which a text is of another language
+OURS = 0.25  # times the usual share of frequent words below which a text may be of another language
+BY = 4.0  # standard deviations of a share of so many words below the usual one: of 20 words none, where half is usual
+EPSILON = 1e-9
 SCRIPT = 0.5  # share of a text's letters of another script
 RARELY = 0.05  # share of the texts up to which another script or language is odd; above, the data are mixed
 
-_TWICE = r"[\u00C2-\u00F4][\u0080-\u00BF\u0152\u0153\u0160\u0161\u0178\u017D\u017E\u0192\u02C6\u02DC\u2013-\u203A\u20AC\u2122]"
+_HIGH = (
+    r"\u0080-\u00BF\u0152\u0153\u0160\u0161\u0178\u017D\u017E\u0192\u02C6\u02DC\u2013-\u203A\u20AC\u2122"  # cp1252's
+)
+_TWICE = rf"[\u00C2-\u00F4][{_HIGH}]"
 _LOST = r"\uFFFD"
 _CONTROL = r"[\x00-\x08\x0B\x0E-\x1F\x7F-\x84\x86-\x9F]"
 _MARKUP = (
     r"</?(?:a|b|br|body|code|div|em|font|h[1-6]|hr|html|i|img|li|ol|p|pre|script|span|strong|style|table|td|th|tr|u|ul)"
     r"(?:\s[^<>]*)?/?>|&(?:amp|lt|gt|quot|apos|nbsp|#\d{2,5}|#x[0-9a-fA-F]{2,5});"
 )
-_RUNS = re.compile(
-    "[\u0080-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]{2,}"
-)
+_RUNS = rf"[\u00C0-\u00FF{_HIGH}]{{2,}}"
 _SCRIPTS = ("Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Thai", "Hangul", "Han", "Hiragana")
 _WORDS = r"[\p{L}\p{N}]+"
 
@@ -45,13 +47,13 @@ _WORDS = r"[\p{L}\p{N}]+"
 def empty_texts(evidence: DataEvidence) -> Iterator[Finding]:
     """empty and very short texts
 
-    Texts that are missing, blank or without a single letter or digit, and, where texts are long, those of a word or two.
+    Texts that are missing, blank or without a single letter or digit, and, among long texts, those of a word or two.
 
     Why it matters: the label of a text that says nothing cannot be learned from it. In training such rows teach the
     frequency of the labels; in a test part they measure it.
 
     How it is decided: a text without any letter or digit is empty in every data set. One of at most 2 words is short
-    where the middle text has at least 10. Where more than a fifth of the texts are so, leaving the text out is how
+    where the middle text has at least 25. Where more than a fifth of the texts are so, leaving the text out is how
     these data are written, and a note.
     """
     for name, rows, cells in _texts(evidence):
@@ -115,7 +117,7 @@ def garbled_texts(evidence: DataEvidence) -> Iterator[Finding]:
                 code="NW151",
                 severity=severity,
                 title=title,
-                summary=f"{counted(len(found), 'text')} of {len(rows):,} in {name!r} have {title}, as in {shown[:60]!r}",
+                summary=f"{counted(len(found), 'text')} of {len(rows):,} in {name!r} have {title}: {shown[:60]!r}",
                 measures=(Measure("share of the texts", len(found) / len(rows)),),
                 columns=(name,),
                 rows=tuple(found[k] for k in order),
@@ -142,9 +144,9 @@ def repeated_texts(evidence: DataEvidence) -> Iterator[Finding]:
     How it is decided: a text comes again and again where at least 10 rows, and 1 %, hold it (letters in lower case,
     runs of blanks as one). A form is shared where at least half of the texts longer than 12 words begin, or end, with
     the same 6 words. Another script: most letters of a text are of another script than most letters of the data.
-    Another language: of a text of at least 12 words, the share that is among the 100 most frequent words of the data
-    is less than a quarter of the usual one; at most 5 % of the texts, else the data are mixed. All but the first are
-    notes.
+    Another language: the share of a text's words that is among the 100 most frequent words of the data is less than a
+    quarter of the usual one, and 4 standard deviations below it, which takes a text of 20 words or more; at most 5 %
+    of the texts, else the data are mixed. All but the first are notes.
     """
     for name, rows, cells in _texts(evidence):
         plain = cells.fill_null("").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
@@ -224,12 +226,12 @@ def _languages(evidence: DataEvidence) -> Iterator[Finding]:
         rows = evidence.rows()
         tokens = np.asarray(column[rows] if not callable(column) else np.zeros((0, 1), np.int16))
         lengths, known = is_word[tokens].sum(1), frequent[tokens].sum(1)
-        long = lengths >= ENOUGH
-        if long.sum() < FREQUENT:
+        if np.count_nonzero(lengths) < FREQUENT:
             continue
         share = known / np.maximum(lengths, 1)
-        usual = float(np.median(share[long]))
-        places = np.flatnonzero(long & (share < OURS * usual))
+        usual = float(np.median(share[lengths > 0]))
+        off = (share - usual) * np.sqrt(lengths / max(usual * (1 - usual), EPSILON))
+        places = np.flatnonzero((share < OURS * usual) & (off <= -BY))
         if 0 < len(places) <= RARELY * len(rows):
             places = places[np.argsort(share[places], kind="stable")]
             yield _foreign(field.name, rows, places, "another language, or of a vocabulary of their own")
@@ -240,7 +242,7 @@ def _foreign(name: str, rows: Rows, places: Rows, what: str) -> Finding:
         code="NW152",
         severity="note",
         title="texts unlike the rest",
-        summary=f"{counted(len(places), 'text')} of {len(rows):,} in {name!r} {'is' if len(places) == 1 else 'are'} in {what}",
+        summary=f"{counted(len(places), 'text')} of {len(rows):,} in {name!r} in {what}",
         measures=(Measure("share of the texts", len(places) / len(rows), threshold=RARELY),),
         columns=(name,),
         rows=as_rows(rows[places]),
@@ -276,7 +278,7 @@ def _reread(text: str) -> str:
         except UnicodeDecodeError:
             return run[0]
 
-    return _RUNS.sub(read, text)
+    return re.sub(_RUNS, read, text)
 
 
 def _byte(letter: str) -> bytes:
