@@ -39,7 +39,7 @@ def pictures(side: int = 24) -> Pictures:
     generator = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side] / side
     slope = generator.uniform(-1, 1, (2, COUNT, 1, 1))
-    scene = 120 + 50 * (slope[0] * x + slope[1] * y) + generator.normal(0, 4, (COUNT, side, side))
+    scene = 120 + 50 * (slope[0] * x + slope[1] * y) + generator.normal(0, 8, (COUNT, side, side))
     for image in scene:
         top, left = generator.integers(2, side // 2, 2)
         image[top : top + 8, left : left + 8] += generator.uniform(60, 90)

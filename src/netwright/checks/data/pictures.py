@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.checks.data.pixels import LEAST_SIDE, SMOOTHEST, Pictures, measured
-from netwright.checks.data.unlike import Floats, as_rows, deviations, drops, severity_of
+from netwright.checks.data.unlike import Floats, as_rows, depths, drops, severity_of
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
 from netwright.records.finding import Finding, Measure, Remedy
@@ -98,13 +98,14 @@ def blurred(evidence: DataEvidence) -> Iterator[Finding]:
     the size. Contrast cancels out, and so does most of the subject, because the spectra of pictures look alike at all
     scales (Field 1987); blur takes the finest scale only. Perfectly smooth pictures have 0.06, photos of 32 x 32 have
     0.4 +- 0.1. Blurred means at most 0.16 (Gaussian blur of 1.5 pixels leaves at most 0.15) and a logarithm at least
-    4 robust standard deviations below the middle picture of the data, so that data of soft pictures are not told so.
+    4 robust standard deviations (of the lower half) below the middle picture of the data, so that data of soft
+    pictures are not told so.
     Pictures are looked at in the size that the network sees; below 16 pixels blur cannot be told from drawing.
     """
     for images in _large_enough(evidence):
         seen = _is_seen(images)
         logs = np.log(images.detail)
-        is_blurred = seen & (images.detail <= BLURRED) & (deviations(logs, SPREAD) <= -BLURRED_BY)
+        is_blurred = seen & (images.detail <= BLURRED) & (depths(logs, SPREAD) >= BLURRED_BY)
         yield from _found(
             evidence, images, "NW142", "blurred images", is_blurred, images.detail, "lack fine detail",
             Measure("detail of the worst", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED),

@@ -24,6 +24,7 @@ BY = 5.0  # robust standard deviations of the logarithm from the middle
 SPREAD = 0.1  # least standard deviation of a logarithm: a crop of a tenth of a side is nothing odd
 ODD = 0.05  # share of pictures up to which another color mode is odd; above, the data are mixed
 GREY = ("1", "L", "LA", "I", "I;16", "F")  # pillow's modes without color
+FILES: tuple[object, ...] = (pl.String(), pl.Binary())  # types of cells that name or hold files
 ORIENTATION, TURNED = 0x0112, 5  # EXIF's tag; from this value on the sides are swapped
 
 Mask = NDArray[np.bool_]
@@ -43,18 +44,15 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
     of all sizes are not told so. Grey files are odd where at most 5 % are grey, and color ones where at most 5 % are
     not.
     """
-    fields = [
-        field
-        for field, _ in encoded(evidence, Image)
-        if evidence.dataset.table[field.name].dtype in (pl.String, pl.Binary)
-    ]
+    cells = evidence.dataset.table
+    fields = [field for field, _ in encoded(evidence, Image) if cells.schema[field.name] in FILES]
     if not fields:
         raise Skip("the images are no files")
     for field in fields:
         rows, sides, grey = _headers(evidence, field.name)
         if not len(rows):
             continue
-        ratio, size = np.log(sides[:, 0] / sides[:, 1]), np.log(sides).mean(1)
+        ratio, size = np.log(sides[:, 0] / sides[:, 1]), np.log(sides[:, 0] * sides[:, 1]) / 2
         for title, mask, score, measure in (
             ("odd-shaped images", *_far(ratio, STRETCHED), "times the usual width"),
             ("odd-sized images", *_far(size, SMALLER), "times the usual side"),
@@ -86,7 +84,7 @@ def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:
 
 def _far(logs: Floats, times: float) -> tuple[Mask, Floats]:
     """Which are far from the middle, and how many times, as logarithms."""
-    away = logs - np.median(logs)
+    away = logs - float(np.median(logs))
     return (np.abs(away) > np.log(times)) & (np.abs(deviations(logs, SPREAD)) >= BY), away
 
 

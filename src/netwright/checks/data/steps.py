@@ -76,9 +76,9 @@ def measured(evidence: DataEvidence) -> tuple[Steps, ...]:
 def _numbers(values: NDArray[np.float32]) -> tuple[NDArray, ...]:
     """`Steps` of (B, T, C)."""
     there = ~np.isnan(values)
-    any_there = there.any(2)
+    any_there = np.asarray(there.any(axis=2))
     longest = values.shape[1]
-    lengths = np.where(any_there.any(1), longest - any_there[:, ::-1].argmax(1), 0)
+    lengths = np.where(any_there.any(axis=1), longest - any_there[:, ::-1].argmax(1), 0)
     cells = np.maximum(lengths * values.shape[2], 1)
     missing = 1 - there.sum((1, 2)) / cells
     count = np.maximum(there.sum(1), 1)  # (B, C)
@@ -284,7 +284,7 @@ def _found(
         return
     rows = as_rows(steps.rows[places[np.argsort(-score[places], kind="stable")]])
     severity = severity_of(len(rows), len(mask))
-    channels = [name for name, here in zip(steps.channels, at[places].any(0), strict=True) if here]
+    channels = [name for name, here in zip(steps.channels, np.atleast_1d(at[places].any(axis=0)), strict=True) if here]
     where = "" if len(channels) == len(steps.channels) else f" in {', '.join(channels[:3])}"
     yield Finding(
         code=code,

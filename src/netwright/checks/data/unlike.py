@@ -22,6 +22,12 @@ def deviations(values: Floats, least: float = 0.0) -> Floats:
     return (values - middle) / spread
 
 
+def depths(values: Floats, least: float = 0.0) -> Floats:
+    """How many standard deviations of the lower half, at least `least` wide, each value is below the median."""
+    quarter, middle = np.quantile(values, (0.25, 0.5))
+    return (middle - values) / max(float(middle - quarter) * NORMAL, least, np.finfo(np.float64).tiny)
+
+
 def severity_of(count: int, rows: int) -> Severity:
     """A warning where few rows are off; a note where it is how the data are."""
     return "warning" if count <= RARE * rows else "note"
