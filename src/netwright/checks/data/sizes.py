@@ -62,7 +62,7 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
         for name, mask in (("grey", grey), ("color", ~grey)):
             if 0 < mask.mean() <= ODD:
                 text = f"{name} where the others are not"
-                yield from _found(evidence, field.name, f"{name} images", rows, mask, grey * 0.0, text, "")
+                yield from _found(evidence, field.name, f"{name} images", rows, mask, np.zeros(len(rows)), text, "")
 
 
 def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:
