@@ -18,9 +18,11 @@ BRIGHT = 215  # level above which all but TAIL are
 FAINT = 25  # levels between the darkest and the brightest pixels, a tenth of the scale
 USUAL = 3.0  # times less than the middle picture of the data have
 BLURRED = 0.16  # detail; a smooth picture has 1/16, blur of 1.5 pixels leaves 0.11 (0.15 at most in 10,000), photos 0.4
-BLURRED_BY = 4.0  # robust standard deviations of the logarithm below the middle picture
+BLURRED_BY = 4.0  # standard deviations of two logarithms, on average, below the middle picture
 SPREAD = 0.05  # least standard deviation of a logarithm: pictures of one machine may all be alike
 NOISY = 30.0  # levels: seen at once at any size; knits of fine pattern reach 29, the greatest of 70,000 garments
+VISIBLE = 8.0  # levels: a grain that is seen
+ROUGH_BY = 6.0  # standard deviations of the logarithm of detail above the middle picture; 4.6 in 70,000 garments
 NOISY_BY = 4.0  # times the noise of the middle picture
 MIDDLE_NOISE = 2.0  # levels: what is taken for the noise of data that have less
 
@@ -94,18 +96,18 @@ def blurred(evidence: DataEvidence) -> Iterator[Finding]:
     Why it matters: the network learns from edges and textures. A blurred picture has none, and where one class or one
     camera is blurred more often, sharpness becomes the answer.
 
-    How it is decided: the variance of the Laplacian (Pech-Pacheco et al. 2000) at full size, divided by that at half
-    the size. Contrast cancels out, and so does most of the subject, because the spectra of pictures look alike at all
+    How it is decided: detail is the variance of the Laplacian (Pech-Pacheco et al. 2000) at full size, divided by that
+    at half the size. Contrast cancels out, and so does most of the subject, because the spectra of pictures look alike at all
     scales (Field 1987); blur takes the finest scale only. Perfectly smooth pictures have 0.06, photos of 32 x 32 have
-    0.4 +- 0.1. Blurred means at most 0.16 (Gaussian blur of 1.5 pixels leaves at most 0.15) and a logarithm at least
-    4 robust standard deviations (of the lower half) below the middle picture of the data, so that data of soft
-    pictures are not told so.
+    0.4 +- 0.1. Blurred means at most 0.16 (Gaussian blur of 1.5 pixels leaves at most 0.15); and the logarithms of detail,
+    and of the variance of the Laplacian by that of the levels, are on average 4 robust standard deviations (of the
+    lower half) below the middle picture of the data, so that data of soft pictures are not told so.
     Pictures are looked at in the size that the network sees; below 16 pixels blur cannot be told from drawing.
     """
     for images in _large_enough(evidence):
         seen = _is_seen(images)
-        logs = np.log(images.detail)
-        is_blurred = seen & (images.detail <= BLURRED) & (depths(logs, SPREAD) >= BLURRED_BY)
+        depth = depths(np.log(images.detail), SPREAD) + depths(np.log(images.sharpness), SPREAD)
+        is_blurred = seen & (images.detail <= BLURRED) & (depth >= 2 * BLURRED_BY)
         yield from _found(
             evidence, images, "NW142", "blurred images", is_blurred, images.detail, "lack fine detail",
             Measure("detail of the worst", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED),
@@ -122,16 +124,19 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
     Why it matters: noise hides what the label is about, and a network of enough size learns the noise by heart.
 
     How it is decided: the standard deviation of noise by a mask that sees neither planes nor straight edges (Immerkaer
-    1996), in the calmest tenth of the picture, so that textures do not count. Noisy means at least 30 levels of 255,
-    four times as much as the middle picture has, and detail at least as strong at full as at half size, as noise has
-    and pictures of things have not. Pictures below 16 pixels are not judged.
+    1996), in the calmest tenth of the picture, so that textures do not count. Noisy means four times as much as the middle picture has, and
+    either at least 30 levels of 255, or at least 8 levels and detail (NW142) 6 robust standard deviations above the
+    middle picture, since noise is as strong at full as at half size, and pictures of things are not.
+    Pictures below 16 pixels are not judged.
     """
     for images in _large_enough(evidence):
         middle = max(float(np.median(images.noise)), MIDDLE_NOISE)
-        is_noisy = (images.noise >= NOISY) & (images.noise >= NOISY_BY * middle) & (images.detail >= 1)
+        rough = depths(-np.log(images.detail), SPREAD)
+        is_strong = (images.noise >= NOISY) | ((images.noise >= VISIBLE) & (rough >= ROUGH_BY))
+        is_noisy = is_strong & (images.noise >= NOISY_BY * middle)
         yield from _found(
             evidence, images, "NW144", "noisy images", is_noisy, -images.noise, "are much noisier than the others",
-            Measure("noise of the worst, levels", _worst(-images.noise, is_noisy), threshold=NOISY),
+            Measure("noise of the worst, levels", _worst(-images.noise, is_noisy), threshold=VISIBLE),
             "the subject may be a fine, even texture", 0.7,
         )  # fmt: skip
 

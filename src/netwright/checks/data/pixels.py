@@ -41,6 +41,7 @@ class Pictures:
     low: Floats  # the level that TAIL of the pixels are below
     high: Floats  # the level that TAIL of the pixels are above
     detail: Floats  # strength of the finest detail against that twice as coarse; SMOOTHEST where there is none
+    sharpness: Floats  # variance of the Laplacian by that of the levels
     noise: Floats  # standard deviation of noise in the calmest tenth of the picture
     cut: Floats  # share of the height, from below, that is one middle grey
 
@@ -54,7 +55,7 @@ def _measured(evidence: DataEvidence, field: Image, column: Tensor | Encoder) ->
     pixels = field.height * field.width
     rows = readable(evidence, max(1, FAST_PIXELS // pixels))
     blocks = [_numbers(block) for block in _blocks(column, rows, max(1, BLOCK // (pixels * field.channels)))]
-    numbers = np.concatenate(blocks, axis=1) if blocks else np.zeros((6, 0))
+    numbers = np.concatenate(blocks, axis=1) if blocks else np.zeros((7, 0))
     return Pictures(field.name, min(field.height, field.width), rows, *numbers)
 
 
@@ -64,13 +65,13 @@ def _blocks(column: Tensor | Encoder, rows: Rows, size: int) -> Iterator[Tensor]
 
 
 def _numbers(images: Tensor) -> NDArray[np.float64]:
-    """(6, B) out of (B, channels, H, W) uint8."""
+    """(7, B) out of (B, channels, H, W) uint8."""
     flat = images.flatten(2)
     span = (flat.amax(2).int() - flat.amin(2).int()).amax(1).numpy()
     grey = images[:, 0] if images.shape[1] == 1 else torch.einsum("bchw,c->bhw", images.float(), LUMA).round().byte()
     low, high = _range(grey)
     plane = grey.float()
-    return np.stack([span, low, high, _detail(plane), _noise(plane), _cut(grey)]).astype(np.float64)
+    return np.stack([span, low, high, *_detail(plane), _noise(plane), _cut(grey)]).astype(np.float64)
 
 
 def _range(grey: Tensor) -> NDArray[np.uint8]:
@@ -80,15 +81,17 @@ def _range(grey: Tensor) -> NDArray[np.uint8]:
     return np.partition(pixels, places, axis=1)[:, places].T
 
 
-def _detail(plane: Tensor) -> NDArray[np.float32]:
-    """Variance of the Laplacian by that of the picture at half its size, both without what rounding adds.
+def _detail(plane: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Variance of the Laplacian by that of the picture at half its size, and by that of the levels.
 
-    The ratio does not depend on contrast, and little on the subject: the spectra of pictures look alike at all scales
-    (Field 1987), blur takes the finest one. The variance of the Laplacian alone is Pech-Pacheco et al. 2000.
+    Both are without what rounding adds and do not depend on contrast; the first one depends little on the subject: the
+    spectra of pictures look alike at all scales (Field 1987), and blur takes the finest one. The variance of the
+    Laplacian as a measure of focus is of Pech-Pacheco et al. 2000.
     """
     fine = (_laplacian(plane) - LAPLACIAN * ROUNDING).clamp(min=0)
     coarse = (_laplacian(avg_pool2d(plane[:, None], 2)[:, 0]) - LAPLACIAN * ROUNDING / 4).clamp(min=0)
-    return ((fine + SMOOTHEST) / (coarse + 1)).numpy()
+    levels = plane.var((1, 2), correction=0)
+    return ((fine + SMOOTHEST) / (coarse + 1)).numpy(), ((fine + SMOOTHEST) / (levels + 1)).numpy()
 
 
 def _laplacian(plane: Tensor) -> Tensor:

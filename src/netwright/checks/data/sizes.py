@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PIL
 
 from netwright.checks.data.encoded import encoded, readable
-from netwright.checks.data.unlike import Floats, as_rows, deviations, drops, severity_of
+from netwright.checks.data.unlike import RARE, Floats, as_rows, deviations, drops, severity_of
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
@@ -22,7 +22,6 @@ STRETCHED = 2.0  # times wider or taller than the middle picture: circles become
 SMALLER = 4.0  # times less high and wide on average: each of its pixels becomes sixteen
 BY = 5.0  # robust standard deviations of the logarithm from the middle
 SPREAD = 0.1  # least standard deviation of a logarithm: a crop of a tenth of a side is nothing odd
-ODD = 0.05  # share of pictures up to which another color mode is odd; above, the data are mixed
 GREY = ("1", "L", "LA", "I", "I;16", "F")  # pillow's modes without color
 FILES: tuple[object, ...] = (pl.String(), pl.Binary())  # types of cells that name or hold files
 ORIENTATION, TURNED = 0x0112, 5  # EXIF's tag; from this value on the sides are swapped
@@ -41,8 +40,8 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
     How it is decided: by the headers of the files. Odd is a ratio of width to height of more than twice, or less than
     half, the middle one; or sides on average four times smaller or larger than those of the middle picture; and each
     of them at least 5 robust standard deviations (of the logarithm, at least 0.1) from the middle, so that collections
-    of all sizes are not told so. Grey files are odd where at most 5 % are grey, and color ones where at most 5 % are
-    not.
+    of all sizes are not told so. Grey files are odd where at most a fifth is
+    grey, and color ones where at most a fifth is not.
     """
     cells = evidence.dataset.table
     fields = [field for field, _ in encoded(evidence, Image) if cells.schema[field.name] in FILES]
@@ -60,7 +59,7 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
             text = f"of another {'shape' if title.startswith('odd-shaped') else 'size'} than the others"
             yield from _found(evidence, field.name, title, rows, mask, score, text, measure)
         for name, mask in (("grey", grey), ("color", ~grey)):
-            if 0 < mask.mean() <= ODD:
+            if 0 < mask.mean() <= RARE:
                 text = f"{name} where the others are not"
                 yield from _found(evidence, field.name, f"{name} images", rows, mask, np.zeros(len(rows)), text, "")
 

@@ -13,7 +13,7 @@ from netwright.data.split import Rows
 from netwright.kinds.sequence import Sequence
 from netwright.records.finding import Finding, Measure, Remedy
 
-STRANGE = 0.001  # share of all symbols of the data up to which one is strange
+STRANGE = 0.002  # share of all symbols of the data up to which one is strange
 MANY = 0.1  # share of a sequence that strange symbols may have: one that is not sure is usual, ten of sixty are not
 LENGTH = 2.0  # times shorter or longer than the middle sequence
 BY = 5.0  # robust standard deviations of the logarithm of the length
@@ -29,7 +29,7 @@ def odd_sequences(evidence: DataEvidence) -> Iterator[Finding]:
     Why it matters: a symbol seen a few times is learned by no network, and often it is a slip. A sequence cut short
     lacks the place that its label is about.
 
-    How it is decided: a symbol is strange where it makes up at most 0.1 % of all symbols. Sequences of which strange
+    How it is decided: a symbol is strange where it makes up at most 0.2 % of all symbols. Sequences of which strange
     symbols make up more than a tenth are a warning, those with fewer a note. A length is odd where it is at most half,
     or at least twice, the middle length and 5 robust standard deviations (of the logarithm, at least 0.1) away.
     """
