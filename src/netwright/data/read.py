@@ -214,4 +214,6 @@ def _sliced(dataset: Dataset, rows: int) -> Iterator[Dataset]:
         places = pl.Series("row", range(len(dataset)), pl.Int64) if dataset.places is None else dataset.places
         unit = "row" if dataset.places is None else dataset.unit
         table, notes = dataset.table.slice(start, rows), dataset.notes if not start else ()
-        yield replace(dataset, table=table, places=places.slice(start, rows), parts=None, notes=notes, unit=unit)
+        yield replace(
+            dataset, table=table, places=places.slice(start, rows), parts=None, notes=notes, unit=unit, times=None
+        )

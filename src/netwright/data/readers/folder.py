@@ -123,9 +123,8 @@ def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], request: Re
         problem = f"{path} holds no images ({listed(IMAGES, 3)}) and no texts ({TEXTS[0]}){found}"
         raise DataError(problem, remedy="put one subfolder of files for each label into it.")
     used = {file.path for file in fitting}
-    notes += _left(
-        path, [f.path for f in files if f.path not in used], f"that are no {'images' if images else 'texts'}"
-    )
+    skipped = tuple(file.path for file in files if file.path not in used)
+    notes += _left(path, skipped, f"that are no {'images' if images else 'texts'}")
     empty = sorted({f.label for f in files} - {f.label for f in fitting})
     notes += (f"{path}: no file of {empty[0]!r} was used",) if empty else ()
     column, more = _images(images) if images else _texts(texts)
@@ -141,6 +140,7 @@ def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], request: Re
         pl.Series("part", [file.part for file in fitting], pl.String) if fitting[0].part else None,
         {"image": request.kinds.get("image", "image")} if images else {},
         notes + more,
+        skipped=skipped,
     )
 
 
