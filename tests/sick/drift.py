@@ -47,7 +47,54 @@ def same_city() -> DataEvidence:
     return replace(alike(), against=read(people(500, seed=1).drop("bought", "part")))
 
 
+def no_forties() -> DataEvidence:
+    """No training row has an age from 42 to 50, and none is of Ulm."""
+    frame = people(1200, seed=2)
+    forties = pl.col("age").is_between(42, 50) | (pl.col("city") == "Ulm")
+    return _evidence(frame.filter((pl.col("part") != "train") | ~forties), split="part")
+
+
+def rows_of_test_in(city: str) -> tuple[int, ...]:
+    dataset = no_forties().dataset
+    found = (dataset.table["city"] == city) & (dataset.parts == "test")
+    return tuple(found.arg_true())[:20]
+
+
+def guessed_in_ulm(rows: int = 1600) -> DataEvidence:
+    """Of Ulm, the label is a coin; elsewhere it follows the income."""
+    frame = people(rows, seed=3).drop("part")
+    coin = pl.Series(np.random.default_rng(4).choice(["yes", "no"], rows))
+    return _evidence(frame.with_columns(bought=pl.when(pl.col("city") == "Ulm").then(coin).otherwise("bought")))
+
+
+def equally_hard() -> DataEvidence:
+    frame = people(1600, seed=3)
+    generator = np.random.default_rng(5)
+    sure = np.where(frame["city"] == "Jena", "yes", "no")
+    coin = generator.choice(["yes", "no"], len(frame))
+    return _evidence(frame.drop("part").with_columns(bought=np.where(generator.random(len(frame)) < 0.3, coin, sure)))
+
+
+def too_few(rows: int = 400) -> DataEvidence:
+    """Eight numbers that count alike, in a label that a forest learns slowly."""
+    return _evidence(_ring(rows))
+
+
+def enough() -> DataEvidence:
+    frame = people(2000, seed=6)
+    return _evidence(frame.drop("part").with_columns(bought=np.where(frame["age"] > 40, "yes", "no")))
+
+
+def _ring(rows: int) -> pl.DataFrame:
+    x = np.random.default_rng(7).normal(size=(rows, 8))
+    table = {f"x{place}": x[:, place] for place in range(8)}
+    return pl.DataFrame({**table, "bought": np.where(x.sum(1) > 0, "yes", "no")})
+
+
 CASES = {
     "NW121": (older_test_rows, (), alike),
     "NW122": (other_city, (), same_city),
+    "NW123": (no_forties, rows_of_test_in("Ulm"), alike),
+    "NW124": (guessed_in_ulm, (), equally_hard),
+    "NW129": (too_few, (), enough),
 }
