@@ -44,7 +44,7 @@ class Quick:
 
     def errors(self, train: Numbers, held: Numbers, seed: int = 0) -> Numbers:
         """Of a model of the `train` positions, for each held one: 1 where the class is wrong, or the distance."""
-        model = self._model(seed)
+        model = self._model(seed, len(train))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a network that has not settled: the number of passes is a budget
             answers = model.fit(self.x[train], self.y[train]).predict(self.x[held])
@@ -52,7 +52,7 @@ class Quick:
             return (answers != self.y[held]).astype(np.float64)
         return np.abs(answers - self.y[held]).astype(np.float64)
 
-    def _model(self, seed: int) -> Any:  # Any: scikit-learn has no types
+    def _model(self, seed: int, count: int) -> Any:  # Any: scikit-learn has no types
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
         from sklearn.neural_network import MLPClassifier, MLPRegressor
         from sklearn.pipeline import make_pipeline
@@ -60,7 +60,10 @@ class Quick:
 
         if self.is_table:
             trees = HistGradientBoostingClassifier if self.is_classes else HistGradientBoostingRegressor
-            return trees(max_iter=60, max_leaf_nodes=15, max_bins=63, learning_rate=0.1, random_state=seed)
+            leaf = min(20, max(2, count // 20))  # rows; with 20 in each, few rows cannot be parted at all
+            return trees(
+                max_iter=60, max_leaf_nodes=15, max_bins=63, learning_rate=0.1, min_samples_leaf=leaf, random_state=seed
+            )
         dense: Any = MLPClassifier if self.is_classes else MLPRegressor
         network = dense(
             hidden_layer_sizes=(64,), batch_size=64, max_iter=12, learning_rate_init=2e-3, random_state=seed
