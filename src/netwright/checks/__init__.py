@@ -34,7 +34,13 @@ DATA_CHECKS: dict[str, str] = {
     "NW161": "netwright.checks.data.steps:clipped",
     "NW162": "netwright.checks.data.steps:gappy",
     "NW163": "netwright.checks.data.steps:noisy",
+    "NW121": "netwright.checks.data.drift:parts_drift",
+    "NW122": "netwright.checks.data.drift:new_data_drift",
+    "NW123": "netwright.checks.data.coverage:few_rows",
 }
 
 # By networks trained for the purpose: part of an audit.
-MODEL_CHECKS: dict[str, str] = {}
+MODEL_CHECKS: dict[str, str] = {
+    "NW124": "netwright.checks.data.coverage:worse_groups",
+    "NW129": "netwright.checks.data.learning_curve:little_data",
+}
