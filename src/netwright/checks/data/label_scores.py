@@ -15,11 +15,15 @@ Chances = NDArray[np.float64]  # (N, K)
 Given = NDArray[np.int64]  # (N,)
 Values = NDArray[np.float64]  # (N,)
 
-ANCHORS = 0.3  # share of a class's rows, those most surely of it, whose labels tell how its rows are mislabelled
+ANCHORS = 0.2  # share of a class's rows, those most surely of it, whose labels tell how its rows are mislabelled
 STEPS = 5  # multiplicative EM steps; 30 follow the noise in the chances, and ranked no better in any trial
 STRENGTHS = tuple(np.geomspace(0.5, 1e4, 14).tolist())  # rows that a prior counts
 WRONG = 0.5  # probability from which a label is taken for wrong: more probable than not
-BETTER = 0.0  # by which a later score has to find planted errors better to be preferred
+SEEN = 0.5  # of planted errors, from which on they bound the rate: the few in the tail tell nothing of the others
+MANY_WRONG = 0.15  # share of labels from which the posterior comes first; below, self-confidence is as good or better
+# By how much better another score has to find planted errors (AUC) to take the place of the first: planted errors are
+# drawn by the same matrix that the posterior is computed with, which flatters it.
+BETTER_FEW, BETTER_MANY = 0.005, 0.001
 TINY = 1e-12
 
 
@@ -73,7 +77,9 @@ def tempered(chances: Chances, given: Given) -> Chances:
     def loss(exponent: float) -> float:
         scaled = logs[sample] * exponent
         top = scaled.max(1)
-        return float((np.log(np.exp(scaled - top[:, None]).sum(1)) + top - scaled[np.arange(len(sample)), given[sample]]).mean())
+        return float(
+            (np.log(np.exp(scaled - top[:, None]).sum(1)) + top - scaled[np.arange(len(sample)), given[sample]]).mean()
+        )
 
     best = exponents[int(np.argmin([loss(e) for e in exponents]))]
     scaled = logs * best
@@ -176,6 +182,7 @@ class Judged:
     """What a score says about each label, and how far it can be believed."""
 
     score: str  # the one that found planted errors best
+    doubts: Values  # by that score
     is_wrong: Values  # probability that the label is wrong
     noise: Noise
     rate: float  # share of wrong labels in the data
@@ -193,17 +200,15 @@ def judged(chances: Chances, given: Given, *, seed: int = 0) -> Judged:
     chances = tempered(chances, given)
     found = noise(chances, given)
     planted, weights = _planted(found, given, np.random.default_rng(seed))
-    best, auc = "", -1.0
-    scores = dict[str, tuple[Values, Values]]()
-    for name, score in SCORES.items():
-        own, wrong = score(chances, found, given, planted)
-        scores[name] = own, wrong
-        if (reached := _auc(own, wrong, weights)) > auc + BETTER:
-            best, auc = name, reached
-    own, wrong = scores[best]
-    rate, is_wrong = _calibrated(own, wrong, weights, found.rate)
+    scores = {name: score(chances, found, given, planted) for name, score in SCORES.items()}
+    calibration = {name: calibrated(*pair, weights, found.rate) for name, pair in scores.items()}
+    auc = {name: _auc(*pair, weights) for name, pair in scores.items()}
+    is_many = calibration[FIRST_OF_MANY][0] >= MANY_WRONG
+    first, better = (FIRST_OF_MANY, BETTER_MANY) if is_many else (FIRST_OF_FEW, BETTER_FEW)
+    best = max(auc, key=lambda name: auc[name] + better * (name == first))
+    (own, wrong), (rate, is_wrong) = scores[best], calibration[best]
     least = own[is_wrong >= WRONG].min(initial=np.inf)
-    return Judged(best, is_wrong, found, rate, auc, float(weights[wrong >= least].sum()))
+    return Judged(best, own, is_wrong, found, rate, auc[best], float(weights[wrong >= least].sum()))
 
 
 def _planted(found: Noise, given: Given, generator: np.random.Generator) -> tuple[Given, Values]:
@@ -232,7 +237,7 @@ def _auc(own: Values, wrong: Values, weights: Values) -> float:
     return float(weights @ below) / (2 * len(own))
 
 
-def _calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tuple[float, Values]:
+def calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tuple[float, Values]:
     """The share of wrong labels, and P(wrong | score) for each row, which falls with the score.
 
     Of n rows the rate r makes n r wrong; of these the share R(t) of planted errors above t has scores above t; and
@@ -245,9 +250,11 @@ def _calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tup
     count = len(own)
     order = np.argsort(-own, kind="stable")
     by_score = np.argsort(wrong, kind="stable")
-    above = 1 - np.concatenate([[0.0], weights[by_score].cumsum()])[np.searchsorted(wrong[by_score], own[order], "left")]
+    above = (
+        1 - np.concatenate([[0.0], weights[by_score].cumsum()])[np.searchsorted(wrong[by_score], own[order], "left")]
+    )
     ranks = np.arange(1, count + 1)
-    is_told = above > 1 / np.sqrt(count)
+    is_told = above >= SEEN
     bound = ((ranks + np.sqrt(ranks)) / count / np.maximum(above, TINY))[is_told].min(initial=rate)
     rate = float(min(rate, bound))
     expected = np.diff(above, prepend=0.0) * rate * count
@@ -266,7 +273,9 @@ def _posterior(chances: Chances, found: Noise, given: Given, planted: Given) -> 
     return found.doubts(given), found.doubts(planted)
 
 
-def _beside(other: Callable[[Chances, Given], Values]) -> Callable[[Chances, Noise, Given, Given], tuple[Values, Values]]:
+def _beside(
+    other: Callable[[Chances, Given], Values],
+) -> Callable[[Chances, Noise, Given, Given], tuple[Values, Values]]:
     """The mean of the ranks by the posterior and by another score: where the matrix is poorly known, they make up."""
 
     def scores(chances: Chances, found: Noise, given: Given, planted: Given) -> tuple[Values, Values]:
@@ -276,11 +285,8 @@ def _beside(other: Callable[[Chances, Given], Values]) -> Callable[[Chances, Noi
     return scores
 
 
-SCORES = {
-    "noise-matrix posterior": _posterior,
-    "posterior and margin": _beside(margin),
-    "posterior and self-confidence": _beside(self_confidence),
-}
+FIRST_OF_MANY, FIRST_OF_FEW = "noise-matrix posterior", "posterior and self-confidence"
+SCORES = {FIRST_OF_MANY: _posterior, FIRST_OF_FEW: _beside(self_confidence), "posterior and margin": _beside(margin)}
 
 
 def _of_given(values: Chances, given: Given) -> Values:

@@ -1,6 +1,6 @@
 """What quick models say about rows that they were not trained on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -14,7 +14,6 @@ from torch import Tensor
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.examples import InMemory, empty
 from netwright.data.features import features
-from netwright.data.mapped import Encoder, gathered
 from netwright.records.batch import Rows
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
@@ -146,7 +145,13 @@ def _trees(
 
     x, _ = table
     rows = _some(rows, BOOSTED_ROWS, seed)
-    settings = {"max_iter": 80, "learning_rate": 0.1, "max_leaf_nodes": 15, "min_samples_leaf": 20, "random_state": seed}
+    settings = {
+        "max_iter": 80,
+        "learning_rate": 0.1,
+        "max_leaf_nodes": 15,
+        "min_samples_leaf": 20,
+        "random_state": seed,
+    }
     if isinstance(task, Regression):
         regressor = HistGradientBoostingRegressor(**settings, early_stopping=False).fit(x[rows], targets[rows])
         return lambda held: regressor.predict(x[held])
@@ -214,7 +219,7 @@ def _outcome(events: Any) -> Run:
 
 
 def _recipe(schema: Schema, rows: int, folds: int) -> Recipe:
-    """A perceptron for small grey pictures: 20 times the rows a second of the smallest convnet, a few points below it."""
+    """A perceptron for small grey pictures: 20 times the rows a second of the smallest convnet, some points below."""
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     shared: dict[str, object] = {"keep": "last", "schedule": "triangular", "lr": 3e-3, "beta2": 0.99}
     is_flat = len(signals) == 1 and signals[0].form == "map" and signals[0].width * prod(signals[0].size) <= FLAT_CELLS
