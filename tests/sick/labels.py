@@ -9,7 +9,7 @@ from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
 
-WRONG = tuple(range(0, 1000, 25))  # rows
+WRONG = tuple(range(0, 600, 20))  # rows
 
 
 def _evidence(data: object) -> DataEvidence:
@@ -22,7 +22,7 @@ def _digits(wrong: tuple[int, ...]) -> DataEvidence:
     digits = load_digits()
     labels = digits.target.copy()
     labels[list(wrong)] = (labels[list(wrong)] + 3) % 10
-    return _evidence(((digits.images * 15.9).astype(np.uint8)[:1000], labels[:1000]))
+    return _evidence(((digits.images * 15.9).astype(np.uint8)[:600], labels[:600]))
 
 
 def _numbers(wrong: tuple[int, ...]) -> DataEvidence:

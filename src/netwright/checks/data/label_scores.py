@@ -18,6 +18,9 @@ Values = NDArray[np.float64]  # (N,)
 ANCHORS = 0.2  # share of a class's rows, those most surely of it, whose labels tell how its rows are mislabelled
 STEPS = 5  # multiplicative EM steps; 30 follow the noise in the chances, and ranked no better in any trial
 STRENGTHS = tuple(np.geomspace(0.5, 1e4, 14).tolist())  # rows that a prior counts
+EXPONENTS = tuple(np.geomspace(0.3, 3, 25).tolist())
+TEMPERED = 20_000  # rows on which the exponent is chosen
+SURE = 0.95  # of a wrong label at most: planted errors cannot show that nothing else looks like one
 WRONG = 0.5  # probability from which a label is taken for wrong: more probable than not
 SEEN = 0.5  # of planted errors, from which on they bound the rate: the few in the tail tell nothing of the others
 MANY_WRONG = 0.15  # share of labels from which the posterior comes first; below, self-confidence is as good or better
@@ -53,16 +56,10 @@ def confident_joint(chances: Chances, given: Given) -> NDArray[np.float64]:
     is_confident = reached.max(1) >= 0
     joint = np.zeros((classes, classes))
     np.add.at(joint, (given[is_confident], reached[is_confident].argmax(1)), 1)
-    joint[counts > 0, counts > 0] += TINY  # a class without confident rows keeps its own label below
     empty = (joint.sum(1) < 1) & (counts > 0)
-    joint[empty, empty] += 1
+    joint[empty, empty] = 1  # a class without confident rows keeps its own label
     joint *= np.divide(counts, joint.sum(1), where=counts > 0, out=np.zeros(classes))[:, None]
     return joint / joint.sum()
-
-
-def neighbors_disagree(given: Given, neighbors: NDArray[np.int64], classes: int) -> Values:
-    """The share of a row's neighbors (N, k) that are given another label."""
-    return (given[neighbors] != given[:, None]).mean(1)
 
 
 def tempered(chances: Chances, given: Given) -> Chances:
@@ -71,8 +68,7 @@ def tempered(chances: Chances, given: Given) -> Chances:
     Guo et al. 2017, arXiv:1706.04599. Models of few passes are too modest, those of many too sure.
     """
     logs = np.log(chances)
-    exponents = np.geomspace(0.3, 3, 25)
-    sample = np.random.default_rng(0).permutation(len(given))[:20_000]
+    sample = np.random.default_rng(0).permutation(len(given))[:TEMPERED]
 
     def loss(exponent: float) -> float:
         scaled = logs[sample] * exponent
@@ -81,7 +77,7 @@ def tempered(chances: Chances, given: Given) -> Chances:
             (np.log(np.exp(scaled - top[:, None]).sum(1)) + top - scaled[np.arange(len(sample)), given[sample]]).mean()
         )
 
-    best = exponents[int(np.argmin([loss(e) for e in exponents]))]
+    best = min(EXPONENTS, key=loss)
     scaled = logs * best
     powered = np.exp(scaled - scaled.max(1, keepdims=True))
     return powered / powered.sum(1, keepdims=True)
@@ -260,7 +256,7 @@ def calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tupl
     expected = np.diff(above, prepend=0.0) * rate * count
     steps = IsotonicRegression(increasing=False).fit_transform(ranks, expected)
     is_wrong = np.empty(count)
-    is_wrong[order] = np.clip(steps, 0, 1)
+    is_wrong[order] = np.clip(steps, 0, SURE)
     return rate, is_wrong
 
 
@@ -279,8 +275,9 @@ def _beside(
     """The mean of the ranks by the posterior and by another score: where the matrix is poorly known, they make up."""
 
     def scores(chances: Chances, found: Noise, given: Given, planted: Given) -> tuple[Values, Values]:
-        pairs = ((found.doubts(given), found.doubts(planted)), (other(chances, given), other(chances, planted)))
-        return sum(_ranks(own, own) for own, _ in pairs), sum(_ranks(wrong, own) for own, wrong in pairs)
+        sure, beside = found.doubts(given), other(chances, given)
+        own = _ranks(sure, sure) + _ranks(beside, beside)
+        return own, _ranks(found.doubts(planted), sure) + _ranks(other(chances, planted), beside)
 
     return scores
 

@@ -1,11 +1,13 @@
 """Labels and targets that are probably wrong."""
 
 from collections.abc import Iterator
+from math import ceil
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from netwright.checks.data.label_scores import (
     WRONG,
@@ -16,7 +18,7 @@ from netwright.checks.data.label_scores import (
 from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.examples import InMemory
-from netwright.data.mapped import gathered
+from netwright.data.mapped import Encoder, gathered
 from netwright.data.readers.files import counted
 from netwright.records.finding import Finding, Fix, Measure, Remedy
 from netwright.tasks.classification import Classification
@@ -24,12 +26,14 @@ from netwright.tasks.classification import Classification
 SURE = 0.6  # of the way from guessing to certainty: below it the model errs more often than careful labels do
 WORTH = 0.01  # share of rows, from which wrong labels cost score that is worth the work
 OPEN = 0.5  # probability of the best other class, below which a wrong label has no clear replacement
+MOST_CLASSES = 200  # the time grows with their square: seconds for 60,000 rows
 TOLD = 5  # pairs of classes that are told
 Z = 1.96  # standard errors in half a 95 % interval
 CALIBRATION = 0.1  # relative error of the calibrated counts, standard deviation over trials with planted noise
 BINS, BIN_ROWS = 20, 50  # of answers, in which the usual error is measured, and the least rows of one
 OUTLYING = 4.0  # usual errors (standard deviations of a normal one) from which a target can be outlying
 UNLIKE = 0.5  # of planted targets are to be seen: a model that sees fewer does not know what targets are usual
+FEW = 0.001  # share of rows, below which contradictions and outlying targets cost nothing that could be measured
 REPEATED = 0.05  # share of rows whose inputs come again, above which inputs are coarse and not copied
 PIXELS = ("image", "series", "tensor")  # kinds compared as they are encoded: cells may be names of files
 BLOCK = 4096  # rows hashed at once
@@ -63,8 +67,10 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     surest = float(j.noise.truth.max(1).mean())
     sure = (surest - prior.max()) / max(1 - prior.max(), 1e-9)
     if sure < SURE:
-        text = f"{found.model} is too weak to judge labels: it is {surest:.0%} sure of its answers"
-        raise Skip(f"{text} where always answering {task.labels[int(prior.argmax())]!r} is right in {prior.max():.0%}")
+        text = (
+            f"{found.model} is too weak to judge labels: {surest:.0%} sure of its answers, where one that always says"
+        )
+        raise Skip(f"{text} {task.labels[int(prior.argmax())]!r} is right in {prior.max():.0%}")
     order = np.argsort(-j.is_wrong, kind="stable")
     doubted = order[: int((j.is_wrong >= WRONG).sum())]
     if not len(doubted):
@@ -79,7 +85,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
         code="NW110",
         severity="warning" if share >= WORTH else "note",
         title="label errors",
-        summary=f"of these {counted(len(doubted), 'row')} we expect {count:.0f} \u00b1 {half:.0f} to be labeled wrong"
+        summary=f"of these {counted(len(doubted), 'row')} we expect {count:.0f} \u00b1 {ceil(half)} to be labeled wrong"
         + (f"; {pairs}" if pairs else ""),
         measures=(
             Measure("share of rows flagged", len(doubted) / len(found.rows)),
@@ -108,6 +114,8 @@ def _judged_labels(evidence: DataEvidence) -> tuple[OutOfFold, Judged, Classific
     task = evidence.prepared.task if evidence.prepared is not None else None
     if not isinstance(task, Classification):
         raise Skip("the target is a number, not a label")
+    if len(task.labels) > MOST_CLASSES:
+        raise Skip(f"there are {len(task.labels):,} classes, too many for a matrix of which is taken for which")
     return found, evidence.once(label_judgement), task
 
 
@@ -124,8 +132,8 @@ def _confused(j: Judged, task: Classification) -> str:
     places = np.argsort(-weight, axis=None)[:TOLD]
     told = list[str]()
     for truth, given in zip(*np.unravel_index(places, weight.shape), strict=True):
-        if j.noise.matrix[truth, given] >= WORTH:
-            share = j.noise.matrix[truth, given]
+        share = j.noise.matrix[truth, given]
+        if truth != given and share >= WORTH:
             told.append(f"{task.labels[truth]!r} is given as {task.labels[given]!r} in {share:.0%}")
     return ", ".join(told)
 
@@ -196,10 +204,10 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
     column = evidence.dataset.targets[0]
     yield Finding(
         code="NW111",
-        severity="warning" if count / len(given) >= WORTH / 10 else "note",
+        severity="warning" if count / len(given) >= FEW else "note",
         title="outlying targets",
-        summary=f"of these {counted(len(doubted), 'target')} we expect {count:.0f} \u00b1 {half:.0f} to be wrong; the "
-        f"farthest is {evidence.dataset.table[column][worst]!r}, {away[doubted[0]]:.0f} usual errors from its answer",
+        summary=f"of these {counted(len(doubted), 'target')} we expect {count:.0f} \u00b1 {ceil(half)} to be wrong; "
+        f"the farthest is {evidence.dataset.table[column][worst]!r}, {away[doubted[0]]:.0f} usual errors from its answer",
         measures=(
             Measure("usual errors away, at least", float(away[doubted].min()), threshold=OUTLYING),
             Measure("planted errors found", seen, threshold=UNLIKE),
@@ -244,9 +252,9 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
 
     How it is decided: all inputs are compared exactly, pictures and series as they are encoded. Rows whose label is not
     the most frequent one of its group are reported; all rows of the group where two labels are equally frequent. It is
-    a warning where copies are rare; where more than REPEATED = 5 % of all rows have inputs that come again, inputs are
-    coarse (a few categories), contradictions are to be expected, and it is a note. Targets that are numbers are left
-    out: two measurements of one thing differ.
+    a warning where copies are rare and FEW = 0.1 % of all rows or more contradict; where more than REPEATED = 5 % of
+    all rows have inputs that come again, inputs are coarse (a few categories), contradictions are to be expected, and
+    it is a note. Targets that are numbers are left out: two measurements of one thing differ.
     """
     dataset = evidence.dataset
     if not dataset.targets:
@@ -276,7 +284,7 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     least = groups.group_by("inputs").agg(pl.col("group").first() - pl.col("most").first())["group"].sum()
     yield Finding(
         code="NW112",
-        severity="note" if repeated > REPEATED else "warning",
+        severity="note" if repeated > REPEATED or share < FEW else "warning",
         title="contradicting duplicates",
         summary=f"{counted(len(groups), 'row')} in {counted(count, 'group')} have the same inputs and other labels; "
         f"at least {least:,} of their labels cannot be learned",
@@ -336,12 +344,12 @@ def _hashed(table: pl.DataFrame) -> pl.Series:
     return table.hash_rows(seed=0)
 
 
-def _hashed_tensors(column: object, rows: NDArray[np.int64]) -> pl.Series:
+def _hashed_tensors(column: Tensor | Encoder, rows: NDArray[np.int64]) -> pl.Series:
     """A sum of random multiples of each row's bytes, eight at a time."""
     parts = list[NDArray[np.uint64]]()
     factors = np.zeros(0, np.uint64)
     for start in range(0, len(rows), BLOCK):
-        cells = gathered(column, torch.from_numpy(rows[start : start + BLOCK]))  # type: ignore[arg-type]
+        cells = gathered(column, torch.from_numpy(rows[start : start + BLOCK]))
         flat = cells.reshape(len(cells), -1).contiguous().numpy()
         flat = flat.view(np.uint8)
         flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)

@@ -1,5 +1,6 @@
 """What quick models say about rows that they were not trained on."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,13 +33,11 @@ PASSED_ROWS = 300_000  # rows that networks of all folds train on together: half
 MOST_EPOCHS = 30
 FLAT_CELLS = 32 * 32  # of a picture that a perceptron reads
 FLAT_ROWS = 80_000  # that such a perceptron trains on, at least in 5 passes: seconds
-BOOSTED_ROWS = 30_000  # training rows of the trees: more of them brought no better judgement of labels, only minutes
+MOST_ROWS = 30_000  # training rows of trees and linear models: with all of them a large table would take minutes
 SMALL = 1_000  # rows of a table, below which a linear model judges better than trees
 FLOOR = 1e-6  # of a probability: of several thousand rows nothing is known beyond
 ANSWERED = 1024  # rows of a batch
-NUMBERS = ("number", "date")
-PLAIN = (*NUMBERS, "category")  # kinds of the columns of a table
-LINEAR_KINDS = (*PLAIN, "text")
+PLAIN = {"number", "date", "category"}  # kinds of the columns of a table
 
 Answer = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Row numbers -> probabilities (N, K), or predictions (N,)."""
@@ -119,60 +118,43 @@ def _quick_model(schema: Schema, task: Task, data: InMemory, folds: int) -> tupl
     """What is quick and good: trees for tables, a linear model for words and small tables, else a small network."""
     kinds = {field.kind for field in schema.inputs}
     columns = [column for column in data.inputs if isinstance(column, Tensor)]
-    is_table = kinds <= set(PLAIN)
-    if len(columns) == len(data.inputs) and kinds <= set(LINEAR_KINDS):
+    is_table = kinds <= PLAIN
+    if len(columns) == len(data.inputs) and kinds <= {*PLAIN, "text"}:
         if is_table and len(data) > SMALL:
-            return "boosted trees", partial(_trees, task, _table(schema, columns), data.targets[0].numpy())
+            return "boosted trees", partial(_trees, task, _table(columns), data.targets[0].numpy())
         return "a linear model", partial(_linear, schema, task, columns, data.targets[0].numpy())
     return "a small network", partial(_network, schema, task, data, folds)
 
 
-def _table(schema: Schema, columns: list[Tensor]) -> tuple[NDArray[np.float32], list[int]]:
-    """Numbers as they are, missing ones NaN; categories as their places by frequency. And which columns those are."""
-    flat = [column.reshape(len(column), -1).numpy() for column in columns]
-    categories, start = list[int](), 0
-    for block, column in zip(schema.blocks, flat, strict=True):
-        if block.fields[0].kind == "category":
-            categories += range(start, start + column.shape[1])
-        start += column.shape[1]
-    return np.concatenate(flat, axis=1, dtype=np.float32), categories
+def _table(columns: list[Tensor]) -> NDArray[np.float32]:
+    """Numbers as they are, missing ones NaN; categories as their places by frequency."""
+    return np.concatenate([c.reshape(len(c), -1).numpy() for c in columns], axis=1, dtype=np.float32)
 
 
-def _trees(
-    task: Task, table: tuple[NDArray[np.float32], list[int]], targets: NDArray[Any], rows: NDArray[np.int64], seed: int
-) -> Answer:
+def _trees(task: Task, table: NDArray[np.float32], targets: NDArray[Any], rows: NDArray[np.int64], seed: int) -> Answer:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    x, _ = table
-    rows = _some(rows, BOOSTED_ROWS, seed)
-    settings = {
-        "max_iter": 80,
-        "learning_rate": 0.1,
-        "max_leaf_nodes": 15,
-        "min_samples_leaf": 20,
-        "random_state": seed,
-    }
+    rows = _some(rows, MOST_ROWS, seed)
+    kind: Any = HistGradientBoostingRegressor if isinstance(task, Regression) else HistGradientBoostingClassifier
+    model = kind(max_iter=80, max_leaf_nodes=15, early_stopping=False, random_state=seed)
+    model.fit(table[rows], targets[rows])
     if isinstance(task, Regression):
-        regressor = HistGradientBoostingRegressor(**settings, early_stopping=False).fit(x[rows], targets[rows])
-        return lambda held: regressor.predict(x[held])
-    model = HistGradientBoostingClassifier(**settings, early_stopping=False).fit(x[rows], targets[rows])
-    return lambda held: _spread_out(model.predict_proba(x[held]), model.classes_, task)
+        return lambda held: model.predict(table[held])
+    return lambda held: _spread_out(model.predict_proba(table[held]), model.classes_, task)
 
 
 def _linear(
     schema: Schema, task: Task, columns: list[Tensor], targets: NDArray[Any], rows: NDArray[np.int64], seed: int
 ) -> Answer:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression, Ridge
 
+    rows = _some(rows, MOST_ROWS, seed)
     read = features(schema, [column[rows] for column in columns])
     x = read([column[rows] for column in columns])
     if isinstance(task, Regression):
         ridge = Ridge(alpha=1.0).fit(x, targets[rows])
         return lambda held: ridge.predict(read([column[held] for column in columns]))
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are near enough
         model = LogisticRegression(C=1.0, max_iter=100).fit(x, targets[rows])
@@ -192,6 +174,7 @@ def _spread_out(found: NDArray[np.float64], classes: NDArray[np.int64], task: Ta
 
 def _network(schema: Schema, task: Task, data: InMemory, folds: int, rows: NDArray[np.int64], seed: int) -> Answer:
     """The task's own network, small and trained for a few passes."""
+    rows = _some(rows, PASSED_ROWS // folds, seed)
     recipe = _recipe(schema, len(rows), folds).edit({"seed": seed})
     build = partial(task.network, schema, recipe)
     train = replace(data, index=torch.from_numpy(np.sort(rows)))
