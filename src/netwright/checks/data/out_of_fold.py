@@ -89,7 +89,7 @@ def cross_validated(
     targets = np.zeros(len(data.targets[0]), given.dtype)
     targets[rows] = given
     data = replace(data, targets=(torch.from_numpy(targets),))
-    name, train = _quick_model(schema, task, data, folds)
+    name, train = quick_model(schema, task, data, folds)
     is_class = isinstance(task, Classification)
     classes = len(task.labels) if is_class else 0
     answers = np.empty((len(rows), classes) if is_class else len(rows))
@@ -114,7 +114,7 @@ def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int)
     return fold
 
 
-def _quick_model(schema: Schema, task: Task, data: InMemory, folds: int) -> tuple[str, Fit]:
+def quick_model(schema: Schema, task: Task, data: InMemory, folds: int) -> tuple[str, Fit]:
     """What is quick and good: trees for tables, a linear model for words and small tables, else a small network."""
     kinds = {field.kind for field in schema.inputs}
     columns = [column for column in data.inputs if isinstance(column, Tensor)]
