@@ -245,16 +245,15 @@ def calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tupl
 
     count = len(own)
     order = np.argsort(-own, kind="stable")
+    labels = np.unique(np.searchsorted(-own[order], -own, "right"))  # at or above each distinct score
     by_score = np.argsort(wrong, kind="stable")
-    above = (
-        1 - np.concatenate([[0.0], weights[by_score].cumsum()])[np.searchsorted(wrong[by_score], own[order], "left")]
-    )
+    below = np.concatenate([[0.0], weights[by_score].cumsum()])
+    above = 1 - below[np.searchsorted(wrong[by_score], own[order][labels - 1], "left")]
+    bounds = (labels + np.sqrt(labels)) / count / np.maximum(above, TINY)
+    rate = float(min(rate, bounds[above >= SEEN].min(initial=rate)))
     ranks = np.arange(1, count + 1)
-    is_told = above >= SEEN
-    bound = ((ranks + np.sqrt(ranks)) / count / np.maximum(above, TINY))[is_told].min(initial=rate)
-    rate = float(min(rate, bound))
-    expected = np.diff(above, prepend=0.0) * rate * count
-    steps = IsotonicRegression(increasing=False).fit_transform(ranks, expected)
+    expected = np.interp(ranks, [0, *labels], [0.0, *(rate * count * above)])
+    steps = IsotonicRegression(increasing=False).fit_transform(ranks, np.diff(expected, prepend=0.0))
     is_wrong = np.empty(count)
     is_wrong[order] = np.clip(steps, 0, SURE)
     return rate, is_wrong
