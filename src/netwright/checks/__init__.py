@@ -37,10 +37,13 @@ DATA_CHECKS: dict[str, str] = {
     "NW121": "netwright.checks.data.drift:parts_drift",
     "NW122": "netwright.checks.data.drift:new_data_drift",
     "NW123": "netwright.checks.data.coverage:few_rows",
+    "NW112": "netwright.checks.data.labels:contradicting_duplicates",
 }
 
 # By networks trained for the purpose: part of an audit.
 MODEL_CHECKS: dict[str, str] = {
     "NW124": "netwright.checks.data.coverage:worse_groups",
     "NW129": "netwright.checks.data.learning_curve:little_data",
+    "NW110": "netwright.checks.data.labels:label_errors",
+    "NW111": "netwright.checks.data.labels:outlying_targets",
 }
