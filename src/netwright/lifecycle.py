@@ -167,7 +167,7 @@ def _start(prepared: Prepared, given: Mapping[str, object]) -> Run:
         task=prepared.task,
         schema=prepared.schema,
         recipe=recipe,
-        train=augmented(prepared.train, prepared.schema, recipe.augment),
+        train=augmented(prepared.train, prepared.schema, recipe.augment, prepared.task),
         valid=prepared.valid,
         test=prepared.test,
         build=build,
