@@ -25,11 +25,13 @@ from netwright.data.readers.files import counted
 from netwright.data.readers.folder import TEXTS
 from netwright.data.split import Split
 from netwright.data.split import split as split_rows
+from netwright.explanations.augmented import augmented_picture
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
 from netwright.planning.device import device, prepare_device, suited
 from netwright.planning.measure import measured
+from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
 from netwright.records.finding import Report
@@ -45,6 +47,7 @@ from netwright.training.adopt import adopt
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import device_of, predictions
 from netwright.training.evaluate import evaluate as score_examples
+from netwright.training.files import replace_file
 from netwright.training.fit import fit
 
 __all__ = [
@@ -62,6 +65,7 @@ __all__ = [
     "weights",
 ]
 
+AUGMENTED = "augmented.png"  # in the run folder: training pictures and what augmentation makes of them
 SAMPLE_ROWS = 256  # enough for the spread of a column
 SAMPLE_BYTES = 1 << 20  # a run folder stays small, whatever its data
 
@@ -150,7 +154,9 @@ def train(
     if folder is not None and run_folder.is_resumable(Path(folder)):
         stopped = run_folder.load_recipe(Path(folder))  # a second measurement may differ
         given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
-    run = replace(_start(prepared, given), reading=Reading(dataset.targets, series, time))
+        if AUTO in Recipe().edit(given).augment:
+            given["augment"] = stopped.augment
+    run = replace(_start(prepared, given, tell), reading=Reading(dataset.targets, series, time))
     for note in run.notes:
         tell(note)
     if folder is not None:
@@ -158,9 +164,14 @@ def train(
     return _finish(run, None if folder is None else Path(folder), tell)
 
 
-def _start(prepared: Prepared, given: Mapping[str, object]) -> Run:
+def _start(prepared: Prepared, given: Mapping[str, object], tell: Show) -> Run:
     """An untrained run: settings chosen, the network built."""
     recipe, reasons = choose(prepared.schema, prepared.task, len(prepared.train), given)
+    if AUTO in recipe.augment:
+        tell("augment: short trainings find out which changes of training rows help")
+        with prepare_device():
+            trial = try_augmentations(prepared, recipe)
+        recipe, reasons = recipe.edit({"augment": trial.names}), (*reasons, trial.note)
     build = partial(prepared.task.network, prepared.schema, recipe)
     run = Run(
         network=build().to(device(recipe.device)),
@@ -215,6 +226,8 @@ def _open(
     run_folder.create(
         run, folder, data=dataset.origin, fingerprint=found, rows=rows, seed=run.recipe.seed, command=command
     )  # fmt: skip
+    if (picture := augmented_picture(run)) is not None:
+        replace_file(folder / AUGMENTED, picture.save)
 
 
 def _finish(run: Run, folder: Path | None, tell: Show) -> Run:

@@ -7,10 +7,10 @@ import torch
 from torch import Generator, Tensor
 
 from netwright.data import AUGMENTATIONS
-from netwright.data.augment import Augmentation
+from netwright.data.augment import Augmentation, kind_of
 from netwright.data.augment.images import flip
 from netwright.resolve import resolve
-from netwright.testing.augmentations import change_kind, check_augmentation
+from netwright.testing.augmentations import check_augmentation
 
 SEED = Generator().manual_seed(0)
 
@@ -35,7 +35,7 @@ def _rows(kind: str) -> tuple[Tensor, float, float]:
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_augmentation_fulfils_its_contract(name: str) -> None:
     change = resolve("augmentation", name, AUGMENTATIONS)
-    check_augmentation(change, *_rows(change_kind(change)))
+    check_augmentation(change, *_rows(kind_of(change)))
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 1, 1), (1, 2, 50)])

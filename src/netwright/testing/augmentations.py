@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from netwright.data.augment import Augmentation, Mixing
+from netwright.data.augment import Augmentation, Mixing, kind_of
 
 
 def check_augmentation(change: Augmentation | Mixing, x: Tensor, low: float, high: float) -> None:
@@ -24,22 +24,17 @@ def check_augmentation(change: Augmentation | Mixing, x: Tensor, low: float, hig
     _expect(not torch.equal(_filled(first), _filled(other)), "another generator gave the same change")
     if not x.is_floating_point():
         _expect(low <= int(first.min()) and int(first.max()) <= high, f"values leave [{low:g}, {high:g}]")
-    elif not change_moves(change):
+    elif not _moves(change):
         _expect(bool((first.isnan() >= x.isnan()).all()), "missing cells were filled")
     elif x.ndim == 3:
         _expect(bool(first[x.isnan().all(2).all(1)].isnan().all()), "a series without values got some")
-    if change_kind(change) == "text":
+    if kind_of(change) == "text":
         _expect(torch.equal(first == 0, x == 0), "padding was changed, or words became padding")
     single = change(x[:1], Generator().manual_seed(3))
     _expect(single.shape == x[:1].shape, "a batch of one row is not taken")
 
 
-def change_kind(change: Augmentation | Mixing) -> str:
-    """The kind of column that is changed."""
-    return change.kind if isinstance(change, Augmentation) else "image"
-
-
-def change_moves(change: Augmentation | Mixing) -> bool:
+def _moves(change: Augmentation | Mixing) -> bool:
     """Whether what stands where is changed."""
     return isinstance(change, Mixing) or change.moves
 

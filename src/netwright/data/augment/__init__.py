@@ -82,7 +82,7 @@ def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Change
         inputs, mix = list(batch.inputs), None
         for _, change in chosen:
             for k, block in enumerate(blocks):
-                if block.fields[0].kind != _kind(change):
+                if block.fields[0].kind != kind_of(change):
                     continue
                 if isinstance(change, Mixing):
                     inputs[k], share = change.mix(inputs[k], generator)
@@ -105,7 +105,7 @@ def suited(schema: Schema, task: Task) -> tuple[str, ...]:
 
 def _problem(name: str, change: object, schema: Schema, task: Task) -> str:
     """Why these rows cannot be changed so, or nothing."""
-    kind, kinds = _kind(change), [block.fields[0].kind for block in schema.blocks]
+    kind, kinds = kind_of(change), [block.fields[0].kind for block in schema.blocks]
     if kind not in kinds:
         return f"augment {name} changes columns of the kind {kind}, and the data have {listed(kinds)}"
     if isinstance(change, Mixing) and len(kinds) > 1:
@@ -117,7 +117,8 @@ def _problem(name: str, change: object, schema: Schema, task: Task) -> str:
     return ""
 
 
-def _kind(change: object) -> str:
+def kind_of(change: object) -> str:
+    """The kind of column that a change suits."""
     return change.kind if isinstance(change, Augmentation) else "image"
 
 
