@@ -63,16 +63,16 @@ def try_augmentations(prepared: Prepared, recipe: Recipe) -> Trial:
     """Tries what suits the data, on top of what `recipe.augment` names beside "auto", and takes what helps.
 
     Only training rows are used, some to train and others to compare on. All are tried with one seed, those that do not
-    harm beyond their interval with two more; what helps beyond its interval is taken, together where together is better than the best alone.
-    Losses are compared after one temperature is fitted, as the training itself ends: else whatever makes a network
-    less sure seems to help. Deterministic on a CPU.
+    harm beyond their interval with two more. What helps beyond its interval is taken: all of it where that is better
+    than the best alone. Losses are compared after one temperature is fitted, as the training itself ends: else whatever
+    makes a network less sure seems to help. Deterministic on a CPU.
     """
     base = tuple(name for name in recipe.augment if name != AUTO)
     fitting = suited(prepared.schema, prepared.task)
     names = [n for n in fitting if n not in (*base, *LEFT_OUT)]
-    rows = _rows(prepared, recipe, len(names))
+    rows = rows_of(prepared, recipe, len(names))
     if not names or rows < FEWEST or not isinstance(prepared.train, InMemory):
-        why = "none suits the data" if not names else f"{len(prepared.train):,} training rows are too few to try any"
+        why = "nothing to try suits the data" if not names else "the training has too few rows and passes to try any"
         return Trial(base, {}, f"augment: {why}")
     trial = _Trials(prepared, prepared.train, recipe, base, rows)
     left = names
@@ -160,7 +160,7 @@ class _Trials:
         return torch.cat(losses).numpy()
 
 
-def _rows(prepared: Prepared, recipe: Recipe, candidates: int) -> int:
+def rows_of(prepared: Prepared, recipe: Recipe, candidates: int) -> int:
     """Rows of a short training: as many as the budget allows, and half of the training rows at most."""
     count = len(prepared.train)
     if not count or not candidates:
