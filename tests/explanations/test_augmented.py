@@ -27,7 +27,7 @@ def _run(*names: str) -> Run:
 def test_originals_stand_before_their_changed_versions() -> None:
     picture = augmented_picture(_run("flip", "mixup"))
     assert picture is not None
-    width, height = 24 * 2 + GAP, 16 * 2 + GAP  # enlarged to 48 pixels
+    width, height = 24 * 2 + GAP, 16 * 2 + GAP  # enlarged twice, not above 64 pixels
     assert picture.size == (8 * width, 2 * (8 * height + TITLE))
     pixels = np.asarray(picture)[TITLE:, :, 0]
     tiles = [pixels[: 16 * 2 : 2, column * width :][:, : 24 * 2 : 2] for column in range(8)]

@@ -9,7 +9,7 @@ from netwright.planning.trial import LEAST_CELLS, PAIRS, SHARE, Trial, rows_of, 
 from netwright.records.recipe import Recipe
 
 RECIPE = Recipe(
-    layers=("flatten", {"dense": 32}, "relu"), epochs=6, batch_size=64, lr=2e-2, label_smoothing=0.1,
+    layers=("flatten", {"dense": 32}, "relu"), epochs=12, batch_size=64, lr=1e-2, label_smoothing=0.1,
     augment=("auto",), device="cpu",
 )  # fmt: skip
 CLASSES, SIDE = 4, 8

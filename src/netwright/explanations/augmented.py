@@ -12,7 +12,7 @@ from netwright.resolve import resolve
 
 ROWS = 8  # training rows
 VERSIONS = 7  # of each, beside the original
-LEAST_SIDE, MOST_SIDE = 48, 112  # pixels of a picture: smaller ones are enlarged, larger ones made smaller
+LEAST_SIDE, MOST_SIDE = 64, 112  # pixels of a picture: smaller ones are enlarged, larger ones made smaller
 GAP, TITLE = 2, 14  # pixels
 
 
