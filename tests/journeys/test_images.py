@@ -16,6 +16,7 @@ from torch import nn
 import netwright as nw
 from netwright.models.stems import Floats
 from netwright.records.errors import RecipeError
+from netwright.records.history import Epoch
 from netwright.training.weights import copied
 
 SETTINGS = ("--set", "epochs=3", "--set", "width=8", "--set", "batch_size=32")
@@ -138,6 +139,26 @@ def test_changes_found_by_trial_are_told_drawn_and_kept(digits: Path, tmp_path: 
     assert "auto" not in run.recipe.augment
     assert nw.load(tmp_path / "run").recipe.augment == run.recipe.augment
     assert (tmp_path / "run" / "augmented.png").exists() == bool(run.recipe.augment)
+
+
+def test_stopped_training_goes_on_without_a_second_trial(digits: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 2, "layers": ["flatten", {"dense": 4}], "augment": "auto", "batch_size": 64}
+    told: list[object] = []
+
+    def stop(event: object) -> None:
+        told.append(event)
+        if isinstance(event, Epoch):
+            raise KeyboardInterrupt
+
+    data = _digits_in_memory(digits)
+    with pytest.raises(KeyboardInterrupt):
+        nw.train(data, folder=tmp_path / "run", settings=settings, show=stop)
+    assert any("short trainings on" in str(event) for event in told)
+    told.clear()
+    run = nw.train(data, folder=tmp_path / "run", settings=settings, show=told.append)
+    assert any("going on with it" in str(event) for event in told)
+    assert not any("short trainings" in str(event) for event in told)
+    assert [epoch.epoch for epoch in run.history.epochs] == [1, 2]
 
 
 def test_mixed_pictures_train_and_are_drawn(digits: Path, tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def try_augmentations(prepared: Prepared, recipe: Recipe) -> Trial:
     trial = _Trials(prepared, prepared.train, recipe, base, rows)
     left = names
     for seed in range(PAIRS):
-        trial.pair(left, seed)
+        if left:
+            trial.pair(left, seed)
         left = [name for name in left if trial.effect(name).low <= 0]
     helping = [name for name in left if trial.effect(name).high < 0]
     taken = min(([name] for name in helping), key=lambda one: trial.effect(*one).mean, default=[])
