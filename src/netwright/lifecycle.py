@@ -27,6 +27,7 @@ from netwright.data.readers.files import counted
 from netwright.data.readers.folder import TEXTS
 from netwright.data.split import Split
 from netwright.data.split import split as split_rows
+from netwright.explanations.augmented import augmented_picture
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
@@ -35,6 +36,7 @@ from netwright.planning.labelling import COMMITTEE, worth_labelling
 from netwright.planning.measure import measured
 from netwright.planning.prove import SEEDS, Trial, prove_fixes
 from netwright.planning.quick import quick_runs
+from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
 from netwright.records.finding import Fix, Report
@@ -51,6 +53,7 @@ from netwright.training.adopt import adopt
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import device_of, predictions
 from netwright.training.evaluate import evaluate as score_examples
+from netwright.training.files import replace_file
 from netwright.training.fit import fit
 
 __all__ = [
@@ -72,6 +75,7 @@ __all__ = [
     "write_fixes",
 ]
 
+AUGMENTED = "augmented.png"  # in the run folder: training pictures and what augmentation makes of them
 SAMPLE_ROWS = 256  # enough for the spread of a column
 SAMPLE_BYTES = 1 << 20  # a run folder stays small, whatever its data
 
@@ -257,7 +261,9 @@ def train(
     if folder is not None and run_folder.is_resumable(Path(folder)):
         stopped = run_folder.load_recipe(Path(folder))  # a second measurement may differ
         given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
-    run = replace(_start(prepared, given), reading=Reading(dataset.targets, series, time))
+        if AUTO in Recipe().edit(given).augment:
+            given["augment"] = stopped.augment
+    run = replace(_start(prepared, given, tell), reading=Reading(dataset.targets, series, time))
     for note in run.notes:
         tell(note)
     if audit:
@@ -281,16 +287,21 @@ def _audited(evidence: DataEvidence, tell: Show) -> Report:
     return report
 
 
-def _start(prepared: Prepared, given: Mapping[str, object]) -> Run:
+def _start(prepared: Prepared, given: Mapping[str, object], tell: Show) -> Run:
     """An untrained run: settings chosen, the network built."""
     recipe, reasons = choose(prepared.schema, prepared.task, len(prepared.train), given)
+    if AUTO in recipe.augment:
+        tell("augment: short trainings find out which changes of training rows help")
+        with prepare_device():
+            trial = try_augmentations(prepared, recipe)
+        recipe, reasons = recipe.edit({"augment": trial.names}), (*reasons, trial.note)
     build = partial(prepared.task.network, prepared.schema, recipe)
     run = Run(
         network=build().to(device(recipe.device)),
         task=prepared.task,
         schema=prepared.schema,
         recipe=recipe,
-        train=augmented(prepared.train, prepared.schema, recipe.augment),
+        train=augmented(prepared.train, prepared.schema, recipe.augment, prepared.task),
         valid=prepared.valid,
         test=prepared.test,
         build=build,
@@ -338,6 +349,8 @@ def _open(
     run_folder.create(
         run, folder, data=dataset.origin, fingerprint=found, rows=rows, seed=run.recipe.seed, command=command
     )  # fmt: skip
+    if (picture := augmented_picture(run)) is not None:
+        replace_file(folder / AUGMENTED, picture.save)
 
 
 def _finish(run: Run, folder: Path | None, tell: Show) -> Run:
