@@ -165,6 +165,10 @@ def audit(
         raise click.UsageError("--prove tries fixes of the data as they are: leave --fixes out.")
     if count is not None and (prove or fixes or fix_file or against):
         raise click.UsageError("--next lists rows and audits nothing: give it alone.")
+    if fix_file is not None and not Path(fix_file).absolute().parent.is_dir():
+        raise DataError(
+            f"{fix_file} cannot be written: its folder is not there", remedy="create it, or choose another."
+        )
     if to is not None and count is None:
         raise click.UsageError("--to is for --next; fixes are written with --fix FILE.")
     from netwright import lifecycle

@@ -188,7 +188,7 @@ def test_drop_wins_and_the_first_of_contradicting_fixes_does(people: Path) -> No
         Fix(0, dataset.locate(0), "relabel", "label", "a", "c"),
         Fix(0, dataset.locate(0), "drop"),
         Fix(0, dataset.locate(1), "relabel", "label", "b", "c"),
-        Fix(0, dataset.locate(1), "relabel", "label", "b", "d"),
+        Fix(0, dataset.locate(1), "relabel", "", "b", "d"),
         Fix(0, dataset.locate(1), "relabel", "label", "b", "c"),
     )
     fixed, _ = apply_fixes(dataset, parts, fixes)

@@ -140,7 +140,7 @@ def apply_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> tuple[D
     for fix in chosen:
         _check(dataset, parts, fix)
         if fix.action in CELLS:
-            by_column.setdefault(_column(dataset, fix), []).append(fix)
+            by_column.setdefault(fix.column, []).append(fix)
     table = dataset.table.with_columns([_written(dataset, name, some) for name, some in by_column.items()])
     moves = {fix.row: fix.new for fix in chosen if fix.action == "move"}
     kept = np.ones(len(dataset), bool)
@@ -154,10 +154,21 @@ def apply_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> tuple[D
 
 
 def located(dataset: Dataset, fixes: Sequence[Fix]) -> tuple[Fix, ...]:
-    """The fixes with the numbers of the rows that stand at their places. Raises DataError where there is none."""
+    """The fixes with the numbers of the rows that stand at their places; a relabel without a column is of the target.
+
+    Raises DataError where no row stands at a place.
+    """
     find = _files(dataset, fixes) if dataset.places is not None and dataset.places.dtype == pl.String else None
     find = find or _numbers(dataset, fixes)
-    return tuple(replace(fix, row=_one(dataset, fix, find(fix))) for fix in fixes)
+    target = dataset.targets[0] if len(dataset.targets) == 1 else ""
+    return tuple(
+        replace(
+            fix,
+            row=_one(dataset, fix, find(fix)),
+            column=target if fix.action == "relabel" and not fix.column else fix.column,
+        )
+        for fix in fixes
+    )
 
 
 Find = Callable[[Fix], Sequence[int]]
@@ -234,19 +245,6 @@ def _agreed(fixes: Iterable[Fix]) -> tuple[list[Fix], tuple[str, ...]]:
     return list(first.values()), tuple(notes)
 
 
-def _column(dataset: Dataset, fix: Fix) -> str:
-    """Whose cell a fix writes: the one target where it does not say."""
-    if not fix.column and fix.action == "relabel" and len(dataset.targets) == 1:
-        return dataset.targets[0]
-    if fix.column not in dataset.table.columns:
-        problem = f"a fix for {fix.place} would {fix.action} a cell of {fix.column!r}"
-        try:
-            require_column(dataset, fix.column, "column")
-        except DataError as error:
-            raise DataError(f"{problem}: {error.problem}", remedy=error.remedy) from None
-    return fix.column
-
-
 def _check(dataset: Dataset, parts: Split, fix: Fix) -> None:
     """That what the fix says was there still is."""
     if fix.action == "move":
@@ -259,7 +257,12 @@ def _check(dataset: Dataset, parts: Split, fix: Fix) -> None:
         return
     if fix.action == "drop" and (not fix.old or fix.column not in dataset.table.columns):
         return
-    cells = dataset.table[_column(dataset, fix)]
+    try:
+        require_column(dataset, fix.column, "column")
+    except DataError as error:
+        problem = f"a fix for {fix.place} would {fix.action} a cell of {fix.column!r}: {error.problem}"
+        raise DataError(problem, remedy=error.remedy) from None
+    cells = dataset.table[fix.column]
     is_text = cells.dtype == pl.String or not (cells.dtype.is_nested() or cells.dtype == pl.Binary)
     if not is_text or cells.name in dataset.mapped:
         if fix.action == "drop":

@@ -22,7 +22,7 @@ from netwright.training.fit import fit
 AUTO = "auto"
 # Not tried, as each costs PAIRS trainings: those that show what they are worth in long trainings, and others' likes.
 LEFT_OUT = ("flip_vertical", "zoom", "crop", "grain", "blur", "color", "mixup", "cutmix")
-SHARE = 1.0  # of the training's row passes at most, on networks half as wide: half its time; less decides by chance
+SHARE = 1.0  # of the training's row passes at most, on networks half as wide: about half its time; less is chance
 MOST_ROWS = 1_500  # of a short training: of many rows the trial takes a small share
 LEAST_CELLS = 5e6  # of inputs passed, where a training is so short that SHARE tells nothing: half a minute on one core
 PASSES = 12  # over the rows of a short training: in 8, changes that help in 30 seemed to harm
