@@ -38,7 +38,7 @@ def quick_runs(
                 task=prepared.task,
                 schema=prepared.schema,
                 recipe=own,
-                train=augmented(prepared.train, prepared.schema, own.augment),
+                train=augmented(prepared.train, prepared.schema, own.augment, prepared.task),
                 valid=prepared.valid,
                 test=prepared.test,
                 build=build,
