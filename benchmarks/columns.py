@@ -25,7 +25,7 @@ from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
 
-SEEDS = 10
+SEEDS = 6
 ROWS = 2_000  # of each table, drawn by the seed
 CODES = tuple(f"NW{n}" for n in (113, *range(130, 140)))
 RECALL = 0.9  # of the planted rows that have to be named
