@@ -201,7 +201,7 @@ def _rounded(seen: Columns, names: list[str], step: int) -> Iterator[tuple[str, 
             gap = float(np.diff(values).min(initial=np.inf))
             slope, _, miss = _line(x, y)
             if 20 <= len(values) <= len(np.unique(x[np.isfinite(x)])) and miss <= ROUNDED * gap:
-                yield first, other, f"is, rounded, {slope:.4g} x"
+                yield first, other, f"is, rounded, {slope:.3g} x"
                 break
 
 
