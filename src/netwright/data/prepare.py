@@ -26,6 +26,7 @@ from netwright.resolve import resolve
 from netwright.tasks import TASKS
 
 COUNTING = 0.8  # share of steps of one from which whole numbers count the rows, some of which may be missing
+LOOK = 1_000  # cells that show quickly that a column varies
 SHOWN = 30  # columns of one kind that are told one by one
 PART_NAMES = ("training", "validation", "test")
 
@@ -130,7 +131,9 @@ def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> t
 
 def is_constant(cells: pl.Series) -> bool:
     """Whether single cells are all the same, or all missing."""
-    return not cells.dtype.is_nested() and cells.dtype != pl.Binary and cells.n_unique() == 1
+    if cells.dtype.is_nested() or cells.dtype == pl.Binary:
+        return False
+    return cells.head(LOOK).n_unique() <= 1 and cells.n_unique() == 1
 
 
 def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:

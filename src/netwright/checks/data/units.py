@@ -123,12 +123,12 @@ def _scattered(x: Floats, usable: Mask, values: Floats, counts: Rows) -> Change 
     for heights in (np.log(values), values) if values[0] > 0 else (values,):
         gaps = np.where(fair, np.diff(heights), 0.0)
         cut = int(gaps.argmax())
-        if not gaps[cut] or min(cut + 1, len(values) - cut - 1) < LEAST_DISTINCT:
+        if gaps[cut] < HOLE * _width(heights, counts, cut) or min(cut + 1, len(values) - cut - 1) < LEAST_DISTINCT:
             continue
         is_high = usable & (x > (values[cut] + values[cut + 1]) / 2)
         is_other = is_high if is_high.sum() * 2 <= usable.sum() else usable & ~is_high
         found = _matched(x, is_other, usable & ~is_other, "scattered")
-        if found is not None and gaps[cut] >= HOLE * _width(heights, counts, cut):
+        if found is not None:
             return found
     return None
 

@@ -13,10 +13,11 @@ from netwright.records.errors import listed
 from netwright.records.finding import SHOWN, Finding, Measure, Remedy
 
 RARE_SHARE, RARE_ROWS = 0.001, 5  # other values in fewer rows than either teach nothing that holds for new rows
+NEARLY = 0.95  # share of one value among a few rows, without which a column cannot be constant but for RARE_SHARE
 RARE_ELSEWHERE = 0.01  # of the other rows: fewer surprises than that move no score
 LEAST_ROWS = 100  # with fewer, five rows are no small share
 SCREENED = 2_000  # rows compared first: nearly all pairs of columns differ there
-ROUNDED = 0.51  # of the step in which a column is written: a rounded copy is off by half a step at most
+ROUNDED = 0.6  # of the step in which a column is written: a rounded copy is off by half a step, and by its line's
 DISTINCT = 0.99  # share of different values from which a column names its rows
 DENSE = 0.5  # share of the whole numbers between the least and the greatest that occur: a measure is not so even
 NAMED = r"(?i)(^|[_\s.-])(id|uid|uuid|guid|key|index|idx|no|nr|number|rowid|hash|filename|file|path)$"
@@ -71,7 +72,10 @@ def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
 
 def _nearly_constant(seen: Columns, train: pl.DataFrame, names: list[str]) -> Iterator[Finding]:
     count, told, rare = len(train), dict[str, tuple[int, str]](), np.zeros(len(seen.rows), bool)
+    some = train.gather_every(-(-count // SCREENED)) if count else train
     for name in names if count >= LEAST_ROWS else ():
+        if some[name].unique_counts().max() < NEARLY * len(some):  # type: ignore[operator]  # a count of some rows
+            continue
         mode = train[name].mode().sort()[0]
         other = count - int(_usual(train[name], mode).sum())
         if other < max(RARE_SHARE * count, RARE_ROWS):
@@ -107,9 +111,9 @@ def duplicate_columns(evidence: DataEvidence) -> Iterator[Finding]:
 
     How it is decided: two columns are copies where their values can be translated one into one: the same rows have the
     same value as each other. Columns of mostly different numbers are copies where their order is the same, or the
-    reverse. A number is a rounded copy where a straight line from the other one misses it by half a step of its
-    writing at most (ROUNDED). All on all rows, after a look at 2,000 of them (SCREENED). Constant and nearly constant
-    columns are left out, which agree by chance.
+    reverse. A number is a rounded copy where a straight line from the other one misses it by 0.6 steps of its writing
+    at most (ROUNDED). All on all rows, after a look at 2,000 of them (SCREENED). Constant and nearly constant columns
+    are left out, which agree by chance.
     """
     seen = evidence.once(columns)
     step = -(-len(seen.rows) // SCREENED)
@@ -197,7 +201,7 @@ def _rounded(seen: Columns, names: list[str], step: int) -> Iterator[tuple[str, 
             gap = float(np.diff(values).min(initial=np.inf))
             slope, _, miss = _line(x, y)
             if 20 <= len(values) <= len(np.unique(x[np.isfinite(x)])) and miss <= ROUNDED * gap:
-                yield first, other, f"is, rounded, {slope:.6g} x"
+                yield first, other, f"is, rounded, {slope:.3g} x"
                 break
 
 

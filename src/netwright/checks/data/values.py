@@ -244,9 +244,9 @@ def _cuts(values: Floats, counts: Rows) -> tuple[float, float, float] | None:
     if len(values) and values[0] >= 0 and _skew(values, counts) > SKEWED:
         keep = values > 0
         values, undo = np.log(values[keep]), np.exp
-    counts = counts[keep]
     total = int(counts.sum())
-    if total < LEAST_ROWS or len(values) < SHOWN:
+    counts = counts[keep]
+    if counts.sum() < LEAST_ROWS or len(values) < SHOWN:
         return None
     low, middle, high = _quantiles(values, counts, (0.1, 0.5, 0.9))
     up = _hole(values[::-1] - middle, counts[::-1], high - middle, total)
