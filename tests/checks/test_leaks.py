@@ -30,6 +30,7 @@ def _sick() -> ModuleType:
 
 
 SICK = _sick()
+SETTINGS = {"epochs": 1, "threads": 1, "precision": "fp32", "kernels": "torch", "compile": "never"}  # none is measured
 
 
 def test_copies_are_dropped_from_training_and_the_test_part_stays():
@@ -49,7 +50,7 @@ def test_few_leaked_rows_are_a_warning_since_no_score_shows_them():
 def test_the_score_without_leaked_rows_is_that_of_the_other_test_rows():
     frame = SICK.numbers().with_columns(part=pl.Series(["train"] * 250 + ["valid"] * 50 + ["test"] * 100))
     leaking = pl.concat([frame, frame[:20].with_columns(part=pl.lit("test"))])
-    run = train(leaking, target="y", split="part", settings={"epochs": 1, "threads": 1, "precision": "fp32"})
+    run = train(leaking, target="y", split="part", settings=SETTINGS)
     unleaked = without_leaks(run, SICK.evidence(leaking, parts="part"))
     assert unleaked is not None and unleaked.leaked == 20
     assert (unleaked.scores.count, unleaked.without.count) == (120, 100)

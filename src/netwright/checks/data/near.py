@@ -39,6 +39,7 @@ ALIKE = 0.85  # least correlation of details: JPEG at quality 75 leaves 0.88 of 
 STANDS_OUT = 0.4  # distance of a copy over that of the next likeness, seen from both rows
 SAME = 0.97  # correlation of details from which no distance to others is asked: in bursts all are alike
 SERIES_ALIKE = 0.999  # correlation of two series
+LEAST_VALUES = 32  # of a series: those of 8 random values were that alike by chance
 TEXT_ALIKE = 0.6  # Jaccard likeness of words and pairs of words: one word changed gives 0.63 of 7, 0.86 of 20
 BANDS, BAND = 40, 4  # of minima: texts of likeness 0.6 meet in one of the bands with 1 - (1 - 0.6^4)^40 = 99.6 %
 LEAST_WORDS = 6  # of a text: of shorter ones a changed word is a different text
@@ -226,6 +227,8 @@ def _that_stand_out(pairs: Pairs, likeness: NDArray[np.float64], least: float) -
 def _series(column: Tensor | Encoder, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:
     """Series and tensors by their correlation, value by value."""
     values = torch.cat([gathered(column, some).cpu().flatten(1).float() for some in torch.from_numpy(rows).split(4096)])
+    if values.shape[1] < LEAST_VALUES:
+        raise Skip(f"series of fewer than {LEAST_VALUES} values correlate by chance")
     flat = torch.nan_to_num(values)
     flat = functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
     pairs = _neighbors(_whitened(flat[:, :: -(-flat.shape[1] // 512)]))
