@@ -51,7 +51,7 @@ def near_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     details correlate by ALIKE = 0.85 or more at the best shift of up to SHIFT = 2 pixels, and when it stands out: for
     both rows the distance is at most STANDS_OUT = 0.4 of that to the next likeness (the ratio test of Lowe 2004), so
     that things that look alike by nature do not count. From SAME = 0.97 on no distance to others is asked. Texts:
-    MinHash (Broder 1997), then a Jaccard likeness of words and pairs of words of TEXT_ALIKE = 0.7. Series: correlation
+    MinHash (Broder 1997), then a Jaccard likeness of words and pairs of words of TEXT_ALIKE = 0.6. Series: correlation
     SERIES_ALIKE = 0.999. Tables: only where pairs that agree in all cells but one are twice as many (TABLE_RATIO) as
     those that agree in all but two; where rows are alike by nature it is the other way round. It is a warning from
     WARN_SHARE = 1 % of the rows. Of more than MOST_ROWS = 100,000 pictures, series or texts as many are drawn.

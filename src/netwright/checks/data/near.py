@@ -39,8 +39,9 @@ ALIKE = 0.85  # least correlation of details: JPEG at quality 75 leaves 0.88 of 
 STANDS_OUT = 0.4  # distance of a copy over that of the next likeness, seen from both rows
 SAME = 0.97  # correlation of details from which no distance to others is asked: in bursts all are alike
 SERIES_ALIKE = 0.999  # correlation of two series
-TEXT_ALIKE = 0.7  # Jaccard likeness of words and pairs of words: one word in twenty changed gives 0.85
-BANDS, BAND = 24, 4  # of minima: texts of likeness 0.7 meet in one of the bands with 1 - (1 - 0.7^4)^24 = 99.8 %
+LEAST_VALUES = 32  # of a series: those of 8 random values were that alike by chance
+TEXT_ALIKE = 0.6  # Jaccard likeness of words and pairs of words: one word changed gives 0.63 of 7, 0.86 of 20
+BANDS, BAND = 40, 4  # of minima: texts of likeness 0.6 meet in one of the bands with 1 - (1 - 0.6^4)^40 = 99.6 %
 LEAST_WORDS = 6  # of a text: of shorter ones a changed word is a different text
 MOST_BUCKET = 50  # texts that agree in a band, beyond which they follow a template
 DIGITS = 4  # to which numbers of a table are rounded
@@ -142,16 +143,17 @@ def _whitened(features: Tensor) -> Tensor:
 
 def _neighbors(vectors: Tensor) -> Pairs:
     """Pairs of rows of which one is among the nearest of the other."""
-    found = list[Tensor]()
-    numbers = torch.arange(len(vectors))
-    for some in numbers.split(max(1, BLOCK // max(1, len(vectors)))):
-        cosines = vectors[some] @ vectors.T
+    count = len(vectors)
+    most = min(NEIGHBORS, count)
+    nearest, which = torch.empty(count, most), torch.empty(count, most, dtype=torch.int64)
+    buffer = torch.empty(max(1, BLOCK // count), count)  # one for all: a new one for each block costs page faults
+    for some in torch.arange(count).split(len(buffer)):
+        cosines = torch.mm(vectors[some], vectors.T, out=buffer[: len(some)])
         cosines[torch.arange(len(some)), some] = -1
-        nearest, which = cosines.topk(min(NEIGHBORS, len(vectors)), dim=1)
-        place, rank = torch.nonzero(nearest > CANDIDATE, as_tuple=True)
-        both = torch.stack([some[place], which[place, rank]], dim=1)
-        found.append(both.sort(dim=1).values)
-    return np.unique(torch.cat(found).numpy(), axis=0) if found else np.empty((0, 2), np.int64)
+        torch.topk(cosines, most, dim=1, out=(nearest[some[0] : some[-1] + 1], which[some[0] : some[-1] + 1]))
+    row, rank = torch.nonzero(nearest > CANDIDATE, as_tuple=True)
+    pairs = torch.stack([row, which[row, rank]], dim=1).sort(dim=1).values
+    return np.unique(pairs.numpy(), axis=0)
 
 
 def _details(pictures: Tensor) -> Tensor:
@@ -225,6 +227,8 @@ def _that_stand_out(pairs: Pairs, likeness: NDArray[np.float64], least: float) -
 def _series(column: Tensor | Encoder, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:
     """Series and tensors by their correlation, value by value."""
     values = torch.cat([gathered(column, some).cpu().flatten(1).float() for some in torch.from_numpy(rows).split(4096)])
+    if values.shape[1] < LEAST_VALUES:
+        raise Skip(f"series of fewer than {LEAST_VALUES} values correlate by chance")
     flat = torch.nan_to_num(values)
     flat = functional.normalize(flat - flat.mean(dim=1, keepdim=True), dim=1)
     pairs = _neighbors(_whitened(flat[:, :: -(-flat.shape[1] // 512)]))
