@@ -70,8 +70,11 @@ def _numbers(images: Tensor) -> NDArray[np.float64]:
     span = (flat.amax(2).int() - flat.amin(2).int()).amax(1).numpy()
     grey = images[:, 0] if images.shape[1] == 1 else torch.einsum("bchw,c->bhw", images.float(), LUMA).round().byte()
     low, high = _range(grey)
-    plane = grey.float()
-    return np.stack([span, low, high, *_detail(plane), _noise(plane), _cut(grey)]).astype(np.float64)
+    texture = np.zeros((3, len(grey)))
+    if min(grey.shape[1:]) >= LEAST_SIDE:
+        plane = grey.float()
+        texture = np.stack([*_detail(plane), _noise(plane)])
+    return np.stack([span, low, high, *texture, _cut(grey)]).astype(np.float64)
 
 
 def _range(grey: Tensor) -> NDArray[np.uint8]:
@@ -95,17 +98,13 @@ def _detail(plane: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _laplacian(plane: Tensor) -> Tensor:
-    """Its variance in each picture; 0 in those smaller than three pixels."""
-    if min(plane.shape[1:]) < 3:
-        return plane.new_zeros(len(plane))
+    """Its variance in each picture."""
     around = plane[:, :-2, 1:-1] + plane[:, 2:, 1:-1] + plane[:, 1:-1, :-2] + plane[:, 1:-1, 2:]
     return (4 * plane[:, 1:-1, 1:-1] - around).var((1, 2), correction=0)
 
 
 def _noise(plane: Tensor) -> NDArray[np.float32]:
     """Immerkaer 1996: what a mask blind to planes and to straight edges leaves, here in the calmest tenth."""
-    if min(plane.shape[1:]) < 3:
-        return np.zeros(len(plane), np.float32)
     rows = plane[:, :-2] - 2 * plane[:, 1:-1] + plane[:, 2:]
     left = (rows[:, :, :-2] - 2 * rows[:, :, 1:-1] + rows[:, :, 2:]).abs_().flatten(1)
     return (left.kthvalue(max(1, int(CALM * prod(left.shape[1:]))), 1).values / (6 * CALMEST)).numpy()

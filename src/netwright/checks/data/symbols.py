@@ -55,7 +55,8 @@ def odd_sequences(evidence: DataEvidence) -> Iterator[Finding]:
 
 def _count(cells: pl.Series, symbols: pl.Series) -> Floats:
     """How many of the symbols each cell holds."""
-    return cells.str.len_chars().to_numpy() - cells.str.replace_many(symbols.to_list(), "").str.len_chars().to_numpy()
+    any_of = "".join(f"\\x{{{ord(symbol):x}}}" for symbol in symbols)
+    return cells.str.count_matches(f"[{any_of}]").to_numpy().astype(np.float64)
 
 
 def _found(
