@@ -62,7 +62,7 @@ def little_data(evidence: DataEvidence) -> Iterator[Finding]:
 
 
 def _gain(curve: Numbers, sizes: list[int], more: float, factor: float) -> float:
-    """What the power law that fits best says that `factor` times the rows at hand, `more` times the used, would save."""
+    """What `factor` times the rows at hand (`more` times the used) would save, by the power law that fits best."""
     n = np.asarray(sizes, float) / sizes[-1]
     best, gain = np.inf, 0.0
     for c in EXPONENTS:
