@@ -90,9 +90,8 @@ def cases(folder: Path, repeats: int) -> list[Case]:
     for part in (0.1, 0.2, 0.4, 0.8):
         plant = swapped("occupation", part)
         found.append(Case(f"{part:.0%} of occupations become one", few, planted(adult, "occupation", plant)))
-    for light in (0.02, 0.05, 0.1, 0.2):
-        plant = moved("brightness of image", light)
-        found.append(Case(f"pictures brighter by {light:.0%}", few, planted(pictures, "image", plant)))
+    for light in (0.05, 0.1, 0.2, 0.4):
+        found.append(Case(f"pictures darker by {light:.0%}", few, planted(pictures, "image", dimmed(light))))
     table = pl.read_csv(folder / "telescope.csv")
     for part in (0.0, 0.05, 0.1, 0.2):
         found.append(Case(f"a range of {part:.0%} of fDist absent from training", few, hole(table, "fDist", part)))
@@ -162,9 +161,10 @@ def shifted(name: str, spreads: float) -> Plant:
     return lambda c, _: replace(c, values=c.values + spreads * c.values.std()) if c.name == name else c
 
 
-def moved(name: str, by: float) -> Plant:
-    """A number moved, and the coarse grid with it."""
-    return lambda c, _: replace(c, values=c.values + by) if c.name in (name, "") else c
+def dimmed(by: float) -> Plant:
+    """Pictures lose a share of their light: brightness, contrast and the coarse grid do."""
+    lit = ("brightness of image", "contrast of image", "")
+    return lambda c, _: replace(c, values=c.values * (1 - by)) if c.name in lit else c
 
 
 def swapped(name: str, part: float) -> Plant:

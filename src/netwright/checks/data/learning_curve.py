@@ -36,9 +36,9 @@ def little_data(evidence: DataEvidence) -> Iterator[Finding]:
     shares of the rows, five times with other rows held out. To each of the five curves a power law a + b * n^-c with
     c of 0.1 to 1 is fitted; the interval is that of the five gains, widened as the held-out rows overlap (Nadeau and
     Bengio 2003). A warning where twice the rows would save LARGE = 3 points of error, or of the spread of a number, and
-    the interval excludes none, nor does that of the last doubling; else a note. At most MOST_ROWS = 8,000 rows are
-    used: with more at hand the finding says what they brought. Sources: Hestness et al. 2017, arXiv:1712.00409; Viering
-    and Loog 2021, arXiv:2103.10948.
+    the interval excludes none, and that of the last doubling neither; else a note. At most MOST_ROWS = 8,000 rows are
+    used; the law is followed to all training rows, and from there on. Sources: Hestness et al. 2017, arXiv:1712.00409;
+    Viering and Loog 2021, arXiv:2103.10948.
     """
     model = evidence.once(quick)
     count = min(len(model.rows), MOST_ROWS)
@@ -54,14 +54,15 @@ def little_data(evidence: DataEvidence) -> Iterator[Finding]:
             if model.is_classes and len(np.unique(model.y[learn[:size]])) < 2:
                 raise Skip("an eighth of the rows has one class only")
             curves[seed, place] = model.errors(learn[:size], held, seed).mean()
-    gains = [np.array([_gain(curve, sizes, factor) for curve in curves]) for factor in (2, 10)]
+    more = max(1.0, len(evidence.prepared.train) / sizes[-1]) if evidence.prepared is not None else 1.0
+    gains = [np.array([_gain(curve, sizes, more, factor) for curve in curves]) for factor in (2, 10)]
     twice, ten = (_interval(gain, held_count / sizes[-1]) for gain in gains)
     last = _interval(curves[:, -2] - curves[:, -1], held_count / sizes[-1])
     yield _told(sizes, last, twice, ten, is_classes=model.is_classes)
 
 
-def _gain(curve: Numbers, sizes: list[int], factor: float) -> float:
-    """What the power law that fits best says that `factor` times the rows would save."""
+def _gain(curve: Numbers, sizes: list[int], more: float, factor: float) -> float:
+    """What `factor` times the rows at hand (`more` times the used) would save, by the power law that fits best."""
     n = np.asarray(sizes, float) / sizes[-1]
     best, gain = np.inf, 0.0
     for c in EXPONENTS:
@@ -72,7 +73,7 @@ def _gain(curve: Numbers, sizes: list[int], factor: float) -> float:
             start, slope = 0.0, float(x @ curve / (x @ x))
         miss = float(((start + slope * x - curve) ** 2).sum())
         if miss < best:
-            best, gain = miss, slope * (1 - factor**-c)
+            best, gain = miss, slope * more**-c * (1 - factor**-c)
     return gain
 
 
@@ -88,11 +89,12 @@ def _told(sizes: list[int], last: Interval, twice: Interval, ten: Interval, *, i
     is_large = twice.value >= LARGE and helps and last.low > 0
     gain = f"twice the rows would bring {_points(twice)} {unit}, ten times {_points(ten)}"
     seen = f"from {sizes[-2]:,} to {sizes[-1]:,} rows the quick model gained {_points(last)}"
+    unclear = "more rows would bring little" if twice.high < LARGE / 2 else "whether more rows would help is not clear"
     return Finding(
         "NW129",
         "warning" if is_large else "note",
         "too little data" if is_large else "what more rows would bring",
-        f"{gain}; {seen}" if helps else f"more rows would bring little: {gain}; {seen}",
+        f"{gain}; {seen}" if helps else f"{unclear}: {gain}; {seen}",
         (
             Measure("gain by twice the rows", twice.value, twice.low, twice.high, LARGE),
             Measure("gain by ten times the rows", ten.value, ten.low, ten.high),

@@ -115,6 +115,8 @@ def _features(schema: Schema, inputs: tuple[Any, ...], rows: Numbers) -> Numbers
             parts.append(_pixels(column, index))
         elif kind == "text":
             parts.append(_bag(block, gathered(column, index)))
+        elif kind == "sequence":
+            parts.append(_symbols(block, gathered(column, index)))
         else:
             parts.append(matrix(summaries(Schema(block.fields), (column,), rows)))
     x = np.concatenate(parts, axis=1)
@@ -137,3 +139,9 @@ def _bag(block: Block, cells: Tensor) -> Numbers:
     rows, steps = np.nonzero((x > 0) & (x < width))
     np.add.at(bag, (rows, x[rows, steps]), 1)
     return np.log1p(bag)
+
+
+def _symbols(block: Block, cells: Tensor) -> Numbers:
+    """One-hot by position, of as many first positions as WORDS columns hold."""
+    count = int(block.fields[0].high) + 1
+    return F.one_hot(cells[:, : max(1, WORDS // count)].cpu().long(), count).flatten(1).float().numpy()
