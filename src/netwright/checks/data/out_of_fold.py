@@ -29,7 +29,7 @@ FOLDS = 5
 FEW_FOLDS = 3  # for more than MANY rows: a model of two thirds of them is nearly as good as one of four fifths
 MANY = 20_000
 LEAST = 20  # rows, below which a model of four fifths of them says nothing
-PASSED_ROWS = 300_000  # rows that networks of all folds train on together: half a minute to two on two cores
+PASSED_ROWS = 120_000  # rows that networks of all folds train on together: one to two minutes on a core
 MOST_EPOCHS = 30
 FLAT_CELLS = 32 * 32  # of a picture that a perceptron reads
 FLAT_ROWS = 80_000  # that such a perceptron trains on, at least in 5 passes: seconds
@@ -115,11 +115,11 @@ def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int)
 
 
 def quick_model(schema: Schema, task: Task, data: InMemory, folds: int) -> tuple[str, Fit]:
-    """What is quick and good: trees for tables, a linear model for words and small tables, else a small network."""
+    """What is quick and good: trees for tables, a linear model for words, symbols and small tables, else a small network."""
     kinds = {field.kind for field in schema.inputs}
     columns = [column for column in data.inputs if isinstance(column, Tensor)]
     is_table = kinds <= PLAIN
-    if len(columns) == len(data.inputs) and kinds <= {*PLAIN, "text"}:
+    if len(columns) == len(data.inputs) and kinds <= {*PLAIN, "text", "sequence"}:
         if is_table and len(data) > SMALL:
             return "boosted trees", partial(_trees, task, _table(columns), data.targets[0].numpy())
         return "a linear model", partial(_linear, schema, task, columns, data.targets[0].numpy())
