@@ -37,7 +37,7 @@ MOST_ROWS = 30_000  # training rows of trees and linear models: with all of them
 SMALL = 1_000  # rows of a table, below which a linear model judges better than trees
 FLOOR = 1e-6  # of a probability: of several thousand rows nothing is known beyond
 ANSWERED = 1024  # rows of a batch
-PLAIN = {"number", "date", "category"}  # kinds of the columns of a table
+PLAIN = frozenset(("number", "date", "category"))  # kinds of the columns of a table
 
 Answer = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Row numbers -> probabilities (N, K), or predictions (N,)."""
@@ -115,7 +115,7 @@ def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int)
 
 
 def quick_model(schema: Schema, task: Task, data: InMemory, folds: int) -> tuple[str, Fit]:
-    """What is quick and good: trees for tables, a linear model for words, symbols and small tables, else a small network."""
+    """What is quick: trees for tables, a linear model for words, symbols and small tables, else a small network."""
     kinds = {field.kind for field in schema.inputs}
     columns = [column for column in data.inputs if isinstance(column, Tensor)]
     is_table = kinds <= PLAIN
