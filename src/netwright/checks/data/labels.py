@@ -207,7 +207,7 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
         severity="warning" if count / len(given) >= FEW else "note",
         title="outlying targets",
         summary=f"of these {counted(len(doubted), 'target')} we expect {count:.0f} \u00b1 {ceil(half)} to be wrong; "
-        f"the farthest is {evidence.dataset.table[column][worst]!r}, {away[doubted[0]]:.0f} usual errors from its answer",
+        f"the farthest is {evidence.dataset.table[column][worst]!r}, {away[doubted[0]]:.0f} usual errors away",
         measures=(
             Measure("usual errors away, at least", float(away[doubted].min()), threshold=OUTLYING),
             Measure("planted errors found", seen, threshold=UNLIKE),

@@ -29,7 +29,7 @@ FOLDS = 5
 FEW_FOLDS = 3  # for more than MANY rows: a model of two thirds of them is nearly as good as one of four fifths
 MANY = 20_000
 LEAST = 20  # rows, below which a model of four fifths of them says nothing
-PASSED_ROWS = 300_000  # rows that networks of all folds train on together: half a minute to two on two cores
+PASSED_ROWS = 120_000  # rows that networks of all folds train on together: one to two minutes on a core
 MOST_EPOCHS = 30
 FLAT_CELLS = 32 * 32  # of a picture that a perceptron reads
 FLAT_ROWS = 80_000  # that such a perceptron trains on, at least in 5 passes: seconds
@@ -37,7 +37,7 @@ MOST_ROWS = 30_000  # training rows of trees and linear models: with all of them
 SMALL = 1_000  # rows of a table, below which a linear model judges better than trees
 FLOOR = 1e-6  # of a probability: of several thousand rows nothing is known beyond
 ANSWERED = 1024  # rows of a batch
-PLAIN = {"number", "date", "category"}  # kinds of the columns of a table
+PLAIN = frozenset(("number", "date", "category"))  # kinds of the columns of a table
 
 Answer = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Row numbers -> probabilities (N, K), or predictions (N,)."""
@@ -115,11 +115,11 @@ def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int)
 
 
 def quick_model(schema: Schema, task: Task, data: InMemory, folds: int) -> tuple[str, Fit]:
-    """What is quick and good: trees for tables, a linear model for words and small tables, else a small network."""
+    """What is quick: trees for tables, a linear model for words, symbols and small tables, else a small network."""
     kinds = {field.kind for field in schema.inputs}
     columns = [column for column in data.inputs if isinstance(column, Tensor)]
     is_table = kinds <= PLAIN
-    if len(columns) == len(data.inputs) and kinds <= {*PLAIN, "text"}:
+    if len(columns) == len(data.inputs) and kinds <= {*PLAIN, "text", "sequence"}:
         if is_table and len(data) > SMALL:
             return "boosted trees", partial(_trees, task, _table(columns), data.targets[0].numpy())
         return "a linear model", partial(_linear, schema, task, columns, data.targets[0].numpy())
