@@ -252,6 +252,8 @@ def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
     mean = float(errors.mean())
     if mean == 0:
         return
+    if mean >= model.chance:
+        raise Skip("the quick model predicts no better than one answer for all rows")
     margin = WORSE if model.is_classes else WORSE_DISTANCE * mean
     columns = [c for c in summaries(prepared.schema, prepared.train.inputs, model.rows) if c.name][:MOST_COLUMNS]
     single = [s for column in columns for s in _slices(column)]
