@@ -25,6 +25,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from netwright.checks.data.label_scores import WRONG, confident_joint, judged, margin, self_confidence
+from netwright.checks.data.labels import is_too_weak
 from netwright.checks.data.out_of_fold import FOLDS, cross_validated, quick_model
 from netwright.data.examples import InMemory
 from netwright.data.prepare import prepare
@@ -218,7 +219,8 @@ def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:
     answered = time.perf_counter()
     j = judged(chances, given, seed=seed)
     scored = time.perf_counter()
-    flagged = j.is_wrong >= WRONG
+    weak = is_too_weak(j)
+    flagged = (j.is_wrong >= WRONG) & (not weak)  # the check says nothing then
     filters = {name: find_label_issues(given, chances, filter_by=name, n_jobs=1) for name in FILTERS}
     ranks = {name: 1 - get_label_quality_scores(given, chances, method=name) for name in RANKERS}
     own = {"ours": j.doubts, "margin alone": margin(chances, given), "self alone": self_confidence(chances, given)}
@@ -226,7 +228,11 @@ def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:
     row |= {"model_seconds": answered - began, "judge_seconds": scored - answered, "score": j.score}
     row |= {"accuracy": float((chances.argmax(1) == true).mean()), "errors": float(is_error.mean())}
     row |= {"rate_ours": j.rate, "rate_cleanlab": float(1 - np.trace(confident_joint(chances, given)))}
-    row |= {"flagged": float(flagged.mean()), "claimed": float(j.is_wrong[flagged].sum() / max(flagged.sum(), 1))}
+    row |= {
+        "weak": float(weak),
+        "flagged": float(flagged.mean()),
+        "claimed": float(j.is_wrong[flagged].sum() / max(flagged.sum(), 1)),
+    }
     row["flagged_cleanlab"] = {name: float(found.mean()) for name, found in filters.items()}
     if is_error.sum() < FEWEST:
         return row

@@ -63,14 +63,12 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     reported, with how many of them are expected to be wrong. A warning from WORTH = 1 % wrong labels on, below a note.
     Where the model, cleared of the noise, is less than SURE = 80 % of the way from always answering the largest class
     to certainty, it is too weak to judge, unless it is half sure (HALF_SURE) and the estimated noise is NOISY = 40 % of
-    what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like the hard rows of a class cannot be told from them; the
-    report counts them too low.
+    what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like the hard rows
+    of a class cannot be told from them; the report counts them too low.
     """
     found, j, task = _judged_labels(evidence)
-    prior = j.noise.truth.mean(0)
-    surest = float(j.noise.truth.max(1).mean())
-    sure = (surest - prior.max()) / max(1 - prior.max(), 1e-9)
-    if sure < SURE and (sure < HALF_SURE or j.noise.rate < NOISY * (1 - sure)):
+    if is_too_weak(j):
+        prior, surest = j.noise.truth.mean(0), j.noise.truth.max(1).mean()
         text = (
             f"{found.model} is too weak to judge labels: {surest:.0%} sure of its answers, where one that always says"
         )
@@ -165,6 +163,13 @@ def _label_fixes(
             code="NW110",
             confidence=sure,
         )
+
+
+def is_too_weak(judged: Judged) -> bool:
+    """Whether the model's own errors may be taken for wrong labels."""
+    most = judged.noise.truth.mean(0).max()
+    sure = float((judged.noise.truth.max(1).mean() - most) / max(1 - most, 1e-9))
+    return sure < SURE and (sure < HALF_SURE or judged.noise.rate < NOISY * (1 - sure))
 
 
 def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
