@@ -1,14 +1,15 @@
 #!/bin/sh
-# The main job on real data: a folder of images and a table, each from raw files to a trained network and its answers.
+# The main job on real data: an audit, and a folder of images and a table from raw files to a trained network and answers.
 set -eu
 say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 
 rm -rf demo
 say python examples/demo_data.py demo
+say netwright audit demo/damaged.csv --target diagnosis --fix demo/fixes.csv --fail-on never
 say netwright train demo/digits --run demo/runs/digits
 say netwright train demo/cancer.csv --target diagnosis --run demo/runs/cancer
 say netwright show demo/runs/digits
 say netwright weights demo/runs/cancer --top 5
 say netwright weights demo/runs/digits --top 3 --picture demo/filters.png
 say netwright predict demo/runs/digits demo/digits/3 --to demo/answers.csv
-printf '\nLook at demo/answers.csv (predictions), demo/filters.png (what the first layer sees) and the run folders in demo/runs/.\n'
+printf '\nLook at demo/fixes.csv (what the audit proposes), demo/answers.csv (predictions), demo/filters.png (what the first layer sees) and the run folders in demo/runs/.\n'

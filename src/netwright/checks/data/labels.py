@@ -23,7 +23,7 @@ from netwright.data.readers.files import counted
 from netwright.records.finding import Finding, Fix, Measure, Remedy
 from netwright.tasks.classification import Classification
 
-SURE = 0.8  # of the way from guessing to certainty: such a model's own errors are few beside any noise worth telling
+SURE = 0.75  # of the way from guessing to certainty: such a model's own errors are few beside any noise worth telling
 HALF_SURE = 0.5  # of the way: below it the model errs more often than careful labels do, whatever their noise
 NOISY = 0.4  # of what a half sure model doubts has to be noise: 2,100 photos of cats, dogs and trucks, which are
 # labeled well, came to 0.24, telescope data to 0.02; with 20 % wrong labels telescope data 0.44, clothes 0.73
@@ -61,7 +61,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     matrix; how high these known errors score, against how many labels score as high, gives the share of wrong labels
     and the probability of each label to be wrong. Labels that are more probably wrong than right (WRONG = 0.5) are
     reported, with how many of them are expected to be wrong. A warning from WORTH = 1 % wrong labels on, below a note.
-    Where the model, cleared of the noise, is less than SURE = 80 % of the way from always answering the largest class
+    Where the model, cleared of the noise, is less than SURE = 75 % of the way from always answering the largest class
     to certainty, it is too weak to judge, unless it is half sure (HALF_SURE) and the estimated noise is NOISY = 40 % of
     what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like the hard rows
     of a class cannot be told from them; the report counts them too low.
