@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from netwright.checks.data.drift import compare, new_data_drift, parts_drift
+from netwright.checks.data.drift import Classifier, compare, line, new_data_drift, parts_drift, trees_and_line
 from netwright.checks.data.summaries import Summary, summaries
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.examples import InMemory
@@ -18,6 +18,9 @@ def columns(rows: int, seed: int, shift: float = 0.0) -> list[Summary]:
     numbers = [Summary(f"x{i}", f"x{i}", generator.normal(size=rows).astype(np.float32)) for i in range(4)]
     moved = replace(numbers[0], values=numbers[0].values + shift)
     return [moved, *numbers[1:], Summary("c", "c", generator.integers(0, 4, rows), tuple("abcd"))]
+
+
+BOTH = pytest.mark.parametrize("classifier", [trees_and_line, line])
 
 
 def evidence(frame: pl.DataFrame, target: str = "y", part: str = "part") -> DataEvidence:
@@ -38,29 +41,33 @@ def parted(rows: int = 600) -> pl.DataFrame:
     )
 
 
-def test_interval_leaves_alike_sides_in_few_draws():
-    found = [compare(columns(200, 2 * seed), columns(100, 2 * seed + 1), seed).auroc for seed in range(20)]
+@BOTH
+def test_interval_leaves_alike_sides_in_few_draws(classifier: Classifier):
+    found = [compare(columns(200, 2 * seed), columns(100, 2 * seed + 1), seed, classifier).auroc for seed in range(20)]
     assert sum(f.low > 0.5 or f.high < 0.5 for f in found) <= 3
 
 
-def test_moved_column_is_named_with_shares_that_differ_by_the_true_amount():
-    drift = compare(columns(2000, 0), columns(2000, 1, shift=1.0))
+@BOTH
+def test_moved_column_is_named_with_shares_that_differ_by_the_true_amount(classifier: Classifier):
+    drift = compare(columns(2000, 0), columns(2000, 1, shift=1.0), classifier=classifier)
     first = drift.moved[0]
     assert drift.is_clear
     assert first.column == "x0" and first.event.startswith("x0 above")
     assert first.by.low < 0.383 < first.by.high  # the distance of two normals one spread apart
 
 
-def test_a_drift_too_small_to_mind_is_none_though_its_interval_is_above_a_half():
-    drift = compare(columns(4000, 0), columns(4000, 1, shift=0.2))
+@BOTH
+def test_a_drift_too_small_to_mind_is_none_though_its_interval_is_above_a_half(classifier: Classifier):
+    drift = compare(columns(4000, 0), columns(4000, 1, shift=0.2), classifier=classifier)
     assert drift.auroc.low > 0.5
     assert not drift.is_clear
 
 
-def test_missing_cells_of_one_side_are_an_event():
+@BOTH
+def test_missing_cells_of_one_side_are_an_event(classifier: Classifier):
     old, new = columns(400, 0), columns(400, 1)
     gone = np.where(np.arange(400) % 2 == 0, np.nan, new[1].values)
-    drift = compare(old, [new[0], replace(new[1], values=gone), *new[2:]])
+    drift = compare(old, [new[0], replace(new[1], values=gone), *new[2:]], classifier=classifier)
     assert drift.moved[0].event == "x1 missing"
 
 

@@ -35,6 +35,18 @@ def test_decimal_commas_are_learned_from_the_column():
     assert "decimal comma" in field.describe()
 
 
+@pytest.mark.parametrize("cell", ["170.5", "0.125", "1700.125", ".5"])
+def test_a_few_decimal_commas_among_decimal_points_do_not_make_the_column_decimal_comma(cell: str):
+    field = Number.learn("height", pl.Series([cell] * 597 + ["170,5"] * 3))
+    assert not field.decimal_comma
+    assert field.high == float(cell)
+
+
+def test_thousands_by_points_leave_a_column_decimal_comma():
+    field = Number.learn("price", pl.Series(["1.234"] * 5 + ["17,5"] * 2))
+    assert (field.low, field.high) == (17.5, 1234.0)
+
+
 def test_thousands_are_not_taken_for_decimal_commas():
     assert encoded(Number.learn("n", pl.Series(["1,234", "5,678", "12"])), ["1,234"]) == [1234]
 

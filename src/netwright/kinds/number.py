@@ -19,6 +19,7 @@ CODE_LIKE = 0.01  # share of texts with a leading zero (zip codes) from which di
 INVISIBLE = 0.1  # of the robust scale: a change of a number that nobody minds
 
 _COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:[. ']\d{3})+),\d+$"  # 3,14 and 1.234,5
+_POINT = r"^[+-]?(?:0?\.\d+|\d+\.(?:\d{1,2}|\d{4,})|\d{4,}\.\d+)$"  # 3.14; not 1.234, which may be a thousand
 _THOUSANDS = r"^[+-]?\d{1,3}(?:[, '\u{a0}\u{202f}]\d{3})+(?:\.\d+)?$"  # 1,234.5
 
 
@@ -157,8 +158,9 @@ def _bare(texts: pl.Series) -> pl.Series:
 
 
 def _has_decimal_comma(texts: pl.Series) -> bool:
+    """Whether more cells are written with a decimal comma than with a decimal point or thousands by commas."""
     bare = _bare(texts)
-    return int(bare.str.contains(_COMMA).sum()) > int(bare.str.contains(_THOUSANDS).sum())
+    return int(bare.str.contains(_COMMA).sum()) > int(bare.str.contains(f"{_THOUSANDS}|{_POINT}").sum())
 
 
 def _unreadable(cells: pl.Series, column: pl.Series) -> pl.Series:

@@ -157,17 +157,23 @@ def _holes(
 
 def _are_holes(there: Numbers, here: Numbers, ratio: float, chance: float) -> Numbers:
     """Which pieces lie in a window that should hold `ratio` times `here` rows and holds less than HOLE of that."""
-    from scipy.stats import binom
-
     marked = np.zeros(len(here), bool)
     for width in WINDOWS:
         if width > len(here):
             break
         ours, theirs = (np.convolve(counts, np.ones(width), "valid") for counts in (there, here))
-        lucky = binom.cdf(ours, ours + theirs, ratio / (1 + ratio)) * len(WINDOWS) * len(here)
-        for start in np.flatnonzero((lucky < chance) & (ours < HOLE * theirs * ratio)):
-            marked[start : start + width] = True
+        for start in np.flatnonzero(ours < HOLE * theirs * ratio):
+            lucky = _at_most(int(ours[start]), int(ours[start] + theirs[start]), ratio / (1 + ratio))
+            if lucky * len(WINDOWS) * len(here) < chance:
+                marked[start : start + width] = True
     return marked
+
+
+def _at_most(hits: int, count: int, probability: float) -> float:
+    """The chance of so many hits or fewer: the binomial distribution."""
+    from scipy.special import bdtr  # here: it takes 0.1 s to import, and hardly any data need it
+
+    return float(bdtr(hits, count, probability))
 
 
 def _counts(values: Numbers, edges: Numbers) -> Numbers:

@@ -1,6 +1,6 @@
 """Whether the parts of the data, and new data, are of one kind: what moved, and by how much."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,7 @@ LABELS_MOVED = 0.1  # of the rows have other labels: ten points of prior, what a
 NEVER_SEEN = 0.01  # of new rows hold what training never showed
 CUTS = 48  # quantiles at which shares are compared, as the bins of the numbers' encoding
 TREES = 40
+RIDGE = 80.0  # rows of prior knowledge: as much as PENALTY, where a row of a logistic loss weighs a quarter
 PENALTY = 0.05  # inverse; strong, as some hundred rows teach it
 MOST_COLUMNS = 100  # that a classifier looks at: those that moved most in the rows it learns from
 UNLIKELY_ROWS = 20  # rows named: those that are the least like training
@@ -62,7 +63,13 @@ class Drift:
         return self.auroc.value > UNLIKE and self.auroc.low > SURE
 
 
-def compare(old: list[Summary], new: list[Summary], seed: int = 0) -> Drift:
+Sides = Sequence[list[Summary]]
+"""Columns of old and of new rows."""
+Classifier = Callable[[Sides, Sides, list[int], int], tuple[Numbers, Numbers]]
+"""(learning sides, judging sides, columns to use, seed) -> scores of old and of new judging rows: higher is newer."""
+
+
+def compare(old: list[Summary], new: list[Summary], seed: int = 0, classifier: Classifier | None = None) -> Drift:
     """Half of the rows teach a classifier which group a row is of, and choose events; the other half measures both.
 
     What is measured never saw what it is measured by, so the intervals hold for any classifier: DeLong's for AUROC,
@@ -77,7 +84,7 @@ def compare(old: list[Summary], new: list[Summary], seed: int = 0) -> Drift:
     ]
     events = [_event(*pair) for pair in zip(*learn, strict=True)]
     chosen = np.argsort([-event.size for event in events], kind="stable")[:MOST_COLUMNS]
-    scores = _scores(learn, judge, [int(place) for place in chosen], seed)
+    scores = (classifier or trees_and_line)(learn, judge, [int(place) for place in chosen], seed)
     moved = [_moved(event, *pair) for event, pair in zip(events, zip(*judge, strict=True), strict=True) if event.name]
     order = np.argsort(-scores[1], kind="stable")[:UNLIKELY_ROWS]
     return Drift(
@@ -87,9 +94,7 @@ def compare(old: list[Summary], new: list[Summary], seed: int = 0) -> Drift:
     )
 
 
-def _scores(
-    learn: Sequence[list[Summary]], judge: Sequence[list[Summary]], chosen: list[int], seed: int
-) -> tuple[Numbers, Numbers]:
+def trees_and_line(learn: Sides, judge: Sides, chosen: list[int], seed: int) -> tuple[Numbers, Numbers]:
     """The log odds that small boosted trees and a line give the judging rows of both sides, added.
 
     Trees see spreads and categories, the line sees small shifts of many columns, and neither needs many rows: with 250
@@ -106,9 +111,33 @@ def _scores(
     trees = HistGradientBoostingClassifier(
         max_iter=TREES, learning_rate=0.1, max_leaf_nodes=4, max_bins=63, random_state=seed
     ).fit(np.concatenate(sides[:2]), groups)
-    line = LogisticRegression(C=PENALTY).fit(np.concatenate(plain[:2]), groups)
-    both = [trees.decision_function(x) + line.decision_function(z) for x, z in zip(sides[2:], plain[2:], strict=True)]
+    straight = LogisticRegression(C=PENALTY).fit(np.concatenate(plain[:2]), groups)
+    both = [
+        trees.decision_function(x) + straight.decision_function(z) for x, z in zip(sides[2:], plain[2:], strict=True)
+    ]
     return both[0], both[1]
+
+
+def line(learn: Sides, judge: Sides, chosen: list[int], _seed: int) -> tuple[Numbers, Numbers]:
+    """A line through values, their squares and gaps, by ridge regression: AUROC within 0.01 of `trees_and_line`.
+
+    It needs numpy only: to load scikit-learn takes 2 s. A label counts by how much more frequent it is among the new
+    learning rows.
+    """
+    used = [[_ordered(learn[0][place], learn[1][place], side[place]) for place in chosen] for side in (*learn, *judge)]
+    values = [np.stack(columns, axis=1) for columns in used]
+    plain = _standardized(values)
+    x = [np.hstack([np.ones((len(z), 1)), z, z**2, np.isnan(v)]) for v, z in zip(values, plain, strict=True)]
+    whole, groups = np.concatenate(x[:2]), np.repeat([-1.0, 1.0], [len(x[0]), len(x[1])])
+    weights = np.linalg.solve(whole.T @ whole + RIDGE * np.eye(whole.shape[1]), whole.T @ groups)
+    return x[2] @ weights, x[3] @ weights
+
+
+def _ordered(old: Summary, new: Summary, column: Summary) -> Numbers:
+    if not old.labels:
+        return column.values.astype(np.float64)
+    shares = [np.bincount(c.values.astype(np.int64), minlength=len(c.labels)) + 1.0 for c in (old, new)]
+    return np.log(shares[1] / shares[1].sum() / (shares[0] / shares[0].sum()))[column.values.astype(np.int64)]
 
 
 def _standardized(sides: list[Numbers]) -> list[Numbers]:
@@ -183,12 +212,13 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
     training data are not what they should be.
 
     How it is decided: a classifier of small trees learns from half of the rows which part a row is of, and the other
-    half is scored. A warning where its AUROC is above UNLIKE = 0.6 and the 95 % interval begins above SURE = 0.55; at
-    most SIDE = 2,000 rows of each part are drawn, and an effect decides, not a p-value: a drift too small to mind is
-    none, however many rows show it. Labels: where LABELS_MOVED = 10 % of the rows or more have other ones, and the
-    interval excludes none. Parts that were cut at random are not compared: what differs between them is chance.
-    A column that alone tells the parts apart in the order of time is how they were cut, and left out. Sources:
-    Lopez-Paz and Oquab 2017, arXiv:1610.06545; Rabanser et al. 2019, arXiv:1810.11953; DeLong et al. 1988.
+    half is scored; inside a training it is a line through values and their squares. A warning where its AUROC is above
+    UNLIKE = 0.6 and the 95 % interval begins above SURE = 0.55; at most SIDE = 2,000 rows of each part are drawn, and
+    an effect decides, not a p-value: a drift too small to mind is none, however many rows show it. Labels: where
+    LABELS_MOVED = 10 % of the rows or more have other ones, and the interval excludes none. Parts that were cut at
+    random are not compared: what differs between them is chance. A column that alone tells the parts apart in the order
+    of time is how they were cut, and left out. Sources: Lopez-Paz and Oquab 2017, arXiv:1610.06545; Rabanser et al.
+    2019, arXiv:1810.11953; DeLong et al. 1988.
     """
     prepared, parts = evidence.prepared, evidence.parts
     if prepared is None or parts is None:
@@ -205,7 +235,7 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
         is_compared = True
         old, new = _without_clocks(evidence.dataset, columns[0], columns[place])
         if old:
-            drift = compare(old, new, evidence.seed)
+            drift = compare(old, new, evidence.seed, line if evidence.is_fast else trees_and_line)
             if drift.is_clear:
                 rows = tuple(int(sides[place][row]) for row in drift.unlike)
                 yield _finding("NW121", title_of(name), "training", name, drift, _ADVICE, _REASONS, rows=rows)
@@ -366,7 +396,7 @@ def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
     yield from _never_seen(prepared, before, after)
     old_columns, new_columns = _without_clocks(evidence.dataset, before, after)
     if old_columns:
-        drift = compare(old_columns, new_columns, evidence.seed)
+        drift = compare(old_columns, new_columns, evidence.seed, line if evidence.is_fast else trees_and_line)
         places = tuple(against.locate(int(picked[rows[row]])) for row in drift.unlike)
         if drift.is_clear:
             title = "drift between training and new data"

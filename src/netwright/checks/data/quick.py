@@ -51,8 +51,12 @@ class Quick:
 
     def errors(self, train: Numbers, held: Numbers, seed: int = 0) -> Numbers:
         """Of a model of the `train` positions, for each held one: 1 where the class is wrong, or the distance."""
+        from threadpoolctl import threadpool_limits
+
         model = self._model(seed, len(train))
-        with warnings.catch_warnings():
+        # Batches of 64 rows are too small to share: on a crowded machine two threads that wait for each other took 19
+        # times as much of the processor as one.
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
             warnings.simplefilter("ignore")  # of a network that has not settled: the number of passes is a budget
             answers = model.fit(self.x[train], self.y[train]).predict(self.x[held])
         if self.is_classes:
