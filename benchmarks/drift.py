@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from netwright.checks.data.coverage import few_rows
 from netwright.checks.data.drift import SIDE, compare
-from netwright.checks.data.intervals import share
+from netwright.checks.intervals import share
 from netwright.checks.data.summaries import Summary, summaries, take
 from netwright.checks.evidence import DataEvidence
 from netwright.data.examples import InMemory

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from netwright.checks.data.intervals import auroc, difference, share
+from netwright.checks.intervals import auroc, difference, share
 
 
 def test_share_of_81_in_263_has_the_interval_that_newcombe_prints():

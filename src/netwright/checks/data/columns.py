@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.intervals import share
 from netwright.data.split import Rows
 from netwright.kinds.cells import is_single, words
 from netwright.kinds.number import Number
@@ -86,22 +87,9 @@ def as_numbers(cells: pl.Series) -> Floats | None:
 
 
 def wilson(hits: float, count: float) -> tuple[float, float]:
-    """A 95 % interval of a share (Wilson 1927)."""
-    if count == 0:
-        return 0.0, 1.0
-    share, z2 = hits / count, Z * Z / count
-    middle, half = share + z2 / 2, Z * float(np.sqrt(share * (1 - share) / count + z2 / count / 4))
-    return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
-
-
-def difference(hits: int, count: int, others: int, of: int) -> tuple[float, float, float]:
-    """The difference of two shares with its 95 % interval (Newcombe 1998, method 10)."""
-    first, second = hits / count, others / of
-    (low1, high1), (low2, high2) = wilson(hits, count), wilson(others, of)
-    gap = first - second
-    down = float(np.hypot(first - low1, high2 - second))
-    up = float(np.hypot(high1 - first, second - low2))
-    return gap, gap - down, gap + up
+    """The ends of a share's 95 % interval."""
+    found = share(hits, count)
+    return found.low, found.high
 
 
 def fixes(

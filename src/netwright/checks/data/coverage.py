@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.checks.data.intervals import NORMAL, Interval, share
 from netwright.checks.data.quick import out_of_fold, quick
 from netwright.checks.data.summaries import Summary, summaries
 from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.intervals import NORMAL, Interval, share
 from netwright.data.examples import InMemory
 from netwright.data.prepare import Prepared
 from netwright.kinds.markup import figure

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.checks.data.intervals import Interval, auroc, difference, share
 from netwright.checks.data.summaries import Summary, matrix, summaries, take
 from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.intervals import Interval, auroc, difference, share
 from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory
 from netwright.data.prepare import Prepared, encode_new

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.checks.data.intervals import Interval
 from netwright.checks.data.quick import quick
 from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.intervals import Interval
 from netwright.records.finding import Finding, Measure, Remedy
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the learning rows: three doublings show the bend

@@ -12,13 +12,13 @@ from netwright.checks.data.columns import (
     Floats,
     Mask,
     columns,
-    difference,
     fixes,
     listed_rows,
     share_text,
     wilson,
 )
 from netwright.checks.evidence import DataEvidence
+from netwright.checks.intervals import Interval, difference, share
 from netwright.data.split import FEW_NUMBERS, Rows
 from netwright.records.errors import listed
 from netwright.records.finding import SHOWN, Finding, Measure, Remedy
@@ -154,14 +154,14 @@ def _missing(seen: Columns, name: str) -> Mask:
 
 def _sentinel(evidence: DataEvidence, seen: Columns, name: str, code: Sentinel) -> Finding:
     rows = seen.rows[code.is_here]
-    share = len(rows) / len(seen.rows)
+    of_all = len(rows) / len(seen.rows)
     is_zero = code.value == 0
     return Finding(
         "NW130",
         "note" if is_zero else "warning",
         "a value that stands for missing ones",
-        f"{name} is {code.value:g} in {len(rows):,} rows ({share_text(share)}), and {code.why}",
-        (Measure("share of the rows", share, *wilson(len(rows), len(seen.rows))),),
+        f"{name} is {code.value:g} in {len(rows):,} rows ({share_text(of_all)}), and {code.why}",
+        (Measure("share of the rows", of_all, *wilson(len(rows), len(seen.rows))),),
         (name,),
         listed_rows(rows),
         confidence=code.confidence,
@@ -197,17 +197,17 @@ def _by_part(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Finding]
             if where is None or not where.any() or not train.any():
                 continue
             here, there = int(gone[where].sum()), int(gone[train].sum())
-            gap, low, high = difference(here, int(where.sum()), there, int(train.sum()))
-            if max(low, -high) > TELLS:
+            gap = difference(share(here, int(where.sum())), share(there, int(train.sum())))
+            if max(gap.low, -gap.high) > TELLS:
                 yield Finding(
                     "NW130",
                     "warning",
                     "missing in one part more than in another",
                     f"{name} is missing in {share_text(there / train.sum())} of training and "
                     f"{share_text(here / where.sum())} of {part} rows",
-                    (Measure("difference", gap, low, high, TELLS),),
+                    (Measure("difference", gap.value, gap.low, gap.high, TELLS),),
                     (name,),
-                    listed_rows(seen.rows[gone & (where if gap > 0 else train)]),
+                    listed_rows(seen.rows[gone & (where if gap.value > 0 else train)]),
                     otherwise=("the parts are of different times or places, as new rows will be",),
                     remedies=(Remedy(f"fill {name} in, split the rows anew, or leave it out with --drop {name}."),),
                 )
@@ -233,11 +233,11 @@ def _by_target(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Findin
         elif numbers is not None or cells.n_unique() <= FEW_NUMBERS:
             best = max((_class_gap(cells, value, gone) for value in cells.unique().drop_nulls().sort()), default=None)
             if best is not None and best[0] > TELLS:
-                _, value, (gap, low, high), share, other = best
+                _, value, gap, of, other = best
                 told[name] = (
-                    f"{target} is {value!r} in {share_text(share)} of the rows without {name}, else in "
+                    f"{target} is {value!r} in {share_text(of)} of the rows without {name}, else in "
                     f"{share_text(other)}",
-                    Measure(f"{name}: difference", gap, low, high, TELLS),
+                    Measure(f"{name}: difference", gap.value, gap.low, gap.high, TELLS),
                 )
     if told:
         yield Finding(
@@ -251,10 +251,8 @@ def _by_target(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Findin
         )
 
 
-def _class_gap(
-    cells: pl.Series, value: object, gone: Mask
-) -> tuple[float, str, tuple[float, float, float], float, float]:
+def _class_gap(cells: pl.Series, value: object, gone: Mask) -> tuple[float, str, Interval, float, float]:
     is_value = (cells == value).fill_null(False).to_numpy()
     here, there = int(is_value[gone].sum()), int(is_value[~gone].sum())
-    gap, low, high = difference(here, int(gone.sum()), there, int((~gone).sum()))
-    return max(low, -high), str(value), (gap, low, high), here / gone.sum(), there / (~gone).sum()
+    gap = difference(share(here, int(gone.sum())), share(there, int((~gone).sum())))
+    return max(gap.low, -gap.high), str(value), gap, here / gone.sum(), there / (~gone).sum()
