@@ -32,3 +32,10 @@ def test_interval_of_auroc_covers_the_truth_in_95_of_100_draws():
 def test_scores_that_do_not_overlap_have_an_interval_below_one():
     found = auroc(np.zeros(30), np.ones(30))
     assert (found.value, found.low, found.high) == (1.0, 0.9, 1.0)
+
+
+def test_shares_and_differences_are_those_of_the_papers() -> None:
+    first, second, third = share(81, 263), share(56, 70), share(48, 80)
+    assert (first.low, first.high) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998a, table I, method 3
+    gap = difference(second, third)  # Newcombe 1998b, table II (a)
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)

@@ -28,7 +28,8 @@ from netwright.data.split import Rows
 
 MOST_ROWS = 100_000  # compared each with each: the time grows with the square; of more rows as many are drawn
 SIDE = 32  # pixels of the longer side that are compared: what a person sees in a thumbnail
-LEAST_SIDE = 8  # pixels: smaller pictures have too few details to tell a copy from a likeness
+LEAST_SIDE = 16  # pixels: of 1,797 digits of 8 x 8, 26 are as like another one as a copy is, and none is a copy
+MOVED = 8  # pixels of the side for each pixel of the shift
 SHIFT = 2  # pixels of the thumbnail by which a copy may be moved
 FREQUENCIES = 10  # of 32: what shifts, brightness and JPEG leave alone
 DIRECTIONS = 64  # of the descriptor: random pairs then have a cosine of 0 +- 1/8
@@ -189,7 +190,7 @@ def _best_correlation(pictures: Tensor, pairs: Pairs) -> NDArray[np.float64]:
     """
     if not len(pairs):  # there is no Fourier transform of nothing
         return np.empty(0)
-    shift = min(SHIFT, min(pictures.shape[1:]) // LEAST_SIDE)
+    shift = min(SHIFT, min(pictures.shape[1:]) // MOVED)
     found = list[Tensor]()
     for some in torch.from_numpy(pairs).split(2048):
         one, other = pictures[some[:, 0]], pictures[some[:, 1]]
