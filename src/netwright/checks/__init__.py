@@ -7,3 +7,13 @@ DATA_CHECKS: dict[str, str] = {}
 
 # By networks trained for the purpose: part of an audit.
 MODEL_CHECKS: dict[str, str] = {}
+
+# Of a training, stage by stage: a grave finding of one stage makes what later stages would say meaningless.
+TRAINING_STAGES: dict[str, dict[str, str]] = {
+    "wiring": {},
+    "data": {},
+    "start": {},
+    "steps": {},
+    "capacity": {},
+    "after": {},
+}
