@@ -13,7 +13,18 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
     "wiring": {},
     "data": {},
     "start": {},
-    "steps": {},
-    "capacity": {},
+    "steps": {
+        "NW331": "netwright.checks.training.rate:rate_too_high",
+        "NW332": "netwright.checks.training.rate:rate_too_low",
+        "NW333": "netwright.checks.training.curves:oscillation",
+        "NW334": "netwright.checks.training.rate:slow_convergence",
+        "NW335": "netwright.checks.training.plan:schedule_at_fault",
+        "NW336": "netwright.checks.training.plan:penalty_dominates",
+        "NW337": "netwright.checks.training.plan:batch_too_small",
+        "NW339": "netwright.checks.training.curves:loss_spikes",
+    },
+    "capacity": {
+        "NW341": "netwright.checks.training.heart:cannot_fit_a_batch",
+    },
     "after": {},
 }

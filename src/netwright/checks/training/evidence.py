@@ -17,6 +17,7 @@ from netwright.records.run import Run
 from netwright.records.task import Objective, Task
 from netwright.records.watched import Watched
 from netwright.resolve import resolve
+from netwright.training.objective import build_objective
 
 T = TypeVar("T")
 
@@ -48,6 +49,24 @@ class TrainingEvidence:
         if compute not in self.known:
             self.known[compute] = compute(self)
         return cast(T, self.known[compute])
+
+
+def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> TrainingEvidence:
+    """What a run that was trained shows."""
+    return TrainingEvidence(
+        network=run.network,
+        objective=build_objective(run.task, run.recipe),
+        train=run.train,
+        valid=run.valid,
+        recipe=run.recipe,
+        watched=Watched(),
+        history=run.history,
+        task=run.task,
+        build=run.build,
+        run=run,
+        seconds=sum(epoch.seconds for epoch in run.history.epochs),
+        tell=tell,
+    )
 
 
 def diagnose(
