@@ -12,7 +12,15 @@ MODEL_CHECKS: dict[str, str] = {}
 TRAINING_STAGES: dict[str, dict[str, str]] = {
     "wiring": {},
     "data": {},
-    "start": {},
+    "start": {
+        "NW305": "netwright.checks.training.start:identical_units",
+        "NW304": "netwright.checks.training.start:saturated_units",
+        "NW303": "netwright.checks.training.start:dead_units",
+        "NW302": "netwright.checks.training.start:vanishing_gradients",
+        "NW301": "netwright.checks.training.start:exploding_gradients",
+        "NW306": "netwright.checks.training.start:bad_first_loss",
+        "NW307": "netwright.checks.training.start:signal_collapse",
+    },
     "steps": {
         "NW331": "netwright.checks.training.rate:rate_too_high",
         "NW332": "netwright.checks.training.rate:rate_too_low",

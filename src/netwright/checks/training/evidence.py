@@ -75,13 +75,12 @@ def diagnose(
     subject: str = "training",
     clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
-    """Stage by stage; after a stage with a grave finding the later ones are named as not checked, with the reason."""
+    """In the order of the stages; after a grave finding later checks are named as not made, with the reason."""
     findings, checks, stopped = list[Finding](), list[Checked](), ""
     for stage, table in stages.items():
-        here = list[Finding]()
         for code, path in table.items():
             check = resolve("check", path, table)
-            began, skipped = clock(), stopped
+            began, skipped, here = clock(), stopped, list[Finding]()
             try:
                 if not stopped:
                     here += check(evidence)
@@ -89,10 +88,10 @@ def diagnose(
                 skipped = str(reason)
             except NetwrightError as error:
                 skipped = error.problem
+            findings += here
             checks.append(Checked(code, title(check), clock() - began, skipped))
-        findings += here
-        if grave := next((f for f in here if f.severity == "error"), None):
-            stopped = f"{grave.code} comes first: {grave.title} ({stage})"
+            if not stopped and any(finding.severity == "error" for finding in here):
+                stopped = f"{code} comes first, in the stage {stage}"
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     placed = (replace(f, places=tuple(map(evidence.train.locate, f.rows[:SHOWN]))) for f in findings)
     return Report(subject, len(evidence.train), tuple(placed), tuple(checks))
