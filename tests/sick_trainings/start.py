@@ -29,7 +29,7 @@ def trained(
     last: float = 1.0,
     **changes: object,
 ) -> TrainingEvidence:
-    """He's weights times `weight`, biases of `bias` behind the first layer; hidden weights all `constant` where that is not 0."""
+    """He's weights times `weight`, biases of `bias` behind the first layer; hidden weights all `constant` unless 0."""
     torch.manual_seed(0)
     widths = [64, *[48] * depth, 10]
     linears = [nn.Linear(a, b) for a, b in pairwise(widths)]

@@ -10,7 +10,15 @@ MODEL_CHECKS: dict[str, str] = {}
 
 # Of a training, stage by stage: a grave finding of one stage makes what later stages would say meaningless.
 TRAINING_STAGES: dict[str, dict[str, str]] = {
-    "wiring": {},
+    "wiring": {
+        "NW316": "netwright.checks.training.wiring:misaligned_labels",
+        "NW311": "netwright.checks.training.wiring:gradients_not_cleared",
+        "NW312": "netwright.checks.training.wiring:parameters_not_training",
+        "NW313": "netwright.checks.training.wiring:loss_and_outputs",
+        "NW314": "netwright.checks.training.wiring:wrong_mode",
+        "NW315": "netwright.checks.training.wiring:rows_leak",
+        "NW317": "netwright.checks.training.wiring:not_reproducible",
+    },
     "data": {},
     "start": {
         "NW305": "netwright.checks.training.start:identical_units",
