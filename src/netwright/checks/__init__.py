@@ -19,7 +19,10 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
         "NW315": "netwright.checks.training.wiring:rows_leak",
         "NW317": "netwright.checks.training.wiring:not_reproducible",
     },
-    "data": {},
+    "data": {
+        "NW322": "netwright.checks.training.entering:bad_inputs",
+        "NW321": "netwright.checks.training.entering:unnormalized_inputs",
+    },
     "start": {
         "NW305": "netwright.checks.training.start:identical_units",
         "NW304": "netwright.checks.training.start:saturated_units",
@@ -41,6 +44,14 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
     },
     "capacity": {
         "NW341": "netwright.checks.training.heart:cannot_fit_a_batch",
+        "NW323": "netwright.checks.training.capacity:labels_without_signal",
+        "NW346": "netwright.checks.training.capacity:no_better_than_simple",
+        "NW345": "netwright.checks.training.capacity:validation_better",
+        "NW343": "netwright.checks.training.capacity:overfitting",
+        "NW342": "netwright.checks.training.capacity:underfitting",
+        "NW344": "netwright.checks.training.capacity:limit_of_the_data",
     },
-    "after": {},
+    "after": {
+        "NW324": "netwright.checks.training.capacity:imbalance_hurts",
+    },
 }
