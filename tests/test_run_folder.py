@@ -303,7 +303,9 @@ def test_a_stopped_training_goes_on_with_the_same_settings_and_data_only(tmp_pat
     with pytest.raises(RunError) as caught:
         other = run.recipe.edit({"lr": 0.5, "epochs": 7})
         require_same(tmp_path / "run", recipe=other, fingerprint=Fingerprint(2, 0.0, "xyz"))
-    told = "lr was 0.001, now 0.5; epochs was 30, now 7; the data (people.csv) have changed"
+    told = (
+        "lr was 0.001, now 0.5; epochs was 30, now 7; the data (people.csv) or the fixes applied to them have changed"
+    )
     assert told in caught.value.problem
     assert caught.value.remedy == "give the command it was started with, or choose another folder."
 

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from netwright.lifecycle import cache as cache
     from netwright.lifecycle import evaluate as evaluate
     from netwright.lifecycle import load as load
+    from netwright.lifecycle import next_labels as next_labels
     from netwright.lifecycle import predict as predict
+    from netwright.lifecycle import prove as prove
     from netwright.lifecycle import read as read
+    from netwright.lifecycle import read_fixes as read_fixes
     from netwright.lifecycle import show as show
     from netwright.lifecycle import train as train
     from netwright.lifecycle import weights as weights
+    from netwright.lifecycle import write_fixes as write_fixes
     from netwright.records.batch import Batch as Batch
     from netwright.records.errors import NetwrightError as NetwrightError
+    from netwright.records.finding import Fix as Fix
     from netwright.records.recipe import Recipe as Recipe
     from netwright.records.run import Run as Run
     from netwright.reports.text import summary as summary
@@ -40,6 +45,7 @@ _PUBLIC = {
     "Batch": "netwright.records.batch",
     "Classification": "netwright.tasks.classification",
     "Dataset": "netwright.data.dataset",
+    "Fix": "netwright.records.finding",
     "LanguageModel": "netwright.tasks.language_model",
     "Multilabel": "netwright.tasks.multilabel",
     "NetwrightError": "netwright.records.errors",
@@ -52,14 +58,18 @@ _PUBLIC = {
     "cache": "netwright.lifecycle",
     "evaluate": "netwright.lifecycle",
     "load": "netwright.lifecycle",
+    "next_labels": "netwright.lifecycle",
     "predict": "netwright.lifecycle",
     "progress": "netwright.console",
+    "prove": "netwright.lifecycle",
     "read": "netwright.lifecycle",
+    "read_fixes": "netwright.lifecycle",
     "show": "netwright.lifecycle",
     "steps": "netwright.training.loop",
     "summary": "netwright.reports.text",
     "train": "netwright.lifecycle",
     "weights": "netwright.lifecycle",
+    "write_fixes": "netwright.lifecycle",
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]  the table above is the list

@@ -99,6 +99,25 @@ def parting(command: Callable[..., Any]) -> Callable[..., Any]:
 @reading
 @parting
 @click.option("--against", default=None, metavar="DATA", help="New data to compare with.")
+@click.option("--fixes", default=None, metavar="FILE", help="Look at the data as they are with these fixes applied.")
+@click.option("--fix", "fix_file", default=None, metavar="FILE", help="Write proposed fixes to FILE (CSV), to edit.")
+@click.option("--prove", is_flag=True, help="Train with and without the fixes; those that do not help are rolled back.")
+@click.option(
+    "--next",
+    "count",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="Only list the N rows without a label to label first.",
+)
+@click.option("--to", default=None, metavar="FILE", help="With --next: write the list (.csv, .parquet or .jsonl).")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="With --prove and --next: a setting of their networks.",
+)
 @click.option("--seed", default=0, help="Decides the parts, as the setting of a training does.")
 @click.option("--fast", is_flag=True, help="Train nothing: only what can be seen in the rows.")
 @click.option(
@@ -123,6 +142,12 @@ def audit(
     group: str,
     by_time: str,
     against: str | None,
+    fixes: str | None,
+    fix_file: str | None,
+    prove: bool,
+    count: int | None,
+    to: str | None,
+    settings: tuple[str, ...],
     seed: int,
     fast: bool,
     fail_on: str,
@@ -130,20 +155,74 @@ def audit(
     is_json: bool,
 ) -> int:
     """Whether DATA are accurate, representative and clean: what is wrong, in which rows, how sure, what to do."""
-    kinds = _pairs("--kind", kind)
-    for path in (data, against):
+    kinds, changes = _pairs("--kind", kind), _settings(None, settings)
+    for path in (data, against, fixes):
         if path is not None:
             _exists(path)
+    if prove and fix_file is None:
+        raise click.UsageError("--prove needs --fix FILE, where it writes which fixes are kept.")
+    if prove and fixes is not None:
+        raise click.UsageError("--prove tries fixes of the data as they are: leave --fixes out.")
+    if count is not None and (prove or fixes or fix_file or against):
+        raise click.UsageError("--next lists rows and audits nothing: give it alone.")
+    if fix_file is not None and not Path(fix_file).absolute().parent.is_dir():
+        raise DataError(
+            f"{fix_file} cannot be written: its folder is not there", remedy="create it, or choose another."
+        )
+    if to is not None and count is None:
+        raise click.UsageError("--to is for --next; fixes are written with --fix FILE.")
     from netwright import lifecycle
     from netwright.console import progress
     from netwright.records.finding import SEVERITIES
 
+    show = None if quiet else progress()
+    if count is not None:
+        table = lifecycle.next_labels(
+            data, target=target, count=count, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
+            task=task, split=split, group=group, by_time=by_time, settings=changes, seed=seed, to=to, show=show,
+        )  # fmt: skip
+        _print_json(table.to_dicts()) if is_json else click.echo(_listed(table, to), nl=False)
+        return 0
     report = lifecycle.audit(
         data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task, split=split,
-        group=group, by_time=by_time, against=against, seed=seed, fast=fast, show=None if quiet else progress(),
+        group=group, by_time=by_time, against=against, fixes=fixes or (), seed=seed, fast=fast, show=show,
     )  # fmt: skip
-    _print_json(asdict(report)) if is_json else click.echo(str(report))
+    if not is_json:
+        click.echo(str(report))
+    if fix_file is not None:
+        before = lifecycle.read_fixes(fixes) if fixes is not None else ()
+        proposed = lifecycle.write_fixes((*before, *report.fixes), fix_file)
+        click.echo(_next_step(proposed, fix_file), err=True)
+    proof = None
+    if prove and fix_file is not None and report.fixes:
+        try:
+            proof = lifecycle.prove(
+                data, report.fixes, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
+                task=task, split=split, group=group, by_time=by_time, settings=changes, seed=seed, show=show,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            click.echo(f"\nstopped; {fix_file} holds all fixes, and none of them is proven.", err=True)
+            raise
+        lifecycle.write_fixes(report.fixes, fix_file, proof.rolled_back)
+        if not is_json:
+            click.echo(f"\n{proof}\n{fix_file} says apply = no for those rolled back")
+    if is_json:
+        _print_json(asdict(report) | ({"proof": asdict(proof)} if proof is not None else {}))
     return int(any(report.fails(severity) for severity in SEVERITIES if severity == fail_on))
+
+
+def _listed(table: Any, to: str | None) -> str:  # Any: a frame; polars is not imported here
+    return str(table.write_csv()) if to is None else f"{len(table):,} rows to label first written to {to}\n"
+
+
+def _next_step(count: int, file: str) -> str:
+    """What to do with a file of fixes: the same words, without those of the audit alone."""
+    if not count:
+        return f"no fixes are proposed; {file} has a head line only"
+    return (
+        f"{count:,} fixes written to {file}. Look through them, write apply = no where you disagree, then give the "
+        f"same data and options to: netwright train ... --fixes {file}"
+    )
 
 
 @netwright.command(short_help="Explain a finding by its code.")
@@ -170,6 +249,10 @@ def rule(code: str | None) -> None:
 @click.argument("data")
 @reading
 @parting
+@click.option(
+    "--fixes", default=None, metavar="FILE", help="Apply the fixes of a file that `netwright audit --fix` wrote."
+)
+@click.option("--audit/--no-audit", default=True, help="Look through the data first.", show_default=True)
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of the recipe; may be repeated."
 )
@@ -201,6 +284,8 @@ def train(
     split: str,
     group: str,
     by_time: str,
+    fixes: str | None,
+    audit: bool,
     settings: tuple[str, ...],
     recipe_file: str | None,
     folder: str | None,
@@ -212,7 +297,9 @@ def train(
     Writes a run folder. A training that was stopped goes on when the same command is given again.
     """
     kinds, changes = _pairs("--kind", kind), _settings(recipe_file, settings)
-    _exists(data)
+    for path in (data, fixes):
+        if path is not None:
+            _exists(path)
     from netwright import lifecycle, run_folder
     from netwright.console import progress
     from netwright.reports.text import summary
@@ -221,7 +308,7 @@ def train(
     try:
         run = lifecycle.train(
             data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task,
-            split=split, group=group, by_time=by_time, settings=changes, folder=where,
+            split=split, group=group, by_time=by_time, fixes=fixes or (), audit=audit, settings=changes, folder=where,
             show=None if quiet else progress(), command=tuple(sys.argv[1:]),
         )  # fmt: skip
     except KeyboardInterrupt:

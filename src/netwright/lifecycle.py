@@ -1,11 +1,12 @@
 """The whole product on one page: each stage is a call, and here they are joined."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -19,21 +20,28 @@ from netwright.data.cache import clear as clear_cache
 from netwright.data.cache import folder as decoded_folder
 from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, augmented
+from netwright.data.fixes import apply_fixes, read_fixes, write_fixes
 from netwright.data.prepare import Prepared, encode_new, prepare
-from netwright.data.read import read, read_chunks
+from netwright.data.read import read, read_chunks, read_unlabelled
 from netwright.data.readers.files import counted
 from netwright.data.readers.folder import TEXTS
 from netwright.data.split import Split
 from netwright.data.split import split as split_rows
+from netwright.explanations.augmented import augmented_picture
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
 from netwright.planning.device import device, prepare_device, suited
+from netwright.planning.labelling import COMMITTEE, worth_labelling
 from netwright.planning.measure import measured
+from netwright.planning.prove import SEEDS, Trial, prove_fixes
+from netwright.planning.quick import quick_runs
+from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
-from netwright.records.finding import Report
+from netwright.records.finding import Fix, Report
 from netwright.records.history import Epoch, Progress
+from netwright.records.proof import Proof
 from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
 from netwright.records.task import Scores, Task
@@ -45,6 +53,7 @@ from netwright.training.adopt import adopt
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import device_of, predictions
 from netwright.training.evaluate import evaluate as score_examples
+from netwright.training.files import replace_file
 from netwright.training.fit import fit
 
 __all__ = [
@@ -53,15 +62,20 @@ __all__ = [
     "cache",
     "evaluate",
     "load",
+    "next_labels",
     "predict",
     "predict_chunks",
     "predict_to",
+    "prove",
     "read",
+    "read_fixes",
     "show",
     "train",
     "weights",
+    "write_fixes",
 ]
 
+AUGMENTED = "augmented.png"  # in the run folder: training pictures and what augmentation makes of them
 SAMPLE_ROWS = 256  # enough for the spread of a column
 SAMPLE_BYTES = 1 << 20  # a run folder stays small, whatever its data
 
@@ -69,6 +83,8 @@ MEASURED = "arithmetic.json"  # beside the folder of decoded files: what measuri
 ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured where they are not given
 
 Show = Callable[[str | Progress | Epoch], None]
+Fixes = str | Path | Sequence[Fix]
+"""A file of fixes, or fixes."""
 
 
 def audit(
@@ -85,6 +101,7 @@ def audit(
     group: str = "",
     by_time: str = "",
     against: Any = None,  # Any: as `data`
+    fixes: Fixes = (),
     seed: int = 0,
     fast: bool = False,
     show: Show | None = None,
@@ -92,21 +109,110 @@ def audit(
     """Whether data are accurate, representative and clean, with rows, evidence and fixes: `print(nw.audit("photos/"))`.
 
     The arguments are those of `train`; parts are cut as it would cut them. `against` names new data to compare with.
-    `fast` leaves out what needs networks of its own and looks at a sample of rows: the form that `train` makes.
+    With `fixes` the data are looked at as they are once fixed. `fast` leaves out what needs networks of its own and
+    looks at a sample of rows: the form that `train` makes.
     """
     tell = show or _silent
     dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     new = None if against is None else read(against, kinds=kinds, series=series, time=time, drop=drop)
+    chosen = _fixes(fixes)
     parts = prepared = None
     problem = ""
     try:
         parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
-        prepared = prepare(dataset, parts, kinds=kinds, task=task)
     except DataError as error:  # what is wrong with the data is what an audit is to say
+        if chosen:
+            raise
         problem = str(error)
+    if parts is not None:
+        dataset, parts = apply_fixes(dataset, parts, chosen)
+        try:
+            prepared = prepare(dataset, parts, kinds=kinds, task=task)
+        except DataError as error:
+            problem = str(error)
     evidence = DataEvidence(dataset, parts, prepared, problem, new, seed, fast, tell)
     with prepare_device():
         return examine(evidence, DATA_CHECKS if fast else {**DATA_CHECKS, **MODEL_CHECKS})
+
+
+def prove(
+    data: Any,  # Any: as in `train`
+    fixes: Fixes,
+    *,
+    target: str | tuple[str, ...] = (),
+    task: str | type[Task] | Task | None = None,
+    kinds: Mapping[str, str] | None = None,
+    drop: tuple[str, ...] = (),
+    series: str = "",
+    time: str = "",
+    labels: str | Path | None = None,
+    split: str = "",
+    group: str = "",
+    by_time: str = "",
+    settings: Mapping[str, object] | None = None,
+    seed: int = 0,
+    seeds: int = SEEDS,
+    show: Show | None = None,
+) -> Proof:
+    """Whether fixes help: networks trained with and without them over paired seeds, on a test part that stays as it is.
+
+    Each kind of fix is tried alone and all together; those whose gain cannot be told from chance are rolled back:
+    `proof.kept` are the others, and `nw.write_fixes(fixes, path, proof.rolled_back)` writes both. `seed` decides the
+    parts, as in `audit`, and `seeds` trainings start from it. Settings are quick ones unless given.
+    """
+    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
+    parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
+    trial = Trial(kinds or {}, task, settings or {}, tuple(range(seed, seed + seeds)), show or _silent)
+    with prepare_device():
+        return prove_fixes(dataset, parts, _fixes(fixes), trial)
+
+
+def next_labels(
+    data: Any,  # Any: as in `train`
+    *,
+    target: str | tuple[str, ...] = (),
+    count: int = 100,
+    task: str | type[Task] | Task | None = None,
+    kinds: Mapping[str, str] | None = None,
+    drop: tuple[str, ...] = (),
+    series: str = "",
+    time: str = "",
+    labels: str | Path | None = None,
+    split: str = "",
+    group: str = "",
+    by_time: str = "",
+    settings: Mapping[str, object] | None = None,
+    seed: int = 0,
+    to: Path | str | None = None,
+    show: Show | None = None,
+) -> pl.DataFrame:
+    """Of the rows without a label, those that are worth labelling first: where they stand, a guess, and why.
+
+    Rows of a table whose target is empty, or files in a folder `unlabeled` beside the folders of labels. Quick networks
+    learn from the labelled rows; chosen are rows that they doubt and that differ from each other. `to` writes the
+    table to a .csv, .parquet or .jsonl file too.
+    """
+    tell = show or _silent
+    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
+    pool = read_unlabelled(
+        data, dataset.targets, kinds=kinds, series=series, time=time, labels=labels, drop=drop
+    )  # fmt: skip
+    parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
+    everything = np.sort(np.concatenate([parts.train, parts.test]))  # nothing is scored, so nothing is put aside
+    prepared = prepare(dataset, replace(parts, train=everything), kinds=kinds, task=task)
+    examples, bad = encode_new(prepared.schema, None, pool)
+    _tell_bad(pool, bad, tell)
+    tell(f"learning from {counted(len(prepared.train), 'labelled row')}: {counted(COMMITTEE, 'quick network')}")
+    with prepare_device():
+        runs = quick_runs(prepared, settings or {}, range(seed, seed + COMMITTEE), tell)
+        table = worth_labelling(runs, examples, pool, count)
+    if to is not None:
+        written(iter((table,)), Path(to))
+    return table
+
+
+def _fixes(fixes: Fixes) -> tuple[Fix, ...]:
+    return read_fixes(fixes) if isinstance(fixes, str | Path) else tuple(fixes)
 
 
 def train(
@@ -122,6 +228,8 @@ def train(
     split: str = "",
     group: str = "",
     by_time: str = "",
+    fixes: Fixes = (),
+    audit: bool = True,
     settings: Mapping[str, object] | None = None,
     folder: Path | str | None = None,
     show: Show | None = None,
@@ -134,7 +242,8 @@ def train(
     on the run's own examples (then `settings` and `show` are all that counts). `target` names the column to predict.
     `kinds` overrules what columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`,
     `time` and `labels` read long tables of series. The test part is as `split` says, or cut by `group` or `by_time`,
-    else drawn at random, stratified.
+    else drawn at random, stratified. `fixes` are applied to the data, once they are split. `audit` makes the quick
+    checks of `nw.audit`: what they find is told, and in `run.audit`.
 
     With a `folder` the run is written there, and a training that was stopped goes on; without one it stays in memory.
     `show` is told every note, step and epoch: `show=nw.progress()`. Raises a NetwrightError that says what to change.
@@ -146,28 +255,53 @@ def train(
     seed = Recipe().edit(given).seed
     dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
+    chosen = _fixes(fixes)
+    raw, (dataset, parts) = dataset, apply_fixes(dataset, parts, chosen)
     prepared = prepare(dataset, parts, kinds=kinds, task=task)
     if folder is not None and run_folder.is_resumable(Path(folder)):
         stopped = run_folder.load_recipe(Path(folder))  # a second measurement may differ
         given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
-    run = replace(_start(prepared, given), reading=Reading(dataset.targets, series, time))
+        if AUTO in Recipe().edit(given).augment:
+            given["augment"] = stopped.augment
+    run = replace(_start(prepared, given, tell), reading=Reading(dataset.targets, series, time))
     for note in run.notes:
         tell(note)
+    if audit:
+        run = replace(run, audit=_audited(DataEvidence(dataset, parts, prepared, "", None, seed, True), tell))
     if folder is not None:
-        _open(run, Path(folder), data, dataset, parts, command, tell)
+        looks = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else raw, chosen)
+        _open(run, Path(folder), looks, dataset, parts, command, tell)
     return _finish(run, None if folder is None else Path(folder), tell)
 
 
-def _start(prepared: Prepared, given: Mapping[str, object]) -> Run:
+def _audited(evidence: DataEvidence, tell: Show) -> Report:
+    """The quick checks; a line for each finding that costs score or trust, and one for the others."""
+    report = examine(evidence, DATA_CHECKS)
+    for finding in report.findings:
+        if finding.severity != "note":
+            tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
+    notes = sum(finding.severity == "note" for finding in report.findings)
+    if report.findings:
+        more = f" and {counted(notes, 'note')}" if notes else ""
+        tell(f"rows and remedies{more}: netwright audit, or print(run.audit)")
+    return report
+
+
+def _start(prepared: Prepared, given: Mapping[str, object], tell: Show) -> Run:
     """An untrained run: settings chosen, the network built."""
     recipe, reasons = choose(prepared.schema, prepared.task, len(prepared.train), given)
+    if AUTO in recipe.augment:
+        tell("augment: short trainings find out which changes of training rows help")
+        with prepare_device():
+            trial = try_augmentations(prepared, recipe)
+        recipe, reasons = recipe.edit({"augment": trial.names}), (*reasons, trial.note)
     build = partial(prepared.task.network, prepared.schema, recipe)
     run = Run(
         network=build().to(device(recipe.device)),
         task=prepared.task,
         schema=prepared.schema,
         recipe=recipe,
-        train=augmented(prepared.train, prepared.schema, recipe.augment),
+        train=augmented(prepared.train, prepared.schema, recipe.augment, prepared.task),
         valid=prepared.valid,
         test=prepared.test,
         build=build,
@@ -203,10 +337,10 @@ def _sample(train: Examples) -> tuple[Tensor, ...]:
 
 
 def _open(
-    run: Run, folder: Path, data: Any, dataset: Dataset, parts: Split, command: tuple[str, ...], tell: Show,
+    run: Run, folder: Path, found: run_folder.Fingerprint, dataset: Dataset, parts: Split, command: tuple[str, ...],
+    tell: Show,
 ) -> None:  # fmt: skip
     """Writes what makes the run what it is, or, where a training was stopped, makes sure that it is the same one."""
-    found = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else dataset)
     if run_folder.is_resumable(folder):
         run_folder.require_same(folder, recipe=run.recipe, fingerprint=found)
         tell(f"{folder} holds a training that was stopped: going on with it")
@@ -215,6 +349,8 @@ def _open(
     run_folder.create(
         run, folder, data=dataset.origin, fingerprint=found, rows=rows, seed=run.recipe.seed, command=command
     )  # fmt: skip
+    if (picture := augmented_picture(run)) is not None:
+        replace_file(folder / AUGMENTED, picture.save)
 
 
 def _finish(run: Run, folder: Path | None, tell: Show) -> Run:

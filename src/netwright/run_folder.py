@@ -27,6 +27,7 @@ from netwright.data.examples import empty
 from netwright.kinds import KINDS
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError, RunError
+from netwright.records.finding import Fix, Report
 from netwright.records.history import History
 from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
@@ -41,6 +42,7 @@ from netwright.training.weights import misfit, named, put
 FORMAT = 1  # of the whole folder; grows when a folder written today cannot be read by yesterday's code
 RECIPE, SCHEMA, TASK, SPLIT, ORIGIN = "recipe.toml", "schema.json", "task.json", "split.json", "origin.json"
 SCORES, SAMPLE, WEIGHTS = "scores.json", "sample.safetensors", "weights.safetensors"
+AUDIT = "audit.json"  # not there where the data were not checked
 
 WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
 PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
@@ -143,12 +145,14 @@ def create(
 
 
 def write(run: Run, folder: Path) -> Run:
-    """Makes a created run whole: scores, then weights; then the checkpoint goes. Returns the run with its folder.
+    """Makes a created run whole: scores and audit, then weights; then the checkpoint goes.
 
-    Raises RunError where the folder cannot be written; the checkpoint is still there then.
+    Returns the run with its folder. Raises RunError where it cannot be written; the checkpoint is still there then.
     """
     outcome = Outcome(run.history.ended, run.scores, run.baselines, run.notes)
     replace_text(folder / SCORES, _text(asdict(outcome)))
+    if run.audit is not None:
+        replace_text(folder / AUDIT, _text(asdict(run.audit)))
     replace_tensors(folder / WEIGHTS, named(run.network), {"format": str(FORMAT)})
     try:
         (folder / RESUME).unlink(missing_ok=True)
@@ -200,6 +204,7 @@ def load(
         notes=outcome.notes,
         reading=reading,
         sample=_load_sample(folder),
+        audit=_read(folder / AUDIT, Report) if (folder / AUDIT).exists() else None,
     )
 
 
@@ -254,7 +259,7 @@ def require_same(folder: Path, *, recipe: Recipe, fingerprint: Fingerprint) -> N
     told = [f"{name} was {saved[name]}, now {now[name]}" for name in now if _text(saved[name]) != _text(now[name])]
     old = origin(folder)
     if old.fingerprint.digest != fingerprint.digest:
-        told.append(f"the data ({old.data}) have changed")
+        told.append(f"the data ({old.data}) or the fixes applied to them have changed")
     if told:
         raise RunError(
             f"the training in {folder} was stopped and cannot go on: {'; '.join(told)}",
@@ -271,11 +276,14 @@ def next_folder(data: str | Path, *, under: Path = Path("runs")) -> Path:
     return folder
 
 
-def fingerprint(data: Path | Dataset) -> Fingerprint:
-    """What data look like from outside: a file, a folder, or rows in memory."""
+def fingerprint(data: Path | Dataset, fixes: Sequence[Fix] = ()) -> Fingerprint:
+    """What data look like from outside: a file, a folder, or rows in memory; and which fixes are applied to them."""
     if isinstance(data, Dataset):
-        return _fingerprint_rows(data)
-    return _fingerprint_folder(data) if data.is_dir() else _fingerprint_file(data)
+        found = _fingerprint_rows(data)
+    else:
+        found = _fingerprint_folder(data) if data.is_dir() else _fingerprint_file(data)
+    fixed = _digest(found.digest.encode(), _text([asdict(fix) for fix in fixes]).encode()) if fixes else found.digest
+    return replace(found, digest=fixed)
 
 
 def _fingerprint_rows(data: Dataset) -> Fingerprint:

@@ -73,7 +73,7 @@ def test_words_pairs_of_words_categories_letters_and_series_are_all_read():
 
 
 def test_text_features_equal_those_of_scikit_learn():
-    from netwright.baselines.linear import _words
+    from netwright.data.features import _words
     from netwright.kinds.text import Text
     from netwright.records.schema import Block
 

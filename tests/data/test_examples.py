@@ -74,7 +74,8 @@ def _pictures() -> Examples:
     generator = np.random.default_rng(0)
     dataset = read((generator.integers(0, 256, (40, 14, 14), dtype=np.uint8), generator.integers(0, 2, 40)))
     prepared = prepare(dataset, split(dataset))
-    return augmented(encode_new(prepared.schema, prepared.task, dataset)[0], prepared.schema, ("flip", "shift"))
+    examples, _ = encode_new(prepared.schema, prepared.task, dataset)
+    return augmented(examples, prepared.schema, ("flip", "shift"), prepared.task)
 
 
 def test_augmented_batches_depend_on_seed_and_batch_alone() -> None:

@@ -15,6 +15,8 @@ from torch import nn
 
 import netwright as nw
 from netwright.models.stems import Floats
+from netwright.records.errors import RecipeError
+from netwright.records.history import Epoch
 from netwright.training.weights import copied
 
 SETTINGS = ("--set", "epochs=3", "--set", "width=8", "--set", "batch_size=32")
@@ -123,3 +125,59 @@ def test_an_engineers_convnet_and_tensors_are_trained_and_scored() -> None:
     assert told[-1] == "all 4 epochs done; there is no validation part, so the last weights are kept"
     assert all(torch.equal(tensor, before[name]) for name, tensor in copied(network).items())
     assert nw.summary(trained).startswith("No simple model was scored beside the network.")
+
+
+def test_changes_found_by_trial_are_told_drawn_and_kept(digits: Path, tmp_path: Path) -> None:
+    pixels, labels = _digits_in_memory(digits)
+    told: list[object] = []
+    run = nw.train(
+        (pixels, labels), folder=tmp_path / "run", show=told.append,
+        settings={"epochs": 1, "layers": ["flatten", {"dense": 4}], "augment": "auto", "batch_size": 64},
+    )  # fmt: skip
+    [note] = [text for text in told if "short trainings on" in str(text)]
+    assert note in run.notes
+    assert "auto" not in run.recipe.augment
+    assert nw.load(tmp_path / "run").recipe.augment == run.recipe.augment
+    assert (tmp_path / "run" / "augmented.png").exists() == bool(run.recipe.augment)
+
+
+def test_stopped_training_goes_on_without_a_second_trial(digits: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 2, "layers": ["flatten", {"dense": 4}], "augment": "auto", "batch_size": 64}
+    told: list[object] = []
+
+    def stop(event: object) -> None:
+        told.append(event)
+        if isinstance(event, Epoch):
+            raise KeyboardInterrupt
+
+    data = _digits_in_memory(digits)
+    with pytest.raises(KeyboardInterrupt):
+        nw.train(data, folder=tmp_path / "run", settings=settings, show=stop)
+    assert any("short trainings on" in str(event) for event in told)
+    told.clear()
+    run = nw.train(data, folder=tmp_path / "run", settings=settings, show=told.append)
+    assert any("going on with it" in str(event) for event in told)
+    assert not any("short trainings" in str(event) for event in told)
+    assert [epoch.epoch for epoch in run.history.epochs] == [1, 2]
+
+
+def test_mixed_pictures_train_and_are_drawn(digits: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 2, "width": 8, "augment": "flip, cutmix", "batch_size": 32}
+    run = nw.train(digits, folder=tmp_path / "run", settings=settings)
+    with Image.open(tmp_path / "run" / "augmented.png") as picture:
+        assert picture.height > picture.width
+    assert all(np.isfinite(epoch.train_loss) for epoch in run.history.epochs)
+
+
+def test_change_that_suits_no_column_is_an_error_before_training(digits: Path) -> None:
+    with pytest.raises(RecipeError, match="augment word_dropout changes columns of the kind text, and the data have"):
+        nw.train(digits, settings={"augment": "word_dropout"})
+
+
+def _digits_in_memory(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Every picture four times, with noise: enough rows to try changes on."""
+    files = sorted(path for path in folder.rglob("*.png") if path.name != "cut.png") * 4
+    generator = np.random.default_rng(0)
+    pixels = np.stack([np.asarray(Image.open(path)) for path in files]).astype(int)
+    noisy = (pixels + generator.integers(-20, 21, pixels.shape)).clip(0, 255).astype(np.uint8)
+    return noisy, np.array([path.parent.name for path in files])

@@ -13,6 +13,7 @@ from netwright.records.schema import Field, Schema
 from netwright.records.task import Task
 from netwright.tasks.classification import Classification
 from netwright.tasks.language_model import LanguageModel
+from netwright.tasks.segmentation import Segmentation
 
 NUMBER = Number.learn("age", pl.Series("age", [float(n) for n in range(50)]))
 TEXT = Text.learn("text", pl.Series("text", ["a kind word", "a rude word", "no word at all"] * 10))
@@ -38,6 +39,15 @@ def test_images_get_a_convnet_of_more_channels_where_they_are_tiny() -> None:
 def test_pictures_are_shifted_only_in_many_passes_over_many_rows() -> None:
     augments = [chosen(picture(28), rows=rows).augment for rows in (500, 2_000, 50_000)]
     assert augments == [(), ("shift",), ()]
+
+
+def test_the_users_own_passes_decide_whether_pictures_are_shifted() -> None:
+    assert chosen(picture(28), rows=50_000, epochs="20").augment == ("shift",)
+    assert chosen(picture(28), rows=2_000, epochs=3).augment == ()
+
+
+def test_pictures_with_masks_are_not_shifted() -> None:
+    assert chosen(picture(28), rows=2_000, task=Segmentation((0, 1), (28, 28))).augment == ()
 
 
 def test_small_tables_keep_the_last_weights_and_larger_ones_the_best() -> None:

@@ -39,6 +39,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     unit: Literal["line", "row"] = "line"  # what numbers in `places` count: lines from 1, rows from 0
     mapped: Mapping[str, Mapped] = field(default_factory=dict[str, Mapped])  # columns whose cells stand on disk
+    skipped: tuple[str, ...] = ()  # files that stand among the rows' files and are no rows
+    times: pl.Series | None = None  # long format: a list for each series, when each step was, as numbers
 
     def __len__(self) -> int:
         return self.table.height
@@ -75,6 +77,7 @@ class Dataset:
             table=self.table.filter(mask),
             places=places.filter(mask),
             parts=None if self.parts is None else self.parts.filter(mask),
+            times=None if self.times is None else self.times.filter(mask),
             notes=(*self.notes, note),
             unit="row" if counted else self.unit,
         )

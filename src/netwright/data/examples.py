@@ -10,19 +10,18 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
-from netwright.data.augment import Change, changes
+from netwright.data.augment import Change, Changes, changes
 from netwright.data.dataset import Dataset
 from netwright.data.mapped import Encoder, gathered
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError
 from netwright.records.schema import Schema
+from netwright.records.task import Task
 
 TARGET_NAMES = ("targets", "target", "labels", "label", "y")
 INPUT_NAMES = ("inputs", "input", "x")
 RESIDENT = 0.5  # share of a GPU's free memory that data may take: the rest is for the network and its activations
 FAR = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads (seed, batch) over all seeds, as in SplitMix64
-
-Changes = Callable[[tuple[Tensor, ...], Generator], tuple[Tensor, ...]]
 
 
 @final
@@ -50,9 +49,10 @@ class InMemory(Examples):
             if number < start:
                 continue
             inputs = tuple(gathered(column, rows) for column in self.inputs)
+            batch = Batch(inputs, tuple(gathered(column, rows) for column in self.targets), rows)
             if self.change is not None and seed is not None:
-                inputs = self.change(inputs, _generator(seed, number + 1))
-            yield Batch(inputs, tuple(gathered(column, rows) for column in self.targets), rows)
+                batch = self.change(batch, _generator(seed, number + 1))
+            yield batch
 
     def rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
         """The row numbers of each batch."""
@@ -85,11 +85,11 @@ def in_memory(
     return InMemory(inputs, targets, torch.as_tensor(np.asarray(rows, np.int64)), dataset.locate)
 
 
-def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change]) -> Examples:
+def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change], task: Task) -> Examples:
     """The same examples, their shuffled batches changed by what is named; an engineer's loader does its own."""
     if not names or not isinstance(examples, InMemory):
         return examples
-    return replace(examples, change=changes(schema, names))
+    return replace(examples, change=changes(schema, names, task))
 
 
 def resident(examples: Examples, device: torch.device) -> Examples:

@@ -26,6 +26,7 @@ from netwright.resolve import resolve
 from netwright.tasks import TASKS
 
 COUNTING = 0.8  # share of steps of one from which whole numbers count the rows, some of which may be missing
+LOOK = 1_000  # cells that show quickly that a column varies
 SHOWN = 30  # columns of one kind that are told one by one
 PART_NAMES = ("training", "validation", "test")
 
@@ -117,7 +118,7 @@ def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InM
 def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
     """Input columns that vary among the training rows or whose kind is known, and a note about the others."""
     known = {*said, *dataset.kinds}
-    constant = [name for name in dataset.inputs if name not in known and _is_constant(train[name])]
+    constant = [name for name in dataset.inputs if name not in known and is_constant(train[name])]
     names = [name for name in dataset.inputs if name not in constant]
     if not names:
         came = f"{listed(constant)} never change" if constant else "there is no column beside the target"
@@ -128,8 +129,11 @@ def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> t
     return names, (note,) if constant else ()
 
 
-def _is_constant(cells: pl.Series) -> bool:
-    return not cells.dtype.is_nested() and cells.dtype != pl.Binary and cells.n_unique() == 1
+def is_constant(cells: pl.Series) -> bool:
+    """Whether single cells are all the same, or all missing."""
+    if cells.dtype.is_nested() or cells.dtype == pl.Binary:
+        return False
+    return cells.head(LOOK).n_unique() <= 1 and cells.n_unique() == 1
 
 
 def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:
@@ -161,7 +165,7 @@ def _ids(dataset: Dataset, fields: tuple[Field, ...], train: pl.DataFrame) -> tu
     """Notes about columns that number or name the rows: nothing can be learned from them about other rows."""
     found = list[str]()
     for field in (field for field in fields if field.name not in dataset.mapped):
-        counts = train[field.name].dtype.is_integer() and _counts(dataset.table[field.name])
+        counts = train[field.name].dtype.is_integer() and counts_rows(dataset.table[field.name])
         if counts or (field.kind == "category" and train[field.name].n_unique() == len(train)):
             found.append(field.name)
     many = "them" if len(found) > 1 else "it"
@@ -169,7 +173,8 @@ def _ids(dataset: Dataset, fields: tuple[Field, ...], train: pl.DataFrame) -> tu
     return (text,) if found else ()
 
 
-def _counts(cells: pl.Series) -> bool:
+def counts_rows(cells: pl.Series) -> bool:
+    """Whether whole numbers rise from row to row, nearly always by one."""
     steps = cells.diff().drop_nulls().to_numpy()
     return len(steps) > 0 and bool(steps.min() > 0) and float((steps == 1).mean()) >= COUNTING
 

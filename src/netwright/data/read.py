@@ -11,7 +11,7 @@ import polars as pl
 from netwright.data.dataset import Dataset, Request
 from netwright.data.readers import READERS
 from netwright.data.readers.files import counted, suffix_of
-from netwright.data.readers.folder import PART_NAMES, TEXTS, read_files
+from netwright.data.readers.folder import PART_NAMES, TEXTS, UNLABELLED, read_files, unlabelled
 from netwright.data.readers.idx import holds_idx
 from netwright.data.readers.memory import read_memory
 from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks, require_column, typed_column
@@ -46,6 +46,40 @@ def read(
     second = None if labels is None else _existing(labels)
     request = Request(targets, True, dict(kinds or {}), split, series, time, second, tuple(drop))
     return _read(data, request, reader)
+
+
+def read_unlabelled(
+    data: Any,  # Any: as in `read`
+    targets: Sequence[str],
+    *,
+    kinds: Mapping[str, str] | None = None,
+    series: str = "",
+    time: str = "",
+    labels: str | Path | None = None,
+    drop: Sequence[str] = (),
+) -> Dataset:
+    """The rows that `read` leaves out because a target is missing, without their targets.
+
+    Of a folder, the files in its subfolder `unlabeled`. Raises DataError where there are none.
+    """
+    second = None if labels is None else _existing(labels)
+    request = Request((), False, dict(kinds or {}), "", series, time, second, tuple(drop))
+    if isinstance(data, str | Path) and _form(_existing(data), request) == "folder":
+        folders = unlabelled(Path(data)) if Path(data).is_dir() else []
+        if not folders:
+            remedy = f"put them into {Path(data) / UNLABELLED[0]}, beside the folders of labels."
+            raise DataError(f"{data} has no folder of files without a label", remedy=remedy)
+        return _read(folders[0], request, "")
+    whole = _read(data, request, "")
+    for name in targets:
+        require_column(whole, name, "target")
+    missing = pl.DataFrame([_known(whole.table[name])[1].rename(name) for name in targets])
+    lost = missing.select(pl.any_horizontal(pl.all())).to_series()
+    if not lost.any():
+        problem = f"{whole.origin} has no row without a {' or '.join(map(repr, targets))}"
+        raise DataError(problem, remedy="leave the target of the rows empty that have no label yet.")
+    rows = whole.keep(lost, f"{counted(int(lost.sum()), 'row')} without a label")
+    return replace(rows, table=rows.table.drop(targets))
 
 
 def _read(data: Any, request: Request, reader: str | Reader) -> Dataset:
@@ -150,15 +184,19 @@ def _parted(dataset: Dataset, name: str) -> Dataset:
 
 def _with_target(dataset: Dataset, name: str) -> Dataset:
     """The rows that have a target: not missing, and finite where it is a number."""
-    column = dataset.table[name]
-    if column.dtype == pl.String:
-        missing = column.is_null() | column.str.strip_chars().str.to_lowercase().is_in(NO_TARGET)
-        column = typed_column(column.set(missing.fill_null(True), None))
-        dataset = replace(dataset, table=dataset.table.with_columns(column))
-    lost = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
+    column, lost = _known(dataset.table[name])
+    dataset = replace(dataset, table=dataset.table.with_columns(column))
     dataset = _without(dataset, lost, f"without a {name!r}")
     column = dataset.table[name]
     return _without(dataset, column.is_infinite(), f"with an infinite {name!r}") if column.dtype.is_float() else dataset
+
+
+def _known(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """A target column with words for "missing" missing and then typed, and where it is missing."""
+    if column.dtype == pl.String:
+        missing = column.is_null() | column.str.strip_chars().str.to_lowercase().is_in(NO_TARGET)
+        column = typed_column(column.set(missing.fill_null(True), None))
+    return column, column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
 
 
 def _without(dataset: Dataset, lost: pl.Series, why: str) -> Dataset:
@@ -176,4 +214,6 @@ def _sliced(dataset: Dataset, rows: int) -> Iterator[Dataset]:
         places = pl.Series("row", range(len(dataset)), pl.Int64) if dataset.places is None else dataset.places
         unit = "row" if dataset.places is None else dataset.unit
         table, notes = dataset.table.slice(start, rows), dataset.notes if not start else ()
-        yield replace(dataset, table=table, places=places.slice(start, rows), parts=None, notes=notes, unit=unit)
+        yield replace(
+            dataset, table=table, places=places.slice(start, rows), parts=None, notes=notes, unit=unit, times=None
+        )

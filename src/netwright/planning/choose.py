@@ -27,21 +27,22 @@ def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -
     that means for the scores there).
     """
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
-    chosen = _by_form(schema, signals, rows) | _by_task(task)
+    passes = Recipe().edit({"epochs": given["epochs"]}).epochs if "epochs" in given else 0
+    chosen = _by_form(schema, signals, rows, passes) | _by_task(task)
     recipe = Recipe().edit(chosen).edit(given)
     told = ", ".join(f"{name} {_said(getattr(recipe, name))}" for name in chosen | dict(given) if name not in _UNTOLD)
     return recipe, (f"settings: {told}",)
 
 
 def _said(value: object) -> str:
-    return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ("+".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
 
 
-def _by_form(schema: Schema, signals: list[Signal], rows: int) -> Changes:
+def _by_form(schema: Schema, signals: list[Signal], rows: int, passes: int) -> Changes:
     """By the richest input: an image decides before a text or a series, and these before plain columns."""
     forms = {signal.form: signal for signal in signals}
     if "map" in forms:
-        return _images(forms["map"], rows)
+        return _images(forms["map"], rows, passes)
     if "sequence" in forms:
         is_text = any(field.kind == "text" for field in schema.inputs)
         return _text(rows) if is_text else _series(rows)
@@ -64,12 +65,15 @@ def _tables(rows: int) -> Changes:
     }  # fmt: skip
 
 
-def _images(signal: Signal, rows: int) -> Changes:
-    """A convnet that is thin at full resolution; the few steps that it needs are large ones."""
+def _images(signal: Signal, rows: int, passes: int) -> Changes:
+    """A convnet that is thin at full resolution; the few steps that it needs are large ones.
+
+    `passes` are the user's, 0 where none are given.
+    """
     if prod(signal.size) <= TINY_PIXELS:
         return _tiny_images(rows)
     batch_size = 128
-    epochs = _epochs(rows, batch_size, steps=IMAGE_STEPS, most=30)
+    epochs = passes or _epochs(rows, batch_size, steps=IMAGE_STEPS, most=30)
     return {
         "backbone": "convnet", "width": IMAGE_WIDTH, "depth": 2, "batch_size": batch_size,
         "lr": 1e-2, "beta2": 0.99, "weight_decay": 0.05, "schedule": "triangular", "label_smoothing": 0.1,
@@ -102,6 +106,8 @@ def _series(rows: int) -> Changes:
 
 def _by_task(task: Task) -> Changes:
     """A language model reads letters or words in order, whatever the rest says."""
+    if task.name == "segmentation":
+        return {"augment": ()}  # masks would not follow
     if task.name != "language_model":
         return {}
     return {

@@ -132,7 +132,7 @@ class _Trial:
         self._objectives: dict[tuple[str, str, str], Objective] = {}
         self._batch = batch
         if SLOW < (seconds := self.step("fp32", "torch", 0)) < inf:
-            self._batch = _part(batch, max(LEAST_ROWS, int(len(batch) * SLOW / seconds)))
+            self._batch = batch.head(max(LEAST_ROWS, int(len(batch) * SLOW / seconds)))
 
     def seconds(self, choices: Sequence[Choice]) -> dict[Choice, float]:
         """The seconds of a step with each choice: the fastest of ROUNDS, the choices in turn."""
@@ -182,10 +182,6 @@ class _Trial:
         if key not in self._objectives:
             self._objectives[key] = build_objective(self._run.task, self._run.recipe.edit(changes))
         return self._objectives[key]
-
-
-def _part(batch: Batch, count: int) -> Batch:
-    return Batch(tuple(x[:count] for x in batch.inputs), tuple(y[:count] for y in batch.targets), batch.rows[:count])
 
 
 # What was found before: a file of JSON, for each key the record.

@@ -1,12 +1,23 @@
 """A batch of encoded rows, and where batches come from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What rows were mixed with: the other rows' targets, and the share of each row's own, (B,) in [0, 1].
+
+    The loss of a mixed row is the same mixture of its losses for both targets. Zhang et al. 2017, arXiv:1710.09412.
+    """
+
+    targets: tuple[Tensor, ...]
+    share: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +32,23 @@ class Batch:
     inputs: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
     rows: Tensor
+    mix: Mix | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        return Batch(
-            tuple(t.to(device, non_blocking=True) for t in self.inputs),
-            tuple(t.to(device, non_blocking=True) for t in self.targets),
-            self.rows,
-        )
+        return self._each(lambda t: t.to(device, non_blocking=True), self.rows)
+
+    def head(self, count: int) -> "Batch":
+        """The first rows."""
+        return self._each(lambda t: t[:count], self.rows[:count])
+
+    def _each(self, change: Callable[[Tensor], Tensor], rows: Tensor) -> "Batch":
+        inputs, targets = (tuple(change(t) for t in part) for part in (self.inputs, self.targets))
+        mix = self.mix and Mix(tuple(change(t) for t in self.mix.targets), change(self.mix.share))
+        return Batch(inputs, targets, rows, mix)
 
 
 @final

@@ -54,13 +54,13 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Fix:
-    """A proposed change of one row. `old` must still stand there when it is applied."""
+    """A proposed change of one row. `old` must still stand there when it is applied: `str` of the cell, "" for none."""
 
     row: int  # of the data as they were read
     place: str  # as `locate` says it: "people.csv, line 12"
     action: Action
     column: str = ""  # relabel, impute: whose cell; move: empty
-    old: str = ""
+    old: str = ""  # move: the part that the row is in; drop, move: not looked at where empty
     new: str = ""  # relabel, impute: the new cell; move: train, valid or test
     code: str = ""  # of the finding
     confidence: float = 1.0  # probability that the row is as wrong as the finding says

@@ -86,7 +86,12 @@ class Recipe:
     patience: int = setting(
         0, "epochs without a better validation score before stopping; 0 never stops", low=0, high=100000
     )
-    augment: tuple[str, ...] = setting((), "changes of training rows", table="netwright.data:AUGMENTATIONS")
+    augment: tuple[str, ...] = setting(
+        (),
+        "changes of training rows; auto tries those that suit and takes what helps",
+        table="netwright.data:AUGMENTATIONS",
+        words=("auto",),
+    )
 
     # The machine.
     precision: str = setting("auto", "arithmetic", words=("auto", "fp32", "bf16"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from netwright.records.batch import Examples
+from netwright.records.finding import Report
 from netwright.records.history import History
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
@@ -41,3 +42,4 @@ class Run:
     reading: Reading = field(default_factory=Reading)
     sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: to see sizes and strengths without the data
     notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as told to the user
+    audit: Report | None = None  # what quick checks found in the data; None where they were left out

@@ -1,6 +1,7 @@
 """What the loop minimizes: the task's loss, in the recipe's precision, with its penalty."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -18,8 +19,21 @@ def build_objective(task: Task, recipe: Recipe) -> Objective:
 
     Settings that are "auto" mean fp32 and torch's kernels here: measuring what the device gains is for `planning`.
     """
-    objective = in_arithmetic(task.objective(recipe), recipe)
+    objective = in_arithmetic(with_mixes(task.objective(recipe)), recipe)
     return with_l1(objective, recipe.l1) if recipe.l1 > 0 else objective
+
+
+def with_mixes(objective: Objective) -> Objective:
+    """Of rows that were mixed, each loss is the mixture of those for both targets; the network runs once."""
+
+    def losses(network: nn.Module, batch: Batch) -> Tensor:
+        if (mix := batch.mix) is None:
+            return objective(network, batch)
+        given = Given(network(*batch.inputs))
+        own, other = objective(given, batch), objective(given, replace(batch, targets=mix.targets))
+        return mix.share * own + (1 - mix.share) * other
+
+    return losses
 
 
 def in_arithmetic(objective: Objective, recipe: Recipe) -> Objective:
@@ -43,6 +57,19 @@ def with_l1(objective: Objective, strength: float) -> Objective:
         return objective(network, batch) + strength * penalty
 
     return losses
+
+
+@final
+class Given(nn.Module):
+    """Outputs that are there already, as the network that an objective asks for them."""
+
+    def __init__(self, outputs: Tensor | tuple[Tensor, ...]) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The outputs, whatever the inputs."""
+        return self.outputs
 
 
 @final

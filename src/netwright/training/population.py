@@ -9,7 +9,7 @@ from math import ceil, inf, isfinite
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from netwright.data.examples import InMemory
@@ -40,6 +40,7 @@ from netwright.training.fit import (
     written_down,
 )
 from netwright.training.loop import Step
+from netwright.training.objective import Given
 from netwright.training.schedule import schedule
 from netwright.training.stacked import Stacked, structure, unstackable_layer
 
@@ -420,7 +421,7 @@ class _Stack:
             weights, _gathered(data, index), generators=[m.generator for m in self.members[:active]], counts=counts
         )
         batch = Batch((), targets, index.flatten())
-        given = _Given(outputs.flatten(0, 1))
+        given = Given(outputs.flatten(0, 1))
         found = [objective(given, batch).view(index.shape) for objective in self.objectives]
         losses = found[0]
         if len(found) > 1:  # every smoothed loss is linear in the share that is smoothed
@@ -509,18 +510,6 @@ def _shares(counts: list[int], dtype: torch.dtype) -> Tensor:
 def _kept(member: _Member, step: int) -> float:
     """What a member's average keeps of itself; without one it is the latest weights."""
     return kept_share(member.half_life, step) if member.half_life else 0.0
-
-
-@final
-class _Given(nn.Module):
-    """Outputs that are there already, as the network that an objective asks for them."""
-
-    def __init__(self, outputs: Tensor) -> None:
-        super().__init__()
-        self.outputs = outputs
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.outputs
 
 
 # Update rules: (rows, gradient, heavy, columns) change the weights and the two states beside them as torch's do.

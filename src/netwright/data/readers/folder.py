@@ -18,6 +18,7 @@ PART_NAMES = {
 }  # fmt: skip
 TEXTS = (".txt",)
 LABEL = "label"
+UNLABELLED = ("unlabeled", "unlabelled")  # a subfolder of files that wait for their label
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,16 @@ def read_files(paths: Sequence[Path], request: Request) -> Dataset:
 
 def _labelled(path: Path) -> tuple[list[_File], tuple[str, ...]]:
     folders, loose = _entries(path)
+    waiting = tuple(
+        f"{path}: {counted(sum(1 for _ in _below(folder)), 'file')} in {folder.name} without a label left out, "
+        "netwright audit --next tells which to label first"
+        for folder in unlabelled(path)
+    )
     parts = {folder: PART_NAMES.get(folder.name.lower(), "") for folder in folders}
     if "train" not in parts.values():
-        return _of_part(path, "")
-    files, notes = list[_File](), _left(path, loose, "beside the subfolders")
+        files, notes = _of_part(path, "")
+        return files, notes + waiting
+    files, notes = list[_File](), _left(path, loose, "beside the subfolders") + waiting
     for folder, part in parts.items():
         if part:
             more = _of_part(folder, part)
@@ -88,10 +95,16 @@ def _check(path: Path, folders: list[Path], loose: list[Path]) -> None:
         raise DataError(problem, remedy="put one subfolder of files for each label into it.")
 
 
+def unlabelled(path: Path) -> list[Path]:
+    """The subfolders of files that wait for their label."""
+    return sorted(entry for entry in path.iterdir() if entry.name.lower() in UNLABELLED and entry.is_dir())
+
+
 def _entries(path: Path) -> tuple[list[Path], list[Path]]:
-    """Visible subfolders and files, sorted."""
+    """Visible subfolders but those without labels, and files, sorted."""
     visible = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    return [e for e in visible if e.is_dir()], [e for e in visible if not e.is_dir()]
+    folders = [entry for entry in visible if entry.is_dir()]
+    return [e for e in folders if e.name.lower() not in UNLABELLED], [e for e in visible if not e.is_dir()]
 
 
 def _below(path: Path) -> Iterator[str]:
@@ -110,9 +123,8 @@ def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], request: Re
         problem = f"{path} holds no images ({listed(IMAGES, 3)}) and no texts ({TEXTS[0]}){found}"
         raise DataError(problem, remedy="put one subfolder of files for each label into it.")
     used = {file.path for file in fitting}
-    notes += _left(
-        path, [f.path for f in files if f.path not in used], f"that are no {'images' if images else 'texts'}"
-    )
+    skipped = tuple(file.path for file in files if file.path not in used)
+    notes += _left(path, skipped, f"that are no {'images' if images else 'texts'}")
     empty = sorted({f.label for f in files} - {f.label for f in fitting})
     notes += (f"{path}: no file of {empty[0]!r} was used",) if empty else ()
     column, more = _images(images) if images else _texts(texts)
@@ -128,6 +140,7 @@ def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], request: Re
         pl.Series("part", [file.part for file in fitting], pl.String) if fitting[0].part else None,
         {"image": request.kinds.get("image", "image")} if images else {},
         notes + more,
+        skipped=skipped,
     )
 
 

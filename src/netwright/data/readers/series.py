@@ -13,6 +13,7 @@ from netwright.kinds.number import Number
 from netwright.records.errors import DataError, listed
 
 SERIES = "series"  # the column that holds each example's channels
+TIMES = "\0times"  # no name that a column has
 
 
 def read_series(path: Path, request: Request) -> Dataset:
@@ -29,14 +30,18 @@ def read_series(path: Path, request: Request) -> Dataset:
     values = pl.col(channels).cast(pl.Float64, strict=False).cast(pl.Float32)
     if request.time:
         values = values.sort_by(request.time, maintain_order=True)
-    table = rows.table.group_by(request.series, maintain_order=True).agg(values, pl.col(fixed).first())
-    table = table.select(request.series, pl.struct(channels).alias(SERIES), *fixed)
+    times = [pl.col(request.time).to_physical().cast(pl.Float64).sort().alias(TIMES)] if request.time else []
+    groups = rows.table.group_by(request.series, maintain_order=True).agg(values, pl.col(fixed).first(), *times)
+    table = groups.select(request.series, pl.struct(channels).alias(SERIES), *fixed)
     notes = (*rows.notes, *notes)
     if request.labels is not None:
         table, more = _with_labels(table, without(read_table(request.labels, request), request.drop), request)
         notes += more
     places = pl.Series("place", [f"{path}, {request.series} {cell}" for cell in table[request.series]], pl.String)
-    return Dataset(table.drop(request.series), (), str(path), places, kinds={SERIES: "series"}, notes=notes)
+    return Dataset(
+        table.drop(request.series), (), str(path), places, kinds={SERIES: "series"}, notes=notes,
+        times=groups[TIMES] if request.time else None,
+    )  # fmt: skip
 
 
 def without(dataset: Dataset, names: tuple[str, ...]) -> Dataset:

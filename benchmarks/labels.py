@@ -1,0 +1,361 @@
+"""How well wrong labels are found, beside cleanlab on the same out-of-fold probabilities.
+
+    python -m benchmarks.labels --data FOLDER --json results.jsonl > labels.md
+
+FOLDER holds fashion-mnist/, telescope.csv and movie_reviews.csv. Each setting (data, kind of noise, rate, seed) is a
+line of the results file; settings that stand there are not computed again, so a run can be done in parts and stopped.
+Needs cleanlab 2.9 (the extra `bench`).
+"""
+
+import argparse
+import gzip
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+from benchmarks.speed.measure import conditions, table
+from sklearn.datasets import load_digits
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from netwright.checks.data.label_scores import WRONG, confident_joint, judged, margin, self_confidence
+from netwright.checks.data.out_of_fold import FOLDS, cross_validated, quick_model
+from netwright.data.examples import InMemory
+from netwright.data.prepare import prepare
+from netwright.data.read import read
+from netwright.data.split import split
+from netwright.records.schema import Schema
+from netwright.records.task import Task
+
+LOOK_ALIKES = {
+    0: 6,
+    6: 0,
+    2: 4,
+    4: 2,
+    7: 9,
+    3: 4,
+}  # T-shirt and shirt, pullover and coat, sneaker to boot, dress to coat
+FASHION_ROWS, FASHION_TEST = 10_000, 5_000
+TEST_SHARE = 0.2  # of the rows of other data, kept clean
+RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+FILTERS = ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given")
+RANKERS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
+FEWEST = 5  # errors, below which no curve is drawn
+GUESSED = 0.5  # share of rows of wrong labels, above which a class's label is not the most frequent one any more
+
+Labels = np.ndarray
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data with labels taken for true: rows to judge, and clean rows to test on."""
+
+    name: str
+    schema: Schema
+    task: Task
+    data: InMemory  # all rows
+    labels: Labels
+    pool: np.ndarray  # rows whose labels are disturbed
+    test: np.ndarray
+    chances: np.ndarray  # of the pool's classes, by models trained on true labels
+
+
+def problem(name: str, folder: Path) -> Problem:
+    """Reads the data, sets a clean test part apart, and judges the true labels."""
+    dataset = read(*_source(name, folder)) if name in ("digits", "fashion") else _table(name, folder)
+    parts = split(dataset)
+    prepared = prepare(dataset, parts)
+    data = prepared.train
+    assert isinstance(data, InMemory)
+    rows = np.random.default_rng(0).permutation(len(dataset))
+    tests = FASHION_TEST if name == "fashion" else round(TEST_SHARE * len(rows))
+    pool, test = np.sort(rows[tests:]), np.sort(rows[:tests])
+    labels = data.targets[0].numpy().astype(np.int64)
+    made = Problem(name, prepared.schema, prepared.task, data, labels, pool, test, np.zeros(0))
+    return replace(made, chances=_answers(made, labels[pool], seed=0))
+
+
+def _source(name: str, folder: Path) -> tuple[Any]:
+    if name == "digits":
+        digits = load_digits()
+        return ((((digits.images * 15.9).astype(np.uint8)), digits.target),)
+    count = FASHION_ROWS + FASHION_TEST
+    images, labels = (folder / "fashion-mnist" / f"train-{part}-ubyte.gz" for part in ("images-idx3", "labels-idx1"))
+    pixels = np.frombuffer(gzip.decompress(images.read_bytes()), np.uint8, offset=16).reshape(-1, 28, 28)[:count]
+    return ((pixels, np.frombuffer(gzip.decompress(labels.read_bytes()), np.uint8, offset=8)[:count].astype(np.int64)),)
+
+
+def _table(name: str, folder: Path) -> Any:
+    if name == "text":
+        return read(folder / "movie_reviews.csv", target="sentiment", drop=("score",))
+    return read(folder / "telescope.csv", target="Class")
+
+
+DATA = ("digits", "fashion", "table", "text")
+
+
+def _answers(p: Problem, given: Labels, seed: int, data: InMemory | None = None) -> np.ndarray:
+    pool = replace(data or p.data, index=torch.from_numpy(p.pool), change=None)
+    return cross_validated(p.schema, p.task, pool, given, seed=seed, tell=lambda _note: None).answers
+
+
+# Kinds of noise: (problem, rate, generator) -> labels of the pool with about `rate` of them wrong.
+
+
+def symmetric(p: Problem, rate: float, generator: np.random.Generator) -> Labels:
+    """Any other class."""
+    true, classes = p.labels[p.pool], p.chances.shape[1]
+    other = (true + generator.integers(1, classes, len(true))) % classes
+    return np.where(generator.random(len(true)) < rate, other, true)
+
+
+def pair(p: Problem, rate: float, generator: np.random.Generator) -> Labels:
+    """The next class."""
+    true = p.labels[p.pool]
+    return np.where(generator.random(len(true)) < rate, (true + 1) % p.chances.shape[1], true)
+
+
+def look_alike(p: Problem, rate: float, generator: np.random.Generator) -> Labels:
+    """The class that it is confused with; classes without one stay right, the others are wrong the more often."""
+    true, classes = p.labels[p.pool], p.chances.shape[1]
+    second = np.argsort(-p.chances, axis=1)[:, 1]
+    confused = np.zeros((classes, classes))
+    np.add.at(confused, (true, second), 1)
+    np.fill_diagonal(confused, 0)
+    to = confused.argmax(1)
+    if p.name == "fashion":
+        to = np.array([LOOK_ALIKES.get(k, -1) for k in range(classes)])
+    is_source = to[true] >= 0
+    share = min(GUESSED - 0.05, rate / is_source.mean())
+    return np.where(is_source & (generator.random(len(true)) < share), to[true], true)
+
+
+def conditional(sparsity: float) -> Callable[[Problem, float, np.random.Generator], Labels]:
+    """A random noise matrix in which so large a share of the possible errors does not happen."""
+
+    def disturbed(p: Problem, rate: float, generator: np.random.Generator) -> Labels:
+        true, classes = p.labels[p.pool], p.chances.shape[1]
+        matrix = generator.dirichlet(np.ones(classes), classes)
+        np.fill_diagonal(matrix, 0)
+        for k in range(classes):
+            others = generator.permutation([j for j in range(classes) if j != k])
+            matrix[k, others[: int(sparsity * (classes - 1))]] = 0
+        matrix /= matrix.sum(1, keepdims=True)
+        rates = np.clip(rate * generator.uniform(0.5, 1.5, classes), 0, 0.6)
+        drawn = (generator.random((len(true), 1)) > matrix.cumsum(1)[true]).sum(1).clip(max=classes - 1)
+        return np.where(generator.random(len(true)) < rates[true], drawn, true)
+
+    return disturbed
+
+
+def by_instance(p: Problem, rate: float, generator: np.random.Generator) -> Labels:
+    """The best other class of a model of the true labels, the more often the more probable it is."""
+    true = p.labels[p.pool].copy()
+    others = p.chances.copy()
+    others[np.arange(len(true)), true] = 0
+    weights = np.sqrt(others.max(1))
+    picked = generator.choice(len(true), round(rate * len(true)), replace=False, p=weights / weights.sum())
+    true[picked] = others[picked].argmax(1)
+    return true
+
+
+def annotator(p: Problem, rate: float, generator: np.random.Generator) -> Labels:
+    """One person is always wrong on two classes; the rate says how many rows were theirs."""
+    true, classes = p.labels[p.pool], p.chances.shape[1]
+    two = generator.permutation(classes)[:2]
+    is_theirs = np.isin(true, two)
+    wrong = is_theirs & (generator.random(len(true)) < min(GUESSED - 0.05, rate / is_theirs.mean()))
+    return np.where(wrong, (true + 1 + (true == two[0])) % classes, true)
+
+
+NOISE: dict[str, Callable[[Problem, float, np.random.Generator], Labels]] = {
+    "symmetric": symmetric,
+    "look-alike": look_alike,
+    "pair": pair,
+    "conditional 0": conditional(0.0),
+    "conditional .2": conditional(0.2),
+    "conditional .4": conditional(0.4),
+    "conditional .6": conditional(0.6),
+    "by instance": by_instance,
+    "annotator": annotator,
+    "open-set": lambda p, rate, generator: p.labels[p.pool],
+}
+
+
+def _with_strangers(p: Problem, rate: float, generator: np.random.Generator) -> tuple[InMemory, np.ndarray]:
+    """Pictures of digits in the place of some clothes, and which rows they are."""
+    pixels = p.data.inputs[0]
+    assert isinstance(pixels, torch.Tensor)
+    changed = pixels.clone()
+    is_strange = generator.random(len(p.pool)) < rate
+    digits = torch.from_numpy(load_digits().images * 15.9)[:, None].float()
+    large = torch.nn.functional.interpolate(digits, pixels.shape[-2:], mode="bilinear").byte()
+    drawn = torch.from_numpy(generator.integers(0, len(large), int(is_strange.sum())))
+    changed[torch.from_numpy(p.pool[is_strange])] = large[drawn].reshape(-1, *pixels.shape[1:])
+    return replace(p.data, inputs=(changed,)), is_strange
+
+
+def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:
+    """One setting: scores of ours and of cleanlab on the same probabilities."""
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    generator = np.random.default_rng((seed, round(rate * 1000), list(NOISE).index(kind)))
+    true, data = p.labels[p.pool], p.data
+    given = NOISE[kind](p, rate, generator) if rate else true
+    is_error = given != true
+    if kind == "open-set" and rate:
+        data, is_error = _with_strangers(p, rate, generator)
+    began = time.perf_counter()
+    chances = _answers(p, given, seed, data)
+    answered = time.perf_counter()
+    j = judged(chances, given, seed=seed)
+    scored = time.perf_counter()
+    flagged = j.is_wrong >= WRONG
+    filters = {name: find_label_issues(given, chances, filter_by=name, n_jobs=1) for name in FILTERS}
+    ranks = {name: 1 - get_label_quality_scores(given, chances, method=name) for name in RANKERS}
+    own = {"ours": j.doubts, "margin alone": margin(chances, given), "self alone": self_confidence(chances, given)}
+    row: Row = {"data": p.name, "noise": kind, "rate": rate, "seed": seed, "rows": len(given)}
+    row |= {"model_seconds": answered - began, "judge_seconds": scored - answered, "score": j.score}
+    row |= {"accuracy": float((chances.argmax(1) == true).mean()), "errors": float(is_error.mean())}
+    row |= {"rate_ours": j.rate, "rate_cleanlab": float(1 - np.trace(confident_joint(chances, given)))}
+    row |= {"flagged": float(flagged.mean()), "claimed": float(j.is_wrong[flagged].sum() / max(flagged.sum(), 1))}
+    row["flagged_cleanlab"] = {name: float(found.mean()) for name, found in filters.items()}
+    if is_error.sum() < FEWEST:
+        return row
+    row["scores"] = {name: _curves(values, is_error) for name, values in (own | ranks).items()}
+    row["found"] = {name: _found(found, is_error) for name, found in ({"ours": flagged} | filters).items()}
+    return row | _downstream(p, data, given, is_error, flagged, j.noise.truth.argmax(1), filters, row["found"], seed)
+
+
+def _curves(doubts: np.ndarray, is_error: np.ndarray) -> Row:
+    order = np.argsort(-doubts, kind="stable")
+    firsts = {"p@100": 100, "p@1%": max(1, len(doubts) // 100), "p@n": int(is_error.sum())}
+    at = {name: float(is_error[order[:count]].mean()) for name, count in firsts.items()}
+    return {"auc": roc_auc_score(is_error, doubts), "ap": average_precision_score(is_error, doubts)} | at
+
+
+def _found(found: np.ndarray, is_error: np.ndarray) -> Row:
+    both = int((found & is_error).sum())
+    precision, recall = both / max(int(found.sum()), 1), both / int(is_error.sum())
+    return {"precision": precision, "recall": recall, "f1": 2 * both / (int(found.sum()) + int(is_error.sum()))}
+
+
+def _downstream(
+    p: Problem, data: InMemory, given: Labels, is_error: np.ndarray, flagged: np.ndarray, better: Labels,
+    filters: Mapping[str, np.ndarray], found: Mapping[str, Row], seed: int,
+) -> Row:  # fmt: skip
+    """Accuracy on clean rows of the quick model, by what was done with the rows that were flagged."""
+    best = max(FILTERS, key=lambda name: found[name]["f1"])
+    everything = np.ones(len(given), bool)
+    ways = {
+        "none": (given, everything),
+        "drop": (given, ~flagged),
+        "relabel": (np.where(flagged, better, given), everything),
+        "cleanlab drop": (given, ~filters[best]),
+        "oracle drop": (given, ~is_error),
+    }
+    return {"test": {name: _test(p, data, labels, keep, seed) for name, (labels, keep) in ways.items()}}
+
+
+def _test(p: Problem, data: InMemory, labels: Labels, keep: np.ndarray, seed: int) -> float:
+    targets = p.labels.copy()
+    targets[p.pool] = labels
+    whole = replace(data, targets=(torch.from_numpy(targets),), index=torch.from_numpy(p.pool), change=None)
+    _, fit = quick_model(p.schema, p.task, whole, FOLDS)
+    return float((fit(p.pool[keep], seed)(p.test).argmax(1) == p.labels[p.test]).mean())
+
+
+def settings(options: argparse.Namespace) -> Iterator[tuple[str, str, float, int]]:
+    """What is to be measured; without noise its kind means nothing."""
+    for name in options.only:
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
+            for rate in options.rates:
+                for kind in options.noise if rate else ["symmetric"]:
+                    if kind != "open-set" or name == "fashion":
+                        yield name, kind, rate, seed
+
+
+def page(rows: Sequence[Row]) -> str:
+    """Markdown: a line for each data set, noise and rate, the mean over seeds with its spread."""
+    head = (
+        "data", "noise", "rate", "n", "seeds", "accuracy", "AUROC", "best ranker", "AP", "best ranker", "F1",
+        "best filter", "claimed", "true", "rate off by", "joint's", "clean test: none", "drop", "relabel", "cleanlab",
+        "oracle",
+    )  # fmt: skip
+    keys = list(dict.fromkeys((r["data"], r["noise"], r["rate"]) for r in rows if "scores" in r))
+    lines = [_line([r for r in rows if (r["data"], r["noise"], r["rate"]) == key and "scores" in r]) for key in keys]
+    clean = [r for r in rows if r["rate"] == 0]
+    zero = [
+        (name, len(some), some[0]["rows"], _spread([100 * r["flagged"] for r in some]),
+         _spread([100 * min(r["flagged_cleanlab"].values()) for r in some]),
+         _spread([100 * max(r["flagged_cleanlab"].values()) for r in some]))
+        for name in DATA
+        if (some := [r for r in clean if r["data"] == name])
+    ]  # fmt: skip
+    none = ("data", "seeds", "n", "flagged %", "cleanlab's least", "cleanlab's most")
+    off = [abs(r["claimed"] - r["found"]["ours"]["precision"]) for r in rows if "found" in r and r["flagged"] > 0]
+    told = f"Claimed precision off by {_spread(off)} over {len(off)} settings." if off else ""
+    return "\n\n".join([table(head, lines), "Labels as they are:", table(none, zero), told])
+
+
+def _line(some: Sequence[Row]) -> list[object]:
+    first = some[0]
+    ranked = [max(r["scores"][name][m] for name in RANKERS) for m in ("auc", "ap") for r in some]
+    half = len(some)
+    best = [max(r["found"][name]["f1"] for name in FILTERS) for r in some]
+    return [
+        first["data"], first["noise"], f"{first['rate']:g}", first["rows"], len(some),
+        _spread([r["accuracy"] for r in some]),
+        _spread([r["scores"]["ours"]["auc"] for r in some], 4), _spread(ranked[:half], 4),
+        _spread([r["scores"]["ours"]["ap"] for r in some]), _spread(ranked[half:]),
+        _spread([r["found"]["ours"]["f1"] for r in some]), _spread(best),
+        _spread([r["claimed"] for r in some]), _spread([r["found"]["ours"]["precision"] for r in some]),
+        _spread([abs(r["rate_ours"] - r["errors"]) for r in some]),
+        _spread([abs(r["rate_cleanlab"] - r["errors"]) for r in some]),
+        *(_spread([r["test"][w] for r in some]) for w in ("none", "drop", "relabel", "cleanlab drop", "oracle drop")),
+    ]  # fmt: skip
+
+
+def _spread(values: Sequence[float], digits: int = 3) -> str:
+    around = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{around}"
+
+
+def main() -> None:
+    """Measures what is missing in the results file, and prints the page of all that it holds."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--only", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--noise", nargs="+", choices=NOISE, default=list(NOISE))
+    parser.add_argument("--rates", nargs="+", type=float, default=list(RATES))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, default=Path("labels.jsonl"), help="lines are added to it")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    rows = [json.loads(line) for line in options.json.read_text().splitlines()] if options.json.exists() else []
+    known = {(r["data"], r["noise"], r["rate"], r["seed"]) for r in rows}
+    problems = dict[str, Problem]()
+    for name, kind, rate, seed in settings(options):
+        if (name, kind, rate, seed) in known:
+            continue
+        problems[name] = problems.get(name) or problem(name, options.data)
+        rows.append(measure(problems[name], kind, rate, seed))
+        with options.json.open("a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+        print(name, kind, rate, seed, f"{rows[-1]['model_seconds']:.1f} s", file=sys.stderr, flush=True)
+    print(page(rows))
+    print("\n" + conditions(options.threads, ("netwright", "torch", "scikit-learn", "cleanlab")))
+
+
+if __name__ == "__main__":
+    main()

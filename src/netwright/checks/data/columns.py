@@ -1,0 +1,124 @@
+"""The columns of single cells, as checks look at them: numbers as numbers, texts without outer blanks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from netwright.checks.evidence import DataEvidence
+from netwright.data.split import Rows
+from netwright.kinds.cells import is_single, words
+from netwright.kinds.number import Number
+from netwright.records.finding import Action, Fix
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+Z = 1.96  # standard errors in half a 95 % interval
+MOST_FIXES = 100_000  # rows with a fix of their own in one finding: beyond that the column is the matter, not the rows
+MOST_ROWS = 100_000  # rows named by one finding
+LEARNED_FROM = ("category", "number", "date", "")  # kinds whose cells are single values; "": nothing is known
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of single cells among the rows looked at. Paths of images and the like are not among them."""
+
+    rows: Rows  # numbers of the rows looked at
+    table: pl.DataFrame  # their cells: texts bare, words for nothing and NaN as null
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    numbers: Mapping[str, Floats]  # NaN where missing or no number; for columns that hold numbers
+    parts: Mapping[str, Mask]  # train, valid, test: which of the rows; empty where they are not split
+
+    @property
+    def is_train(self) -> Mask:
+        """Training rows; all where the data are not split."""
+        return self.parts.get("train", np.ones(len(self.rows), bool))
+
+    def texts(self) -> Iterator[tuple[str, pl.Series]]:
+        """Columns of text, inputs and targets."""
+        return ((c.name, c) for c in self.table.iter_columns() if c.dtype == pl.String)
+
+    def measured(self) -> Iterator[tuple[str, Floats]]:
+        """Input columns of numbers."""
+        return ((name, self.numbers[name]) for name in self.inputs if name in self.numbers)
+
+
+def columns(evidence: DataEvidence) -> Columns:
+    """The rows a check may look at, read once for all checks."""
+    dataset, rows = evidence.dataset, evidence.rows()
+    skipped = {*dataset.mapped, *(name for name, kind in dataset.kinds.items() if kind not in LEARNED_FROM)}
+    if evidence.prepared is not None:
+        kinds = {field.name: field.kind for field in evidence.prepared.schema.inputs}
+        skipped |= {name for name, kind in kinds.items() if kind in ("image", "series", "tensor")}
+    names = [n for n in dataset.table.columns if n not in skipped and is_single(dataset.table[n])]
+    whole = dataset.table.select(names)
+    table = whole if len(rows) == len(dataset) else whole[rows]
+    table = table.with_columns(
+        *(words(c) for c in table.iter_columns() if c.dtype == pl.String),
+        *(c.fill_nan(None) for c in table.iter_columns() if c.dtype.is_float()),
+    )
+    numbers = {c.name: values for c in table.iter_columns() if (values := as_numbers(c)) is not None}
+    split = evidence.parts
+    parts = {} if split is None else {"train": split.train, "valid": split.valid, "test": split.test}
+    return Columns(
+        rows,
+        table,
+        tuple(name for name in names if name not in dataset.targets),
+        tuple(name for name in names if name in dataset.targets),
+        numbers,
+        {part: np.isin(rows, where, assume_unique=True) for part, where in parts.items()},
+    )
+
+
+def as_numbers(cells: pl.Series) -> Floats | None:
+    """Float64 with NaN for what is missing, or None for columns that do not hold numbers."""
+    if cells.dtype.is_numeric():
+        return cells.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if cells.dtype == pl.String and Number.matches(cells):
+        return Number.learn(cells.name, cells).encode(cells).double().numpy()
+    return None
+
+
+def wilson(hits: float, count: float) -> tuple[float, float]:
+    """A 95 % interval of a share (Wilson 1927)."""
+    if count == 0:
+        return 0.0, 1.0
+    share, z2 = hits / count, Z * Z / count
+    middle, half = share + z2 / 2, Z * float(np.sqrt(share * (1 - share) / count + z2 / count / 4))
+    return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
+
+
+def difference(hits: int, count: int, others: int, of: int) -> tuple[float, float, float]:
+    """The difference of two shares with its 95 % interval (Newcombe 1998, method 10)."""
+    first, second = hits / count, others / of
+    (low1, high1), (low2, high2) = wilson(hits, count), wilson(others, of)
+    gap = first - second
+    down = float(np.hypot(first - low1, high2 - second))
+    up = float(np.hypot(high1 - first, second - low2))
+    return gap, gap - down, gap + up
+
+
+def fixes(
+    evidence: DataEvidence, code: str, column: str, rows: Rows, action: Action, new: list[str], confidence: float
+) -> tuple[Fix, ...]:
+    """A fix for each row of a column, up to MOST_FIXES; `new` has an entry for each row, "" for a missing cell."""
+    dataset, few = evidence.dataset, rows[:MOST_FIXES]
+    old = dataset.table[column][few].cast(pl.String).fill_null("").to_list()
+    return tuple(
+        Fix(int(row), dataset.locate(int(row)), action, column, before, after, code, confidence)
+        for row, before, after in zip(few, old, new, strict=False)
+    )
+
+
+def listed_rows(rows: Rows) -> tuple[int, ...]:
+    """The first rows as a finding holds them."""
+    return tuple(rows[:MOST_ROWS].tolist())
+
+
+def share_text(share: float) -> str:
+    """`5.2 %`, `0.031 %`."""
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,353 @@
+"""Groups of rows: too few to learn from or to judge, absent where they are needed, and predicted worse than others."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.checks.data.intervals import NORMAL, Interval, share
+from netwright.checks.data.quick import out_of_fold, quick
+from netwright.checks.data.summaries import Summary, summaries
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.examples import InMemory
+from netwright.data.prepare import Prepared
+from netwright.kinds.markup import figure
+from netwright.records.errors import listed
+from netwright.records.finding import Finding, Measure, Remedy
+
+NEEDED = 97  # rows of a group whose score is then known within 10 points: 1.96^2 * 0.25 / 0.1^2
+FEW_VALUES = 20  # of a column whose values are taken for groups of rows
+ABSENT = 0.01  # of a part's rows in groups that training lacks
+HOLE = 0.1  # of the rows that a range should hold, by the other part: with fewer it is a hole
+CHANCE = 0.001  # that any column of alike parts shows a hole
+BINS = 40  # pieces of a range, each with LEAST_IN_BIN rows or more: a hole of a fortieth of the rows is seen
+LEAST_IN_BIN = 10
+WINDOWS = (1, 2, 4, 8)  # pieces looked at together: few rows show wide holes only
+MOST_ROWS = 20_000  # of a part looked at
+SHOWN = 5
+
+SLICES = 5  # ranges of a number: fifths have enough rows to tell
+LEAST_IN_SLICE = 50  # rows in each half: an error of 0.5 is then known within 14 points
+WORSE = 0.05  # of the rows wrong more than overall; numbers: WORSE_DISTANCE
+WORSE_DISTANCE = 0.25  # of the mean distance
+MUCH_WORSE = 3.0  # times the overall error: a warning
+CONFIRMED = 5  # slices at most that the second half is asked about
+MOST_COLUMNS = 20
+RELATED = 0.3  # Cramer's V from which two columns say much of each other, as husband and sex do: gaps are their meaning
+
+Numbers = NDArray[Any]
+
+
+def few_rows(evidence: DataEvidence) -> Iterator[Finding]:
+    """groups with too few rows
+
+    Groups that validation or test rows belong to and training rows do not: values of a column, or ranges of a number
+    or of what can be seen of pictures (brightness, tilt, ...). And pairs of values that should be frequent and hardly
+    come. Each is named.
+
+    Why it matters: what is absent from training is guessed, and what is nearly absent from the test part has a score
+    that nobody knows: the mean hides both.
+
+    How it is decided: values absent from training are a warning from ABSENT = 1 % of a part's rows, in columns with at
+    most a value for each tenth row. A hole is a range that holds at least a BINS = 40th of the other part's rows and
+    less than HOLE = a tenth of the training rows that belong there, where chance would show one in CHANCE = 1 of 1,000
+    audits. Pairs: those of two columns of at most FEW_VALUES = 20 values that should hold, were the columns
+    independent, NEEDED = 97 rows or more (with so many a group's score is known within 10 points) and hold less than a
+    tenth of that: a note, as a pair may be impossible.
+    """
+    prepared, parts = evidence.prepared, evidence.parts
+    if prepared is None or parts is None or not isinstance(prepared.train, InMemory):
+        raise Skip(evidence.problem or "the data cannot be encoded")
+    for name, rows in (("test", parts.test), ("validation", parts.valid)):
+        yield from _absent(evidence, prepared, name, rows)
+    known = _columns(prepared, prepared.train, evidence.seed)
+    for name, part in (("test", prepared.test), ("validation", prepared.valid)):
+        if isinstance(part, InMemory):
+            rows, columns = _columns(prepared, part, evidence.seed)
+            yield from _holes(evidence, name, known[1], columns, rows)
+    if not evidence.is_fast:
+        yield from _rare_pairs(known[1], len(known[0]))
+
+
+def _columns(prepared: Prepared, part: InMemory, seed: int) -> tuple[Numbers, list[Summary]]:
+    index = part.index.cpu().numpy()
+    most = MOST_ROWS if all(f.joins for f in prepared.schema.inputs) else MOST_ROWS // 4
+    rows = index if len(index) <= most else np.random.default_rng(seed).choice(index, most, replace=False)
+    return rows, summaries(prepared.schema, part.inputs, rows)
+
+
+def _absent(evidence: DataEvidence, prepared: Prepared, part: str, rows: Numbers) -> Iterator[Finding]:
+    """Values of categories and labels in a part that no training row has."""
+    dataset, parts = evidence.dataset, evidence.parts
+    names = [f.name for f in prepared.schema.inputs if f.kind == "category"]
+    targets = [name for name in dataset.targets if hasattr(prepared.task, "labels")]
+    for name in (*names, *targets):
+        cells = dataset.table[name]
+        if parts is None or cells.dtype.is_nested():
+            continue
+        known = cells[parts.train].unique()
+        if len(known) > 0.1 * len(parts.train):
+            continue  # names and numbers of things: most are new each time
+        here = cells[rows]
+        is_new = ~here.is_in(known.implode(), nulls_equal=True) & here.is_not_null()
+        found = share(int(is_new.sum()), len(here))
+        if found.value >= ABSENT:
+            values = here.filter(is_new).value_counts(sort=True)[name]
+            yield Finding(
+                "NW123",
+                "warning",
+                f"groups in {part} that training lacks",
+                f"{found.value:.0%} of the {part} rows have a {name} that no training row has: "
+                f"{listed([str(value) for value in values], SHOWN)}",
+                (Measure(f"share of {part} rows", found.value, found.low, found.high, ABSENT),),
+                columns=(name,),
+                rows=tuple(int(row) for row in rows[is_new.to_numpy()]),
+                otherwise=("another spelling of a value that training has",),
+                remedies=(
+                    Remedy(f"bring training rows with these values of {name}, or move some of these rows there."),
+                    Remedy(f"judge new values of {name} on purpose: cut the parts with --group {name}."),
+                ),
+            )
+
+
+def _holes(
+    evidence: DataEvidence, part: str, train: list[Summary], other: list[Summary], rows: Numbers
+) -> Iterator[Finding]:
+    """Ranges with rows of a part and hardly any training row."""
+    pairs = [(t, o) for t, o in zip(train, other, strict=True) if t.name and not t.labels and not t.is_date]
+    for old, new in pairs:
+        cells = evidence.dataset.table[old.column]
+        if cells.dtype.is_numeric() and old.column not in evidence.dataset.mapped and cells.is_sorted():
+            continue  # counts the rows: later ones are beyond
+        a, b = (np.sort(c.values[~np.isnan(c.values)]) for c in (old, new))
+        bins = min(BINS, len(b) // LEAST_IN_BIN)
+        if bins < 2 or not len(a):
+            continue
+        edges = np.unique(b[np.linspace(0, len(b) - 1, bins + 1).astype(int)])
+        if len(edges) < 2:
+            continue
+        there, here = (_counts(x, edges) for x in (a, b))
+        is_hole = _are_holes(there, here, len(a) / len(b), CHANCE / len(pairs))
+        for first, last in _runs(is_hole):
+            low, high = float(edges[first]), float(edges[last + 1])
+            inside = (new.values >= low) & (new.values <= high)
+            of = share(float(here[first : last + 1].sum()), len(new.values))
+            against = share(float(there[first : last + 1].sum()), len(old.values))
+            yield Finding(
+                "NW123",
+                "warning",
+                f"a range in {part} that training lacks",
+                f"{old.name} from {figure(low)} to {figure(high)}: {of.value:.1%} of the {part} rows, "
+                f"{against.value:.1%} of the training rows",
+                (
+                    Measure(f"share of {part} rows", of.value, of.low, of.high),
+                    Measure("share of training rows", against.value, against.low, against.high, HOLE * of.value),
+                ),
+                columns=(old.column,),
+                rows=tuple(int(row) for row in rows[inside]),
+                confidence=1 - CHANCE,
+                otherwise=("parts cut by time, along with which the values rise",),
+                remedies=(Remedy(f"bring training rows with {old.name} in this range, or move some of these there."),),
+            )
+
+
+def _are_holes(there: Numbers, here: Numbers, ratio: float, chance: float) -> Numbers:
+    """Which pieces lie in a window that should hold `ratio` times `here` rows and holds less than HOLE of that."""
+    from scipy.stats import binom
+
+    marked = np.zeros(len(here), bool)
+    for width in WINDOWS:
+        if width > len(here):
+            break
+        ours, theirs = (np.convolve(counts, np.ones(width), "valid") for counts in (there, here))
+        lucky = binom.cdf(ours, ours + theirs, ratio / (1 + ratio)) * len(WINDOWS) * len(here)
+        for start in np.flatnonzero((lucky < chance) & (ours < HOLE * theirs * ratio)):
+            marked[start : start + width] = True
+    return marked
+
+
+def _counts(values: Numbers, edges: Numbers) -> Numbers:
+    """Values from each edge to the next; the last range has its end. `values` are sorted."""
+    places = np.searchsorted(values, edges, side="left")
+    places[-1] = np.searchsorted(values, edges[-1], side="right")
+    return np.diff(places)
+
+
+def _runs(marked: Numbers) -> Iterator[tuple[int, int]]:
+    """First and last position of each run of marked ones."""
+    steps = np.diff(np.concatenate([[0], marked.astype(int), [0]]))
+    yield from zip(np.flatnonzero(steps == 1).tolist(), (np.flatnonzero(steps == -1) - 1).tolist(), strict=True)
+
+
+def _rare_pairs(columns: list[Summary], count: int) -> Iterator[Finding]:
+    """Pairs of values that hardly come together, the most surprising first."""
+    grouped = [c for c in columns if c.name and 2 < len(c.labels) <= FEW_VALUES + 2][:MOST_COLUMNS]
+    found = list[tuple[float, int, str, tuple[str, str]]]()
+    for one, two in combinations(grouped, 2):
+        table = np.zeros((len(one.labels), len(two.labels)))
+        np.add.at(table, (one.values.astype(int), two.values.astype(int)), 1)
+        wanted = table.sum(1, keepdims=True) * table.sum(0, keepdims=True) / count
+        if _association(table, wanted) > RELATED:
+            continue
+        for i, j in zip(*np.nonzero((wanted >= NEEDED) & (table < HOLE * wanted)), strict=True):
+            pair = f"{one.name} {one.labels[i]} with {two.name} {two.labels[j]}"
+            found.append((float(wanted[i, j]), int(table[i, j]), pair, (one.column, two.column)))
+    found.sort(key=lambda item: -item[0])
+    if found:
+        told = "; ".join(
+            f"{pair}: {have} rows where {want:,.0f} were expected" for want, have, pair, _ in found[:SHOWN]
+        )
+        yield Finding(
+            "NW123",
+            "note",
+            "pairs of values that hardly come together",
+            told + (f"; and {len(found) - SHOWN} more pairs" if len(found) > SHOWN else ""),
+            tuple(Measure(f"rows of {pair}", have, threshold=HOLE * want) for want, have, pair, _ in found[:SHOWN]),
+            columns=tuple(dict.fromkeys(name for *_, names in found[:SHOWN] for name in names)),
+            otherwise=("pairs that cannot be, or that exclude each other by what the columns mean",),
+            remedies=(Remedy("where such rows will come in use, collect some."),),
+        )
+
+
+def _association(table: Numbers, wanted: Numbers) -> float:
+    """Cramer's V: 0 where columns are independent, 1 where one says the other."""
+    filled = wanted > 0
+    squares = float((((table - wanted)[filled]) ** 2 / wanted[filled]).sum())
+    sides = min(int((wanted.sum(axis) > 0).sum()) for axis in (0, 1))
+    return float(np.sqrt(squares / max(table.sum() * (sides - 1), 1)))
+
+
+@dataclass(frozen=True)
+class _Slice:
+    name: str
+    column: str
+    rows: Numbers  # (rows,) bool
+
+
+def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
+    """groups with worse scores
+
+    Groups of rows that a quick model predicts worse than the rest: a value of a column, a fifth of a number or of what
+    can be seen of pictures (brightness, tilt, ...), or two of these together; and labels.
+
+    Why it matters: a good mean score hides groups for which the answers are not to be trusted.
+
+    How it is decided: each row is predicted by a model that did not learn from it (boosted trees for tables, a small
+    dense network for the rest; three folds). In one half of the rows all groups of LEAST_IN_SLICE = 50 rows or more are
+    looked at, and the worst kept whose excess over the mean error exceeds what chance gives among so many groups
+    (Bonferroni); the other half confirms. A note where the interval of the excess begins above WORSE = 5 points, or for
+    numbers WORSE_DISTANCE = 25 % of the mean distance; a warning where the error is MUCH_WORSE = 3 times the mean, too,
+    but not of a label alone, nor of numbers: any model misses rare labels more often, and large numbers by more.
+    Source: Chung et al. 2019, arXiv:1807.06068 (slices searched and tested).
+    """
+    errors = evidence.once(out_of_fold)
+    model = evidence.once(quick)
+    prepared = evidence.prepared
+    if prepared is None or not isinstance(prepared.train, InMemory):
+        raise Skip("the data cannot be encoded")
+    mean = float(errors.mean())
+    if mean == 0:
+        return
+    margin = WORSE if model.is_classes else WORSE_DISTANCE * mean
+    columns = [c for c in summaries(prepared.schema, prepared.train.inputs, model.rows) if c.name][:MOST_COLUMNS]
+    single = [s for column in columns for s in _slices(column)]
+    labels: tuple[str, ...] = getattr(prepared.task, "labels", ()) if model.is_classes else ()
+    answers = list(_slices(Summary("label", "", model.y, labels))) if labels else []
+    first = np.arange(len(errors)) % 2 == 0
+    taken = np.zeros(len(errors), bool)
+    for worst in _candidates([*single, *answers], errors, first, margin):
+        if (worst.rows & taken).sum() > 0.5 * worst.rows.sum():
+            continue  # told by a group that was named before
+        held = errors[worst.rows & ~first]
+        excess = _excess(held, mean, NormalDist().inv_cdf(1 - 0.025 / CONFIRMED))
+        if excess.low > margin:
+            taken |= worst.rows
+            yield _worse(worst, evidence, model.rows, errors, excess, margin, is_classes=model.is_classes)
+
+
+def _slices(column: Summary) -> Iterator[_Slice]:
+    if column.labels:
+        if len(column.labels) <= 100:
+            for code, label in enumerate(column.labels):
+                yield _Slice(f"{column.name} {label}", column.column, column.values == code)
+        return
+    known = column.values[~np.isnan(column.values)]
+    if len(known) < len(column.values):
+        yield _Slice(f"{column.name} missing", column.column, np.isnan(column.values))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, SLICES + 1), method="lower")) if len(known) else known
+    for low, high in pairwise(edges):
+        inside = (column.values >= low) & ((column.values < high) | ((high == edges[-1]) & (column.values <= high)))
+        ends = [str(np.datetime64(int(x), "D")) if column.is_date else figure(float(x)) for x in (low, high)]
+        yield _Slice(f"{column.name} {ends[0]} to {ends[1]}", column.column, inside)
+
+
+def _candidates(single: list[_Slice], errors: Numbers, half: Numbers, margin: float) -> list[_Slice]:
+    """The worst groups and pairs of groups of one half of the rows, beyond what chance gives; the worst first."""
+    big = [s for s in single if min((s.rows & half).sum(), (s.rows & ~half).sum()) >= LEAST_IN_SLICE]
+    if not big:
+        return []
+    inside = np.stack([s.rows[half] for s in big]).astype(np.float32)
+    e = errors[half].astype(np.float32)
+    counts, sums, squares = (inside * weight @ inside.T for weight in (np.ones_like(e), e, e * e))
+    counts = np.where(counts >= LEAST_IN_SLICE, counts, np.nan)
+    means = sums / counts
+    deviations = np.sqrt(np.maximum(squares / counts - means**2, e.var() * 0.01))
+    tests = int(np.isfinite(means).sum() + len(big)) // 2
+    z = NormalDist().inv_cdf(1 - 0.025 / max(tests, 1))
+    low = means - float(errors.mean()) - z * deviations / np.sqrt(counts)
+    found = list[_Slice]()
+    for flat in np.argsort(-np.nan_to_num(low, nan=-np.inf), axis=None)[: 20 * CONFIRMED]:
+        i, j = divmod(int(flat), len(big))
+        if not low[i, j] > margin / 2 or len(found) == CONFIRMED:
+            break
+        one, two = big[min(i, j)], big[max(i, j)]
+        if i != j and "" in (one.column, two.column):
+            continue  # wrong answers with a label and something else say little of the something else
+        rows = one.rows & two.rows
+        if not any((rows & f.rows).sum() > 0.5 * min(rows.sum(), f.rows.sum()) for f in found):
+            name = one.name if i == j else f"{one.name} with {two.name}"
+            found.append(_Slice(name, one.column, rows))
+    return found
+
+
+def _excess(errors: Numbers, mean: float, z: float = NORMAL) -> Interval:
+    value = float(errors.mean()) - mean
+    half = z * float(errors.std(ddof=1)) / float(np.sqrt(len(errors))) if len(errors) > 1 else np.inf
+    return Interval(value, value - half, value + half)
+
+
+def _worse(
+    worst: _Slice, evidence: DataEvidence, rows: Numbers, errors: Numbers, excess: Interval, margin: float,
+    *, is_classes: bool,
+) -> Finding:  # fmt: skip
+    mean = float(errors.mean())
+    here = mean + excess.value
+    is_loud = is_classes and here >= MUCH_WORSE * mean and bool(worst.column)
+    scale = 1.0 if is_classes else mean
+    told = (
+        f"{here:.0%} of the rows with {worst.name} are predicted wrong, {mean:.0%} of all rows"
+        if is_classes
+        else f"rows with {worst.name} are predicted {here / mean:.1f} times as far off as all rows"
+    )
+    inside = np.flatnonzero(worst.rows)
+    order = inside[np.argsort(-errors[inside], kind="stable")]
+    unit = "more rows wrong" if is_classes else "more distance, as a share of the mean"
+    return Finding(
+        "NW124",
+        "warning" if is_loud else "note",
+        "a group with worse scores",
+        told,
+        (Measure(unit, excess.value / scale, excess.low / scale, excess.high / scale, margin / scale),),
+        columns=(worst.column,) if worst.column else (),
+        rows=tuple(int(rows[row]) for row in order),
+        confidence=0.975,
+        otherwise=("a group that is hard for any model", "labels that are wrong more often in this group"),
+        remedies=(
+            Remedy("look at these rows, the worst first, and whether their labels are right."),
+            Remedy(f"bring more rows with {worst.name}, or a column that tells them apart."),
+        ),
+    )

@@ -1,0 +1,456 @@
+"""Whether the parts of the data, and new data, are of one kind: what moved, and by how much."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.checks.data.intervals import Interval, auroc, difference, share
+from netwright.checks.data.summaries import Summary, matrix, summaries, take
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.dataset import Dataset
+from netwright.data.examples import InMemory
+from netwright.data.prepare import Prepared, encode_new
+from netwright.kinds.category import UNSEEN
+from netwright.kinds.markup import figure
+from netwright.records.errors import DataError, Unreadable, listed
+from netwright.records.finding import Finding, Measure, Remedy
+
+SIDE = 2_000  # rows of each side that are compared: AUROC is then known within 0.03, and a classifier costs 0.3 s
+FAST_SIDE = 1_000
+LEAST = 40  # rows of each side: with fewer, half of them tell nothing
+UNLIKE = 0.6  # AUROC from which a difference is worth a warning: rows of two normals 0.36 spreads apart
+SURE = 0.55  # where its 95 % interval has to begin: an interval that just excludes 0.5 does so once in forty by chance
+MOVED = 0.05  # of the rows: an event whose share moved by less explains nothing
+SHOWN = 3  # columns that moved the most, named
+APART = 0.98  # difference of shares by which one column alone tells the parts apart, as the time of a cut by time does
+LABELS_MOVED = 0.1  # of the rows have other labels: ten points of prior, what a threshold is usually tuned to
+NEVER_SEEN = 0.01  # of new rows hold what training never showed
+CUTS = 48  # quantiles at which shares are compared, as the bins of the numbers' encoding
+TREES = 40
+PENALTY = 0.05  # inverse; strong, as some hundred rows teach it
+MOST_COLUMNS = 100  # that a classifier looks at: those that moved most in the rows it learns from
+UNLIKELY_ROWS = 20  # rows named: those that are the least like training
+
+Numbers = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An event, as `age above 41`, whose share differs between two groups of rows."""
+
+    column: str
+    event: str
+    old: float  # share of rows
+    new: float
+    by: Interval  # new less old, of rows that did not choose the event
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How well two groups of rows can be told apart."""
+
+    auroc: Interval  # of a classifier on rows that it did not learn from; 0.5 where they are of one kind
+    moved: tuple[Moved, ...]  # the most first
+    unlike: tuple[int, ...]  # positions of the new rows that are the least like the old ones
+
+    @property
+    def is_clear(self) -> bool:
+        """Large, and beyond what chance gives."""
+        return self.auroc.value > UNLIKE and self.auroc.low > SURE
+
+
+def compare(old: list[Summary], new: list[Summary], seed: int = 0) -> Drift:
+    """Half of the rows teach a classifier which group a row is of, and choose events; the other half measures both.
+
+    What is measured never saw what it is measured by, so the intervals hold for any classifier: DeLong's for AUROC,
+    Newcombe's for differences of shares. After Lopez-Paz and Oquab 2017, arXiv:1610.06545, and Rabanser et al. 2019,
+    arXiv:1810.11953; cross-fitting would use each row twice, but its two halves err together and no interval for that
+    is exact.
+    """
+    generator = np.random.default_rng(seed)
+    sides = [generator.permutation(len(columns[0].values)) for columns in (old, new)]
+    learn, judge = [
+        [take(columns, order[start::2]) for columns, order in zip((old, new), sides, strict=True)] for start in (0, 1)
+    ]
+    events = [_event(*pair) for pair in zip(*learn, strict=True)]
+    chosen = np.argsort([-event.size for event in events], kind="stable")[:MOST_COLUMNS]
+    scores = _scores(learn, judge, [int(place) for place in chosen], seed)
+    moved = [_moved(event, *pair) for event, pair in zip(events, zip(*judge, strict=True), strict=True) if event.name]
+    order = np.argsort(-scores[1], kind="stable")[:UNLIKELY_ROWS]
+    return Drift(
+        auroc(scores[0], scores[1]),
+        tuple(sorted((m for m in moved if m.by.low > 0), key=lambda m: -m.by.value)),
+        tuple(int(row) for row in sides[1][1::2][order]),
+    )
+
+
+def _scores(
+    learn: Sequence[list[Summary]], judge: Sequence[list[Summary]], chosen: list[int], seed: int
+) -> tuple[Numbers, Numbers]:
+    """The log odds that small boosted trees and a line give the judging rows of both sides, added.
+
+    Trees see spreads and categories, the line sees small shifts of many columns, and neither needs many rows: with 250
+    learning rows of 15 columns that moved by 0.27 spreads each, AUROC was 0.66 by trees, 0.73 by the line and 0.71 by
+    both.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    used = [place for place in chosen if len(learn[0][place].labels) <= 2] or chosen
+    sides = [matrix([columns[place] for place in chosen]) for columns in (*learn, *judge)]
+    plain = _standardized([matrix([columns[place] for place in used]) for columns in (*learn, *judge)])
+    groups = np.repeat([0, 1], [len(sides[0]), len(sides[1])])
+    trees = HistGradientBoostingClassifier(
+        max_iter=TREES, learning_rate=0.1, max_leaf_nodes=4, max_bins=63, random_state=seed
+    ).fit(np.concatenate(sides[:2]), groups)
+    line = LogisticRegression(C=PENALTY).fit(np.concatenate(plain[:2]), groups)
+    both = [trees.decision_function(x) + line.decision_function(z) for x, z in zip(sides[2:], plain[2:], strict=True)]
+    return both[0], both[1]
+
+
+def _standardized(sides: list[Numbers]) -> list[Numbers]:
+    """By the learning rows; gaps are filled by the mean, and far values cut."""
+    whole = np.concatenate(sides[:2])
+    known = ~np.isnan(whole)
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, whole, 0).sum(0) / count
+    spread = np.sqrt((np.where(known, whole - mean, 0) ** 2).sum(0) / count)
+    return [np.nan_to_num((x - mean) / np.where(spread > 0, spread, 1)).clip(-5, 5) for x in sides]
+
+
+@dataclass(frozen=True)
+class _Event:
+    """What is more frequent among the new rows: values above or below a cut, some labels, or no value at all."""
+
+    name: str
+    size: float  # how much its share moved where it was chosen
+    cut: float = 0.0
+    above: bool = True
+    codes: tuple[int, ...] = ()
+    missing: bool = False
+
+    def holds(self, values: Numbers) -> Numbers:
+        if self.codes:
+            return np.isin(values, self.codes)
+        if self.missing:
+            return np.isnan(values)
+        return values > self.cut if self.above else values <= self.cut
+
+
+def _event(old: Summary, new: Summary) -> _Event:
+    """The event whose share moved the most: its size is the Kolmogorov-Smirnov distance, or total variation."""
+    if old.labels:
+        shares = [np.bincount(c.values.astype(np.int64), minlength=len(c.labels)) / len(c.values) for c in (old, new)]
+        rise = shares[1] - shares[0]
+        codes = np.argsort(-rise, kind="stable")[: max(1, int((rise > 0).sum()))]
+        names = listed([old.labels[int(code)] for code in codes], 3)
+        return _Event(f"{old.name} {names}", float(rise[codes].sum()), codes=tuple(map(int, codes)))
+    gone = [np.isnan(c.values).mean() for c in (old, new)]
+    missing = _Event(f"{old.name} missing" if old.name else "", float(gone[1] - gone[0]), missing=True)
+    known = [c.values[~np.isnan(c.values)] for c in (old, new)]
+    if not len(known[0]) or not len(known[1]):
+        return missing
+    cuts = np.unique(np.quantile(np.concatenate(known), np.linspace(0, 1, CUTS + 1)[:-1], method="lower"))
+    over = [len(x) - np.searchsorted(np.sort(x), cuts, side="right") for x in known]
+    rise = over[1] / len(new.values) - over[0] / len(old.values)
+    fall = (len(known[1]) - over[1]) / len(new.values) - (len(known[0]) - over[0]) / len(old.values)
+    is_rise = bool(rise.max() >= fall.max())
+    best = int((rise if is_rise else fall).argmax())
+    word = "above" if is_rise else "up to"
+    cut = str(np.datetime64(int(cuts[best]), "D")) if old.is_date else figure(float(cuts[best]))
+    name = f"{old.name} {word} {cut}" if old.name else ""
+    event = _Event(name, float(max(rise.max(), fall.max())), float(cuts[best]), is_rise)
+    return event if event.size >= missing.size else missing
+
+
+def _moved(event: _Event, old: Summary, new: Summary) -> Moved:
+    shares = [share(float(event.holds(c.values).sum()), len(c.values)) for c in (old, new)]
+    return Moved(old.column, event.name, shares[0].value, shares[1].value, difference(shares[1], shares[0]))
+
+
+def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
+    """drift between the parts
+
+    Validation or test rows are of another kind than the training rows: in their inputs, or in how often each label
+    comes. The columns that moved are named, with the event that moved the most and its share before and after; of
+    pictures, texts and series by what can be seen at a glance, such as brightness, sharpness, tilt, length or words.
+
+    Why it matters: settings are chosen on rows that are unlike those that train, and the score on the test part is not
+    the one of data like the training data. Where the drift is what will happen in use, the score is honest but the
+    training data are not what they should be.
+
+    How it is decided: a classifier of small trees learns from half of the rows which part a row is of, and the other
+    half is scored. A warning where its AUROC is above UNLIKE = 0.6 and the 95 % interval begins above SURE = 0.55; at
+    most SIDE = 2,000 rows of each part are drawn, and an effect decides, not a p-value: a drift too small to mind is
+    none, however many rows show it. Labels: where LABELS_MOVED = 10 % of the rows or more have other ones, and the
+    interval excludes none. Parts that were cut at random are not compared: what differs between them is chance.
+    A column that alone tells the parts apart in the order of time is how they were cut, and left out. Sources:
+    Lopez-Paz and Oquab 2017, arXiv:1610.06545; Rabanser et al. 2019, arXiv:1810.11953; DeLong et al. 1988.
+    """
+    prepared, parts = evidence.prepared, evidence.parts
+    if prepared is None or parts is None:
+        raise Skip(evidence.problem or "the data cannot be encoded")
+    if parts.how.startswith(("at random", "stratified")):
+        raise Skip("the parts were cut at random: what differs between them is chance")
+    examples = [part for part in (prepared.train, prepared.valid, prepared.test) if isinstance(part, InMemory)]
+    sides = [_drawn(part, evidence) for part in examples]
+    columns = [summaries(prepared.schema, part.inputs, rows) for part, rows in zip(examples, sides, strict=True)]
+    is_compared = False
+    for name, place in (("test", 2), ("validation", 1)):
+        if len(examples) < 3 or min(len(sides[0]), len(sides[place])) < LEAST:
+            continue
+        is_compared = True
+        old, new = _without_clocks(evidence.dataset, columns[0], columns[place])
+        if old:
+            drift = compare(old, new, evidence.seed)
+            if drift.is_clear:
+                rows = tuple(int(sides[place][row]) for row in drift.unlike)
+                yield _finding("NW121", title_of(name), "training", name, drift, _ADVICE, _REASONS, rows=rows)
+        labels = [_labels(prepared, part.targets, side) for part, side in zip(examples, sides, strict=True)]
+        yield from _labels_moved("NW121", "training", name, labels[0], labels[place])
+    if not is_compared:
+        raise Skip(f"fewer than {LEAST} rows in a part")
+
+
+def title_of(part: str) -> str:
+    """What a finding about a part is called."""
+    return f"drift between training and {part}"
+
+
+_ADVICE = (
+    Remedy("cut the parts at random if new data will be like all of these (leave out --split, --by-time)."),
+    Remedy("bring training rows like those of the other part."),
+)
+_REASONS = (
+    "parts cut by time or by group differ as times and groups do; then the score is that of later times or new groups",
+)
+_NEW_ADVICE = (
+    Remedy("add labelled rows like the new ones to the training data, and train again."),
+    Remedy("bring what moved back to what it was: units, exposure, codes, the way of asking."),
+)
+_NEW_REASONS = ("new data drawn by another rule than the training data, such as one season or one place",)
+
+
+def _finding(
+    code: str,
+    title: str,
+    old: str,
+    new: str,
+    drift: Drift,
+    remedies: tuple[Remedy, ...],
+    otherwise: tuple[str, ...],
+    rows: tuple[int, ...] = (),
+    places: tuple[str, ...] = (),
+) -> Finding:
+    most = [m for m in drift.moved if m.by.value >= MOVED][:SHOWN]
+    told = "; ".join(f"{m.event}: {m.old:.0%} of {old} rows, {m.new:.0%} of {new} rows" for m in most)
+    what = told or "no single column moved much: the columns go together in another way"
+    found = drift.auroc
+    return Finding(
+        code,
+        "warning",
+        title,
+        f"{new} rows can be told from {old} rows (AUROC {found.value:.2f}, 0.5 were alike). {what}",
+        (
+            Measure("AUROC", found.value, found.low, found.high, UNLIKE),
+            *(Measure(f"more rows with {m.event}", m.by.value, m.by.low, m.by.high) for m in most),
+        ),
+        columns=tuple(dict.fromkeys(m.column for m in most)),
+        rows=rows,
+        places=places,
+        confidence=0.975,  # of an interval that begins above 0.55: what is below is one in forty
+        otherwise=otherwise,
+        remedies=remedies,
+    )
+
+
+def _drawn(examples: InMemory, evidence: DataEvidence, most: int = SIDE) -> Numbers:
+    """Row numbers of at most so many examples, by the seed."""
+    index = examples.index.cpu().numpy()
+    most = min(most, FAST_SIDE) if evidence.is_fast else most
+    return index if len(index) <= most else np.random.default_rng(evidence.seed).choice(index, most, replace=False)
+
+
+def _without_clocks(dataset: Dataset, old: list[Summary], new: list[Summary]) -> tuple[list[Summary], list[Summary]]:
+    """Without columns that rise row by row or are dates, and tell the parts apart alone: by them they were cut."""
+    kept = [
+        (o, n) for o, n in zip(old, new, strict=True)
+        if o.labels or not (_event(o, n).size >= APART and (o.is_date or _is_clock(dataset, o.column)))
+    ]  # fmt: skip
+    return [o for o, _ in kept], [n for _, n in kept]
+
+
+def _is_clock(dataset: Dataset, name: str) -> bool:
+    cells = dataset.table[name]
+    if name in dataset.mapped or not cells.dtype.is_numeric():
+        return False
+    return cells.null_count() == 0 and (cells.is_sorted() or cells.is_sorted(descending=True))
+
+
+def _labels(prepared: Prepared, targets: tuple[Any, ...], rows: Numbers) -> list[Summary]:
+    """The target as summaries; none where it is no label and no number."""
+    if len(targets) != 1 or targets[0].ndim > 2:
+        return []
+    y = targets[0][rows].cpu().numpy()
+    names: tuple[str, ...] = getattr(prepared.task, "labels", ())
+    if y.ndim == 2:
+        return [Summary("label", "", y[:, place], (f"without {n}", f"with {n}")) for place, n in enumerate(names)]
+    if y.dtype.kind in "iu":
+        return [Summary("label", "", y, names)] if len(names) > 1 else []
+    restored = y * getattr(prepared.task, "scale", 1.0) + getattr(prepared.task, "mean", 0.0)
+    return [Summary("target", "", np.exp(restored) if getattr(prepared.task, "on_log", False) else restored)]
+
+
+def _labels_moved(code: str, old: str, new: str, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
+    moved = list[Moved]()
+    for was, now in zip(before, after, strict=True):
+        order = [np.random.default_rng(0).permutation(len(c.values)) for c in (was, now)]
+        halves = [[take([c], o[s::2])[0] for c, o in zip((was, now), order, strict=True)] for s in (0, 1)]
+        moved.append(_moved(_event(*halves[0]), *halves[1]))
+    most = [m for m in sorted(moved, key=lambda m: -m.by.value) if m.by.value >= LABELS_MOVED and m.by.low > 0]
+    if most:
+        told = "; ".join(f"{m.event}: {m.old:.0%} of {old} rows, {m.new:.0%} of {new} rows" for m in most[:SHOWN])
+        yield Finding(
+            code,
+            "warning",
+            f"other labels in {new} than in {old} rows",
+            told,
+            tuple(
+                Measure(f"more rows with {m.event}", m.by.value, m.by.low, m.by.high, LABELS_MOVED)
+                for m in most[:SHOWN]
+            ),
+            confidence=0.975,
+            otherwise=_REASONS if code == "NW121" else _NEW_REASONS,
+            remedies=_ADVICE if code == "NW121" else _NEW_ADVICE,
+        )
+
+
+def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
+    """drift against new data
+
+    New data (`--against new.csv`), read as the training data were, are of another kind: their inputs, their labels
+    where they have some, or single cells that training never showed: unseen categories, numbers beyond all training
+    rows, cells that are missing more often, rows that cannot be read at all.
+
+    Why it matters: a network is as good as its test score on data like its test part only. What it never saw it still
+    answers, and says nothing.
+
+    How it is decided: as for the parts (NW121), by a classifier that tells new rows from training rows: AUROC above
+    UNLIKE = 0.6, its interval from above SURE = 0.55. Unseen and out-of-range cells: where the 95 % interval of their
+    share of rows begins above NEVER_SEEN = 1 % more than in training. Labels: from LABELS_MOVED = 10 % of rows. At
+    most SIDE = 2,000 rows of each side are drawn. Sources: as of NW121; intervals of shares by Wilson 1927 and
+    Newcombe 1998.
+    """
+    prepared, against = evidence.prepared, evidence.against
+    if against is None:
+        raise Skip("no new data are given (--against)")
+    if prepared is None or not isinstance(prepared.train, InMemory):
+        raise Skip(evidence.problem or "the data cannot be encoded")
+    new, picked = _sampled(against, evidence)
+    try:
+        examples, bad = encode_new(prepared.schema, None, new)
+    except DataError as error:
+        remedy = Remedy(error.remedy or "bring the columns that training had.")
+        yield Finding("NW122", "error", "new data that cannot be read", error.problem, remedies=(remedy,))
+        return
+    yield from _unread(new, bad)
+    rows = examples.index.numpy()
+    if len(rows) < LEAST or len(prepared.train) < LEAST:
+        raise Skip(f"fewer than {LEAST} rows on one side")
+    sides = _drawn(prepared.train, evidence), rows
+    before = summaries(prepared.schema, prepared.train.inputs, sides[0])
+    after = summaries(prepared.schema, examples.inputs, rows)
+    yield from _never_seen(prepared, before, after)
+    old_columns, new_columns = _without_clocks(evidence.dataset, before, after)
+    if old_columns:
+        drift = compare(old_columns, new_columns, evidence.seed)
+        places = tuple(against.locate(int(picked[rows[row]])) for row in drift.unlike)
+        if drift.is_clear:
+            title = "drift between training and new data"
+            yield _finding("NW122", title, "training", "new", drift, _NEW_ADVICE, _NEW_REASONS, places=places)
+    targets = evidence.dataset.targets
+    if targets and set(targets) <= set(new.table.columns):
+        yield from _new_labels(prepared, new, targets, sides[0])
+
+
+def _sampled(dataset: Dataset, evidence: DataEvidence) -> tuple[Dataset, Numbers]:
+    """At most SIDE rows of new data, and which."""
+    most = FAST_SIDE if evidence.is_fast else SIDE
+    rows = np.arange(len(dataset))
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(evidence.seed).choice(rows, most, replace=False))
+    return replace(dataset, table=dataset.table[rows], places=None, parts=None), rows
+
+
+def _unread(new: Dataset, bad: dict[int, str]) -> Iterator[Finding]:
+    found = share(len(bad), len(new))
+    if found.low > NEVER_SEEN:
+        yield Finding(
+            "NW122",
+            "warning",
+            "new rows that cannot be read",
+            f"{found.value:.0%} of the new rows get no answer; the first: {next(iter(bad.values()))}",
+            (Measure("share of new rows", found.value, found.low, found.high, NEVER_SEEN),),
+            remedies=(Remedy("repair the files or the cells of the new data."),),
+        )
+
+
+def _never_seen(prepared: Prepared, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
+    """Columns with categories, values or gaps that training had not, one finding for all."""
+    fields = {field.name: field for field in prepared.schema.inputs}
+    found = list[tuple[str, str, Interval]]()
+    for old, new in zip(before, after, strict=True):
+        if old.name != old.column:
+            continue  # of pictures and texts the summaries moved, not the cells
+        field = fields[old.column]
+        claims = {"unseen in training": [c.values == UNSEEN for c in (old, new)]} if field.kind == "category" else {}
+        if field.kind == "number":
+            claims["missing"] = [np.isnan(c.values) for c in (old, new)]
+            claims[f"outside {figure(field.low)} to {figure(field.high)}"] = [
+                (c.values < field.low) | (c.values > field.high) for c in (old, new)
+            ]
+        for claim, sides in claims.items():
+            shares = [share(float(side.sum()), len(side)) for side in sides]
+            more = difference(shares[1], shares[0])
+            if more.low > NEVER_SEEN:
+                found.append((old.column, f"{old.column} {claim}", more))
+    if found:
+        found.sort(key=lambda item: -item[2].value)
+        told = "; ".join(f"{claim} in {more.value:.0%} more of the new rows" for _, claim, more in found[:SHOWN])
+        yield Finding(
+            "NW122",
+            "warning",
+            "new values that training never showed",
+            told + (f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""),
+            tuple(Measure(claim, more.value, more.low, more.high, NEVER_SEEN) for _, claim, more in found[:SHOWN]),
+            columns=tuple(dict.fromkeys(column for column, _, _ in found)),
+            otherwise=("another spelling, unit or code for the same thing",),
+            remedies=_NEW_ADVICE,
+        )
+
+
+def _new_labels(prepared: Prepared, new: Dataset, targets: tuple[str, ...], rows: Numbers) -> Iterator[Finding]:
+    cells = new.table.select(targets).drop_nulls()
+    bad = dict[int, str]()
+    try:
+        encoded = prepared.task.encode(cells)
+    except Unreadable as error:
+        encoded, bad = (error.encoded,), error.bad
+    known = np.setdiff1d(np.arange(len(cells)), np.fromiter(bad, np.int64, len(bad)))
+    unknown = share(len(bad), max(len(cells), 1))
+    if bad and unknown.low > NEVER_SEEN:
+        yield Finding(
+            "NW122",
+            "warning",
+            "labels that training never showed",
+            f"{unknown.value:.0%} of the new rows have a label that no training row has; {next(iter(bad.values()))}",
+            (Measure("share of new rows", unknown.value, unknown.low, unknown.high, NEVER_SEEN),),
+            columns=targets,
+            remedies=(Remedy("bring training rows with these labels, or spell them as training does."),),
+        )
+    if len(known) >= LEAST and isinstance(prepared.train, InMemory):
+        before, after = _labels(prepared, prepared.train.targets, rows), _labels(prepared, encoded, known)
+        yield from _labels_moved("NW122", "training", "new", before, after)

@@ -1,0 +1,134 @@
+"""How much rows have in common beyond what their inputs say: rows of one group, and neighbors in time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.examples import InMemory
+from netwright.data.mapped import Encoder, gathered
+from netwright.data.split import Rows
+from netwright.records.finding import Measure
+
+BINS = 12  # quantiles of a number: enough for a curve, few enough for hundreds of rows
+CATEGORIES = 20  # the most frequent values of a column
+THUMBNAIL = 6  # pixels a side: the colors of a picture and where they are
+MOST_COLUMNS = 40  # of a table, from which the target is predicted: the fit grows with the square
+RIDGE = 3.0  # rows of prior knowledge that each input says nothing
+LEAST_ROWS = 50  # fewer tell nothing about likeness
+HALF_WIDTH = 1.96  # standard errors in half a 95 % interval
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Kinship:
+    """A correlation between rows that belong together, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def measure(self, name: str, threshold: float) -> Measure:
+        """As a finding shows it."""
+        return Measure(name, self.value, self.low, self.high, threshold)
+
+
+def inputs_of(evidence: DataEvidence, rows: Rows, *, without: str) -> Values:
+    """(rows, features), standardized: numbers in bins, categories, small pictures; dates and `without` are left out."""
+    if evidence.prepared is None or not isinstance(evidence.prepared.train, InMemory):
+        raise Skip(evidence.problem.splitlines()[0] if evidence.problem else "the rows are not encoded")
+    found = list[Tensor]()
+    for block, column in zip(evidence.prepared.schema.blocks, evidence.prepared.train.inputs, strict=True):
+        names = [field.name for field in block.fields]
+        kept = [place for place, name in enumerate(names) if name != without][:MOST_COLUMNS]
+        kind = block.fields[0].kind
+        if kind == "image":
+            found.append(_small(column, rows))
+        elif kind in ("number", "category") and kept:
+            cells = gathered(column, torch.from_numpy(rows)).cpu().reshape(len(rows), -1)
+            found += [_binned(cells[:, n]) if kind == "number" else _listed(cells[:, n]) for n in kept]
+    if not found:
+        raise Skip("no numbers, categories or pictures to compare rows by")
+    return _standardized(torch.cat(found, dim=1).double().numpy())
+
+
+def unexplained(evidence: DataEvidence, rows: Rows, inputs: Values) -> Values:
+    """(rows, targets): what an additive model of the inputs leaves of the target; classes count as one target each."""
+    if evidence.prepared is None or not isinstance(evidence.prepared.train, InMemory):
+        raise Skip("the rows are not encoded")
+    targets = evidence.prepared.train.targets
+    if len(targets) != 1 or targets[0].numel() != targets[0].shape[0]:
+        raise Skip("the target is no single class or number")
+    cells = gathered(targets[0], torch.from_numpy(rows)).cpu().flatten()
+    truth = _standardized((cells[:, None].double() if cells.is_floating_point() else _classes(cells)).numpy())
+    fitted = np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ truth)
+    return truth - inputs @ fitted
+
+
+def within(groups: Rows, values: Values) -> Kinship:
+    """The correlation of two rows of one group: the intraclass correlation, over all columns of `values`.
+
+    Its interval comes from the spread over groups.
+    """
+    number = np.unique(groups, return_inverse=True)[1]
+    size = np.bincount(number).astype(np.float64)
+    centered = values - values.mean(axis=0)
+    sums = np.zeros((len(size), values.shape[1]))
+    np.add.at(sums, number, centered)
+    own = np.bincount(number, weights=(centered**2).sum(axis=1))
+    return _kinship((sums**2).sum(axis=1) - own, size * (size - 1), float((centered**2).sum(axis=1).mean()))
+
+
+def between(one: Rows, other: Rows, values: Values) -> Kinship:
+    """The correlation of pairs of rows, given by their places in `values`."""
+    centered = values - values.mean(axis=0)
+    shared = (centered[one] * centered[other]).sum(axis=1)
+    return _kinship(shared, np.ones(len(shared)), float((centered**2).sum(axis=1).mean()))
+
+
+def _kinship(shared: Values, pairs: Values, variance: float) -> Kinship:
+    if not pairs.sum() or variance < 1e-9:  # all is explained, or nobody has company
+        return Kinship(0.0, 0.0, 0.0)
+    value = shared.sum() / pairs.sum() / variance
+    half = HALF_WIDTH * float(np.sqrt(((shared / variance - value * pairs) ** 2).sum())) / pairs.sum()
+    return Kinship(float(value), float(value - half), float(value + half))
+
+
+def _binned(cells: Tensor) -> Tensor:
+    known = torch.where(cells.isfinite(), cells, cells[cells.isfinite()].median() if cells.isfinite().any() else 0)
+    edges = torch.from_numpy(np.unique(np.quantile(known.numpy(), np.linspace(0, 1, BINS + 1)[1:-1])))
+    places = torch.bucketize(known.double(), edges.double())
+    return torch.cat([functional.one_hot(places, len(edges) + 1).float(), _rank(known)[:, None]], dim=1)
+
+
+def _rank(cells: Tensor) -> Tensor:
+    return cells.argsort(stable=True).argsort().float() / max(len(cells) - 1, 1)
+
+
+def _listed(cells: Tensor) -> Tensor:
+    return functional.one_hot(cells.long().clamp(0, CATEGORIES), CATEGORIES + 1).float()
+
+
+def _small(column: Tensor | Encoder, rows: Rows) -> Tensor:
+    small = [
+        functional.adaptive_avg_pool2d(gathered(column, some).cpu().float(), THUMBNAIL).flatten(1)
+        for some in torch.from_numpy(rows).split(1024)
+    ]
+    return torch.cat(small)
+
+
+def _classes(cells: Tensor) -> Tensor:
+    numbers, counts = cells.unique(return_counts=True)
+    most = numbers[counts.argsort(descending=True)[:CATEGORIES]]
+    return (cells[:, None] == most).double()
+
+
+def _standardized(values: Values) -> Values:
+    spread = values.std(axis=0)
+    kept = spread > 1e-9
+    return (values[:, kept] - values[:, kept].mean(axis=0)) / spread[kept]

@@ -1,0 +1,362 @@
+"""Labels and targets that are probably wrong."""
+
+from collections.abc import Iterator
+from math import ceil
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.checks.data.label_scores import (
+    WRONG,
+    Judged,
+    calibrated,
+    judged,
+)
+from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.examples import InMemory
+from netwright.data.mapped import Encoder, gathered
+from netwright.data.readers.files import counted
+from netwright.records.finding import Finding, Fix, Measure, Remedy
+from netwright.tasks.classification import Classification
+
+SURE = 0.6  # of the way from guessing to certainty: below it the model errs more often than careful labels do
+WORTH = 0.01  # share of rows, from which wrong labels cost score that is worth the work
+OPEN = 0.5  # probability of the best other class, below which a wrong label has no clear replacement
+MOST_CLASSES = 200  # the time grows with their square: seconds for 60,000 rows
+TOLD = 5  # pairs of classes that are told
+Z = 1.96  # standard errors in half a 95 % interval
+CALIBRATION = 0.1  # relative error of the calibrated counts, standard deviation over trials with planted noise
+BINS, BIN_ROWS = 20, 50  # of answers, in which the usual error is measured, and the least rows of one
+OUTLYING = 4.0  # usual errors (standard deviations of a normal one) from which a target can be outlying
+UNLIKE = 0.5  # of planted targets are to be seen: a model that sees fewer does not know what targets are usual
+FEW = 0.001  # share of rows, below which contradictions and outlying targets cost nothing that could be measured
+REPEATED = 0.05  # share of rows whose inputs come again, above which inputs are coarse and not copied
+PIXELS = ("image", "series", "tensor")  # kinds compared as they are encoded: cells may be names of files
+BLOCK = 4096  # rows hashed at once
+
+
+def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
+    """label errors
+
+    Rows whose label is probably wrong: a shirt that is labeled a dress. Every row is answered by a quick model that was
+    not trained on it, and where the answer contradicts the label more than classes are usually confused, the label is
+    doubted. Rows of all parts are judged, the test part too: no score is made of these answers.
+
+    Why it matters: a network learns wrong labels by heart where it can, and wrong labels in the test part make a good
+    network look bad and choose the wrong one of two. Label errors of 3 % are usual in famous data (Northcutt, Athalye
+    and Mueller 2021, arXiv:2103.14749).
+
+    How it is decided: the noise matrix, how often rows of one class are given another's label, is estimated from the
+    ANCHORS = 20 % of each class whose answers are surest, and every row's probability to be of another class than its
+    label is computed with it by EM. Where few labels are wrong, self-confidence (1 - the probability of the given
+    label) ranks as well or better, so the mean of both ranks is used; where many are, the posterior alone, unless a
+    mean with the margin finds planted errors better. Each row is given, as a trial, a wrong label drawn by the noise
+    matrix; how high these known errors score, against how many labels score as high, gives the share of wrong labels
+    and the probability of each label to be wrong. Labels that are more probably wrong than right (WRONG = 0.5) are
+    reported, with how many of them are expected to be wrong. A warning from WORTH = 1 % wrong labels on, below a note.
+    Where the model, cleared of the noise, is less than SURE = 60 % of the way from always answering the largest class
+    to certainty, it is too weak to judge. Errors that look like the hard rows of a class cannot be told from them; the
+    report counts them too low.
+    """
+    found, j, task = _judged_labels(evidence)
+    prior = j.noise.truth.mean(0)
+    surest = float(j.noise.truth.max(1).mean())
+    sure = (surest - prior.max()) / max(1 - prior.max(), 1e-9)
+    if sure < SURE:
+        text = (
+            f"{found.model} is too weak to judge labels: {surest:.0%} sure of its answers, where one that always says"
+        )
+        raise Skip(f"{text} {task.labels[int(prior.argmax())]!r} is right in {prior.max():.0%}")
+    order = np.argsort(-j.is_wrong, kind="stable")
+    doubted = order[: int((j.is_wrong >= WRONG).sum())]
+    if not len(doubted):
+        return
+    chances = j.is_wrong[doubted]
+    count = float(chances.sum())
+    half = Z * float(np.sqrt((chances * (1 - chances)).sum() + (CALIBRATION * count) ** 2))
+    expected = Measure("expected to be wrong", count, max(0.0, count - half), min(float(len(doubted)), count + half))
+    share = count / len(found.rows)
+    pairs = _confused(j, task)
+    yield Finding(
+        code="NW110",
+        severity="warning" if share >= WORTH else "note",
+        title="label errors",
+        summary=f"of these {counted(len(doubted), 'row')} we expect {count:.0f} \u00b1 {ceil(half)} to be labeled wrong"
+        + (f"; {pairs}" if pairs else ""),
+        measures=(
+            Measure("share of rows flagged", len(doubted) / len(found.rows)),
+            Measure("estimated share of wrong labels", j.rate),
+            Measure("planted errors found", j.recall),
+            Measure("accuracy of the quick model", float((found.answers.argmax(1) == found.given).mean())),
+        ),
+        columns=evidence.dataset.targets,
+        rows=tuple(found.rows[doubted].tolist()),
+        expected=expected,
+        confidence=float(1 - np.exp(np.log1p(-np.minimum(chances, 1 - 1e-9)).sum())),
+        otherwise=("rare or hard rows that are labeled right and that the quick model does not know",),
+        remedies=(
+            Remedy(
+                "Look at the rows, the first ones first, and correct their labels; `--fix` writes proposals.",
+                effect=f"{share:.1%} of the labels corrected",
+                cost=f"{len(doubted):,} rows to look at",
+            ),
+        ),
+        fixes=tuple(_label_fixes(evidence, found, j, doubted, task)),
+    )
+
+
+def _judged_labels(evidence: DataEvidence) -> tuple[OutOfFold, Judged, Classification]:
+    found = evidence.once(out_of_fold)
+    task = evidence.prepared.task if evidence.prepared is not None else None
+    if not isinstance(task, Classification):
+        raise Skip("the target is a number, not a label")
+    if len(task.labels) > MOST_CLASSES:
+        raise Skip(f"there are {len(task.labels):,} classes, too many for a matrix of which is taken for which")
+    return found, evidence.once(label_judgement), task
+
+
+def label_judgement(evidence: DataEvidence) -> Judged:
+    """The doubt about each label, calibrated."""
+    found = evidence.once(out_of_fold)
+    return judged(found.answers, found.given, seed=evidence.seed)
+
+
+def _confused(j: Judged, task: Classification) -> str:
+    """`'shirt' is given as 'T-shirt' in 8 %, ...`: the entries of the noise matrix that make the most wrong labels."""
+    weight = j.noise.matrix * j.noise.truth.mean(0)[:, None]
+    np.fill_diagonal(weight, 0)
+    places = np.argsort(-weight, axis=None)[:TOLD]
+    told = list[str]()
+    for truth, given in zip(*np.unravel_index(places, weight.shape), strict=True):
+        share = j.noise.matrix[truth, given]
+        if truth != given and share >= WORTH:
+            told.append(f"{task.labels[truth]!r} is given as {task.labels[given]!r} in {share:.0%}")
+    return ", ".join(told)
+
+
+def _label_fixes(
+    evidence: DataEvidence, found: OutOfFold, j: Judged, doubted: NDArray[np.int64], task: Classification
+) -> Iterator[Fix]:
+    """Another label where one is more probable than all others together, else the row is left out."""
+    truth = j.noise.truth[doubted].copy()
+    truth[np.arange(len(doubted)), found.given[doubted]] = 0
+    truth /= np.maximum(truth.sum(1, keepdims=True), 1e-12)
+    best = truth.argmax(1)
+    column = evidence.dataset.targets[0]
+    for at, row in enumerate(doubted.tolist()):
+        where = int(found.rows[row])
+        is_clear = truth[at, best[at]] >= OPEN
+        sure = float(j.is_wrong[row] * (truth[at, best[at]] if is_clear else 1.0))
+        yield Fix(
+            row=where,
+            place=evidence.dataset.locate(where),
+            action="relabel" if is_clear else "drop",
+            column=column,
+            old=task.labels[int(found.given[row])],
+            new=task.labels[int(best[at])] if is_clear else "",
+            code="NW110",
+            confidence=sure,
+        )
+
+
+def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
+    """outlying targets
+
+    Rows whose number to predict is far from what rows like them have: a slipped decimal point, another unit, a value of
+    another row. Every row is answered by a quick model that was not trained on it.
+
+    Why it matters: the squared error of one target that is ten times too large outweighs a hundred honest rows; in the
+    test part it decides the score.
+
+    How it is decided: the distance of the target from the answer is measured in usual errors, which are taken from rows
+    with answers of the same size (1.48 x the median distance in BINS = 20 bins by the answer, of BIN_ROWS = 50 rows at
+    least). As a trial each row is given the target of another row; how far these known errors are, against how many
+    targets are as far, gives the probability of each to be wrong. Reported are targets at least OUTLYING = 4 usual
+    errors away that are more probably wrong than right (WRONG = 0.5). Where fewer than UNLIKE = half of the planted
+    errors are so far away, the model is too weak to judge.
+    """
+    found = evidence.once(out_of_fold)
+    if found.answers.ndim != 1:
+        raise Skip("the target is a label, not a number")
+    given = found.given.astype(np.float64)
+    usual = _usual_errors(found.answers, np.abs(given - found.answers))
+    away = np.abs(given - found.answers) / usual
+    planted = np.abs(np.random.default_rng(evidence.seed).permutation(given) - found.answers) / usual
+    seen = float((planted >= OUTLYING).mean())
+    if seen < UNLIKE:
+        text = f"{found.model} is too weak to judge targets: it would see {seen:.0%} of targets that are mixed up"
+        raise Skip(text)
+    weights = np.full(len(given), 1 / len(given))
+    _, is_wrong = calibrated(away, planted, weights, 0.5)
+    is_wrong[away < OUTLYING] = 0
+    order = np.argsort(-away, kind="stable")
+    doubted = order[is_wrong[order] >= WRONG]
+    if not len(doubted):
+        return
+    chances = is_wrong[doubted]
+    count = float(chances.sum())
+    half = Z * float(np.sqrt((chances * (1 - chances)).sum() + (CALIBRATION * count) ** 2))
+    worst = int(found.rows[doubted[0]])
+    column = evidence.dataset.targets[0]
+    yield Finding(
+        code="NW111",
+        severity="warning" if count / len(given) >= FEW else "note",
+        title="outlying targets",
+        summary=f"of these {counted(len(doubted), 'target')} we expect {count:.0f} \u00b1 {ceil(half)} to be wrong; "
+        f"the farthest is {evidence.dataset.table[column][worst]!r}, {away[doubted[0]]:.0f} usual errors away",
+        measures=(
+            Measure("usual errors away, at least", float(away[doubted].min()), threshold=OUTLYING),
+            Measure("planted errors found", seen, threshold=UNLIKE),
+        ),
+        columns=(column,),
+        rows=tuple(found.rows[doubted].tolist()),
+        expected=Measure("expected to be wrong", count, max(0.0, count - half), min(float(len(doubted)), count + half)),
+        confidence=float(1 - np.exp(np.log1p(-np.minimum(chances, 1 - 1e-9)).sum())),
+        otherwise=("rare events that are measured right", "an input that is wrong in these rows instead"),
+        remedies=(Remedy("Look at these targets and correct them, or leave the rows out."),),
+        fixes=tuple(
+            Fix(
+                row=int(found.rows[row]),
+                place=evidence.dataset.locate(int(found.rows[row])),
+                action="drop",
+                column=column,
+                old=str(evidence.dataset.table[column][int(found.rows[row])]),
+                code="NW111",
+                confidence=float(is_wrong[row]),
+            )
+            for row in doubted.tolist()
+        ),
+    )
+
+
+def _usual_errors(answers: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each row 1.48 x the median error of rows with answers of the same size; never below a tenth of all rows'."""
+    bins = max(1, min(BINS, len(answers) // BIN_ROWS))
+    place = np.argsort(np.argsort(answers, kind="stable"), kind="stable") * bins // len(answers)
+    usual = np.array([np.median(errors[place == k]) for k in range(bins)])
+    least = max(float(np.median(errors)) / 10, float(np.finfo(np.float64).tiny))
+    return 1.4826 * np.maximum(usual, least)[place]
+
+
+def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
+    """contradicting duplicates
+
+    Rows whose inputs are the same, cell by cell or pixel by pixel, and whose labels are not.
+
+    Why it matters: at most one of the labels can be learned; the others are wrong, or the inputs lack what tells the
+    rows apart, and no network can be right in more rows than the most frequent label of each group.
+
+    How it is decided: all inputs are compared exactly, pictures and series as they are encoded. Rows whose label is not
+    the most frequent one of its group are reported; all rows of the group where two labels are equally frequent. It is
+    a warning where copies are rare and FEW = 0.1 % of all rows or more contradict; where more than REPEATED = 5 % of
+    all rows have inputs that come again, inputs are coarse (a few categories), contradictions are to be expected, and
+    it is a note. Targets that are numbers are left out: two measurements of one thing differ.
+    """
+    dataset = evidence.dataset
+    if not dataset.targets:
+        raise Skip("the data have no labels")
+    labels = dataset.table.select(dataset.targets)
+    if any(column.dtype.is_float() or column.dtype.is_nested() for column in labels.iter_columns()):
+        raise Skip("the target is no label")
+    if evidence.prepared is not None and evidence.prepared.task.name == "regression":
+        raise Skip("the target is a number, not a label")
+    rows = evidence.rows()
+    keys = pl.DataFrame({"row": rows, "inputs": _hashed_inputs(evidence, rows), "label": _hashed(labels[rows])})
+    keys = keys.filter(pl.Series(~labels[rows].select(pl.any_horizontal(pl.all().is_null())).to_series()))
+    copies = keys.filter(pl.len().over("inputs") > 1)
+    groups = copies.filter(pl.col("label").n_unique().over("inputs") > 1).with_columns(
+        same=pl.len().over("inputs", "label"), group=pl.len().over("inputs")
+    )
+    if groups.is_empty():
+        return
+    groups = groups.with_columns(most=pl.col("same").max().over("inputs")).with_columns(
+        is_tie=(pl.col("label").filter(pl.col("same") == pl.col("most")).n_unique() > 1).over("inputs")
+    )
+    odd = groups.filter((pl.col("same") < pl.col("most")) | pl.col("is_tie")).sort(
+        "most", "row", descending=[True, False]
+    )
+    share, repeated = len(odd) / len(rows), len(copies) / len(rows)
+    count = groups["inputs"].n_unique()
+    least = groups.group_by("inputs").agg(pl.col("group").first() - pl.col("most").first())["group"].sum()
+    yield Finding(
+        code="NW112",
+        severity="note" if repeated > REPEATED or share < FEW else "warning",
+        title="contradicting duplicates",
+        summary=f"{counted(len(groups), 'row')} in {counted(count, 'group')} have the same inputs and other labels; "
+        f"at least {least:,} of their labels cannot be learned",
+        measures=(
+            Measure("share of rows that contradict", share),
+            Measure("share of rows whose inputs come again", repeated, threshold=REPEATED),
+        ),
+        columns=dataset.targets,
+        rows=tuple(odd["row"].to_list()),
+        otherwise=("the inputs lack what tells these rows apart",),
+        remedies=(Remedy("Decide which label is right and correct or leave out the others."),),
+        fixes=tuple(_copy_fixes(evidence, groups, odd)),
+    )
+
+
+def _copy_fixes(evidence: DataEvidence, groups: pl.DataFrame, odd: pl.DataFrame) -> Iterator[Fix]:
+    """The label of most copies, where there is one and one column of labels."""
+    if len(evidence.dataset.targets) != 1:
+        return
+    column = evidence.dataset.targets[0]
+    cells = evidence.dataset.table[column]
+    usual = groups.filter((pl.col("same") == pl.col("most")) & ~pl.col("is_tie")).unique("inputs", keep="first")
+    by_inputs = dict(zip(usual["inputs"].to_list(), usual["row"].to_list(), strict=True))
+    for row, inputs, most, size in odd.select("row", "inputs", "most", "group").iter_rows():
+        if inputs in by_inputs:
+            yield Fix(
+                row=row,
+                place=evidence.dataset.locate(row),
+                action="relabel",
+                column=column,
+                old=str(cells[row]),
+                new=str(cells[by_inputs[inputs]]),
+                code="NW112",
+                confidence=most / size,
+            )
+
+
+def _hashed_inputs(evidence: DataEvidence, rows: NDArray[np.int64]) -> pl.Series:
+    """A number for the inputs of each row, the same for the same inputs and, but for one in 2^64, for no others."""
+    dataset, prepared = evidence.dataset, evidence.prepared
+    encoded = list[str]()
+    hashes = list[pl.Series]()
+    if prepared is not None and isinstance(prepared.train, InMemory):
+        for block, column in zip(prepared.schema.blocks, prepared.train.inputs, strict=True):
+            if block.fields[0].kind in PIXELS:
+                encoded += [field.name for field in block.fields]
+                hashes.append(_hashed_tensors(column, rows))
+    plain = [name for name in dataset.inputs if name not in encoded and name not in dataset.mapped]
+    if plain:
+        hashes.append(_hashed(dataset.table[rows].select(plain)))
+    if not hashes:
+        raise Skip("the inputs stand on disk and could not be encoded")
+    return _hashed(pl.DataFrame([h.alias(str(k)) for k, h in enumerate(hashes)])) if len(hashes) > 1 else hashes[0]
+
+
+def _hashed(table: pl.DataFrame) -> pl.Series:
+    return table.hash_rows(seed=0)
+
+
+def _hashed_tensors(column: Tensor | Encoder, rows: NDArray[np.int64]) -> pl.Series:
+    """A sum of random multiples of each row's bytes, eight at a time."""
+    parts = list[NDArray[np.uint64]]()
+    factors = np.zeros(0, np.uint64)
+    for start in range(0, len(rows), BLOCK):
+        cells = gathered(column, torch.from_numpy(rows[start : start + BLOCK]))
+        flat = cells.reshape(len(cells), -1).contiguous().numpy()
+        flat = flat.view(np.uint8)
+        flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
+        if not len(factors):
+            factors = np.random.default_rng(0).integers(
+                1, 2**64, flat.shape[1], dtype=np.uint64, endpoint=False
+            ) | np.uint64(1)
+        mixed = flat ^ (flat >> np.uint64(32))
+        parts.append((mixed * factors).sum(1, dtype=np.uint64))
+    return pl.Series(np.concatenate(parts))

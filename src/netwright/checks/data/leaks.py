@@ -1,0 +1,341 @@
+"""What training rows tell about test rows: scores are too good where they tell more than new data will."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import torch
+
+from netwright.checks.data.kinship import Kinship, Values, between, inputs_of, unexplained, within
+from netwright.checks.data.near import joined, near
+from netwright.checks.data.repeats import repeats
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.examples import InMemory
+from netwright.data.readers.files import counted
+from netwright.data.split import Rows
+from netwright.data.times import as_times
+from netwright.records.errors import DataError
+from netwright.records.finding import Finding, Fix, Measure, Remedy
+from netwright.records.run import Run
+from netwright.records.task import Scores
+from netwright.training.evaluate import evaluate
+
+ERROR_SHARE = 0.01  # of the test rows: known answers to so many move a score by up to a point
+SHARED = 0.2  # of the test rows: the score of fewer hardly shows what they gain
+ALIKE = 0.2  # likeness of inputs in a group: of the towns, occupations and codes of public tables it was below 0.17
+KIN, KIN_ERROR = 0.1, 0.3  # likeness of what inputs leave of the target
+LEAST_GROUPS, MOST_SIZE, LARGEST = 20, 100, 0.05  # groups are many and small; larger ones are categories
+QUANTITY = 0.7  # likeness of rows of neighboring values over that of equal ones, from which values are a quantity
+KIN_ROWS = 20_000  # by which likeness is judged: its interval is then below 0.02
+LAG, LAG_ERROR = 0.2, 0.5  # of neighbors in time; in rows without an order it was below 0.03
+AFTER = 0.9  # share of test rows after all training rows
+BLOCKS, LEAST_BLOCK = 2, 10  # blocks for each value, of so many rows: then rows are sorted by the target
+COUNTING = 0.8  # share of steps of one from which a column counts the rows
+ERROR_ROWS = 5  # at least: fewer are within the interval of any score
+
+
+@dataclass(frozen=True, eq=False)
+class Leaked:
+    """Rows of the test part whose copies train."""
+
+    test: Rows  # ascending
+    train: Rows  # the copies, ascending
+    exact: int  # how many of `test` are equal to their copy; the others nearly
+
+
+def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
+    """test rows among the training rows
+
+        Rows of the test part that also stand in the training part, exactly or nearly.
+
+        Why it matters: the network has seen the answers to these test rows. The score is then better than it will be on
+    new data, and it favors networks that learn by heart.
+
+    How it is decided: equal rows as in NW170, nearly equal ones as in NW171, one in each part. Where chance alone
+    gives as many equal rows, in a table of few distinct values, it is no finding. It is an error from ERROR_SHARE = 1 %
+    of the test rows and ERROR_ROWS = 5, which can move a score by a point, and else a warning. The copies are to be
+    dropped from the training part, so that the test part stays what it was and scores can be compared.
+    """
+    leaked = evidence.once(leaks)
+    if not len(leaked.test):
+        return
+    count = len(_parts(evidence)[1])
+    share = len(leaked.test) / count
+    locate = evidence.dataset.locate
+    near = len(leaked.test) - leaked.exact
+    kinds = "" if not near else f", {leaked.exact:,} exactly and {near:,} nearly"
+    yield Finding(
+        "NW127",
+        "error" if share >= ERROR_SHARE and len(leaked.test) >= ERROR_ROWS else "warning",
+        "test rows among the training rows",
+        f"{counted(len(leaked.test), 'row')} of {count:,} in the test part ({share:.1%}) also "
+        f"{'stand' if len(leaked.test) > 1 else 'stands'} in the training part{kinds}",
+        (Measure("share of the test rows", share, threshold=ERROR_SHARE),),
+        rows=tuple(leaked.test.tolist()),
+        otherwise=("different things that look the same",) if near else (),
+        remedies=(
+            Remedy(
+                "drop the copies from the training part, or move them to the test part.",
+                effect="the score falls to what new data will show",
+                cost=f"{counted(len(leaked.train), 'row')} of the training part",
+            ),
+        ),
+        fixes=tuple(Fix(row, locate(row), "drop", code="NW127") for row in leaked.train.tolist()),
+    )
+
+
+def groups_in_several_parts(evidence: DataEvidence) -> Iterator[Finding]:
+    """groups split across parts
+
+    A column, or the beginning of file names, that says which patient, user, machine or series of photos a row comes
+    from, where rows of one of them stand in the training part and in the test part.
+
+    Why it matters: a network can recognize the patient instead of the illness. On patients that it has never met the
+    score will be lower than on the test part.
+
+    How it is decided: of columns of words or whole numbers with LEAST_GROUPS = 20 values or more, MOST_SIZE = 100 rows
+    each or fewer on average and none with more than LARGEST = 5 % of the rows, three things must hold: SHARED = 20 % or
+    more of the test rows have company in the training part; other inputs of two rows of one value correlate by ALIKE =
+    0.2 or more; and so does by KIN = 0.1 or more what an additive model of the inputs leaves of the target. Intraclass
+    correlations, of which the lower end of the 95 % interval counts. Rows of one town or occupation have other inputs
+    that differ, so they are no group. Of whole numbers those of neighboring value must be less alike than those of the
+    same one: else it is a quantity.
+    """
+    train, test = _parts(evidence)
+    for name, groups in _groupings(evidence):
+        has_company = np.isin(groups[test], groups[train])
+        shared = float(has_company.mean())
+        if shared < SHARED:
+            continue
+        rows = _whole_groups(groups, evidence)
+        inputs = inputs_of(evidence, rows, without=name)
+        alike = within(groups[rows], inputs)
+        if alike.low < ALIKE or (name and _is_quantity(groups[rows], inputs, alike)):
+            continue
+        kin = within(groups[rows], unexplained(evidence, rows, inputs))
+        if kin.low >= KIN:
+            yield _grouped(name, groups, test[has_company], shared, alike, kin)
+
+
+def time_leaks(evidence: DataEvidence) -> Iterator[Finding]:
+    """time leaks
+
+    Rows follow each other in time, neighbors have much in common, and the test part is drawn from among the training
+    rows: the hours before and after a test row are known from training.
+
+    Why it matters: a network that is used will know the past only. A score that rests on knowing tomorrow is too good.
+
+    How it is decided: rows are ordered by each column of dates, by a column that counts them, or else as they stand. An
+    additive model of the other inputs is fitted to the target, and what it leaves is compared between neighbors: a
+    correlation of LAG = 0.2 or more is a finding (the lower end of its 95 % interval). It is an error from LAG_ERROR =
+    0.5. It is none where AFTER = 90 % of the test rows are later than all training rows, nor where rows stand sorted
+    by the target.
+    """
+    train, test = _parts(evidence)
+    for name, order in _orders(evidence):
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        if (place[test] > place[train].max()).mean() >= AFTER:
+            return
+        at = max(0, (len(order) - KIN_ROWS) // 2)
+        stretch = order[at : at + KIN_ROWS]
+        stretch = stretch[~np.isin(stretch, _bad(evidence))]
+        left = unexplained(evidence, stretch, inputs_of(evidence, stretch, without=name))
+        count = np.arange(len(stretch) - 1)
+        lag = between(count, count + 1, left)
+        if lag.low >= LAG and not _is_sorted(evidence, stretch):
+            yield _in_time(name, lag)
+            return
+
+
+def leaks(evidence: DataEvidence) -> Leaked:
+    """Test rows with a copy in the training part, and the copies. Raises Skip where there are no parts."""
+    train, test = _parts(evidence)
+    found = evidence.once(repeats)
+    if found.are_natural:
+        return Leaked(test[:0], test[:0], 0)
+    exact, copies = _shared(found.rows, found.first, train, test)
+    if not evidence.is_fast:
+        try:
+            pairs = evidence.once(near).pairs
+        except Skip:  # NW171 says why near duplicates cannot be judged; equal rows can
+            pairs = np.empty((0, 2), np.int64)
+        alike, copies = _shared(found.rows, joined(found.rows, found.first, pairs), train, test)
+        return Leaked(alike, copies, len(exact))
+    return Leaked(exact, copies, len(exact))
+
+
+def _shared(rows: Rows, label: Rows, train: Rows, test: Rows) -> tuple[Rows, Rows]:
+    """The test rows and the training rows whose label stands in both parts."""
+    tests, trains = np.isin(rows, test), np.isin(rows, train)
+    is_shared = np.isin(label, np.intersect1d(label[tests], label[trains]))
+    return rows[is_shared & tests], rows[is_shared & trains]
+
+
+@dataclass(frozen=True)
+class Unleaked:
+    """The score of the test part with and without the rows that training has seen. `print` tells it."""
+
+    scores: Scores  # all test rows
+    without: Scores  # those that have no copy in the training part
+    leaked: int  # rows
+
+    def __str__(self) -> str:
+        name, before = self.scores.metrics[0].name, self.scores.metrics[0]
+        after = self.without[name]
+        rows = "row" if self.leaked == 1 else "rows"
+        return (
+            f"{name} {before.value:.4g}; {after.value:.4g} [{after.low:.4g}, {after.high:.4g}] "
+            f"without the {self.leaked:,} leaked test {rows}"
+        )
+
+
+def without_leaks(run: Run, evidence: DataEvidence) -> Unleaked | None:
+    """The run's test score beside that of the test rows without a copy in the training part; None where none leaked.
+
+    `evidence` is of the data that the run was trained on, with the same parts. Raises Skip where there are no parts,
+    and DataError where all test rows have copies.
+    """
+    leaked = evidence.once(leaks).test
+    if not isinstance(run.test, InMemory):
+        raise Skip("the test part is an engineer's own loader, whose rows cannot be chosen")
+    rows = run.test.index.cpu().numpy()
+    clean = np.setdiff1d(rows, leaked)
+    if len(clean) == len(rows):
+        return None
+    if not len(clean):
+        problem = f"all {counted(len(rows), 'test row')} also stand in the training part"
+        raise DataError(problem, remedy="bring test rows that training has not seen.")
+    some = replace(run.test, index=torch.from_numpy(clean))
+    without = evaluate(run.network, run.task, some, run.recipe).result()
+    whole = run.scores or evaluate(run.network, run.task, run.test, run.recipe).result()
+    return Unleaked(whole, without, len(rows) - len(clean))
+
+
+def _groupings(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
+    """Columns that may name groups with the group of each row, and "" for the beginnings of file names."""
+    dataset = evidence.dataset
+    dates = {name for name, _ in _dates(evidence)}
+    columns = [(name, dataset.table[name]) for name in dataset.inputs if name not in dates | {*dataset.mapped}]
+    if dataset.places is not None and dataset.places.dtype == pl.String:
+        columns.append(("", dataset.places.str.replace(r"[-_. ]*\d*\.\w+$", "")))
+    for name, cells in columns:
+        if not (cells.dtype.is_integer() or cells.dtype == pl.String):
+            continue
+        groups = cells.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+        sizes = np.bincount(groups)
+        many = int((sizes > 0).sum())
+        are_small = len(groups) / many <= MOST_SIZE and sizes.max() <= LARGEST * len(groups)
+        if many >= LEAST_GROUPS and are_small and (sizes == 1).sum() < len(groups) / 2:
+            yield name, groups
+
+
+def _whole_groups(groups: Rows, evidence: DataEvidence) -> Rows:
+    """All rows of as many groups, drawn by the seed, as make KIN_ROWS rows."""
+    generator = np.random.default_rng(evidence.seed)
+    drawn = generator.permutation(groups.max() + 1)[groups]
+    rows = np.argsort(drawn, kind="stable")[:KIN_ROWS]
+    return np.setdiff1d(rows, _bad(evidence))
+
+
+def _is_quantity(groups: Rows, inputs: Values, alike: Kinship) -> bool:
+    """Whether rows of neighboring values are nearly as alike as those of one value."""
+    order = np.argsort(groups, kind="stable")
+    edges = np.flatnonzero(np.diff(groups[order]))
+    return between(order[edges], order[edges + 1], inputs).value >= QUANTITY * alike.value
+
+
+def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Kinship, kin: Kinship) -> Finding:
+    count = len(np.unique(groups))
+    what = f"column {name!r} names" if name else "file names begin with"
+    advice = (
+        f"keep rows of one group in one part: --group {name}."
+        if name
+        else "write the beginning of the file name into a column of a table of the files, and name it with --group."
+    )
+    return Finding(
+        "NW126",
+        "error" if kin.low >= KIN_ERROR else "warning",
+        "groups split across parts",
+        f"{what} {count:,} groups of like rows, and {shared:.0%} of the test rows are of a group that trains",
+        (
+            Measure("share of test rows with company", shared, threshold=SHARED),
+            alike.measure("likeness of inputs within a group", ALIKE),
+            kin.measure("likeness of what inputs leave of the target", KIN),
+        ),
+        columns=(name,) if name else (),
+        rows=tuple(rows.tolist()),
+        confidence=0.9,
+        otherwise=("new rows will be of the same groups as those that train; then the score is right",),
+        remedies=(Remedy(advice, effect="the score of groups never met"),),
+    )
+
+
+def _dates(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
+    """Columns of dates, with the order of the rows by them; rows without a date first."""
+    fields = () if evidence.prepared is None else evidence.prepared.schema.inputs
+    for name in (field.name for field in fields if field.kind == "date"):
+        yield name, as_times(evidence.dataset, name).cast(pl.Int64).fill_null(-(2**62)).to_numpy()
+
+
+def _orders(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
+    """The rows in the order of each column of dates, of a column that counts them, or else, "", as they stand."""
+    table, found = evidence.dataset.table, False
+    for name, times in _dates(evidence):
+        found = True
+        yield name, np.argsort(times, kind="stable")
+    for name in evidence.dataset.inputs:
+        cells = table[name]
+        if cells.dtype.is_integer() and not cells.null_count() and len(cells) > 1:
+            steps = np.diff(np.sort(cells.to_numpy().astype(np.int64)))
+            if steps.min() > 0 and (steps == 1).mean() >= COUNTING:
+                found = True
+                yield name, np.argsort(cells.to_numpy(), kind="stable")
+    if not found:
+        yield "", np.arange(len(table), dtype=np.int64)
+
+
+def _is_sorted(evidence: DataEvidence, rows: Rows) -> bool:
+    """Whether the target rises or falls along the rows, or its values stand in blocks."""
+    cells = evidence.dataset.table[evidence.dataset.targets[0]][rows]
+    steps = np.diff(cells.rank("dense").to_numpy().astype(np.int64))
+    steps = steps[steps != 0]
+    rises = (steps > 0).mean() if len(steps) else 1.0
+    has_blocks = len(steps) < min(BLOCKS * cells.n_unique(), len(rows) / LEAST_BLOCK)
+    return bool(rises >= AFTER or rises <= 1 - AFTER or has_blocks)
+
+
+def _in_time(name: str, lag: Kinship) -> Finding:
+    order = f"column {name!r}" if name else "the order in which they stand"
+    advice = (
+        f"test on what comes last: --by-time {name}."
+        if name
+        else "if the order is that of time, number the rows in a column and name it with --by-time."
+    )
+    return Finding(
+        "NW125",
+        "error" if name and lag.low >= LAG_ERROR else "warning",
+        "time leaks",
+        f"by {order} neighboring rows have {lag.value:.0%} in common of what their inputs leave of the target, "
+        "and test rows stand between training rows",
+        (lag.measure("correlation of neighbors", LAG),),
+        columns=(name,) if name else (),
+        confidence=0.9 if name else 0.7,
+        otherwise=(
+            "new rows will come from between those that train; then the score is right",
+            *(() if name else ("rows were sorted by something that goes with the target",)),
+        ),
+        remedies=(Remedy(advice, effect="the score of a network that knows the past only"),),
+    )
+
+
+def _bad(evidence: DataEvidence) -> Rows:
+    return np.array([] if evidence.prepared is None else [*evidence.prepared.bad], np.int64)
+
+
+def _parts(evidence: DataEvidence) -> tuple[Rows, Rows]:
+    """The rows of the training part and of the test part."""
+    if evidence.parts is None:
+        raise Skip(f"there are no parts: {evidence.problem.splitlines()[0] if evidence.problem else 'not split'}")
+    return evidence.parts.train, evidence.parts.test

@@ -1,0 +1,222 @@
+"""What quick models say about rows that they were not trained on."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.examples import InMemory, empty
+from netwright.data.features import features
+from netwright.records.batch import Rows
+from netwright.records.recipe import Recipe
+from netwright.records.run import Run
+from netwright.records.schema import Schema
+from netwright.records.task import Task
+from netwright.tasks.classification import Classification
+from netwright.tasks.outputs import infer
+from netwright.tasks.regression import Regression
+from netwright.training.fit import fit
+
+FOLDS = 5
+FEW_FOLDS = 3  # for more than MANY rows: a model of two thirds of them is nearly as good as one of four fifths
+MANY = 20_000
+LEAST = 20  # rows, below which a model of four fifths of them says nothing
+PASSED_ROWS = 120_000  # rows that networks of all folds train on together: one to two minutes on a core
+MOST_EPOCHS = 30
+FLAT_CELLS = 32 * 32  # of a picture that a perceptron reads
+FLAT_ROWS = 80_000  # that such a perceptron trains on, at least in 5 passes: seconds
+MOST_ROWS = 30_000  # training rows of trees and linear models: with all of them a large table would take minutes
+SMALL = 1_000  # rows of a table, below which a linear model judges better than trees
+FLOOR = 1e-6  # of a probability: of several thousand rows nothing is known beyond
+ANSWERED = 1024  # rows of a batch
+PLAIN = frozenset(("number", "date", "category"))  # kinds of the columns of a table
+
+Answer = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""Row numbers -> probabilities (N, K), or predictions (N,)."""
+Fit = Callable[[NDArray[np.int64], int], Answer]
+"""(rows to train on, seed) -> what answers."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Answers about every row that can be read, of a model that was not trained on it."""
+
+    rows: NDArray[np.int64]  # their numbers in the data, ascending
+    given: NDArray[Any]  # labels as positions in the task's, or targets in the task's units
+    answers: NDArray[np.float64]  # (N, K) probabilities, or (N,) predictions in the task's units
+    model: str  # for people: "boosted trees"
+    folds: int
+
+
+def out_of_fold(evidence: DataEvidence) -> OutOfFold:
+    """Cross-validated answers over all rows of the data: training, validation and test.
+
+    Labels of the test part are judged too: it is data like the rest. No score is made of the answers. Raises Skip where
+    there are too few rows, or no labels or numbers to predict.
+    """
+    prepared = evidence.prepared
+    if prepared is None:
+        raise Skip(evidence.problem or "the data could not be encoded")
+    task, parts = prepared.task, (prepared.train, prepared.valid, prepared.test)
+    if not isinstance(task, Classification | Regression):
+        raise Skip(f"it judges single labels and numbers, and this is {task.describe()}")
+    whole = [part for part in parts if isinstance(part, InMemory)]
+    if len(whole) < len(parts):
+        raise Skip("the rows come out of a loader of their own")
+    rows = np.unique(np.concatenate([part.index.numpy() for part in whole]))
+    if len(rows) < LEAST:
+        raise Skip(f"{len(rows)} rows are too few for a model to judge others by")
+    data = replace(whole[0], index=torch.from_numpy(rows), change=None)
+    given = data.targets[0].reshape(len(data.targets[0]))[rows].numpy()
+    return cross_validated(prepared.schema, task, data, given, seed=evidence.seed, tell=evidence.tell)
+
+
+def cross_validated(
+    schema: Schema, task: Task, data: InMemory, given: NDArray[Any], *, seed: int, tell: Callable[[str], object]
+) -> OutOfFold:
+    """Answers about the rows of `data` by models of the other folds, with the `given` targets in place of its own."""
+    rows = data.index.numpy()
+    folds = FOLDS if len(rows) <= MANY else FEW_FOLDS
+    targets = np.zeros(len(data.targets[0]), given.dtype)
+    targets[rows] = given
+    data = replace(data, targets=(torch.from_numpy(targets),))
+    name, train = quick_model(schema, task, data, folds)
+    is_class = isinstance(task, Classification)
+    classes = len(task.labels) if is_class else 0
+    answers = np.empty((len(rows), classes) if is_class else len(rows))
+    fold = _folds(given if is_class else None, len(rows), folds, seed)
+    for number in range(folds):
+        tell(f"quick model for labels: {name}, fold {number + 1} of {folds}")
+        is_held = fold == number
+        answers[is_held] = train(rows[~is_held], seed + number)(rows[is_held])
+    if is_class:
+        answers = np.maximum(answers, FLOOR)
+        answers /= answers.sum(1, keepdims=True)
+    return OutOfFold(rows, given, answers, name, folds)
+
+
+def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int) -> NDArray[np.int64]:
+    """A fold for each row; every fold has its share of each class."""
+    order = np.random.default_rng(seed).permutation(count)
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+    fold = np.empty(count, np.int64)
+    fold[order] = np.arange(count) % folds
+    return fold
+
+
+def quick_model(schema: Schema, task: Task, data: InMemory, folds: int) -> tuple[str, Fit]:
+    """What is quick: trees for tables, a linear model for words, symbols and small tables, else a small network."""
+    kinds = {field.kind for field in schema.inputs}
+    columns = [column for column in data.inputs if isinstance(column, Tensor)]
+    is_table = kinds <= PLAIN
+    if len(columns) == len(data.inputs) and kinds <= {*PLAIN, "text", "sequence"}:
+        if is_table and len(data) > SMALL:
+            return "boosted trees", partial(_trees, task, _table(columns), data.targets[0].numpy())
+        return "a linear model", partial(_linear, schema, task, columns, data.targets[0].numpy())
+    return "a small network", partial(_network, schema, task, data, folds)
+
+
+def _table(columns: list[Tensor]) -> NDArray[np.float32]:
+    """Numbers as they are, missing ones NaN; categories as their places by frequency."""
+    return np.concatenate([c.reshape(len(c), -1).numpy() for c in columns], axis=1, dtype=np.float32)
+
+
+def _trees(task: Task, table: NDArray[np.float32], targets: NDArray[Any], rows: NDArray[np.int64], seed: int) -> Answer:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    rows = _some(rows, MOST_ROWS, seed)
+    kind: Any = HistGradientBoostingRegressor if isinstance(task, Regression) else HistGradientBoostingClassifier
+    model = kind(max_iter=80, max_leaf_nodes=15, early_stopping=False, random_state=seed)
+    model.fit(table[rows], targets[rows])
+    if isinstance(task, Regression):
+        return lambda held: model.predict(table[held])
+    return lambda held: _spread_out(model.predict_proba(table[held]), model.classes_, task)
+
+
+def _linear(
+    schema: Schema, task: Task, columns: list[Tensor], targets: NDArray[Any], rows: NDArray[np.int64], seed: int
+) -> Answer:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    rows = _some(rows, MOST_ROWS, seed)
+    read = features(schema, [column[rows] for column in columns])
+    x = read([column[rows] for column in columns])
+    if isinstance(task, Regression):
+        ridge = Ridge(alpha=1.0).fit(x, targets[rows])
+        return lambda held: ridge.predict(read([column[held] for column in columns]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are near enough
+        model = LogisticRegression(C=1.0, max_iter=100).fit(x, targets[rows])
+    return lambda held: _spread_out(
+        model.predict_proba(read([column[held] for column in columns])), model.classes_, task
+    )
+
+
+def _spread_out(found: NDArray[np.float64], classes: NDArray[np.int64], task: Task) -> NDArray[np.float64]:
+    """Probabilities of all classes of the task; 0 for those that no training row had."""
+    if not isinstance(task, Classification) or len(classes) == len(task.labels):
+        return found
+    whole = np.zeros((len(found), len(task.labels)))
+    whole[:, classes] = found
+    return whole
+
+
+def _network(schema: Schema, task: Task, data: InMemory, folds: int, rows: NDArray[np.int64], seed: int) -> Answer:
+    """The task's own network, small and trained for a few passes."""
+    rows = _some(rows, PASSED_ROWS // folds, seed)
+    recipe = _recipe(schema, len(rows), folds).edit({"seed": seed})
+    build = partial(task.network, schema, recipe)
+    train = replace(data, index=torch.from_numpy(np.sort(rows)))
+    run = Run(build(), task, schema, recipe, train, empty(), empty(), build)
+    trained = _outcome(fit(run))
+    is_class = isinstance(task, Classification)
+
+    def answer(held: NDArray[np.int64]) -> NDArray[np.float64]:
+        given = Rows()
+        for batch in replace(data, index=torch.from_numpy(held)).batches(ANSWERED, seed=None):
+            outputs = infer(trained.network, batch)
+            outputs = outputs if outputs.ndim == 2 else outputs.mean(1)
+            given.add((outputs.double().softmax(1) if is_class else outputs[:, 0].double(),))
+        return given.joined()[0].numpy()
+
+    return answer
+
+
+def _outcome(events: Any) -> Run:
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
+
+
+def _recipe(schema: Schema, rows: int, folds: int) -> Recipe:
+    """A perceptron for small grey pictures: 20 times the rows a second of the smallest convnet, some points below."""
+    signals = [block.stem(Recipe())[1] for block in schema.blocks]
+    shared: dict[str, object] = {"keep": "last", "schedule": "triangular", "lr": 3e-3, "beta2": 0.99}
+    is_flat = len(signals) == 1 and signals[0].form == "map" and signals[0].width * prod(signals[0].size) <= FLAT_CELLS
+    if is_flat:
+        layers = ("flatten", {"dense": 256}, "batch_norm", "relu", {"dropout": 0.4})
+        epochs = min(15, max(5, round(FLAT_ROWS / rows)))
+        return Recipe().edit(shared | {"layers": layers, "epochs": epochs, "batch_size": 128, "weight_decay": 0.05})
+    epochs = max(1, min(MOST_EPOCHS, round(PASSED_ROWS / (rows * folds))))
+    if any(signal.form == "map" for signal in signals):
+        size: dict[str, object] = {"width": 8, "depth": 1, "batch_size": 128, "lr": 1e-2, "weight_decay": 0.05}
+    else:
+        size = {"width": 64, "depth": 2, "batch_size": 64, "dropout": 0.2}
+    return Recipe().edit(shared | size | {"epochs": epochs})
+
+
+def _some(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+    return rows if len(rows) <= most else np.random.default_rng(seed).choice(rows, most, replace=False)

@@ -1,0 +1,191 @@
+"""Pictures that show nothing, or nothing that a person could make out."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.checks.data.pixels import LEAST_SIDE, SMOOTHEST, Pictures, measured
+from netwright.checks.data.unlike import Floats, as_rows, depths, drops, severity_of
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.readers.files import counted
+from netwright.records.finding import Finding, Measure, Remedy
+
+ONE_COLOUR = 3  # levels of 255 between the least and the greatest: what JPEG makes of a single color
+CUT = 0.1  # share of the height that is one exact middle grey: a download that ended early, closed by a repair
+DARK = 40  # level below which all but TAIL of the pixels are: 1.7 % of the light of white
+BRIGHT = 215  # level above which all but TAIL are
+FAINT = 25  # levels between the darkest and the brightest pixels, a tenth of the scale
+USUAL = 3.0  # times less than the middle picture of the data have
+BLURRED = 0.16  # detail; a smooth picture has 1/16, blur of 1.5 pixels leaves 0.11 (0.15 at most in 10,000), photos 0.4
+EMPTIED_BY = 6.0  # of sharpness alone: where blur leaves nothing but what JPEG adds; 4.7 in 10,000 photos
+BLURRED_BY = 4.0  # standard deviations of two logarithms, on average, below the middle picture
+SPREAD = 0.05  # least standard deviation of a logarithm: pictures of one machine may all be alike
+NOISY = 30.0  # levels: seen at once at any size; knits of fine pattern reach 29, the greatest of 70,000 garments
+VISIBLE = 8.0  # levels: a grain that is seen
+ROUGH_BY = 6.0  # standard deviations of the logarithm of detail above the middle picture; 4.6 in 70,000 garments
+NOISY_BY = 4.0  # times the noise of the middle picture
+MIDDLE_NOISE = 2.0  # levels: what is taken for the noise of data that have less
+
+Mask = NDArray[np.bool_]
+
+
+def blank(evidence: DataEvidence) -> Iterator[Finding]:
+    """blank images
+
+    Pictures of one color, and pictures whose lower part is one middle grey because the file ended before they did.
+
+    Why it matters: nothing can be learned from a picture that shows nothing, but its label is believed. A network
+    learns that this color means this label, and a test part with such pictures measures luck.
+
+    How it is decided: in every channel the greatest level is at most 3 of 255 above the least, which is what JPEG makes
+    of one color; or the lowest tenth of the picture, or more, is exactly the level 128 or one beside it, which is what
+    JPEG decoders fill in for missing data. Both are absolute: healthy data have none. Where more than a fifth of the
+    pictures are so, it is how the data are, and only a note.
+    """
+    for images in evidence.once(measured):
+        is_blank = images.span <= ONE_COLOUR
+        yield from _found(
+            evidence, images, "NW140", "blank images", is_blank, images.span, "show one color only",
+            Measure("levels between least and greatest", _worst(images.span, is_blank), threshold=ONE_COLOUR),
+            "an empty scene may be an answer of its own", 0.99,
+        )  # fmt: skip
+        is_cut = (images.cut >= CUT) & ~is_blank
+        yield from _found(
+            evidence, images, "NW140", "half blank images", is_cut, -images.cut, "are grey from a line downwards",
+            Measure("share of the height", _worst(-images.cut, is_cut), threshold=CUT),
+            "the ground of the pictures may be this grey", 0.9,
+        )  # fmt: skip
+
+
+def dark(evidence: DataEvidence) -> Iterator[Finding]:
+    """dark, overexposed and low-contrast images
+
+    Pictures in which a person could not make out what they show: nearly all black, nearly all white, or nearly all of
+    one level.
+
+    Why it matters: scaled as all pictures are, what is left of the subject drowns in rounding. The label cannot be
+    learned from it; where one class was taken in worse light than the others, the network learns the light.
+
+    How it is decided: leaving out the darkest and the brightest hundredth of the pixels, dark means no level above 40
+    of 255 (1.7 % of the light of white), overexposed no level below 215, low contrast no more than 25 levels between
+    the ends; and each less than a third of what the middle picture of the data has, so that data that are dark by their
+    nature (stars, X-rays) are not told so. More than a fifth of the pictures are a note: it is how the data are.
+    """
+    for images in evidence.once(measured):
+        room, contrast = 255 - images.low, images.high - images.low
+        seen = images.span > ONE_COLOUR
+        is_dark = seen & (images.high <= DARK) & _is_less(images.high)
+        is_bright = seen & (images.low >= BRIGHT) & _is_less(room)
+        is_faint = seen & (contrast <= FAINT) & _is_less(contrast) & ~is_dark & ~is_bright
+        for name, mask, score, text, unit, limit in (
+            ("dark images", is_dark, images.high, "are nearly black", "brightest level", DARK),
+            ("overexposed images", is_bright, -images.low, "are nearly white", "darkest level", BRIGHT),
+            ("low-contrast images", is_faint, contrast, "are nearly one grey", "levels between the ends", FAINT),
+        ):
+            measure = Measure(f"{unit} of the worst", _worst(score, mask), threshold=limit)
+            doubt = "the label may be of what is not in the light"
+            yield from _found(evidence, images, "NW141", name, mask, score, text, measure, doubt, 0.9)
+
+
+def blurred(evidence: DataEvidence) -> Iterator[Finding]:
+    """blurred images
+
+    Pictures without the fine detail that the other pictures of the data have: out of focus, shaken, or enlarged from
+    a smaller one.
+
+    Why it matters: the network learns from edges and textures. A blurred picture has none, and where one class or one
+    camera is blurred more often, sharpness becomes the answer.
+
+    How it is decided: detail is the variance of the Laplacian (Pech-Pacheco et al. 2000) at full size, divided by that
+    at half the size. Contrast cancels out, and so does most of the subject, because the spectra of pictures look alike
+    at all scales (Field 1987); blur takes the finest scale only. Perfectly smooth pictures have 0.06, photos of 32 x 32
+    have 0.4 +- 0.1. Blurred means at most 0.16 (Gaussian blur of 1.5 pixels leaves at most 0.15), while the logarithms
+    of detail, and of the variance of the Laplacian by that of the levels, are on average 4 robust standard deviations
+    (of the lower half) below the middle picture; or the latter alone is 6 below it, where blur left nothing but what
+    JPEG adds. Data whose middle picture is as smooth as that are left alone. Pictures are looked at in the size that
+    the network sees; below 16 pixels blur cannot be told from drawing.
+    """
+    for images in _large_enough(evidence):
+        seen = (images.high - images.low > FAINT) & (np.median(images.detail) > BLURRED)
+        detail, sharp = (depths(np.log(values), SPREAD) for values in (images.detail, images.sharpness))
+        is_soft = (images.detail <= BLURRED) & (detail + sharp >= 2 * BLURRED_BY)
+        is_blurred = seen & (is_soft | (sharp >= EMPTIED_BY))
+        yield from _found(
+            evidence, images, "NW142", "blurred images", is_blurred, images.detail, "lack fine detail",
+            Measure("detail of the worst", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED),
+            "the subject itself may be smooth, such as sky or fog", 0.8,
+        )  # fmt: skip
+
+
+def noisy(evidence: DataEvidence) -> Iterator[Finding]:
+    """noisy images
+
+    Pictures with much more noise, from pixel to pixel, than the other pictures of the data: taken in bad light, sent
+    with errors, or made up.
+
+    Why it matters: noise hides what the label is about, and a network of enough size learns the noise by heart.
+
+    How it is decided: the standard deviation of noise by a mask that sees neither planes nor straight edges (Immerkaer
+    1996), in the calmest tenth of the picture, so that textures do not count. Noisy means four times as much as the
+    middle picture has, and either at least 30 levels of 255, or at least 8 levels and detail (NW142) 6 robust standard
+    deviations above the middle picture, since noise is as strong at full as at half size, and pictures of things are
+    not. Pictures below 16 pixels are not judged.
+    """
+    for images in _large_enough(evidence):
+        middle = max(float(np.median(images.noise)), MIDDLE_NOISE)
+        rough = depths(-np.log(images.detail), SPREAD)
+        is_strong = (images.noise >= NOISY) | ((images.noise >= VISIBLE) & (rough >= ROUGH_BY))
+        is_noisy = is_strong & (images.noise >= NOISY_BY * middle)
+        yield from _found(
+            evidence, images, "NW144", "noisy images", is_noisy, -images.noise, "are much noisier than the others",
+            Measure("noise of the worst, levels", _worst(-images.noise, is_noisy), threshold=VISIBLE),
+            "the subject may be a fine, even texture", 0.7,
+        )  # fmt: skip
+
+
+def _found(
+    evidence: DataEvidence,
+    images: Pictures,
+    code: str,
+    title: str,
+    mask: Mask,
+    score: Floats,  # lowest where worst
+    text: str,
+    measure: Measure,
+    doubt: str,
+    confidence: float,
+) -> Iterator[Finding]:
+    places = np.flatnonzero(mask)
+    if not len(places):
+        return
+    rows = as_rows(images.rows[places[np.argsort(score[places], kind="stable")]])
+    severity = severity_of(len(rows), len(mask))
+    yield Finding(
+        code=code,
+        severity=severity,
+        title=title,
+        summary=f"{counted(len(rows), 'image')} of {len(mask):,} in {images.column!r} {text}",
+        measures=(measure,),
+        columns=(images.column,),
+        rows=rows,
+        confidence=confidence,
+        otherwise=(doubt,),
+        remedies=(Remedy("Look at them, then leave them out or take them again.", cost=counted(len(rows), "row")),),
+        fixes=drops(evidence, code, rows, confidence) if severity == "warning" else (),
+    )
+
+
+def _worst(score: Floats, mask: Mask) -> float:
+    return abs(float(score[mask].min())) if mask.any() else 0.0
+
+
+def _is_less(values: Floats) -> Mask:
+    return values * USUAL < np.median(values) if len(values) else np.zeros(0, bool)
+
+
+def _large_enough(evidence: DataEvidence) -> tuple[Pictures, ...]:
+    found = tuple(images for images in evidence.once(measured) if images.side >= LEAST_SIDE and len(images.rows))
+    if not found:
+        raise Skip(f"the images are smaller than {LEAST_SIDE} pixels")
+    return found

@@ -1,0 +1,147 @@
+"""A quick model of the data, for checks that ask where and how well the target can be predicted at all."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.checks.data.summaries import matrix, summaries
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.examples import InMemory
+from netwright.data.mapped import gathered
+from netwright.records.schema import Block, Schema
+
+MOST_ROWS = 20_000  # of a table: a boosted forest learns from them in about a second
+MOST_LARGE = 6_000  # pictures, texts and series, from which a dense network learns in a second or two
+LEAST_ROWS = 60  # to fit anything
+MOST_CLASSES = 50
+FOLDS = 3
+PIXELS = 20  # sides of pictures are averaged down to this
+WORDS = 2_000  # the most frequent ones
+TABLE_KINDS = ("number", "category", "date", "tensor")
+
+Numbers = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Quick:
+    """Features and targets of some rows, and a model that is fitted in about a second."""
+
+    x: Numbers  # (rows, features) float32
+    y: Numbers  # classes, or numbers in standard deviations
+    rows: Numbers  # of the data
+    is_table: bool
+
+    @property
+    def is_classes(self) -> bool:
+        """Whether the target is a class."""
+        return self.y.dtype.kind in "iu"
+
+    def errors(self, train: Numbers, held: Numbers, seed: int = 0) -> Numbers:
+        """Of a model of the `train` positions, for each held one: 1 where the class is wrong, or the distance."""
+        model = self._model(seed, len(train))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a network that has not settled: the number of passes is a budget
+            answers = model.fit(self.x[train], self.y[train]).predict(self.x[held])
+        if self.is_classes:
+            return (answers != self.y[held]).astype(np.float64)
+        return np.abs(answers - self.y[held]).astype(np.float64)
+
+    def _model(self, seed: int, count: int) -> Any:  # Any: scikit-learn has no types
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+        from sklearn.neural_network import MLPClassifier, MLPRegressor
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        if self.is_table:
+            trees = HistGradientBoostingClassifier if self.is_classes else HistGradientBoostingRegressor
+            leaf = min(20, max(2, count // 20))  # rows; with 20 in each, few rows cannot be parted at all
+            return trees(
+                max_iter=60, max_leaf_nodes=15, max_bins=63, learning_rate=0.1, min_samples_leaf=leaf, random_state=seed
+            )
+        dense: Any = MLPClassifier if self.is_classes else MLPRegressor
+        network = dense(
+            hidden_layer_sizes=(64,), batch_size=64, max_iter=12, learning_rate_init=2e-3, random_state=seed
+        )
+        return make_pipeline(StandardScaler(), network)
+
+
+def quick(evidence: DataEvidence) -> Quick:
+    """Of all parts' rows, at most MOST_ROWS or MOST_LARGE. Raises Skip where the target is no class and no number."""
+    prepared = evidence.prepared
+    if prepared is None:
+        raise Skip(evidence.problem or "the data cannot be encoded")
+    parts = [part for part in (prepared.train, prepared.valid, prepared.test) if isinstance(part, InMemory)]
+    targets = prepared.train.targets if isinstance(prepared.train, InMemory) else ()
+    if len(targets) != 1 or targets[0].ndim != 1:
+        raise Skip("the target is neither one class nor one number for each row")
+    is_table = all(field.kind in TABLE_KINDS for field in prepared.schema.inputs)
+    index = np.concatenate([part.index.cpu().numpy() for part in parts])
+    most = MOST_ROWS if is_table else MOST_LARGE
+    rows = np.random.default_rng(evidence.seed).permutation(index)[:most]
+    y = targets[0][torch.from_numpy(rows)].cpu().numpy()
+    if len(rows) < LEAST_ROWS:
+        raise Skip(f"fewer than {LEAST_ROWS} rows")
+    if y.dtype.kind in "iu" and len(np.unique(y)) > MOST_CLASSES:
+        raise Skip(f"more than {MOST_CLASSES} classes")
+    inputs = parts[0].inputs
+    return Quick(_features(prepared.schema, inputs, rows), y, rows, is_table)
+
+
+def out_of_fold(evidence: DataEvidence) -> Numbers:
+    """Errors for each of the quick model's rows, by models that did not learn from it."""
+    model = evidence.once(quick)
+    fold = np.arange(len(model.rows)) % FOLDS  # the rows are in random order
+    errors = np.empty(len(model.rows))
+    for number in range(FOLDS):
+        train, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if model.is_classes and len(np.unique(model.y[train])) < 2:
+            raise Skip("one class only")
+        errors[held] = model.errors(train, held, evidence.seed)
+    return errors
+
+
+def _features(schema: Schema, inputs: tuple[Any, ...], rows: Numbers) -> Numbers:
+    parts = list[Numbers]()
+    index = torch.from_numpy(rows)
+    for block, column in zip(schema.blocks, inputs, strict=True):
+        kind = block.fields[0].kind
+        if kind == "image":
+            parts.append(_pixels(column, index))
+        elif kind == "text":
+            parts.append(_bag(block, gathered(column, index)))
+        elif kind == "sequence":
+            parts.append(_symbols(block, gathered(column, index)))
+        else:
+            parts.append(matrix(summaries(Schema(block.fields), (column,), rows)))
+    x = np.concatenate(parts, axis=1)
+    if all(field.kind in TABLE_KINDS for field in schema.inputs):
+        return x  # trees take gaps as they are
+    return np.nan_to_num(x)
+
+
+def _pixels(column: Any, index: Tensor) -> Numbers:
+    height, width = gathered(column, index[:1]).shape[-2:]
+    size = (min(PIXELS, height), min(PIXELS, width))
+    parts = [F.adaptive_avg_pool2d(gathered(column, part).cpu().float() / 255, size) for part in index.split(256)]
+    return torch.cat(parts).flatten(1).numpy()
+
+
+def _bag(block: Block, cells: Tensor) -> Numbers:
+    x = cells.cpu().numpy().astype(np.int64)
+    width = min(WORDS, int(block.fields[0].high) + 1)
+    bag = np.zeros((len(x), width), np.float32)
+    rows, steps = np.nonzero((x > 0) & (x < width))
+    np.add.at(bag, (rows, x[rows, steps]), 1)
+    return np.log1p(bag)
+
+
+def _symbols(block: Block, cells: Tensor) -> Numbers:
+    """One-hot by position, of as many first positions as WORDS columns hold."""
+    count = int(block.fields[0].high) + 1
+    return F.one_hot(cells[:, : max(1, WORDS // count)].cpu().long(), count).flatten(1).float().numpy()

@@ -1,0 +1,172 @@
+"""Rows that are exactly the same, and how many of them chance alone would give."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.checks.evidence import DataEvidence
+from netwright.data.dataset import Dataset
+from netwright.data.examples import InMemory
+from netwright.data.mapped import Encoder, gathered
+from netwright.data.split import Rows
+
+RICH = ("image", "series", "tensor")  # kinds whose cells are compared as they are encoded: they may be paths
+WORDS = ("text", "sequence")  # kinds of which equal cells are never chance
+BLOCK_BYTES = 32 << 20  # of encoded rows that are hashed at once
+FAST_BYTES = 256 << 20  # of encoded rows that a training's own audit hashes: a fifth of a second
+CHANCE_ROWS = 50_000  # by which chance is estimated: pairs of them are a billion
+CHANCE_RATIO = 3.0  # repeats over those that chance gives: its estimate may be off by a factor when columns go together
+
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """Equal rows: of pictures, series and texts the inputs, of tables the targets too."""
+
+    rows: Rows  # that were compared, ascending
+    first: Rows  # for each of them the first one of the same content
+    chance: float  # pairs of equal rows that so few distinct values give without any copying
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of rows are equal."""
+        return _pairs(np.unique(self.first, return_counts=True)[1])
+
+    @property
+    def are_natural(self) -> bool:
+        """Whether chance alone may explain them."""
+        return 0 < self.pairs <= CHANCE_RATIO * self.chance
+
+
+def repeats(evidence: DataEvidence) -> Repeats:
+    """All rows that can be read, compared by 64-bit hashes: a wrong pair among a million rows has odds of 1 : 10^7."""
+    rows = _compared(evidence)
+    rich = [column for kind, column in blocks(evidence) if kind in RICH]
+    columns = [hashed(cells) for cells in compared_cells(evidence)]
+    whole = sum((spread(column[rows], number) for number, column in enumerate(columns)), np.zeros(len(rows), np.uint64))
+    for number, column in enumerate(rich):
+        whole = whole + spread(encoded_hashes(column, rows), len(columns) + number)
+    found, place, inverse = np.unique(whole, return_index=True, return_inverse=True)
+    del found
+    first = rows[place][inverse]  # np.unique gives the first place, and rows ascend
+    has_words = bool(rich) or any(kind in WORDS for kind, _ in blocks(evidence))
+    chance = 0.0 if has_words else _chance([column[rows] for column in columns], evidence.seed)
+    return Repeats(rows, first, chance)
+
+
+def blocks(evidence: DataEvidence) -> tuple[tuple[str, Tensor | Encoder], ...]:
+    """The kind and the encoded column of each block of inputs; none where the data cannot be encoded."""
+    if evidence.prepared is None or not isinstance(evidence.prepared.train, InMemory):
+        return ()
+    pairs = zip(evidence.prepared.schema.blocks, evidence.prepared.train.inputs, strict=True)
+    return tuple((block.fields[0].kind, column) for block, column in pairs)
+
+
+def hashed(cells: pl.Series) -> Hashes:
+    """A hash for each cell, the same for equal cells; texts without regard to case and blanks."""
+    if isinstance(cells.dtype, pl.Array):  # polars 1.x hashes all arrays alike
+        return encoded_hashes(torch.from_numpy(np.array(cells.to_numpy())), np.arange(len(cells), dtype=np.int64))
+    if cells.dtype == pl.String:
+        cells = cells.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+    return cells.hash(seed=0).to_numpy()
+
+
+def encoded_hashes(column: Tensor | Encoder, rows: Rows) -> Hashes:
+    """A hash for each row of an encoded column, by its bytes."""
+    step = max(1, BLOCK_BYTES // max(1, gathered(column, torch.from_numpy(rows[:1])).nbytes))
+    parts = [
+        _bytes_hashes(gathered(column, torch.from_numpy(rows[at : at + step]))) for at in range(0, len(rows), step)
+    ]
+    return np.concatenate([np.empty(0, np.uint64), *parts])
+
+
+def _bytes_hashes(block: Tensor) -> Hashes:
+    flat = block.contiguous().cpu().numpy().reshape(len(block), -1).view(np.uint8)
+    words = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
+    places = mixed(np.arange(1, words.shape[1] + 1, dtype=np.uint64))
+    return mixed(words ^ places).sum(axis=1, dtype=np.uint64)
+
+
+def mixed(values: Hashes) -> Hashes:
+    """The finalizer of SplitMix64: each bit of the result depends on all bits (Steele et al. 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def spread(hashes: Hashes, number: int) -> Hashes:
+    """The same value counts differently in each column, so that a sum over columns is a hash of the row."""
+    return mixed(hashes ^ mixed(np.array([number + 1], np.uint64)))
+
+
+def _compared(evidence: DataEvidence) -> Rows:
+    """Rows that can be read: all of them, but only a sample where a training would wait for the hashing."""
+    rows = np.arange(len(evidence.dataset), dtype=np.int64)
+    if evidence.is_fast and any(_is_dear(column) for _, column in blocks(evidence)):
+        rows = evidence.rows()
+    bad = () if evidence.prepared is None else tuple(evidence.prepared.bad)
+    return np.setdiff1d(rows, np.array(bad, np.int64))
+
+
+def _is_dear(column: Tensor | Encoder) -> bool:
+    return not isinstance(column, Tensor) or column.nbytes > FAST_BYTES
+
+
+def compared_cells(evidence: DataEvidence) -> Iterator[pl.Series]:
+    """Raw columns that are compared as they are: without names of rows, nor the targets of pictures and texts."""
+    dataset, prepared = evidence.dataset, evidence.prepared
+    kinds = {} if prepared is None else {field.name: field.kind for field in prepared.schema.inputs}
+    is_rich = any(kind in (*RICH, *WORDS) for kind in kinds.values())
+    inputs = [name for name in dataset.inputs if kinds.get(name) not in RICH and name not in dataset.mapped]
+    bare = [name for name in inputs if not _names_rows(dataset, name, kinds.get(name, ""))] or inputs
+    for name in (*bare, *(() if is_rich else dataset.targets)):
+        yield dataset.table[name]
+
+
+def _names_rows(dataset: Dataset, name: str, kind: str) -> bool:
+    """Whether the column says which row it is: whole numbers or single words of which none comes twice."""
+    cells = dataset.table[name]
+    may = cells.dtype.is_integer() or (cells.dtype == pl.String and kind == "category")
+    return may and cells.n_unique() == len(cells)
+
+
+def _chance(columns: list[Hashes], seed: int) -> float:
+    """Pairs of equal rows to be expected from the pairs that differ in one column only.
+
+    Where rows take few values, far more pairs agree in all columns but one than in all: if values of column j agree
+    with probability c, then D pairs that differ in j alone stand beside D c / (1 - c) that agree by chance. Copies
+    have no such neighbors. The greatest estimate over the columns is taken.
+    """
+    count = len(columns[0]) if columns else 0
+    rows = np.random.default_rng(seed).permutation(count)[:CHANCE_ROWS]
+    scale = (count / max(len(rows), 1)) ** 2
+    apart = [spread(column[rows], number) for number, column in enumerate(columns)]
+    whole = sum(apart, np.zeros(len(rows), np.uint64))
+    equal, most = equal_pairs(whole), 0.0
+    others = max(len(rows) * (len(rows) - 1) / 2 - equal, 1.0)
+    for column in apart:
+        agree = min((equal_pairs(column) - equal) / others, 1 - 1 / max(len(rows), 2))  # without the copies
+        most = max(most, (equal_pairs(whole - column) - equal) * agree / (1 - agree))
+    return most * scale
+
+
+def equal_pairs(hashes: Hashes) -> int:
+    """How many pairs of rows have the same hash."""
+    return _pairs(np.unique(hashes, return_counts=True)[1])
+
+
+def _pairs(counts: NDArray[np.int64]) -> int:
+    return int((counts * (counts - 1) // 2).sum())
+
+
+def together(rows: Rows, first: Rows) -> list[Rows]:
+    """The groups of two and more rows, each ascending, in the order of their first rows."""
+    order = np.argsort(first, kind="stable")
+    edges = np.flatnonzero(np.diff(first[order])) + 1
+    return [group for group in np.split(rows[order], edges) if len(group) > 1]

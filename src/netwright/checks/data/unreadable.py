@@ -1,0 +1,79 @@
+"""Rows and files that cannot be read."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from PIL import Image, UnidentifiedImageError
+
+from netwright.checks.data.unlike import drops
+from netwright.checks.evidence import DataEvidence
+from netwright.data.readers.files import counted
+from netwright.records.finding import SHOWN, Finding, Measure, Remedy, Severity
+
+MANY = 0.1  # share of the rows that cannot be read from which the data as a whole are broken: a copy that stopped
+
+
+def unreadable(evidence: DataEvidence) -> Iterator[Finding]:
+    """rows that cannot be read
+
+    Files that are empty, cut short, missing or of another form than their name says, cells that do not hold what
+    their column holds, and files that stand among the others and were skipped because of their name.
+
+    Why it matters: such rows are left out, so the network is trained and scored on fewer rows than were collected, and
+    seldom on a fair sample of them: a camera, a day or a class may be missing altogether.
+
+    How it is decided: every row is decoded to its end; one that fails is listed with the reason of the decoder. From a
+    tenth of the rows on it is an error, since then it is no accident of single files but of the whole copy; so it is
+    where the data cannot be prepared at all. Skipped files are counted and opened: those that are images by what they
+    hold although not by name are a warning, other ones a note.
+    """
+    if evidence.prepared is None and evidence.problem:
+        advice = "Repair what the sentence names, then audit again: most checks need data that can be read."
+        yield Finding("NW101", "error", "data cannot be prepared", evidence.problem, remedies=(Remedy(advice),))
+    if evidence.prepared is not None and evidence.prepared.bad:
+        yield _rows(evidence, dict(evidence.prepared.bad))
+    if evidence.dataset.skipped:
+        yield _skipped(evidence)
+
+
+def _rows(evidence: DataEvidence, bad: dict[int, str]) -> Finding:
+    share = len(bad) / len(evidence.dataset)
+    severity: Severity = "error" if share >= MANY else "warning"
+    reasons = Counter(bad.values()).most_common(SHOWN)
+    told = "; ".join(f"{count:,} x {reason}" for reason, count in reasons)
+    return Finding(
+        code="NW101",
+        severity=severity,
+        title="rows that cannot be read",
+        summary=f"{counted(len(bad), 'row')} of {len(evidence.dataset):,} cannot be read and were left out: {told}",
+        measures=(Measure("share of the rows", share, threshold=MANY),),
+        rows=tuple(sorted(bad)),
+        remedies=(Remedy("Fetch these files or cells again, or leave the rows out for good."),),
+        fixes=drops(evidence, "NW101", sorted(bad), 1.0),
+    )
+
+
+def _skipped(evidence: DataEvidence) -> Finding:
+    files = evidence.dataset.skipped
+    images = tuple(path for path in files if "image" in evidence.dataset.table.columns and _is_image(path))
+    others = [path for path in files if path not in set(images)]
+    severity: Severity = "warning" if images else "note"
+    are = f", {len(images):,} of which are images although not by name" if images else ""
+    advice = "Rename the images so that they end as images do (.jpg, .png)." if images else "Move them elsewhere."
+    return Finding(
+        code="NW101",
+        severity=severity,
+        title="files that were skipped",
+        summary=f"{counted(len(files), 'file')} beside the {len(evidence.dataset):,} rows did not become rows{are}",
+        places=(*images, *others)[:SHOWN],
+        remedies=(Remedy(advice),),
+    )
+
+
+def _is_image(path: str) -> bool:
+    """By its first bytes."""
+    try:
+        with Image.open(path):
+            return True
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return False

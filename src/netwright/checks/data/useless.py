@@ -1,0 +1,262 @@
+"""Columns from which nothing can be learned: constant, doubled, or names of the rows."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from netwright.checks.data.columns import Columns, Floats, columns, listed_rows, wilson
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.prepare import counts_rows, is_constant
+from netwright.records.errors import listed
+from netwright.records.finding import SHOWN, Finding, Measure, Remedy
+
+RARE_SHARE, RARE_ROWS = 0.001, 5  # other values in fewer rows than either teach nothing that holds for new rows
+NEARLY = 0.95  # share of one value among a few rows, without which a column cannot be constant but for RARE_SHARE
+RARE_ELSEWHERE = 0.01  # of the other rows: fewer surprises than that move no score
+LEAST_ROWS = 100  # with fewer, five rows are no small share
+SCREENED = 2_000  # rows compared first: nearly all pairs of columns differ there
+ROUNDED = 0.6  # of the step in which a column is written: a rounded copy is off by half a step, and by its line's
+DISTINCT = 0.99  # share of different values from which a column names its rows
+DENSE = 0.5  # share of the whole numbers between the least and the greatest that occur: a measure is not so even
+NAMED = r"(?i)(^|[_\s.-])(id|uid|uuid|guid|key|index|idx|no|nr|number|rowid|hash|filename|file|path)$"
+LONG = 3  # words: texts of more are read, not only told apart
+
+
+def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
+    """constant columns
+
+    A column that has one value in all training rows, or in nearly all.
+
+    Why it matters: nothing can be learned from it. A column that is constant in the training rows and varies in others
+    shows values that the network has never seen.
+
+    How it is decided: constant is a column with one value, or none, in all training rows; such columns are left out of
+    a training by themselves. Nearly constant is one whose other values stand in fewer than one training row in a
+    thousand (RARE_SHARE), or in fewer than five (RARE_ROWS), in data of at least 100 rows.
+    """
+    seen = evidence.once(columns)
+    train = seen.table.filter(pl.Series(seen.is_train))
+    constant = [name for name in seen.inputs if is_constant(train[name])]
+    moving = dict[str, np.ndarray]()
+    for name in (name for name in constant if not is_constant(seen.table[name])):
+        moving[name] = ~_usual(seen.table[name], train[name][0])
+    if moving:
+        others = np.any(list(moving.values()), axis=0)
+        elsewhere = len(seen.rows) - len(train)
+        is_much = others.sum() >= RARE_ELSEWHERE * elsewhere
+        yield Finding(
+            "NW131",
+            "warning" if is_much else "note",
+            "constant columns",
+            f"{listed(list(moving))}: one value in all {len(train):,} training rows, others in {others.sum():,} of "
+            f"{elsewhere:,} rows elsewhere",
+            columns=tuple(moving),
+            rows=listed_rows(seen.rows[others]),
+            remedies=(Remedy(f"leave it out with --drop {next(iter(moving))}, or split the rows anew."),),
+        )
+    still = [name for name in constant if name not in moving]
+    if still:
+        values = "; ".join(f"{name} is always {train[name][0]!r}" for name in still[:SHOWN])
+        yield Finding(
+            "NW131",
+            "note",
+            "constant columns",
+            f"{len(still)} of {len(seen.inputs)} columns never change and are left out: {values}",
+            columns=tuple(still),
+            remedies=(Remedy(f"leave it out with --drop {still[0]}."),),
+        )
+    yield from _nearly_constant(seen, train, [name for name in seen.inputs if name not in constant])
+
+
+def _nearly_constant(seen: Columns, train: pl.DataFrame, names: list[str]) -> Iterator[Finding]:
+    count, told, rare = len(train), dict[str, tuple[int, str]](), np.zeros(len(seen.rows), bool)
+    some = train.gather_every(-(-count // SCREENED)) if count else train
+    for name in names if count >= LEAST_ROWS else ():
+        if some[name].unique_counts().max() < NEARLY * len(some):  # type: ignore[operator]  # a count of some rows
+            continue
+        mode = train[name].mode().sort()[0]
+        other = count - int(_usual(train[name], mode).sum())
+        if other < max(RARE_SHARE * count, RARE_ROWS):
+            told[name] = other, f"{name} is {mode!r} in all but {other:,}"
+            rare |= ~_usual(seen.table[name], mode)
+    if told:
+        first = min(told, key=lambda name: told[name][0])
+        other = told[first][0]
+        yield Finding(
+            "NW131",
+            "note",
+            "nearly constant columns",
+            f"{'; '.join(text for _, text in list(told.values())[:SHOWN])} of {count:,} training rows",
+            (Measure(f"share of other values in {first}", other / count, *wilson(other, count), RARE_SHARE),),
+            tuple(told),
+            listed_rows(seen.rows[rare]),
+            otherwise=("the rare values are the very ones that matter",),
+            remedies=(Remedy(f"leave it out with --drop {first}."),),
+        )
+
+
+def _usual(cells: pl.Series, value: object) -> np.ndarray:
+    return (cells.is_null() if value is None else (cells == value).fill_null(False)).to_numpy()
+
+
+def duplicate_columns(evidence: DataEvidence) -> Iterator[Finding]:
+    """duplicate columns
+
+    A column that is another one over again: equal, in other words, in another unit, or rounded.
+
+    Why it matters: it brings nothing new, takes weights and time, and hides in explanations how much the one thing
+    counts that both tell, since each gets a share of it.
+
+    How it is decided: two columns are copies where their values can be translated one into one: the same rows have the
+    same value as each other. Columns of mostly different numbers are copies where their order is the same, or the
+    reverse. A number is a rounded copy where a straight line from the other one misses it by 0.6 steps of its writing
+    at most (ROUNDED). All on all rows, after a look at 2,000 of them (SCREENED). Constant and nearly constant columns
+    are left out, which agree by chance.
+    """
+    seen = evidence.once(columns)
+    step = -(-len(seen.rows) // SCREENED)
+    some = seen.table.gather_every(step) if step > 1 else seen.table
+    groups = defaultdict[bytes, list[str]](list)
+    for name in seen.inputs:
+        key = _pattern(some[name], seen.numbers.get(name), step)
+        if key is not None:
+            groups[key].append(name)
+    copies = list[tuple[str, str, str]]()
+    for names in (names for names in groups.values() if len(names) > 1):
+        first, key = names[0], _pattern(seen.table[names[0]], seen.numbers.get(names[0]), 1)
+        same = (n for n in names[1:] if _pattern(seen.table[n], seen.numbers.get(n), 1) == key)
+        copies += [(first, other, _relation(seen, first, other)) for other in same]
+    known = {other for _, other, _ in copies}
+    copies += _rounded(seen, [n for n, _ in seen.measured() if n not in known], step)
+    if copies:
+        told = "; ".join(f"{other} {how} {first}" for first, other, how in copies[:SHOWN])
+        yield Finding(
+            "NW132",
+            "note",
+            "duplicate columns",
+            f"{len(copies)} of {len(seen.inputs)} columns are copies: {told}",
+            columns=tuple(dict.fromkeys(other for _, other, _ in copies)),
+            otherwise=("they differ in data to come",),
+            remedies=(Remedy(f"leave it out with --drop {copies[0][1]}."),),
+        )
+
+
+def _pattern(cells: pl.Series, numbers: Floats | None, step: int) -> bytes | None:
+    """What all translations of a column share: which rows are alike, or their order; None for constant ones."""
+    if len(cells) < RARE_ROWS:
+        return None
+    codes = cells.rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    counts = np.bincount(codes)
+    if len(codes) - counts.max() < RARE_ROWS:
+        return None
+    if codes.max() * 2 > len(codes):  # mostly different: which rows are alike says nothing
+        if numbers is None:
+            return cells.hash(0).to_numpy().tobytes()
+        order = codes if codes[np.argmax(codes != codes[0])] > codes[0] else np.where(codes, codes.max() + 1 - codes, 0)
+        return order.tobytes()
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64).tobytes()
+
+
+def _relation(seen: Columns, first: str, other: str) -> str:
+    if seen.table[first].dtype == seen.table[other].dtype and seen.table[first].equals(seen.table[other]):
+        return "equals"
+    x, y = seen.numbers.get(first), seen.numbers.get(other)
+    if x is None or y is None:
+        return "names the same groups as"
+    slope, base, miss = _line(x, y)
+    if miss <= 1e-6 * np.nanstd(y):
+        return f"is {slope:.6g} x" if abs(base) <= 1e-6 * np.nanstd(y) else f"is {base:.6g} + {slope:.6g} x"
+    return "says the same in another way as"
+
+
+def _line(x: Floats, y: Floats) -> tuple[float, float, float]:
+    """Slope, base and greatest miss of the straight line from x to y."""
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = x[both], y[both]
+    if len(x) < RARE_ROWS or x.std() == 0:
+        return 0.0, 0.0, np.inf
+    slope = float(np.mean((x - x.mean()) * (y - y.mean())) / x.var())
+    base = float(y.mean() - slope * x.mean())
+    return slope, base, float(np.abs(y - base - slope * x).max())
+
+
+def _rounded(seen: Columns, names: list[str], step: int) -> Iterator[tuple[str, str, str]]:
+    """Pairs of numbers of which the second is the first, in another unit and rounded."""
+    names = [name for name in names if np.isfinite(seen.numbers[name][::step]).mean() > 0.5]
+    if len(names) < 2:
+        return
+    some = np.stack([seen.numbers[name][::step] for name in names])
+    middle = np.nanmedian(np.where(np.isfinite(some), some, np.nan), axis=1, keepdims=True)
+    some = np.where(np.isfinite(some), some, middle)
+    some = some - some.mean(axis=1, keepdims=True)
+    some /= np.maximum(np.linalg.norm(some, axis=1, keepdims=True), np.finfo(float).tiny)
+    near = np.argwhere(np.triu(np.abs(some @ some.T) > 0.999, 1))
+    for a, b in near[:100]:
+        for first, other in ((names[a], names[b]), (names[b], names[a])):
+            x, y = seen.numbers[first], seen.numbers[other]
+            values = np.unique(y[np.isfinite(y)])
+            gap = float(np.diff(values).min(initial=np.inf))
+            slope, _, miss = _line(x, y)
+            if 20 <= len(values) <= len(np.unique(x[np.isfinite(x)])) and miss <= ROUNDED * gap:
+                yield first, other, f"is, rounded, {slope:.3g} x"
+                break
+
+
+def id_columns(evidence: DataEvidence) -> Iterator[Finding]:
+    """columns that name rows
+
+    A column with a different value in every row: a row number, a customer's number, a file's name, a hash.
+
+    Why it matters: nothing about other rows can be learned from it, but the training rows can be learned by heart; and
+    where the rows were sorted before they were numbered, the number gives the answer away.
+
+    How it is decided: whole numbers that rise from row to row, mostly by one; or that all differ and fill at least
+    half of their range (DENSE); or, under a name such as "id", "key" or "number", that differ in 99 % of the rows
+    (DISTINCT). Texts of up to three words (LONG) that differ in 99 % of the rows, where there are other columns.
+    """
+    seen = evidence.once(columns)
+    count = len(seen.rows)
+    if count < LEAST_ROWS // 5:
+        raise Skip("too few rows to tell numbers of rows from other numbers")
+    kinds = {} if evidence.prepared is None else {f.name: f.kind for f in evidence.prepared.schema.inputs}
+    found = dict[str, str]()
+    for name in seen.inputs if len(evidence.dataset.inputs) > 1 else ():
+        cells = seen.table[name]
+        if cells.null_count() > (1 - DISTINCT) * count or not (cells.dtype.is_integer() or cells.dtype == pl.String):
+            continue
+        if cells.dtype == pl.String and kinds.get(name) in ("sequence", "date", "number"):
+            continue
+        if cells.dtype.is_integer() and counts_rows(cells):
+            found[name] = "counts the rows"
+            continue
+        distinct = cells.n_unique()
+        if distinct < DISTINCT * count:
+            continue
+        if cells.dtype == pl.String:
+            lengths = cells.str.count_matches(r"\s+") + 1
+            if lengths.median() <= LONG:  # type: ignore[operator]  # the median of numbers is a number
+                found[name] = f"names them, as in {cells.drop_nulls()[0]!r}"
+        elif _is_numbering(name, cells, distinct):
+            found[name] = "numbers them without order"
+    if found:
+        told = "; ".join(f"{name} {how}" for name, how in list(found.items())[:SHOWN])
+        has_number = any(seen.table[name].dtype.is_integer() for name in found)
+        yield Finding(
+            "NW133",
+            "warning" if has_number else "note",
+            "columns that name rows",
+            f"different in every row of {count:,}: {told}",
+            columns=tuple(found),
+            otherwise=("a measure that happens to be different everywhere",),
+            remedies=(Remedy(f"leave it out with --drop {next(iter(found))}."),),
+        )
+
+
+def _is_numbering(name: str, cells: pl.Series, distinct: int) -> bool:
+    if pl.Series([name]).str.contains(NAMED)[0]:
+        return True
+    span = int(cells.max()) - int(cells.min()) + 1  # type: ignore[arg-type]  # of whole numbers
+    return distinct == len(cells) and distinct >= DENSE * span

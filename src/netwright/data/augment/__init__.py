@@ -1,0 +1,129 @@
+"""Changes of training rows, drawn anew for each batch: whole batches at once, by a generator, on the batch's device."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor
+
+from netwright.data import AUGMENTATIONS
+from netwright.records.batch import Batch, Mix
+from netwright.records.errors import RecipeError, listed
+from netwright.records.schema import Block, Schema
+from netwright.records.task import Task
+from netwright.resolve import resolve
+
+Change = Callable[[Tensor, Generator], Tensor]
+"""(one input of a batch, generator) -> the same shape and type."""
+
+Changes = Callable[[Batch, Generator], Batch]
+
+WHOLE_ROWS = ("classification", "multilabel", "regression")  # tasks whose targets are about a row, not about its places
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A change and the kind of column that it suits.
+
+    `moves` says that it changes what stands where, so that a mask, or a text that is its own target, would fit no more.
+    """
+
+    kind: str
+    change: Change
+    moves: bool = False
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        """The changed input."""
+        return self.change(x, generator)
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """A change of pictures (B, C, H, W), each by the one before it in the batch: gives them, and each one's own share.
+
+    Targets are mixed by the objective: `records.batch.Mix`.
+    """
+
+    mix: Callable[[Tensor, Generator], tuple[Tensor, Tensor]]  # -> the same shape and type, (B,) in [0, 1]
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        """The mixed pictures."""
+        return self.mix(x, generator)[0]
+
+
+def partner(x: Tensor) -> Tensor:
+    """For each row the one before it; the rows of a batch were shuffled already."""
+    return x.roll(1, 0)
+
+
+def beside(x: Tensor, generator: Generator) -> Generator:
+    """A generator on the tensor's device, decided by one on the CPU: for draws as large as the batch."""
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    return Generator(x.device).manual_seed(seed)
+
+
+def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Changes:
+    """One function that applies all named changes, each to the inputs that it suits. Other functions get pictures.
+
+    Raises RecipeError for a change that suits none of the columns, and for one that would make targets wrong.
+    """
+    chosen = [(str(name), resolve("augmentation", name, AUGMENTATIONS)) for name in names]
+    for name, change in chosen:
+        if problem := _problem(name, change, schema, task):
+            raise RecipeError(problem, remedy=f"choose augment from {listed(suited(schema, task)) or 'none'}.")
+    mixing = [name for name, change in chosen if isinstance(change, Mixing)]
+    if len(mixing) > 1:
+        problem = f"augment {mixing[1]} mixes rows that {mixing[0]} has mixed, and targets are mixed once"
+        raise RecipeError(problem, remedy=f"leave {mixing[1]} out of augment.")
+    blocks = schema.blocks
+    bounds = [_bounds(block) for block in blocks]
+
+    def apply(batch: Batch, generator: Generator) -> Batch:
+        inputs, mix = list(batch.inputs), None
+        for _, change in chosen:
+            for k, block in enumerate(blocks):
+                if block.fields[0].kind != kind_of(change):
+                    continue
+                if isinstance(change, Mixing):
+                    inputs[k], share = change.mix(inputs[k], generator)
+                    mix = Mix(tuple(partner(t) for t in batch.targets), share.to(inputs[k].device))
+                else:
+                    inputs[k] = change(inputs[k], generator)
+                if inputs[k].is_floating_point():
+                    low, high = (bound.to(inputs[k].device) for bound in bounds[k])
+                    inputs[k] = inputs[k].clamp(low, high)
+        return replace(batch, inputs=tuple(inputs), mix=mix)
+
+    return apply
+
+
+def suited(schema: Schema, task: Task) -> tuple[str, ...]:
+    """The names in AUGMENTATIONS that suit these columns and this task."""
+    named = ((name, resolve("augmentation", name, AUGMENTATIONS)) for name in AUGMENTATIONS)
+    return tuple(name for name, change in named if not _problem(name, change, schema, task))
+
+
+def _problem(name: str, change: object, schema: Schema, task: Task) -> str:
+    """Why these rows cannot be changed so, or nothing."""
+    kind, kinds = kind_of(change), [block.fields[0].kind for block in schema.blocks]
+    if kind not in kinds:
+        return f"augment {name} changes columns of the kind {kind}, and the data have {listed(kinds)}"
+    if isinstance(change, Mixing) and len(kinds) > 1:
+        return f"augment {name} mixes pictures, and the other columns could not be mixed alike"
+    if task.name not in WHOLE_ROWS and (
+        isinstance(change, Mixing) or (isinstance(change, Augmentation) and change.moves)
+    ):
+        return f"augment {name} changes what stands where, and the targets of {task.name} would not follow"
+    return ""
+
+
+def kind_of(change: object) -> str:
+    """The kind of column that a change suits."""
+    return change.kind if isinstance(change, Augmentation) else "image"
+
+
+def _bounds(block: Block) -> tuple[Tensor, Tensor]:
+    """The lowest and the highest encoded value of each column, to stand behind the rows."""
+    if len(block.fields) == 1 and not block.fields[0].joins:
+        return torch.tensor(block.fields[0].low), torch.tensor(block.fields[0].high)
+    return torch.tensor([f.low for f in block.fields]), torch.tensor([f.high for f in block.fields])

@@ -1,0 +1,201 @@
+"""Changes of pictures: uint8 (B, C, H, W), C of 1 or 3."""
+
+from math import log, pi, sqrt
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from netwright.data.augment import Augmentation, Mixing, beside, partner
+
+SHIFT = 14  # a picture moves by at most 1/14 of its size: 2 pixels of 28, as is usual for small pictures
+HOLE = 4  # the hole's side is 1/4 of the picture's: 8 of 32, DeVries & Taylor 2017 on CIFAR-100 (arXiv:1708.04552)
+TURN = 15.0  # degrees to either side: Ciresan et al. 2010 on digits (arXiv:1003.0358), who use 7.5 where 1 and 7 mix
+ZOOM = 0.15  # of each side, larger or smaller: the same authors' 15 to 20 %
+CROP = 0.5  # least share of the area that is kept: small pictures lose what they show before ImageNet's 0.08
+ASPECT = 4 / 3  # of a crop's sides, at most: Szegedy et al. 2014
+GRAIN = 16.0  # of 255: the most noise, twice what nobody minds
+LIGHT = 0.2  # of the whole range (brightness), of their own (contrast, saturation): half of Chen's for CIFAR-10
+HUE = 0.05  # of a full turn around the grey axis, half of theirs too: labels hold without their second loss
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
+
+
+def _flip(x: Tensor, generator: Generator) -> Tensor:
+    """Half of the pictures mirrored, left for right."""
+    return _mirrored(x, -1, generator)
+
+
+def _flip_vertical(x: Tensor, generator: Generator) -> Tensor:
+    """Half of the pictures upside down."""
+    return _mirrored(x, -2, generator)
+
+
+def _mirrored(x: Tensor, axis: int, generator: Generator) -> Tensor:
+    chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(chosen.to(x.device), x.flip(axis), x)
+
+
+def _shift(x: Tensor, generator: Generator) -> Tensor:
+    """Each picture moved by its own few pixels; the border is filled with its reflection."""
+    rows, channels, height, width = x.shape
+    most = max(1, min(height, width) // SHIFT)
+    if min(height, width) <= most:
+        return x
+    padded = F.pad(x, (most, most, most, most), mode="reflect")
+    down, right = torch.randint(0, 2 * most + 1, (2, rows, 1, 1), generator=generator)
+    planes = torch.arange(rows * channels).view(rows, channels, 1) * (height + 2 * most)
+    starts = (planes + torch.arange(height) + down) * (width + 2 * most) + right  # of each line in the flat tensor
+    lines = padded.reshape(-1).unfold(0, width, 1)
+    return lines.index_select(0, starts.reshape(-1).to(x.device)).view(x.shape)
+
+
+def _rotate(x: Tensor, generator: Generator) -> Tensor:
+    """Each picture turned around its middle, by up to TURN degrees either way."""
+    return turned(x, _between(len(x), generator) * TURN)
+
+
+def turned(x: Tensor, degrees: Tensor) -> Tensor:
+    """Each picture turned counterclockwise around its middle by its own angle (B,); corners are reflections."""
+    angle, ratio = degrees * (pi / 180), x.shape[2] / x.shape[3]
+    cos, sin = angle.cos(), angle.sin()
+    return _sampled(x, torch.stack([cos, -sin * ratio, sin / ratio, cos], 1).view(-1, 2, 2), torch.zeros(len(x), 2))
+
+
+def _zoom(x: Tensor, generator: Generator) -> Tensor:
+    """Both sides of each picture longer or shorter, each by up to ZOOM; borders are filled with reflections."""
+    factors = (_between((len(x), 2), generator) * log(1 + ZOOM)).exp()
+    return _sampled(x, torch.diag_embed(factors), torch.zeros(len(x), 2))
+
+
+def _crop(x: Tensor, generator: Generator) -> Tensor:
+    """A part of each picture, from CROP of its area to all of it, stretched to the old size.
+
+    The random resized crop of Szegedy et al. 2014, arXiv:1409.4842, section 6, with larger parts.
+    """
+    area = CROP + (1 - CROP) * torch.rand(len(x), generator=generator)
+    stretch = (_between(len(x), generator) * log(ASPECT) / 2).exp()
+    sides = torch.stack([area.sqrt() * stretch, area.sqrt() / stretch], 1).clamp(max=1)
+    return _sampled(x, torch.diag_embed(sides), _between((len(x), 2), generator) * (1 - sides))
+
+
+def _sampled(x: Tensor, matrices: Tensor, middles: Tensor) -> Tensor:
+    """Where each output pixel is taken from: (B, 2, 2) and (B, 2), in (x, y) from -1 to 1 as `affine_grid` has them."""
+    where = torch.cat([matrices, middles[:, :, None]], 2).to(x.device)
+    grid = F.affine_grid(where, [*x.shape], align_corners=False)
+    return _pixels(F.grid_sample(x.float(), grid, padding_mode="reflection", align_corners=False))
+
+
+def _cutout(x: Tensor, generator: Generator) -> Tensor:
+    """A square of each picture replaced by the picture's mean color; it may reach over the border.
+
+    DeVries and Taylor 2017, arXiv:1708.04552.
+    """
+    rows, _, height, width = x.shape
+    side = max(1, min(height, width) // HOLE)
+    top = torch.randint(-(side // 2), height - side // 2, (rows, 1), generator=generator)
+    left = torch.randint(-(side // 2), width - side // 2, (rows, 1), generator=generator)
+    mean = x.float().mean((2, 3), keepdim=True).to(x.dtype)
+    return torch.where(_box(x, top, left, top + side, left + side), mean, x)
+
+
+def _box(x: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
+    """(B, 1, H, W): whether a pixel is in the box of its picture; edges are (B, 1)."""
+    y, z = torch.arange(x.shape[2]), torch.arange(x.shape[3])
+    inside = ((y >= top) & (y < bottom))[:, None, :, None] & ((z >= left) & (z < right))[:, None, None, :]
+    return inside.to(x.device)
+
+
+def _grain(x: Tensor, generator: Generator) -> Tensor:
+    """Gaussian noise in each value, of a spread of up to GRAIN that each picture draws."""
+    spread = GRAIN * torch.rand(len(x), 1, 1, 1, generator=generator)
+    drawn = torch.randn(x.shape, generator=beside(x, generator), device=x.device)
+    return _pixels(drawn.mul_(spread.to(x.device)).add_(x))
+
+
+def _blur(x: Tensor, generator: Generator) -> Tensor:
+    """Each picture mixed, by a share that it draws, with its means over 3 x 3 pixels weighted 1 2 1.
+
+    A small one of the blurs of Chen et al. 2020, arXiv:2002.05709, appendix A.
+    """
+    if min(x.shape[2:]) < 2:
+        return x
+    sharp = x.float()
+    wide = F.pad(sharp, (1, 1, 1, 1), mode="reflect")
+    lines = wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]  # by hand: 8 times as fast as a convolution
+    smooth = (lines[..., :-2] + 2 * lines[..., 1:-1] + lines[..., 2:]) / 16
+    return _pixels(sharp.lerp_(smooth, torch.rand(len(x), 1, 1, 1, generator=generator).to(x.device)))
+
+
+def _color(x: Tensor, generator: Generator) -> Tensor:
+    """Other brightness and contrast; in color also other saturation, and hues turned around the grey axis.
+
+    As Chen et al. 2020, arXiv:2002.05709, appendix A, at half the strength and in one linear step: hues are turned in
+    RGB, not in HSV.
+    """
+    rows, channels = x.shape[:2]
+    brightness, contrast, saturation, hue = _between((4, rows, 1, 1), generator)
+    matrix = torch.eye(channels).expand(rows, -1, -1) * (1 + LIGHT * contrast)
+    if channels == 3:
+        grey = torch.tensor(_LUMA).expand(3, 3)
+        share = 1 + LIGHT * saturation
+        matrix = matrix @ (share * torch.eye(3) + (1 - share) * grey) @ _turned_hues(2 * pi * HUE * hue)
+    matrix = matrix.to(x.device)
+    flat = x.flatten(2).float()
+    middle = flat.mean((1, 2), keepdim=True)  # contrast is about the picture's own middle
+    offset = middle * (1 - matrix.sum(2, keepdim=True)) + (255 * LIGHT * brightness).to(x.device)
+    return _pixels(torch.baddbmm(offset, matrix, flat)).view_as(x)
+
+
+def _turned_hues(angle: Tensor) -> Tensor:
+    """(B, 3, 3): rotations around the grey axis (1, 1, 1), by Rodrigues' formula; `angle` is (B, 1, 1) in radians."""
+    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / sqrt(3)
+    return angle.cos() * torch.eye(3) + angle.sin() * cross + (1 - angle.cos()) / 3
+
+
+def _mixup(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Each picture laid over another, in a share drawn evenly, and so are their targets.
+
+    Zhang et al. 2017, arXiv:1710.09412, with a share for each picture and alpha of 1, theirs for CIFAR-10.
+    """
+    share = torch.rand(len(x), generator=generator)
+    own = share[:, None, None, None].to(x.device)
+    return _pixels(torch.lerp(partner(x).float(), x.float(), own)), share
+
+
+def _cutmix(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """A box of another picture in each picture; targets are mixed by their areas.
+
+    Yun et al. 2019, arXiv:1905.04899, with a box for each picture.
+    """
+    height, width = x.shape[2:]
+    part = (1 - torch.rand(len(x), 1, generator=generator)).sqrt() / 2  # half of the box's side, of the picture's
+    y, z = torch.rand(2, len(x), 1, generator=generator)
+    top, bottom = ((edge * height).round().clamp(0, height) for edge in (y - part, y + part))
+    left, right = ((edge * width).round().clamp(0, width) for edge in (z - part, z + part))
+    share = 1 - ((bottom - top) * (right - left) / (height * width)).squeeze(1)
+    return torch.where(_box(x, top, left, bottom, right), partner(x), x), share
+
+
+def _between(shape: int | tuple[int, ...], generator: Generator) -> Tensor:
+    """Evenly from -1 to 1."""
+    return torch.rand(shape, generator=generator) * 2 - 1
+
+
+def _pixels(x: Tensor) -> Tensor:
+    """The nearest values that a pixel can have; takes x over."""
+    return x.round_().clamp_(0, 255).byte()
+
+
+flip = Augmentation("image", _flip, moves=True)
+flip_vertical = Augmentation("image", _flip_vertical, moves=True)
+shift = Augmentation("image", _shift, moves=True)
+rotate = Augmentation("image", _rotate, moves=True)
+zoom = Augmentation("image", _zoom, moves=True)
+crop = Augmentation("image", _crop, moves=True)
+cutout = Augmentation("image", _cutout)
+grain = Augmentation("image", _grain)
+blur = Augmentation("image", _blur)
+color = Augmentation("image", _color)
+mixup = Mixing(_mixup)
+cutmix = Mixing(_cutmix)

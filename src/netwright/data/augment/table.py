@@ -1,0 +1,42 @@
+"""Changes of columns of a table: numbers float32 (B, columns), NaN where missing; categories int32 (B, columns)."""
+
+import torch
+from torch import Generator, Tensor
+
+from netwright.data.augment import Augmentation, beside
+from netwright.kinds.category import UNSEEN
+
+NOISE = 0.05  # of each column's spread in the batch: too little to turn one row into another
+LOST = 0.05  # share of cells that are dropped: a row of twenty columns loses one
+
+
+def _noise(x: Tensor, generator: Generator) -> Tensor:
+    """Gaussian noise of each column's spread in the batch; missing numbers stay missing."""
+    return disturbed(x, (0,), generator)
+
+
+def disturbed(x: Tensor, axes: tuple[int, ...], generator: Generator) -> Tensor:
+    """With Gaussian noise of NOISE of the spread over some axes; NaN stays NaN."""
+    mean = x.nanmean(axes, keepdim=True)
+    spread = (x - mean).square().nanmean(axes, keepdim=True).sqrt()
+    drawn = torch.randn(x.shape, generator=beside(x, generator), dtype=x.dtype, device=x.device)
+    return x + NOISE * spread * drawn
+
+
+def _number_dropout(x: Tensor, generator: Generator) -> Tensor:
+    """Some numbers missing. The masking noise of Vincent et al. 2008."""
+    return x.masked_fill(_lost(x, generator), torch.nan)
+
+
+def _category_dropout(x: Tensor, generator: Generator) -> Tensor:
+    """Some categories as if never seen in training, so that the network learns what to do then."""
+    return x.masked_fill(_lost(x, generator), UNSEEN)
+
+
+def _lost(x: Tensor, generator: Generator) -> Tensor:
+    return torch.rand(x.shape, generator=beside(x, generator), device=x.device) < LOST
+
+
+noise = Augmentation("number", _noise)
+number_dropout = Augmentation("number", _number_dropout)
+category_dropout = Augmentation("category", _category_dropout)

@@ -1,0 +1,103 @@
+"""Which rows without a label are worth labelling first: those that networks doubt, and no two alike."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from netwright.data.dataset import Dataset
+from netwright.data.examples import InMemory
+from netwright.models.network import Joined
+from netwright.records.errors import DataError
+from netwright.records.run import Run
+from netwright.tasks.classification import Classification
+from netwright.tasks.regression import Regression
+from netwright.training.evaluate import device_of, evaluating, predictions
+
+COMMITTEE = 3  # networks whose answers are averaged, or whose disagreement counts
+CANDIDATES = 10  # times the wanted rows: the most doubted, of which those are chosen that differ. Zhdanov 2019 took 10
+PLACE = "place"
+
+
+def worth_labelling(runs: Sequence[Run], examples: InMemory, dataset: Dataset, count: int) -> pl.DataFrame:
+    """`count` rows of the examples, the most useful first: place, prediction, uncertainty from 0 to 1, and the reason.
+
+    Uncertainty is 1 minus the margin between the two likeliest classes (Scheffer et al. 2001) under the mean of the
+    networks, or the spread of their numbers. Among the most uncertain each next one is as uncertain, and as far from
+    all chosen before in the last layer's features, as can be: the product of both. Diversity within a batch as in
+    Zhdanov 2019, arXiv:1901.05954, but farthest first (Sener and Savarese 2018, arXiv:1708.00489) in place of k-means,
+    so that copies of a chosen row come last. Raises DataError for tasks without classes or numbers.
+    """
+    if not isinstance(runs[0].task, Classification | Regression):
+        remedy = "choose one column of classes or numbers as the target."
+        raise DataError(f"which rows to label next is not known for {runs[0].task.describe()}", remedy=remedy)
+    tables = [pl.concat(list(predictions(run.network, run.task, examples, run.recipe))) for run in runs]
+    doubts = _of_classes(tables) if isinstance(runs[0].task, Classification) else _of_numbers(tables)
+    order = np.argsort(-doubts["uncertainty"].to_numpy(), kind="stable")[: count * CANDIDATES]
+    features = _features(runs[0], replace(examples, index=examples.index[torch.from_numpy(order)]))
+    chosen = order[_far_apart(doubts["uncertainty"].to_numpy()[order], features, count)]
+    places = pl.Series(PLACE, [dataset.locate(int(row)) for row in examples.index[chosen]], dtype=pl.String)
+    return doubts[chosen].insert_column(0, places)
+
+
+def _of_classes(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    labels = [name.removeprefix("p_") for name in tables[0].columns[3:]]  # behind row, prediction, probability
+    shares = np.mean([table[:, 3:].to_numpy() for table in tables], axis=0)
+    best = np.argsort(-shares, axis=1, kind="stable")[:, :2]
+    first, second = np.take_along_axis(shares, best, axis=1).T
+    words = [
+        f"between {labels[a]!r} ({p:.0%}) and {labels[b]!r} ({q:.0%})"
+        for (a, b), p, q in zip(best.tolist(), first, second, strict=True)
+    ]
+    return pl.DataFrame(
+        {
+            "prediction": [labels[a] for a in best[:, 0]],
+            "uncertainty": 1 - (first - second).astype(np.float64),
+            "reason": words,
+        }
+    )
+
+
+def _of_numbers(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    answers = np.stack([table["prediction"].to_numpy() for table in tables])
+    spread = answers.std(0)
+    words = [f"answers from {low:.4g} to {high:.4g}" for low, high in zip(answers.min(0), answers.max(0), strict=True)]
+    share = spread / max(spread.max(), np.finfo(float).tiny)
+    return pl.DataFrame({"prediction": answers.mean(0), "uncertainty": share, "reason": words})
+
+
+def _features(run: Run, examples: InMemory) -> NDArray[np.float32]:
+    """(rows, features): what the last layer sees of each."""
+    network = run.network
+    if not isinstance(network, Joined):
+        raise TypeError(f"{type(network).__name__} has no last layer: the tasks here make a Joined")
+    seen = list[Tensor]()
+
+    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.append(inputs[0].flatten(1).float().cpu())
+
+    handle = network.head.register_forward_pre_hook(keep)
+    try:
+        with evaluating(network):
+            for batch in examples.batches(run.recipe.batch_size, seed=None):
+                network(*batch.to(device_of(network)).inputs)
+    finally:
+        handle.remove()
+    return torch.cat(seen).numpy()
+
+
+def _far_apart(weights: NDArray[np.float64], features: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Positions of up to `count` rows, the heaviest first, then always the one whose weight x distance is largest."""
+    chosen = [int(np.argmax(weights))] if len(weights) else []
+    nearest = np.full(len(weights), np.inf)
+    free = np.ones(len(weights), bool)
+    while len(chosen) < min(count, len(weights)):
+        free[chosen[-1]] = False
+        nearest = np.minimum(nearest, np.linalg.norm(features - features[chosen[-1]], axis=1))
+        chosen.append(int(np.argmax(np.where(free, weights * nearest, -1.0))))
+    return np.array(chosen, np.int64)

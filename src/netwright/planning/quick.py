@@ -1,0 +1,63 @@
+"""Networks trained quickly, to measure with: a few hundred steps each, many at once where they can be stacked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from math import ceil
+
+from netwright.data.examples import augmented
+from netwright.data.prepare import Prepared
+from netwright.planning.choose import choose
+from netwright.planning.device import device
+from netwright.records.errors import NetwrightError
+from netwright.records.history import Progress
+from netwright.records.run import Run
+from netwright.training.population import population
+
+STEPS = 600  # of each training: the settings' own epochs, or so many as make these
+
+
+def quick_runs(
+    prepared: Prepared, settings: Mapping[str, object], seeds: Sequence[int], tell: Callable[[Progress], object]
+) -> list[Run]:
+    """A trained run for each seed, with the chosen settings but fewer steps and one member; settings given win.
+
+    `tell` hears where those are that are trained one by one. Raises the error of the first that failed.
+    """
+    rows = len(prepared.train)
+    recipe, _ = choose(prepared.schema, prepared.task, rows, settings)
+    epochs = min(recipe.epochs, ceil(STEPS / ceil(rows / recipe.batch_size)))
+    recipe = recipe.edit({"epochs": epochs, "members": 1}).edit(settings)
+    runs: list[Run] = []
+    for seed in seeds:
+        own = recipe.edit({"seed": seed})
+        build = partial(prepared.task.network, prepared.schema, own)
+        runs.append(
+            Run(
+                network=build().to(device(own.device)),
+                task=prepared.task,
+                schema=prepared.schema,
+                recipe=own,
+                train=augmented(prepared.train, prepared.schema, own.augment, prepared.task),
+                valid=prepared.valid,
+                test=prepared.test,
+                build=build,
+            )
+        )
+    trained = list[Run]()
+    for run in _trained(runs, tell):
+        if isinstance(run, NetwrightError):
+            raise run
+        trained.append(run)
+    return trained
+
+
+def _trained(runs: Sequence[Run], tell: Callable[[Progress], object]) -> tuple[Run | NetwrightError, ...]:
+    with closing(population(runs)) as events:
+        while True:
+            try:
+                _, event = next(events)
+            except StopIteration as end:
+                return end.value
+            if isinstance(event, Progress):
+                tell(event)

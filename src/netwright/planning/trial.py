@@ -1,0 +1,196 @@
+"""Which changes of training rows help: short trainings with and without each, on the same rows and seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from netwright.data.augment import suited
+from netwright.data.examples import InMemory, augmented, empty
+from netwright.data.prepare import Prepared
+from netwright.planning.device import device
+from netwright.records.recipe import Recipe
+from netwright.records.run import Run
+from netwright.training.calibrate import calibrate
+from netwright.training.evaluate import device_of, evaluating
+from netwright.training.fit import fit
+
+AUTO = "auto"
+# Not tried, as each costs PAIRS trainings: those that show what they are worth in long trainings, and others' likes.
+LEFT_OUT = ("flip_vertical", "zoom", "crop", "grain", "blur", "color", "mixup", "cutmix")
+SHARE = 1.0  # of the training's row passes at most, on networks half as wide: about half its time; less is chance
+MOST_ROWS = 1_500  # of a short training: of many rows the trial takes a small share
+LEAST_CELLS = 5e6  # of inputs passed, where a training is so short that SHARE tells nothing: half a minute on one core
+PASSES = 12  # over the rows of a short training: in 8, changes that help in 30 seemed to harm
+FEWEST = 200  # rows of a short training; fewer tell the changes of none apart
+MOST_VALID = 2_000  # rows to compare on: more say little beside the seeds
+BATCH = 64  # smaller than a training's: there are few rows, and steps teach
+PAIRS = 3  # seeds; each draws its own rows
+RESAMPLES = 2_000
+LEVEL = 0.95
+
+
+@final
+@dataclass(frozen=True)
+class Effect:
+    """What a change does to the validation loss, against trainings without it; below zero it helps."""
+
+    mean: float
+    low: float  # 95 % bootstrap interval over pairs and rows
+    high: float
+    pairs: int
+
+    def __str__(self) -> str:
+        """`-0.021 [-0.034, -0.008]`."""
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
+
+@final
+@dataclass(frozen=True)
+class Trial:
+    """Changes that were taken, and why in one sentence."""
+
+    names: tuple[str, ...]
+    effects: Mapping[str, Effect]  # of each that was tried; "flip+shift" of those taken together
+    note: str
+
+
+def try_augmentations(prepared: Prepared, recipe: Recipe) -> Trial:
+    """Tries what suits the data, on top of what `recipe.augment` names beside "auto", and takes what helps.
+
+    Only training rows are used, some to train and others to compare on. All are tried with one seed, those that do not
+    harm beyond their interval with two more. What helps beyond its interval is taken: all of it where that is better
+    than the best alone. Losses are compared after one temperature is fitted, as the training itself ends: else whatever
+    makes a network less sure seems to help. Deterministic on a CPU.
+    """
+    base = tuple(name for name in recipe.augment if name != AUTO)
+    fitting = suited(prepared.schema, prepared.task)
+    names = [n for n in fitting if n not in (*base, *LEFT_OUT)]
+    rows = rows_of(prepared, recipe, len(names))
+    if not names or rows < FEWEST or not isinstance(prepared.train, InMemory):
+        why = "nothing to try suits the data" if not names else "the training has too few rows and passes to try any"
+        return Trial(base, {}, f"augment: {why}")
+    trial = _Trials(prepared, prepared.train, recipe, base, rows)
+    left = names
+    for seed in range(PAIRS):
+        if left:
+            trial.pair(left, seed)
+        left = [name for name in left if trial.effect(name).low <= 0]
+    helping = [name for name in left if trial.effect(name).high < 0]
+    taken = min(([name] for name in helping), key=lambda one: trial.effect(*one).mean, default=[])
+    if len(helping) > 1:
+        together = "+".join(helping)
+        for seed in range(PAIRS):
+            trial.pair([together], seed)
+        if trial.effect(together).mean < trial.effect(*taken).mean:
+            taken = helping
+    effects = {name: trial.effect(name) for name in trial.losses if name}
+    return Trial((*base, *taken), effects, _note(trial, effects, taken, helping))
+
+
+@final
+class _Trials:
+    """Short trainings, and each row's loss in them."""
+
+    def __init__(self, prepared: Prepared, train: InMemory, recipe: Recipe, base: tuple[str, ...], rows: int) -> None:
+        self.prepared, self.train, self.rows, self.base = prepared, train, rows, base
+        self.recipe = recipe.edit({
+            "epochs": min(PASSES, recipe.epochs), "width": max(1, recipe.width // 2),
+            "batch_size": min(BATCH, recipe.batch_size), "accumulate": 1, "keep": "last", "patience": 0, "average": 0.0,
+            "precision": "fp32", "kernels": "torch", "compile": "never", "threads": 1, "adapt": False, "augment": base,
+        })  # fmt: skip
+        self.losses: dict[str, list[NDArray[np.float64]]] = {}
+        self.watched = "log loss" if prepared.task.metric == "log_loss" else "loss"
+
+    @property
+    def count(self) -> int:
+        """Trainings so far."""
+        return sum(map(len, self.losses.values()))
+
+    def pair(self, names: Sequence[str], seed: int) -> None:
+        """Trains with each of the changes (`a+b`: with both), and without where that was not done yet."""
+        for name in ("", *names):
+            done = self.losses.setdefault(name, [])
+            if len(done) == seed:
+                done.append(self._train([part for part in name.split("+") if part], seed))
+
+    def effect(self, name: str) -> Effect:
+        """Pairs are drawn anew with replacement, rows of a pair by the normal distribution of their mean."""
+        gaps = [a - b for a, b in zip(self.losses[name], self.losses[""], strict=False)]
+        means = np.array([gap.mean() for gap in gaps])
+        errors = np.array([gap.std() / sqrt(len(gap)) for gap in gaps])
+        generator = np.random.default_rng(0)
+        drawn = generator.integers(0, len(gaps), (RESAMPLES, len(gaps)))
+        found = (means[drawn] + errors[drawn] * generator.standard_normal(drawn.shape)).mean(1)
+        low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Effect(float(means.mean()), float(low), float(high), len(gaps))
+
+    def _train(self, names: list[str], seed: int) -> NDArray[np.float64]:
+        """The loss of each validation row after a short training."""
+        prepared, recipe = self.prepared, replace(self.recipe, seed=seed)
+        drawn = self.train.index[torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))]
+        part = replace(self.train, index=drawn[: self.rows])
+        valid = replace(self.train, index=drawn[self.rows : self.rows + MOST_VALID])
+        network = prepared.task.network(prepared.schema, recipe)
+        run = Run(
+            network=network.to(device(recipe.device)),
+            task=prepared.task,
+            schema=prepared.schema,
+            recipe=recipe,
+            train=augmented(part, prepared.schema, (*self.base, *names), prepared.task),
+            valid=empty(),  # scoring every epoch would cost as much as training
+            test=empty(),
+            build=lambda: network,
+        )
+        events = fit(run)
+        while True:
+            try:
+                next(events)
+            except StopIteration as end:
+                trained: Run = replace(end.value, valid=valid)
+                break
+        calibrate(trained)
+        on = device_of(trained.network)
+        with evaluating(trained.network):
+            batches = (batch.to(on) for batch in valid.batches(recipe.batch_size, seed=None))
+            losses = [prepared.task.losses(trained.network, batch).double().cpu() for batch in batches]
+        return torch.cat(losses).numpy()
+
+
+def rows_of(prepared: Prepared, recipe: Recipe, candidates: int) -> int:
+    """Rows of a short training: as many as the budget allows, and half of the training rows at most."""
+    count = len(prepared.train)
+    if not count or not candidates:
+        return 0
+    cells = sum(x[0].numel() for x in next(prepared.train.batches(1, seed=None)).inputs)
+    passes = max(SHARE * count * recipe.epochs, LEAST_CELLS / cells)
+    trainings = PAIRS * (candidates + 2)  # without, with each, with those together that help
+    return min(count // 2, MOST_ROWS, int(passes / trainings / min(PASSES, recipe.epochs)))
+
+
+def _note(trial: _Trials, effects: Mapping[str, Effect], taken: list[str], helping: list[str]) -> str:
+    """`augment: flip and shift help (log loss -0.021 [-0.034, -0.008]), rotate hurts; ...`."""
+    if taken:
+        effect = effects["+".join(taken)]
+        verb = "helps" if len(taken) == 1 else "help"
+        told = [f"{_joined(taken)} {verb} ({trial.watched} {effect})"]
+    else:
+        told = ["nothing helps beyond doubt"]
+    if beside := [name for name in helping if name not in taken]:
+        told.append(f"{_joined(beside)} would help alone")
+    hurting = [name for name in effects if effects[name].low > 0]
+    if hurting:
+        told.append(f"{_joined(hurting)} {'hurts' if len(hurting) == 1 else 'hurt'}")
+    open_ = [name for name in effects if name not in (*helping, *hurting) and "+" not in name]
+    if open_:
+        told.append(f"{_joined(open_)} {'is' if len(open_) == 1 else 'are'} undecided and left out")
+    rows, epochs = trial.rows, trial.recipe.epochs
+    return f"augment: {', '.join(told)}; {trial.count} short trainings on {rows:,} rows, {epochs} passes, say so"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,104 @@
+"""What is said about labels, and odd data."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from netwright.checks.data.labels import contradicting_duplicates, label_errors, outlying_targets
+from netwright.checks.data.out_of_fold import out_of_fold
+from netwright.checks.evidence import DataEvidence, Skip
+from netwright.data.prepare import prepare
+from netwright.data.read import read
+from netwright.data.split import split
+
+CHECKS = (label_errors, outlying_targets, contradicting_duplicates)
+
+
+def _evidence(frame: pl.DataFrame, target: str = "y") -> DataEvidence:
+    dataset = read(frame, target=(target,))
+    parts = split(dataset)
+    return DataEvidence(dataset, parts, prepare(dataset, parts))
+
+
+def _classes(count: int, wrong: int, *, names: tuple[str, ...] = ("cat", "dog", "owl")) -> pl.DataFrame:
+    """Three clouds; the first `wrong` rows have the next class's name."""
+    generator = np.random.default_rng(0)
+    true = np.arange(count) % len(names)
+    x = generator.normal(size=(count, 2)) + np.array([[0, 0], [6, 0], [0, 6]])[true]
+    label = np.where(np.arange(count) < wrong, (true + 1) % len(names), true)
+    return pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": np.array(names)[label]})
+
+
+def test_relabeling_gives_the_true_class_back():
+    (found,) = label_errors(_evidence(_classes(600, 30)))
+    proposed = {fix.row: (fix.old, fix.new, fix.action) for fix in found.fixes}
+    assert proposed[0] == ("dog", "cat", "relabel") and proposed[1] == ("owl", "dog", "relabel")
+    assert len(set(found.rows) & set(range(30))) >= 24 and len(found.rows) <= 34
+    assert found.expected is not None and found.expected.low is not None and found.expected.low <= 30
+    assert "we expect" in found.summary
+
+
+def test_a_model_that_only_guesses_does_not_judge():
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame({"a": generator.normal(size=300), "y": generator.choice(["up", "down"], 300)})
+    with pytest.raises(Skip, match="too weak to judge labels"):
+        list(label_errors(_evidence(frame)))
+    frame = pl.DataFrame({"a": generator.normal(size=300), "y": generator.normal(size=300)})
+    with pytest.raises(Skip, match="too weak to judge targets"):
+        list(outlying_targets(_evidence(frame)))
+
+
+def test_answers_do_not_depend_on_the_row_s_own_label():
+    frame = _classes(300, 0)
+    turned = frame.with_columns(
+        y=pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("owl")).otherwise(pl.col("y"))
+    )  # one of 300: the other rows' folds stay as they are but for two
+    before, after = (_evidence(data).once(out_of_fold) for data in (frame, turned))
+    assert np.abs(before.answers[7] - after.answers[7]).max() < 0.05
+
+
+def test_rows_with_equal_inputs_and_a_tie_are_both_named_without_a_fix():
+    frame = _classes(300, 0)
+    frame = pl.concat([frame, frame[:1].with_columns(y=pl.lit("dog"))])
+    (found,) = contradicting_duplicates(_evidence(frame))
+    assert found.rows == (0, 300) and not found.fixes
+
+
+def test_contradictions_of_coarse_inputs_are_a_note():
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame({"a": generator.choice(list("uvw"), 300), "y": generator.choice(["up", "down"], 300)})
+    (found,) = contradicting_duplicates(_evidence(frame))
+    assert found.severity == "note"
+
+
+def test_the_same_picture_with_two_labels_is_found_by_its_pixels():
+    images = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8)
+    images[40] = images[5]
+    dataset = read((images, np.arange(60) % 2))
+    parts = split(dataset)
+    (found,) = contradicting_duplicates(DataEvidence(dataset, parts, prepare(dataset, parts)))
+    assert found.rows == (5, 40)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("rows", [10, 24])
+def test_tiny_data_are_skipped_or_judged_without_a_crash(check, rows: int):
+    try:
+        list(check(_evidence(_classes(rows, 0))))
+    except Skip:
+        return
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_data_that_cannot_be_encoded_do_not_crash(check):
+    evidence = DataEvidence(read(_classes(40, 0), target=("y",)), problem="no reason")
+    try:
+        list(check(evidence))
+    except Skip as reason:
+        assert "no reason" in str(reason)
+
+
+def test_a_class_of_one_row_does_not_crash():
+    frame = _classes(200, 0)
+    frame = pl.concat([frame, frame[:1].with_columns(a=pl.lit(30.0), y=pl.lit("yak"))])
+    list(label_errors(_evidence(frame)))

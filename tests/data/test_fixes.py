@@ -1,0 +1,213 @@
+"""Fixes in a file, and applied to tables, folders and arrays."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from netwright.data.dataset import Dataset
+from netwright.data.fixes import apply_fixes, located, read_fixes, write_fixes
+from netwright.data.read import read
+from netwright.data.split import Split, split
+from netwright.records.errors import DataError, RunError
+from netwright.records.finding import Fix
+
+ROWS = 20
+HEAD = "apply,action,place,column,old,new\n"
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    path = tmp_path / "people.csv"
+    lines = [f"{20 + n},{'ab'[n % 2]},{'x' if n == 4 else n}" for n in range(ROWS)]
+    path.write_text("\n".join(["age,label,size", *lines]) + "\n")
+    return path
+
+
+def whole(dataset: Dataset) -> tuple[Dataset, Split]:
+    return dataset, split(dataset)
+
+
+def test_fixes_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
+    fixes = (
+        Fix(3, 'a "b", line 5', "relabel", "label", "x,y", "two\nlines", "NW110", 0.75),
+        Fix(0, "a, line 2", "drop"),
+        Fix(1, "a, line 3", "move", old="test", new="train"),
+    )
+    assert write_fixes(fixes, tmp_path / "fixes.csv") == 3
+    assert read_fixes(tmp_path / "fixes.csv") == fixes
+    write_fixes(fixes, tmp_path / "fixes.csv", left_out=fixes[1:])
+    assert read_fixes(tmp_path / "fixes.csv") == fixes[:1]
+    assert [file.name for file in tmp_path.iterdir()] == ["fixes.csv"]
+
+
+def test_file_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "fixes.csv"
+    path.write_bytes("\ufeffApply;action;place\r\nYES;drop;ä, line 2\r\n;;\r\n0;drop;ä, line 3\r\n".encode())
+    assert read_fixes(path) == (Fix(0, "ä, line 2", "drop"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (HEAD + "yes,drop,p\n", "fixes.csv, line 2 has 3 cells instead of 6"),
+        (HEAD + 'no,drop,"a\nb",,,\nyes,remove,p,,,\n', "line 4: there is no action 'remove'"),
+        (HEAD + "perhaps,drop,p,,,\n", "line 2: apply says 'perhaps'\n  fix: write yes or no."),
+        (HEAD + "yes,move,p,,,holdout\n", "there is no part 'holdout' to move to"),
+        ("apply,action,plaice\n", "no column 'plaice'\n  fix: did you mean 'place'?"),
+        ("apply,place\n", "has no column 'action'"),
+        ("apply,action,place,confidence\nyes,drop,p,7\n", "line 2: confidence says '7'"),
+        ("", "has no column 'apply'"),
+    ],
+)
+def test_line_that_cannot_be_understood_is_named(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "fixes.csv").write_text(text)
+    with pytest.raises(DataError) as error:
+        read_fixes(tmp_path / "fixes.csv")
+    assert told in str(error.value)
+
+
+def test_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="cannot be written"):
+        write_fixes((), tmp_path / "nowhere" / "fixes.csv")
+
+
+def test_all_actions_reach_a_table(people: Path) -> None:
+    dataset, parts = whole(read(people, target="label"))
+    away, back = int(parts.train[0]), int(parts.test[0])
+    at = dataset.locate
+    rest = [row for row in range(ROWS) if row not in (away, back, 4)]
+    fixes = (
+        Fix(0, at(4), "impute", "size", "x", "4"),
+        Fix(0, at(rest[0]), "relabel", "", dataset.table["label"][rest[0]], "c"),
+        Fix(0, at(rest[1]), "drop"),
+        Fix(0, at(away), "move", "", "train", "test"),
+        Fix(0, at(back), "move", "", "test", "train"),
+        Fix(0, at(rest[2]), "impute", "age", str(20 + rest[2]), "33.5"),
+    )
+    before = dataset.table.clone()
+    fixed, cut = apply_fixes(dataset, parts, fixes)
+    assert dataset.table.equals(before)
+    assert len(fixed) == ROWS - 1
+    assert fixed.table["size"].dtype == pl.Int64  # all cells are numbers now
+    lines = fixed.places.to_list()
+    row = {line: number for number, line in enumerate(lines)}
+    assert fixed.table["label"][row[rest[0] + 2]] == "c"
+    assert fixed.table["age"][row[rest[2] + 2]] == 33.5
+    assert rest[1] + 2 not in lines
+    assert row[away + 2] in cut.test
+    assert row[back + 2] in cut.train
+    assert sorted([*cut.train, *cut.valid, *cut.test]) == list(range(ROWS - 1))
+    unmoved = [n for n in parts.valid if n != rest[1]]
+    assert [lines[n] for n in cut.valid] == [n + 2 for n in unmoved]
+    assert fixed.notes[-1] == "fixes applied: 1 drop, 1 relabel, 2 move, 2 impute"
+
+
+def test_files_are_found_by_their_path_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for label in "ab":
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for n in range(5):
+            Image.new("L", (4, 4), n).save(tmp_path / "photos" / label / f"{n}.png")
+    dataset, parts = whole(read(tmp_path / "photos"))
+    monkeypatch.chdir(tmp_path)
+    fixed, _ = apply_fixes(dataset, parts, (Fix(0, "photos/a/3.png", "relabel", "label", "a", "b"),))
+    assert fixed.table["label"].to_list() == ["a"] * 3 + ["b"] + ["a"] + ["b"] * 5
+    with pytest.raises(DataError, match="has no row there"):
+        apply_fixes(dataset, parts, (Fix(0, "photos/a/9.png", "drop"),))
+
+
+def test_arrays_are_fixed_in_memory() -> None:
+    dataset, parts = whole(read((np.arange(40.0).reshape(20, 2), np.arange(20) % 2)))
+    fixes = (Fix(7, "array, row 7", "relabel", "target", "1", "0"), Fix(2, "array, row 2", "drop"))
+    fixed, _ = apply_fixes(dataset, parts, fixes)
+    assert fixed.locate(6) == "array, row 7"
+    assert (fixed.table["target"][6], fixed.table["target"].dtype) == (0, pl.Int64)
+    again, _ = apply_fixes(fixed, split(fixed), (Fix(0, "array, row 7", "relabel", "target", "0", "1"),))
+    assert again.table["target"][6] == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cells", "old", "new", "wanted"),
+    [
+        (pl.Date, [date(2020, 1, 2), None], "2020-01-02", "2021-03-04", date(2021, 3, 4)),
+        (pl.Float32, [0.1, 2.0], "0.1", "1e3", 1000.0),
+        (pl.Boolean, [True, False], "true", "no", False),
+        (pl.String, ["x", "y"], "x", "", None),
+        (pl.Int64, [7, 8], "7", "", None),
+        (pl.Float64, [None, 8.0], "", "2", 2.0),
+        (pl.Float64, [float("nan"), 8.0], "", "2", 2.0),
+    ],
+)
+def test_cells_of_every_type_are_imputed(dtype: pl.DataType, cells: list, old: str, new: str, wanted: object) -> None:
+    dataset = Dataset(pl.DataFrame({"c": pl.Series(cells * 5, dtype=dtype)}), (), "frame")
+    fixed, _ = apply_fixes(*whole(dataset), (Fix(0, "frame, row 0", "impute", "c", old, new),))
+    assert fixed.table["c"][0] == wanted
+    assert fixed.table["c"].dtype == dtype
+    assert fixed.table["c"][1:].equals(dataset.table["c"][1:])
+
+
+@pytest.mark.parametrize(
+    ("fix", "told"),
+    [
+        (Fix(0, "p, line 2", "drop"), "'p, line 2' is no place in"),
+        (Fix(0, "people.csv, row 2", "drop"), "is no place in"),
+        (Fix(0, "people.csv, line 99", "drop"), "a fix is for people.csv, line 99"),
+        (Fix(0, "people.csv, line 2", "relabel", "label", "b", "c"), "'label' is 'a', not 'b' as its fix says"),
+        (Fix(0, "people.csv, line 2", "impute", "ages", "1", "2"), "has no column 'ages'"),
+        (Fix(0, "people.csv, line 2", "impute", "age", "20", "old"), "writes 'old' into 'age', which holds Int64"),
+        (Fix(0, "people.csv, line 2", "relabel", "label", "a", ""), "writes '' into 'label'"),
+        (Fix(0, "people.csv, line 2", "move", "", "", "dev"), "moves it to 'dev'"),
+    ],
+)
+def test_fix_that_does_not_suit_the_data_names_its_place(fix: Fix, told: str, people: Path) -> None:
+    with pytest.raises(DataError) as error:
+        apply_fixes(*whole(read(people, target="label")), (fix,))
+    assert told in str(error.value)
+
+
+def test_move_from_another_part_than_the_row_is_in_is_an_error(people: Path) -> None:
+    dataset, parts = whole(read(people, target="label"))
+    fix = Fix(0, dataset.locate(int(parts.train[0])), "move", "", "test", "valid")
+    with pytest.raises(DataError, match="is in part 'train', not in 'test'"):
+        apply_fixes(dataset, parts, (fix,))
+
+
+def test_fixes_that_would_empty_a_part_are_an_error(people: Path) -> None:
+    dataset, parts = whole(read(people, target="label"))
+    with pytest.raises(DataError, match="leave no row in the valid part"):
+        apply_fixes(dataset, parts, [Fix(0, dataset.locate(int(row)), "drop") for row in parts.valid])
+
+
+def test_drop_wins_and_the_first_of_contradicting_fixes_does(people: Path) -> None:
+    dataset, parts = whole(read(people, target="label"))
+    fixes = (
+        Fix(0, dataset.locate(0), "relabel", "label", "a", "c"),
+        Fix(0, dataset.locate(0), "drop"),
+        Fix(0, dataset.locate(1), "relabel", "label", "b", "c"),
+        Fix(0, dataset.locate(1), "relabel", "", "b", "d"),
+        Fix(0, dataset.locate(1), "relabel", "label", "b", "c"),
+    )
+    fixed, _ = apply_fixes(dataset, parts, fixes)
+    assert fixed.table["label"][0] == "c"
+    assert fixed.places[0] == 3
+    assert any("1 proposed change against one before left out" in note and "to 'd'" in note for note in fixed.notes)
+    assert any(
+        "1 proposed change of rows that are dropped left out" in note and "line 2" in note for note in fixed.notes
+    )
+
+
+def test_row_number_decides_where_several_rows_stand_at_one_place() -> None:
+    dataset = Dataset(pl.DataFrame({"text": ["a", "b"]}), (), "book.txt", pl.Series([1, 1]))
+    fix = Fix(1, "book.txt, line 1", "drop")
+    assert located(dataset, (fix,)) == (fix,)
+    with pytest.raises(DataError, match="2 rows and none of them is row 7"):
+        located(dataset, (replace(fix, row=7),))
+
+
+def test_no_fixes_change_nothing(people: Path) -> None:
+    dataset, parts = whole(read(people, target="label"))
+    assert apply_fixes(dataset, parts, ()) == (dataset, parts)
