@@ -76,7 +76,6 @@ class Finding:
     summary: str  # one sentence with the numbers
     measures: tuple[Measure, ...] = ()
     columns: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ()  # qualified names of modules or parameters
     rows: tuple[int, ...] = ()  # numbers of the rows meant, the worst first
     places: tuple[str, ...] = ()  # where the first of them stand; filled in for all checks in one place
     expected: Measure | None = None  # how many of the rows are expected to be truly wrong
@@ -84,6 +83,7 @@ class Finding:
     otherwise: tuple[str, ...] = ()  # what else could explain it
     remedies: tuple[Remedy, ...] = ()  # in the order to try them
     fixes: tuple[Fix, ...] = ()
+    layers: tuple[str, ...] = ()  # qualified names of modules or parameters
     charts: tuple[Chart, ...] = ()
 
     def __str__(self) -> str:
