@@ -1,6 +1,6 @@
 """From raw data through audit, fixes, a training with them and their proof, on the command line and in Python.
 
-The check is one of the test's own, listed by its import path: it finds labels that end in "?".
+The only check is one of the test's own, listed by its import path: it finds labels that end in "?".
 """
 
 import json
@@ -45,6 +45,8 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "own_checks.py").write_text(CHECK)
     monkeypatch.syspath_prepend(tmp_path / "modules")
+    for code in list(DATA_CHECKS):
+        monkeypatch.delitem(DATA_CHECKS, code)
     monkeypatch.setitem(DATA_CHECKS, "NW199", "own_checks:doubted")
 
 

@@ -69,6 +69,8 @@ def examine(evidence: DataEvidence, table: Mapping[str, str], clock: Callable[[]
             skipped = str(reason)
         except NetwrightError as error:
             skipped = error.problem
+        except Exception as error:  # noqa: BLE001  data of any kind come here: one check's bug must not hide the others
+            skipped = f"a bug in netwright: {type(error).__name__}: {error}"
         checks.append(Checked(code, title(check), clock() - began, skipped))
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Report(evidence.dataset.origin, len(evidence.dataset), tuple(findings), tuple(checks))

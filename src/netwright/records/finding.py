@@ -94,7 +94,7 @@ class Finding:
             lines.append(f"        {sure}{facts}".rstrip("; "))
         if self.places:
             more = len(self.rows) - len(self.places[:SHOWN])
-            lines.append(f"        at {', '.join(self.places[:SHOWN])}" + (f" and {more:,} more" if more > 0 else ""))
+            lines.append(f"        at {_places(self.places[:SHOWN])}" + (f" and {more:,} more" if more > 0 else ""))
         lines += [f"        or: {text}" for text in self.otherwise]
         return "\n".join([*lines, *(f"        fix: {remedy.advice}" for remedy in self.remedies)])
 
@@ -138,6 +138,14 @@ class Report:
         return "\n".join(
             [head, *("\n" + str(finding) for finding in self.findings), *([""] if skipped else []), *skipped]
         )
+
+
+def _places(places: tuple[str, ...]) -> str:
+    """The file is named once where all places are lines of one: "people.csv, line 3, line 7"."""
+    file, comma, _ = places[0].rpartition(", ")
+    if not comma or any(place.rpartition(", ")[0] != file for place in places):
+        return ", ".join(places)
+    return f"{file}, {', '.join(place.rpartition(', ')[2] for place in places)}"
 
 
 def _plural(count: int, word: str) -> str:

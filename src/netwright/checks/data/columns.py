@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from netwright.checks.evidence import DataEvidence
+from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import Rows
 from netwright.kinds.cells import is_single, words
 from netwright.kinds.number import Number
@@ -55,6 +55,8 @@ def columns(evidence: DataEvidence) -> Columns:
         kinds = {field.name: field.kind for field in evidence.prepared.schema.inputs}
         skipped |= {name for name, kind in kinds.items() if kind in ("image", "series", "tensor")}
     names = [n for n in dataset.table.columns if n not in skipped and is_single(dataset.table[n])]
+    if not names:
+        raise Skip("there are no columns of single cells")
     whole = dataset.table.select(names)
     table = whole if len(rows) == len(dataset) else whole[rows]
     table = table.with_columns(

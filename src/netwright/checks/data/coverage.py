@@ -35,7 +35,7 @@ LEAST_IN_SLICE = 50  # rows in each half: an error of 0.5 is then known within 1
 WORSE = 0.05  # of the rows wrong more than overall; numbers: WORSE_DISTANCE
 WORSE_DISTANCE = 0.25  # of the mean distance
 MUCH_WORSE = 3.0  # times the overall error: a warning
-CONFIRMED = 5  # slices at most that the second half is asked about
+CONFIRMED = 3  # slices at most that the second half is asked about
 MOST_COLUMNS = 20
 RELATED = 0.3  # Cramer's V from which two columns say much of each other, as husband and sex do: gaps are their meaning
 
@@ -252,6 +252,8 @@ def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
     mean = float(errors.mean())
     if mean == 0:
         return
+    if mean >= model.chance:
+        raise Skip("the quick model predicts no better than one answer for all rows")
     margin = WORSE if model.is_classes else WORSE_DISTANCE * mean
     columns = [c for c in summaries(prepared.schema, prepared.train.inputs, model.rows) if c.name][:MOST_COLUMNS]
     single = [s for column in columns for s in _slices(column)]

@@ -17,13 +17,13 @@ DARK = 40  # level below which all but TAIL of the pixels are: 1.7 % of the ligh
 BRIGHT = 215  # level above which all but TAIL are
 FAINT = 25  # levels between the darkest and the brightest pixels, a tenth of the scale
 USUAL = 3.0  # times less than the middle picture of the data have
-BLURRED = 0.16  # detail; a smooth picture has 1/16, blur of 1.5 pixels leaves 0.11 (0.15 at most in 10,000), photos 0.4
-EMPTIED_BY = 6.0  # of sharpness alone: where blur leaves nothing but what JPEG adds; 4.7 in 10,000 photos
+BLURRED = 0.16  # detail; blur of 1.5 pixels leaves 0.09 (0.15 at most in 10,000 photos), photos have 0.4
+EMPTIED_BY = 6.0  # of sharpness alone: where blur leaves nothing but what JPEG adds; 4.7 at most in 2,000 photos
 BLURRED_BY = 4.0  # standard deviations of two logarithms, on average, below the middle picture
 SPREAD = 0.05  # least standard deviation of a logarithm: pictures of one machine may all be alike
 NOISY = 30.0  # levels: seen at once at any size; knits of fine pattern reach 29, the greatest of 70,000 garments
 VISIBLE = 8.0  # levels: a grain that is seen
-ROUGH_BY = 6.0  # standard deviations of the logarithm of detail above the middle picture; 4.6 in 70,000 garments
+ROUGH_BY = 6.0  # standard deviations of the logarithm of detail above the middle picture; one of 70,000 garments is
 NOISY_BY = 4.0  # times the noise of the middle picture
 MIDDLE_NOISE = 2.0  # levels: what is taken for the noise of data that have less
 
@@ -100,7 +100,7 @@ def blurred(evidence: DataEvidence) -> Iterator[Finding]:
     How it is decided: detail is the variance of the Laplacian (Pech-Pacheco et al. 2000) at full size, divided by that
     at half the size. Contrast cancels out, and so does most of the subject, because the spectra of pictures look alike
     at all scales (Field 1987); blur takes the finest scale only. Perfectly smooth pictures have 0.06, photos of 32 x 32
-    have 0.4 +- 0.1. Blurred means at most 0.16 (Gaussian blur of 1.5 pixels leaves at most 0.15), while the logarithms
+    have 0.4 +- 0.1. Blurred means at most 0.16 (Gaussian blur of 1.5 pixels leaves that or less), while the logarithms
     of detail, and of the variance of the Laplacian by that of the levels, are on average 4 robust standard deviations
     (of the lower half) below the middle picture; or the latter alone is 6 below it, where blur left nothing but what
     JPEG adds. Data whose middle picture is as smooth as that are left alone. Pictures are looked at in the size that

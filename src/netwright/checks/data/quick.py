@@ -42,6 +42,13 @@ class Quick:
         """Whether the target is a class."""
         return self.y.dtype.kind in "iu"
 
+    @property
+    def chance(self) -> float:
+        """The mean error of the best answer that is one for all rows."""
+        if self.is_classes:
+            return 1 - np.unique(self.y, return_counts=True)[1].max() / len(self.y)
+        return float(np.abs(self.y - np.median(self.y)).mean())
+
     def errors(self, train: Numbers, held: Numbers, seed: int = 0) -> Numbers:
         """Of a model of the `train` positions, for each held one: 1 where the class is wrong, or the distance."""
         model = self._model(seed, len(train))
