@@ -32,15 +32,17 @@ from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
 from netwright.records.schema import Field, Schema
 from netwright.records.task import Scores, Task
+from netwright.records.watched import Watched
 from netwright.resolve import resolve
 from netwright.tasks import TASKS
-from netwright.training.checkpoint import AGAIN, RESUME, read_history
+from netwright.training.checkpoint import AGAIN, RESUME, parse_watched, read_history, watched_text
 from netwright.training.files import read_tensors, replace_tensors, replace_text, unwritable
 from netwright.training.weights import misfit, named, put
 
 FORMAT = 1  # of the whole folder; grows when a folder written today cannot be read by yesterday's code
 RECIPE, SCHEMA, TASK, SPLIT, ORIGIN = "recipe.toml", "schema.json", "task.json", "split.json", "origin.json"
 SCORES, SAMPLE, WEIGHTS = "scores.json", "sample.safetensors", "weights.safetensors"
+WATCHED = "watched.json"
 
 WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
 PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
@@ -149,6 +151,7 @@ def write(run: Run, folder: Path) -> Run:
     """
     outcome = Outcome(run.history.ended, run.scores, run.baselines, run.notes)
     replace_text(folder / SCORES, _text(asdict(outcome)))
+    replace_text(folder / WATCHED, watched_text(run.watched) + "\n")
     replace_tensors(folder / WEIGHTS, named(run.network), {"format": str(FORMAT)})
     try:
         (folder / RESUME).unlink(missing_ok=True)
@@ -194,6 +197,7 @@ def load(
         test=test or empty(),
         build=build,
         history=History(read_history(folder), outcome.ended),
+        watched=_load_watched(folder),
         scores=outcome.scores,
         baselines=outcome.baselines,
         folder=folder,
@@ -354,6 +358,17 @@ def _load_schema(folder: Path) -> Schema:
 def _load_sample(folder: Path) -> tuple[Tensor, ...]:
     tensors, _ = read_tensors(folder / SAMPLE)
     return tuple(tensors[str(number)] for number in range(len(tensors)))
+
+
+def _load_watched(folder: Path) -> Watched:
+    """Nothing seen where the run is older than the recorder."""
+    path = folder / WATCHED
+    if not path.exists():
+        return Watched()
+    try:
+        return parse_watched(_content(path))
+    except ValueError as error:  # no JSON, or pydantic's
+        raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
 
 
 def _load_task(folder: Path) -> Task:
