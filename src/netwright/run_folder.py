@@ -197,7 +197,7 @@ def load(
         test=test or empty(),
         build=build,
         history=History(read_history(folder), outcome.ended),
-        watched=_load_watched(folder),
+        watched=load_watched(folder),
         scores=outcome.scores,
         baselines=outcome.baselines,
         folder=folder,
@@ -240,6 +240,17 @@ def load_recipe(folder: Path) -> Recipe:
 def load_split(folder: Path) -> Split:
     """Which rows were in which part. Raises RunError where this cannot be read."""
     return _read(folder / SPLIT, Split)
+
+
+def load_watched(folder: Path) -> Watched:
+    """What was seen of a training; nothing where the run is older than the recorder. Raises RunError."""
+    path = folder / WATCHED
+    if not path.exists():
+        return Watched()
+    try:
+        return parse_watched(_content(path))
+    except ValueError as error:  # no JSON, or pydantic's
+        raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
 
 
 def is_resumable(folder: Path) -> bool:
@@ -358,17 +369,6 @@ def _load_schema(folder: Path) -> Schema:
 def _load_sample(folder: Path) -> tuple[Tensor, ...]:
     tensors, _ = read_tensors(folder / SAMPLE)
     return tuple(tensors[str(number)] for number in range(len(tensors)))
-
-
-def _load_watched(folder: Path) -> Watched:
-    """Nothing seen where the run is older than the recorder."""
-    path = folder / WATCHED
-    if not path.exists():
-        return Watched()
-    try:
-        return parse_watched(_content(path))
-    except ValueError as error:  # no JSON, or pydantic's
-        raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
 
 
 def _load_task(folder: Path) -> Task:

