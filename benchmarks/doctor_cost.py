@@ -21,14 +21,14 @@ from netwright.training.fused import Fused, fused_adam
 from netwright.training.recorder import Recorder, following
 
 BAR = 1.03
+PAIRS = 31
 
 PAGE = """# What watching costs
 
 {table}
 
-Fused AdamW, fp32, one batch in memory; {rounds} rounds, the two sides in turn. Ratio: median [least-most]. Watched steps
-are those of a training of so many steps; "a watched step" is how many times as long it takes, from pairs of
-single steps.
+Fused AdamW, fp32, one batch in memory; {rounds} rounds, the two sides in turn. Ratio: median [least-most]. Of
+the steps some are watched; "a watched step" is how many times as long as another one it takes, the median of {pairs} pairs.
 
 {conditions}"""
 
@@ -93,7 +93,7 @@ def main() -> None:
             lines.append((name, step, count, _watched(count), f"{once:.2f}", spread(found, 3), f"< {BAR}", met))
     head = ("network", "ms a step", "steps", "watched", "a watched step", "watch / bare loop", "bar", "met")
     told = conditions(options.threads, ("netwright", "torch"))
-    print(PAGE.format(table=table(head, lines), rounds=options.rounds, conditions=told))
+    print(PAGE.format(table=table(head, lines), rounds=options.rounds, pairs=PAIRS, conditions=told))
 
 
 def _options() -> argparse.Namespace:
@@ -123,12 +123,12 @@ def _loops(build: Callable[[], nn.Module], shape: tuple[int, ...], count: int) -
     return {"bare loop": bare, "watch": seen}
 
 
-def _one_step(network: nn.Module, shape: tuple[int, ...], pairs: int = 31) -> float:
+def _one_step(network: nn.Module, shape: tuple[int, ...]) -> float:
     """How many times as long a watched step takes."""
     optimizer, train = _training(network, shape)
     train()
     found = list[float]()
-    for _ in range(pairs):
+    for _ in range(PAIRS):
         alone = _seconds(train)
         recorder = Recorder(network, optimizer)
         train()

@@ -101,4 +101,4 @@ def test_the_first_and_the_latest_inputs_are_kept(monkeypatch: pytest.MonkeyPatc
             network(x[:1])
     first, latest = watch.batches
     assert first[0] is batches[0]
-    assert latest[0] is batches[1]  # the third is too large
+    assert latest[0] is batches[1]  # the third is too large, and every step up to it is watched

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import hypot, isnan, nan
+from math import hypot, inf, nan
 from statistics import fmean
 from typing import Any, final
 
@@ -58,9 +58,14 @@ class Recorder:
     gradients and random numbers are those of the training alone, bit for bit. Of parts that torch.compile has compiled
     only weights and gradients are seen. A layer called several times in a pass is shown by the mean of its calls.
     `before` is what was seen of the same training until it was stopped. `close` takes the hooks away.
+
+    `batches` holds the inputs of the first and the latest watched pass, as the network was given them and not copied,
+    where they have at most `keep_bytes`.
     """
 
-    def __init__(self, network: nn.Module, *optimizers: UpdateRule, before: Watched | None = None) -> None:
+    def __init__(
+        self, network: nn.Module, *optimizers: UpdateRule, before: Watched | None = None, keep_bytes: int = 0
+    ) -> None:
         before = before or Watched()
         self._network, self._optimizers = network, optimizers
         self._parameters = dict(network.named_parameters())
@@ -80,7 +85,8 @@ class Recorder:
         trainable = {name for name, p in self._parameters.items() if p.requires_grad}
         self._starved = set(before.without_gradient) if before.looked else trainable
         self._unmoved = self._starved | set(before.never_updated) if before.looked else set(trainable)
-        self._steps = before.steps
+        self._steps, self._keep_bytes = before.steps, keep_bytes
+        self.batches = list[tuple[Any, ...]]()  # Any: whatever the network takes
         self._unread: list[_Unread] = []
         self._next, self._next_loss = _from(self._steps), _from(self._losses.count)
         self._window: _Window | None = None
@@ -144,6 +150,8 @@ class Recorder:
         if (window := self._window) is not None:
             self._window = None
             self._called.update(window.called)
+            if window.inputs and _bytes(window.inputs) <= self._keep_bytes:
+                self.batches[1:] = [window.inputs]
             self._unread.append(window.ended(self._steps))
             self._next = following(self._steps)
             if len(self._unread) > MOST_UNREAD:
@@ -259,6 +267,7 @@ class _Window:
         self._lr = nan
         self._accumulates = False
         self.called: dict[int, None] = {}  # numbers of layers, as they were first called
+        self.inputs: tuple[Any, ...] = ()  # of the last pass
         self._enter(network)
         self._sentinels = {n: _Sentinel(p) for n, o in enumerate(optimizers) if (p := _smallest(o)) is not None}
         self._handles: list[RemovableHandle] = [sentinel.handle for sentinel in self._sentinels.values()]
@@ -320,11 +329,12 @@ class _Window:
         self._outputs: list[tuple[Key, Tensor]] = []
         self._calls_of = Counter[int]()
         self._producers: dict[Node, int] = {}
-        self._is_channels_first: bool | None = None  # of the last layer with weights
+        self._layout = (False, 0)  # whether the last layer with weights puts channels first, and in how many dimensions
 
-    def _enters(self, network: nn.Module, _inputs: object) -> None:
+    def _enters(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
         if _is_training_pass():
             self._enter(network)
+            self.inputs = inputs
 
     @torch.no_grad()
     def _leaves(self, _network: nn.Module, _inputs: object, outputs: Any) -> None:  # Any: what the user's module gives
@@ -340,12 +350,15 @@ class _Window:
         self._calls_of[number] += 1
         if self._calls_of[number] > MOST_CALLS:
             return
-        if not is_activation(module):
-            self._is_channels_first = self._channels_first[number]
-        if (value := tensor_of(output)) is not None and value.grad_fn is not None:
+        if (value := tensor_of(output)) is None:
+            return
+        if value.grad_fn is not None:
             self._producers[value.grad_fn] = number
+        if not is_activation(module):
+            self._layout = (self._channels_first[number], value.ndim)
+        is_first, ndim = self._layout
         with torch.no_grad():
-            seen = signals(module, inputs, output, channels_first=self._is_channels_first)
+            seen = signals(module, inputs, output, channels_first=is_first if value.ndim == ndim else None)
             self._outputs += [((what, number), value) for what, value in seen]
 
     @torch.no_grad()
@@ -359,6 +372,10 @@ class _Window:
 def _is_training_pass() -> bool:
     """Whether a pass is one that gradients go through; torch.compile keeps what it sees, so it shall see nothing."""
     return not torch.compiler.is_compiling() and torch.is_grad_enabled()
+
+
+def _bytes(inputs: tuple[Any, ...]) -> int:
+    return sum(x.nbytes for x in inputs if isinstance(x, Tensor))
 
 
 def _smallest(optimizer: UpdateRule) -> Tensor | None:
@@ -390,32 +407,39 @@ class _Losses:
     """Stretches of equal length, except the last; joined two by two where they become too many."""
 
     def __init__(self, stretches: Sequence[Stretch]) -> None:
-        self._stretches = list(stretches)
         self._length = max((s.count for s in stretches), default=1)
+        self._whole = [s for s in stretches if s.count == self._length]
+        self._total, self._least, self._most = 0.0, inf, -inf  # of those behind the whole stretches
+        for part in stretches[len(self._whole) :]:
+            self._total, self._least, self._most = part.mean * part.count, part.least, part.most
         self.count = sum(s.count for s in stretches)
 
     def add(self, loss: float) -> None:
-        """The next step's loss."""
-        one = Stretch(self.count, 1, loss, loss, loss)
+        """The next step's loss. A mean of NaN tells of a loss that was none; least and most are of the others."""
         self.count += 1
-        if self._stretches and self._stretches[-1].count < self._length:
-            self._stretches[-1] = _joined(self._stretches[-1], one)
-            return
-        if len(self._stretches) == MOST_STRETCHES:
-            pairs = zip(self._stretches[::2], self._stretches[1::2], strict=True)
-            self._stretches = [_joined(first, second) for first, second in pairs]
-            self._length *= 2
-        self._stretches.append(one)
+        self._total += loss
+        if loss < self._least:
+            self._least = loss
+        if loss > self._most:
+            self._most = loss
+        if self.count % self._length == 0:
+            self._whole.append(self._last())
+            self._total, self._least, self._most = 0.0, inf, -inf
+            if len(self._whole) == MOST_STRETCHES:
+                self._whole = list(map(_joined, self._whole[::2], self._whole[1::2]))
+                self._length *= 2
 
     def stretches(self) -> tuple[Stretch, ...]:
         """What is known of all losses."""
-        return tuple(self._stretches)
+        return (*self._whole, self._last()) if self.count % self._length else tuple(self._whole)
+
+    def _last(self) -> Stretch:
+        first = len(self._whole) * self._length
+        count = self.count - first
+        return Stretch(first, count, self._total / count, self._least, self._most)
 
 
 def _joined(a: Stretch, b: Stretch) -> Stretch:
-    """Two stretches as one. A mean of NaN tells of a loss that was none; least and most are of the others."""
     count = a.count + b.count
     mean = (a.mean * a.count + b.mean * b.count) / count
-    least = b.least if isnan(a.least) or b.least < a.least else a.least
-    most = b.most if isnan(a.most) or b.most > a.most else a.most
-    return Stretch(a.first, count, mean, least, most)
+    return Stretch(a.first, count, mean, min(a.least, b.least), max(a.most, b.most))

@@ -48,16 +48,11 @@ class Watching:
     """What `watch` gives to its block."""
 
     def __init__(self, network: nn.Module, *optimizers: UpdateRule) -> None:
-        self._recorder = Recorder(network, *optimizers)
+        self._recorder = Recorder(network, *optimizers, keep_bytes=KEPT_BYTES)
         self._unread: list[Tensor] = []
         self._given: Tensor | None = None
         self._seen: Tensor | None = None
-        self._first: tuple[Any, ...] = ()  # Any: what the loop gives to the network
-        self._latest: tuple[Any, ...] = ()
-        self._handles = (
-            network.register_forward_pre_hook(self._enters),
-            optimizers[-1].register_step_post_hook(self._stepped),
-        )
+        self._handle = optimizers[-1].register_step_post_hook(self._stepped)
 
     def loss(self, loss: Tensor) -> None:
         """The mean loss of the step that is under way, where it is not what `backward()` is called on."""
@@ -69,12 +64,9 @@ class Watching:
         return self._recorder.watched()
 
     @property
-    def batches(self) -> tuple[tuple[Any, ...], ...]:
-        """The inputs of the first and of the latest pass with gradients, as the network was given them, not copied.
-
-        Those of more than KEPT_BYTES are left out.
-        """
-        return tuple(inputs for inputs in (self._first, self._latest) if inputs)
+    def batches(self) -> tuple[tuple[Any, ...], ...]:  # Any: what the loop gives to the network
+        """The inputs of the first and of the latest watched pass, not copied; those of more than KEPT_BYTES are left out."""
+        return tuple(self._recorder.batches)
 
     def went_backward(self, loss: Tensor) -> None:
         """A backward pass from a number."""
@@ -82,21 +74,13 @@ class Watching:
 
     def close(self) -> None:
         """Takes all hooks away."""
-        for handle in self._handles:
-            handle.remove()
+        self._handle.remove()
         self._recorder.close()
-
-    def _enters(self, _network: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
-            return
-        if sum(x.nbytes for x in inputs if isinstance(x, Tensor)) <= KEPT_BYTES:
-            self._first = self._first or inputs
-            self._latest = inputs
 
     def _stepped(self, _optimizer: object, _args: object, _kwargs: object) -> None:
         loss = self._given if self._given is not None else self._seen
         self._given = self._seen = None
-        self._unread.append(torch.tensor(nan) if loss is None else loss.float().mean())
+        self._unread.append(torch.tensor(nan) if loss is None else loss.float().mean() if loss.ndim else loss)
         if len(self._unread) >= UNREAD:
             self._read()
 
