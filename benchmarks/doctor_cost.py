@@ -27,8 +27,8 @@ PAGE = """# What watching costs
 
 {table}
 
-Fused AdamW, fp32, one batch in memory; {rounds} rounds, the two sides in turn. Ratio: median [least-most]. Of
-the steps some are watched; "a watched step" is how many times as long as another one it takes, the median of {pairs} pairs.
+Fused AdamW, fp32, one batch in memory; {rounds} rounds, the two sides in turn. Ratio: median [least-most]. "A watched
+step" is how many times as long as another one it takes, the median of {pairs} pairs.
 
 {conditions}"""
 

@@ -307,7 +307,8 @@ class _Window:
         """Takes the hooks away, and what was seen together."""
         self.close()
         weights = [self._before.get(number, p.detach()) for number, p in enumerate(self._parameters)]
-        changes = [self._parameters[number].detach() - before for number, before in self._before.items()]
+        changed = [self._parameters[number] for number in self._before]
+        changes = _differences(changed, list(self._before.values()))
         notes = [*self._stale, *self._outputs]
         notes += [(("gradient", number), length) for number, length in self._gradients.items()]
         notes += [(("weight", number), length) for number, length in enumerate(_lengths(weights))]
@@ -361,10 +362,10 @@ class _Window:
             seen = signals(module, inputs, output, channels_first=is_first if value.ndim == ndim else None)
             self._outputs += [((what, number), value) for what, value in seen]
 
-    @torch.no_grad()
     def _arrived(self, number: int, parameter: Tensor) -> None:
         """A gradient that has been added to the parameter's; the last one of a step is shown."""
-        if (gradient := parameter.grad) is not None:
+        if parameter.grad is not None:
+            gradient = parameter.grad.detach()
             values = gradient.coalesce().values() if gradient.is_sparse else gradient
             self._gradients[number] = torch.linalg.vector_norm(values)
 
@@ -385,8 +386,14 @@ def _smallest(optimizer: UpdateRule) -> Tensor | None:
     return min(fed, key=Tensor.numel, default=None)
 
 
-def _lengths(tensors: list[Tensor]) -> Sequence[Tensor]:
-    return torch._foreach_norm(tensors) if tensors else ()  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]  torch's clipping calls it too
+def _differences(after: Sequence[Tensor], before: Sequence[Tensor]) -> list[Tensor]:
+    foreach: Any = torch._foreach_sub  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]  as torch.optim
+    return list(foreach(after, before)) if after else []
+
+
+def _lengths(tensors: list[Tensor]) -> list[Tensor]:
+    foreach: Any = torch._foreach_norm  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]  as torch.optim
+    return list(foreach(tensors)) if tensors else []
 
 
 def _from(step: int) -> int:

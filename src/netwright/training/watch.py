@@ -65,7 +65,7 @@ class Watching:
 
     @property
     def batches(self) -> tuple[tuple[Any, ...], ...]:  # Any: what the loop gives to the network
-        """The inputs of the first and of the latest watched pass, not copied; those of more than KEPT_BYTES are left out."""
+        """The inputs of the first and the latest watched pass, not copied; none of more than KEPT_BYTES."""
         return tuple(self._recorder.batches)
 
     def went_backward(self, loss: Tensor) -> None:
