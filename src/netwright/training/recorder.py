@@ -21,7 +21,7 @@ from netwright.records.watched import LayerMoment, Moment, Stretch, Watched
 from netwright.training.fused import UpdateRule
 from netwright.training.signals import CHANNELS_FIRST, functional, is_activation, signals, tensor_of
 
-EARLY = 256  # up to here the steps 0, 1, 2, 4, 8 ... are watched: most of what goes wrong does so at once
+EARLY = 32  # up to here the steps 0, 1, 2, 4, 8 ... are watched: most of what goes wrong does so at once
 EVERY = (
     128  # then every so many: a watched step takes 1.2 to 2.5 times as long (benchmarks/doctor_cost.py), under 1.2 %
 )
@@ -284,6 +284,8 @@ class _Window:
         """Takes the hooks away."""
         for handle in self._handles:
             handle.remove()
+        for parameter in self._parameters:
+            _forget_empty_hooks(parameter)
 
     def before_step(self, number: int, optimizer: UpdateRule) -> None:
         """Keeps what the optimizer is about to change."""
@@ -368,6 +370,14 @@ class _Window:
             gradient = parameter.grad.detach()
             values = gradient.coalesce().values() if gradient.is_sparse else gradient
             self._gradients[number] = torch.linalg.vector_norm(values)
+
+
+def _forget_empty_hooks(parameter: Any) -> None:  # Any: torch declares none of these
+    """Takes away what torch leaves on a tensor whose last hook is gone: a call into Python in every backward pass."""
+    if not parameter._post_accumulate_grad_hooks:
+        parameter._post_accumulate_grad_hooks = None
+    if not parameter._backward_hooks:
+        parameter._backward_hooks = None
 
 
 def _is_training_pass() -> bool:
