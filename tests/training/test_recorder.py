@@ -1,4 +1,6 @@
+import copy
 import math
+import pickle  # no file of ours is read by it: a user may write a network with it
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -222,6 +224,23 @@ def test_a_closed_recorder_leaves_no_hook() -> None:
     assert not any(getattr(part, name, None) for part in parts for name in names)
     train(network, optimizer, 3)
     assert recorder.watched().steps == 1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda network: pickle.loads(pickle.dumps(network))])
+def test_a_copy_made_while_a_step_is_watched_is_not_seen(copied: Callable[[nn.Module], nn.Module]) -> None:
+    network = small()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    x, y = rows()
+    with recorded(network, optimizer) as recorder:
+        backward(network, x, y)
+        backward(copied(network), 100 * x, y)
+        optimizer.step()
+    alone = small()
+    optimizer = torch.optim.SGD(alone.parameters(), lr=0.1)
+    with recorded(alone, optimizer) as other:
+        backward(alone, x, y)
+        optimizer.step()
+    assert repr(recorder.watched()) == repr(other.watched())
 
 
 # Wiring: each fault and its healthy twin.

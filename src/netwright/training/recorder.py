@@ -22,15 +22,14 @@ from netwright.training.fused import UpdateRule
 from netwright.training.signals import CHANNELS_FIRST, functional, is_activation, signals, tensor_of
 
 EARLY = 32  # up to here the steps 0, 1, 2, 4, 8 ... are watched: most of what goes wrong does so at once
-EVERY = (
-    128  # then every so many: a watched step takes 1.2 to 2.5 times as long (benchmarks/doctor_cost.py), under 1.2 %
-)
+EVERY = 128  # then every so many: a watched step takes 1.1 to 2.6 times as long (benchmarks/doctor_cost.py)
 MOST_MOMENTS = 64
 MOST_STRETCHES = 256
 MOST_UNREAD = 8  # watched steps whose numbers may wait on the device
 MOST_CALLS = 8  # of a layer in one pass that are looked at: a cell called at each time step is called hundreds of times
 
 LATER_MOMENTS = MOST_MOMENTS - EARLY.bit_length() - 1  # all but the steps 0, 1, 2, 4 ... EARLY
+
 Key = tuple[str, int]
 """What a number means, and of which parameter, layer or optimizer."""
 
@@ -251,6 +250,12 @@ class _Sentinel:
 class _Window:
     """From the end of a step to the end of the next, with all hooks on."""
 
+    _is_open = False  # also of what a copy of the network takes along
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A network that is copied or pickled meanwhile takes its hooks along: they see nothing."""
+        return object.__new__, (_Window,)
+
     def __init__(
         self,
         network: nn.Module,
@@ -266,6 +271,7 @@ class _Window:
         self._stale: list[tuple[Key, Tensor]] = []
         self._lr = nan
         self._accumulates = False
+        self._is_open = True
         self.called: dict[int, None] = {}  # numbers of layers, as they were first called
         self.inputs: tuple[Any, ...] = ()  # of the last pass
         self._enter(network)
@@ -282,6 +288,7 @@ class _Window:
 
     def close(self) -> None:
         """Takes the hooks away."""
+        self._is_open = False
         for handle in self._handles:
             handle.remove()
         for parameter in self._parameters:
@@ -335,19 +342,19 @@ class _Window:
         self._layout = (False, 0)  # whether the last layer with weights puts channels first, and in how many dimensions
 
     def _enters(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if _is_training_pass():
+        if self._is_open and _is_training_pass():
             self._enter(network)
             self.inputs = inputs
 
     @torch.no_grad()
     def _leaves(self, _network: nn.Module, _inputs: object, outputs: Any) -> None:  # Any: what the user's module gives
-        if self._producers:
+        if self._is_open and self._producers:
             found = functional(outputs, self._producers, self._channels_first)
             self._outputs += [((what, number), value) for what, number, value in found]
             self._producers.clear()  # they hold the graph
 
     def _calls(self, number: int, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if not _is_training_pass():
+        if not (self._is_open and _is_training_pass()):
             return
         self.called.setdefault(number)
         self._calls_of[number] += 1
