@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from netwright.tasks.regression import Regression as Regression
     from netwright.tasks.segmentation import Segmentation as Segmentation
     from netwright.training.loop import steps as steps
+    from netwright.training.watch import watch as watch
 
 __version__ = "0.1.0"
 
@@ -68,6 +69,7 @@ _PUBLIC = {
     "steps": "netwright.training.loop",
     "summary": "netwright.reports.text",
     "train": "netwright.lifecycle",
+    "watch": "netwright.training.watch",
     "weights": "netwright.lifecycle",
     "write_fixes": "netwright.lifecycle",
 }

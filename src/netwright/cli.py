@@ -229,12 +229,13 @@ def _next_step(count: int, file: str) -> str:
 @click.argument("code", required=False)
 def rule(code: str | None) -> None:
     """Explain what the finding CODE means and how it is decided, or list all codes."""
-    from netwright.checks import DATA_CHECKS, MODEL_CHECKS
+    from netwright.checks import DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
     from netwright.checks.evidence import page, title
     from netwright.records.errors import nearest
     from netwright.resolve import resolve
 
-    table = {**DATA_CHECKS, **MODEL_CHECKS}
+    trainings = {code: path for stage in TRAINING_STAGES.values() for code, path in stage.items()}
+    table = {**DATA_CHECKS, **MODEL_CHECKS, **trainings}
     if code is not None and code.upper() not in table:
         raise RecipeError(f"there is no finding {code!r}", remedy=nearest(code.upper(), table))
     if code is not None:

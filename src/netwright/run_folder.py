@@ -33,9 +33,10 @@ from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
 from netwright.records.schema import Field, Schema
 from netwright.records.task import Scores, Task
+from netwright.records.watched import Watched
 from netwright.resolve import resolve
 from netwright.tasks import TASKS
-from netwright.training.checkpoint import AGAIN, RESUME, read_history
+from netwright.training.checkpoint import AGAIN, RESUME, parse_watched, read_history, watched_text
 from netwright.training.files import read_tensors, replace_tensors, replace_text, unwritable
 from netwright.training.weights import misfit, named, put
 
@@ -43,6 +44,7 @@ FORMAT = 1  # of the whole folder; grows when a folder written today cannot be r
 RECIPE, SCHEMA, TASK, SPLIT, ORIGIN = "recipe.toml", "schema.json", "task.json", "split.json", "origin.json"
 SCORES, SAMPLE, WEIGHTS = "scores.json", "sample.safetensors", "weights.safetensors"
 AUDIT = "audit.json"  # not there where the data were not checked
+WATCHED = "watched.json"
 
 WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
 PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
@@ -153,6 +155,7 @@ def write(run: Run, folder: Path) -> Run:
     replace_text(folder / SCORES, _text(asdict(outcome)))
     if run.audit is not None:
         replace_text(folder / AUDIT, _text(asdict(run.audit)))
+    replace_text(folder / WATCHED, watched_text(run.watched) + "\n")
     replace_tensors(folder / WEIGHTS, named(run.network), {"format": str(FORMAT)})
     try:
         (folder / RESUME).unlink(missing_ok=True)
@@ -198,6 +201,7 @@ def load(
         test=test or empty(),
         build=build,
         history=History(read_history(folder), outcome.ended),
+        watched=load_watched(folder),
         scores=outcome.scores,
         baselines=outcome.baselines,
         folder=folder,
@@ -241,6 +245,17 @@ def load_recipe(folder: Path) -> Recipe:
 def load_split(folder: Path) -> Split:
     """Which rows were in which part. Raises RunError where this cannot be read."""
     return _read(folder / SPLIT, Split)
+
+
+def load_watched(folder: Path) -> Watched:
+    """What was seen of a training; nothing where the run is older than the recorder. Raises RunError."""
+    path = folder / WATCHED
+    if not path.exists():
+        return Watched()
+    try:
+        return parse_watched(_content(path))
+    except ValueError as error:  # no JSON, or pydantic's
+        raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
 
 
 def is_resumable(folder: Path) -> bool:

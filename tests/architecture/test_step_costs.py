@@ -15,6 +15,7 @@ import netwright as nw
 from netwright.training import fit
 from netwright.training.loop import steps
 from netwright.training.optimizer import build_optimizer
+from netwright.training.recorder import Recorder
 
 ROWS, SIZE, EPOCHS = 2048, 64, 3
 RECIPE = nw.Recipe(batch_size=SIZE, epochs=EPOCHS, clip=0.0, schedule="constant", warmup=0.0, precision="fp32")
@@ -70,8 +71,32 @@ def test_the_loop_adds_no_more_than_two_operations_to_a_step() -> None:
     assert mode.counts.total() <= allowed, mode.counts
 
 
-def test_recording_a_training_adds_no_more_than_four_operations_to_a_step() -> None:
+def test_a_step_that_is_not_watched_costs_no_operation() -> None:
+    net, (x, y) = network(), rows()
+    optimizer = build_optimizer(net, RECIPE)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(net(x[:SIZE]), y[:SIZE]).backward()
+        optimizer.step()
+
+    step()  # makes the optimizer's state
+    with Counting() as mode:
+        step()
+    alone = mode.counts
+    recorder = Recorder(net, optimizer)
+    for _ in range(17):
+        step()
+    with Counting() as mode:
+        step()
+    recorder.close()
+    assert [m.step for m in recorder.watched().moments][-1] == 16
+    assert mode.counts == alone
+
+
+def test_recording_a_training_adds_no_more_than_four_operations_to_a_step_and_thirty_to_a_watched_one() -> None:
     run = nw.adopt(network(), TASK, rows(), recipe=RECIPE)
+    watched = 7  # of 96 steps: 0, 1, 2, 4, 8, 16, 32
     with Counting() as mode:
         for _ in fit.fit(run, clock=iter(range(10**9)).__next__):  # an hour between two looks: shown at every step
             pass
@@ -81,5 +106,5 @@ def test_recording_a_training_adds_no_more_than_four_operations_to_a_step() -> N
             pass
     seldom = mode.counts.total()
     steps_done = EPOCHS * ROWS // SIZE
-    assert seldom <= by_hand().total() + 4 * steps_done, mode.counts
+    assert seldom <= by_hand().total() + 4 * steps_done + 30 * watched, mode.counts
     assert shown > seldom  # telling a person reads the losses: that is what the pauses between two looks save

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from netwright.records.watched import Watched
+
 
 class NetwrightError(Exception):
-    """A problem that the user can solve: what was expected, what came, where; and one remedy."""
+    """A problem that the user can solve: what was expected, what came, where; and one remedy.
+
+    `watched` is what was seen of the training that it ended, where it ended one.
+    """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
         self.remedy = remedy
+        self.watched: Watched | None = None
 
     def __str__(self) -> str:
         return f"{self.problem}\n  fix: {self.remedy}" if self.remedy else self.problem

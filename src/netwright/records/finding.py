@@ -28,6 +28,21 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A picture of evidence, as numbers: lines over x, bars by name, or a map of values (rows by columns)."""
+
+    kind: Literal["lines", "bars", "map"]
+    title: str
+    x: str  # what stands along the axis, with its unit
+    y: str
+    names: tuple[str, ...]  # of the lines, the bars, or the map's rows
+    values: tuple[tuple[float, ...], ...]  # a row for each name; NaN for nothing
+    places: tuple[float, ...] = ()  # along x: of a line's points or a map's columns
+    marks: tuple[tuple[float, str], ...] = ()  # where along x the sickness shows, and a word
+    is_log: bool = False
+
+
+@dataclass(frozen=True)
 class Remedy:
     """What a person can do, as an imperative; `edit` are changes of the Recipe that a program can try."""
 
@@ -68,6 +83,8 @@ class Finding:
     otherwise: tuple[str, ...] = ()  # what else could explain it
     remedies: tuple[Remedy, ...] = ()  # in the order to try them
     fixes: tuple[Fix, ...] = ()
+    layers: tuple[str, ...] = ()  # qualified names of modules or parameters
+    charts: tuple[Chart, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.severity:<8}{self.code}  {self.title}: {self.summary}"]

@@ -12,6 +12,7 @@ from netwright.records.history import History
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import Scores, Task
+from netwright.records.watched import Watched
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Run:
     test: Examples
     build: Callable[[], nn.Module]  # an untrained network of the same seed
     history: History = field(default_factory=History)
+    watched: Watched = field(default_factory=Watched)
     scores: Scores | None = None  # the test part, scored once
     baselines: tuple[tuple[str, Scores], ...] = ()  # simple models on the same test part
     folder: Path | None = None

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable
 from math import isfinite
+from typing import Any
 
-from netwright.checks.evidence import Check, DataEvidence, page, title
+from netwright.checks.evidence import Check, page, title
 from netwright.records.finding import SEVERITIES, Finding
 from netwright.records.recipe import Recipe
 
@@ -22,17 +23,17 @@ def check_page(code: str, check: Check) -> None:
     _claim(bool(name) and not name[0].isupper() and len(name) < 60, f"{code}: {name!r} is no short title in lower case")
 
 
-def check_sick(code: str, check: Check, evidence: DataEvidence, rows: Iterable[int] | None = None) -> None:
-    """Sick data: findings of the code alone, sound, of no other rows than there are; `rows` are among those found."""
+def check_sick(code: str, check: Check, evidence: Any, count: int, rows: Iterable[int] = ()) -> None:
+    """A sick case of `count` rows: sound findings of the code alone; `rows` are among those found."""
     findings = tuple(check(evidence))
     _claim(bool(findings), f"{code} finds nothing in its sick case")
     for finding in findings:
-        check_finding(code, finding, len(evidence.dataset))
-    missed = set(rows or ()) - {row for finding in findings for row in finding.rows}
+        check_finding(code, finding, count)
+    missed = set(rows) - {row for finding in findings for row in finding.rows}
     _claim(not missed, f"{code} misses rows {sorted(missed)[:5]} of its sick case")
 
 
-def check_healthy(code: str, check: Check, evidence: DataEvidence) -> None:
+def check_healthy(code: str, check: Check, evidence: Any) -> None:
     """The healthy twin: nothing of more weight than a note."""
     loud = [str(finding) for finding in check(evidence) if finding.severity != "note"]
     _claim(not loud, f"{code} cries wolf: {loud}")

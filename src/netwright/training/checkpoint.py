@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any, final
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
+from netwright.records.watched import Watched
 from netwright.training.files import append_line, flush, read_tensors, replace_tensors, replace_text
 from netwright.training.fused import UpdateRule
 
@@ -49,15 +51,26 @@ class Checkpoint:
     position: Position
     tensors: Mapping[str, Mapping[str, Tensor]]
     optimizer: Mapping[str, float]  # the optimizer's state that is no tensor
+    watched: Watched = field(default_factory=Watched)
 
 
-def save(folder: Path, position: Position, groups: Mapping[str, Mapping[str, Tensor]], optimizer: UpdateRule) -> None:
+def save(
+    folder: Path,
+    position: Position,
+    groups: Mapping[str, Mapping[str, Tensor]],
+    optimizer: UpdateRule,
+    watched: Watched | None = None,
+) -> None:
     """Writes resume.safetensors, replacing the last one when the new one is whole."""
     state = {f"{i}/{key}": value for i, s in optimizer.state_dict()["state"].items() for key, value in s.items()}
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     numbers = {name: value for name, value in state.items() if isinstance(value, int | float)}
     flat = {f"{group}/{name}": t for group, own in {**groups, "optimizer": tensors}.items() for name, t in own.items()}
-    header = {"position": json.dumps(asdict(position)), "optimizer": json.dumps(numbers)}
+    header = {
+        "position": json.dumps(asdict(position)),
+        "optimizer": json.dumps(numbers),
+        "watched": watched_text(watched or Watched()),
+    }
     if (folder / HISTORY).exists():
         flush(folder / HISTORY)  # the epochs that the checkpoint counts on have to be there before it
     replace_tensors(folder / RESUME, flat, header)
@@ -76,9 +89,10 @@ def load(folder: Path) -> Checkpoint | None:
             groups[group][rest] = tensor
         position = TypeAdapter(Position).validate_json(header["position"])
         numbers = TypeAdapter(dict[str, int | float]).validate_json(header["optimizer"])
+        watched = parse_watched(header["watched"])
     except (KeyError, ValidationError) as error:
         raise RunError(f"{path} is no checkpoint of this version: {error}", remedy=AGAIN) from None
-    return Checkpoint(position, groups, numbers)
+    return Checkpoint(position, groups, numbers, watched)
 
 
 def restore_optimizer(optimizer: UpdateRule, checkpoint: Checkpoint) -> None:
@@ -97,6 +111,24 @@ def _laid_out(value: Tensor | float, parameter: Tensor) -> Tensor | float:
     if isinstance(value, Tensor) and value.shape == parameter.shape:
         return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     return value
+
+
+def watched_text(watched: Watched) -> str:
+    """What was seen as JSON; what is no finite number is null."""
+    return TypeAdapter(Watched).dump_json(watched).decode()
+
+
+def parse_watched(text: str) -> Watched:
+    """What `watched_text` wrote; null is NaN. Raises pydantic's ValidationError."""
+    return TypeAdapter(Watched).validate_python(_without_null(json.loads(text)))
+
+
+def _without_null(value: Any) -> Any:  # Any: JSON
+    if isinstance(value, dict):
+        return {name: _without_null(v) for name, v in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [_without_null(v) for v in value]  # pyright: ignore[reportUnknownVariableType]
+    return nan if value is None else value
 
 
 def append_epoch(folder: Path, epoch: Epoch) -> None:

@@ -20,11 +20,12 @@ from torch.nn.utils import get_total_norm
 from netwright.data.examples import resident
 from netwright.models.network import channels_last
 from netwright.records.batch import Batch
-from netwright.records.errors import BudgetError, DataError, RecipeError, RunError
+from netwright.records.errors import BudgetError, DataError, NetwrightError, RecipeError, RunError
 from netwright.records.history import Epoch, History, Progress
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.task import Task
+from netwright.records.watched import Watched
 from netwright.training import checkpoint
 from netwright.training.average import Average
 from netwright.training.check import check_network, not_finite
@@ -35,6 +36,7 @@ from netwright.training.interrupts import late_interrupts
 from netwright.training.loop import Step, steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
+from netwright.training.recorder import Recorder
 from netwright.training.schedule import schedule
 from netwright.training.threads import Watch, threads
 from netwright.training.weights import borrowed, misfit, named, put
@@ -51,8 +53,17 @@ ONE_ROW = "Expected more than 1 value per channel"  # in the ValueError of torch
 
 Events = Generator[str | Progress | Epoch, None, Run]
 
+Judge = Callable[[Watched], str]
+"""What was seen so far -> why training should end now, or nothing."""
 
-def fit(run: Run, *, folder: Path | None = None, clock: Callable[[], float] = time.perf_counter) -> Events:
+
+def fit(
+    run: Run,
+    *,
+    folder: Path | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    judge: Judge | None = None,
+) -> Events:
     """Trains a copy of the run's network; yields what happens (text is for a person), and returns the trained run.
 
     `trained = yield from fit(run)`, or `for event in fit(run)` where the outcome is read from a folder.
@@ -63,15 +74,25 @@ def fit(run: Run, *, folder: Path | None = None, clock: Callable[[], float] = ti
     result bit for bit as if it had never stopped. The last checkpoint stays: whoever has written the weights removes
     it. Leaving the loop early, or Ctrl-C, saves a checkpoint.
 
+    The judge is asked behind each epoch, and in the first one every READ_STEPS steps. Where it gives a reason, training
+    ends with it, as after a last epoch.
+
     Raises NetworkError for outputs that do not fit the task; RecipeError, DataError or NetworkError, by the cause, for
     a loss that is not finite; BudgetError where memory does not suffice; RunError where the folder cannot be written.
+    An error in the midst of training holds what was seen of it: `error.watched`.
     """
     with threads(run.recipe.threads), late_interrupts() as is_interrupted:
-        training = _Training(run, folder, clock)
-        with torch.random.fork_rng(training.cuda_devices):
-            while not training.position.ended:
-                yield from _one_epoch(training, is_interrupted)
-        return training.result()
+        training = _Training(run, folder, clock, judge)
+        try:
+            with torch.random.fork_rng(training.cuda_devices):
+                while not training.position.ended:
+                    yield from _one_epoch(training, is_interrupted)
+            return training.result()
+        except NetwrightError as error:
+            error.watched = training.recorder.watched()
+            raise
+        finally:
+            training.recorder.close()
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -173,6 +194,8 @@ def _one_epoch(training: "_Training", is_interrupted: Callable[[], bool]) -> Ite
                 t.go_on()
             if t.is_time_to_save():
                 t.save()
+            if t.is_judged():
+                break
         yield t.end_epoch()
         t.go_on()
     except GeneratorExit:  # the caller leaves its loop
@@ -187,7 +210,7 @@ def _one_epoch(training: "_Training", is_interrupted: Callable[[], bool]) -> Ite
 class _Training:
     """The state of a training; what a checkpoint holds and what follows from the run."""
 
-    def __init__(self, run: Run, folder: Path | None, clock: Callable[[], float]) -> None:
+    def __init__(self, run: Run, folder: Path | None, clock: Callable[[], float], judge: Judge | None) -> None:
         if not len(run.train):
             raise DataError("there are no training rows", remedy="give the training part some rows.")
         self.run, self.recipe, self.folder, self.clock = run, run.recipe, folder, clock
@@ -209,17 +232,18 @@ class _Training:
         self.position = Position()
         self.epochs: list[Epoch] = []
         self.unread: list[Step] = []
+        self.judge, self.verdict = judge, ""
         self.watch = Watch(clock) if self.recipe.adapt and self.device.type == "cpu" else None
         self.told: list[str] = []  # what the caller was not told yet
         self.loss = 0.0  # mean over the rows read last
         self.saving = 0.0  # seconds that the last checkpoint took
-        if folder is not None:
-            self._open(folder)
+        before = Watched() if folder is None else self._open(folder)
+        self.recorder = Recorder(self.network, self.optimizer, before=before)
         self.began = self.saved = self.shown = self.marked = clock()
         self.began_at = self.position.step
 
-    def _open(self, folder: Path) -> None:
-        """Goes on from the folder's checkpoint where there is one."""
+    def _open(self, folder: Path) -> Watched:
+        """Goes on from the folder's checkpoint where there is one; gives what was seen until then."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -244,6 +268,7 @@ class _Training:
             self.position = saved.position
             self.epochs = list(checkpoint.read_history(folder, self.position.epoch - 1))
         checkpoint.cut_history(folder, self.epochs)
+        return Watched() if saved is None else saved.watched
 
     def steps(self) -> Iterator[Step]:
         """The steps that are left of this epoch."""
@@ -288,6 +313,7 @@ class _Training:
         if not self.unread:
             return
         losses = torch.stack([step.losses.sum(dtype=torch.float64) for step in self.unread]).tolist()
+        self.recorder.losses(loss / len(step.rows) for loss, step in zip(losses, self.unread, strict=True))
         known = [step.grad_norm for step in self.unread if step.grad_norm is not None]
         norms = torch.stack(known).tolist() if known else []
         measured = iter(norms)
@@ -367,7 +393,7 @@ class _Training:
         began = self.clock()
         average = self.average.tensors if self.average else {}
         groups = {"network": named(self.network), "average": average, "best": self.best}
-        checkpoint.save(self.folder, self.position, groups, self.optimizer)
+        checkpoint.save(self.folder, self.position, groups, self.optimizer, self.recorder.watched())
         self.go_on()
         self.saved = self.marked
         self.saving = self.saved - began
@@ -386,11 +412,25 @@ class _Training:
         if is_better and self.chooses:
             self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
         self.position = following(self.position, self.run, value, is_better=is_better)
+        if not self.position.ended and self._is_ended_by_judge():
+            self.position = replace(self.position, ended=self.verdict)
         if self.folder is not None:
             checkpoint.append_epoch(self.folder, epoch)
             if self.position.ended or now - self.saved >= self.saving / SAVE_SHARE:
                 self.save()
         return epoch
+
+    def is_judged(self) -> bool:
+        """Whether training shall end in mid-epoch."""
+        taken = self.position.taken + len(self.unread)
+        is_time = self.position.epoch == 1 and taken % READ_STEPS == 0 and taken < self.epoch_steps
+        return is_time and self._is_ended_by_judge()
+
+    def _is_ended_by_judge(self) -> bool:
+        if self.judge is not None and not self.verdict:
+            self.read()
+            self.verdict = self.judge(self.recorder.watched())
+        return bool(self.verdict)
 
     @property
     def chooses(self) -> bool:
@@ -413,7 +453,8 @@ class _Training:
         put(self.network, self.best or self._weights())
         history = History(tuple(self.epochs), ending(self.position, self.run))
         folder = self.folder or self.run.folder
-        return replace(self.run, network=self.network.eval(), history=history, folder=folder)
+        watched = self.recorder.watched()
+        return replace(self.run, network=self.network.eval(), history=history, watched=watched, folder=folder)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ That import takes as long as torch's own (1.6 s for 1.8 s, measured with torch 2
 updates are those of torch.optim's documented functions, so the weights are those of its classes.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, final
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.optim.adam import adam as adam_function
 from torch.optim.adamw import adamw as adamw_function
 from torch.optim.sgd import sgd as sgd_function
+from torch.utils.hooks import RemovableHandle
 
 Group = dict[str, Any]  # Any: torch's parameter groups hold tensors and numbers
 State = dict[str, Any]
@@ -41,6 +43,16 @@ class UpdateRule(Protocol):
         """Takes a saved state."""
         ...
 
+    def register_step_pre_hook(self, hook: "StepHook") -> RemovableHandle:
+        """Lets `hook(optimizer, (), {})` be called before each step, until the handle is removed."""
+        ...
+
+    def register_step_post_hook(self, hook: "StepHook") -> RemovableHandle:
+        """The same behind each step."""
+        ...
+
+
+StepHook = Callable[[Any, Any, Any], None]  # Any: torch's hooks get the optimizer, and what `step` was given
 
 Update = Callable[[Group, Sequence[Tensor], Sequence[Tensor], Sequence[State]], None]
 """(group, parameters, gradients, states): changes parameters and states in place."""
@@ -54,6 +66,7 @@ class Fused:
         self.param_groups: list[Group] = [{"lr": lr, **group, "params": list(group["params"])} for group in groups]
         self.state: dict[Tensor, State] = {}
         self._update = update
+        self._before, self._behind = OrderedDict[int, StepHook](), OrderedDict[int, StepHook]()
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
@@ -64,11 +77,13 @@ class Fused:
     @torch.no_grad()
     def step(self) -> None:
         """Updates every parameter that has a gradient."""
+        self._call(self._before)
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             if parameters:
                 states = [self.state.setdefault(p, {}) for p in parameters]
                 self._update(group, parameters, [p.grad for p in parameters], states)
+        self._call(self._behind)
 
     def state_dict(self) -> dict[str, Any]:
         """The states by the parameters' numbers, counted through the groups."""
@@ -81,8 +96,26 @@ class Fused:
         parameters = self._parameters()
         self.state = {parameters[number]: dict(state) for number, state in state_dict["state"].items()}
 
+    def register_step_pre_hook(self, hook: StepHook) -> RemovableHandle:
+        """As in torch.optim."""
+        return _registered(hook, self._before)
+
+    def register_step_post_hook(self, hook: StepHook) -> RemovableHandle:
+        """As in torch.optim."""
+        return _registered(hook, self._behind)
+
+    def _call(self, hooks: Mapping[int, StepHook]) -> None:
+        for hook in tuple(hooks.values()):
+            hook(self, (), {})
+
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
+
+
+def _registered(hook: StepHook, hooks: OrderedDict[int, StepHook]) -> RemovableHandle:
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
 
 
 def fused_adam(groups: Iterable[Group], *, lr: float, betas: tuple[float, float], decoupled: bool) -> Fused:

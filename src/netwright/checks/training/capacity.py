@@ -1,0 +1,368 @@
+"""Too much capacity, too little, or the limit of the data."""
+
+from collections.abc import Iterator
+from math import isfinite
+from statistics import median
+
+import numpy as np
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.held_out import Compared, Numbers, Part, difference, hits, paired, parts, twins
+from netwright.checks.training.progress import best, rungs
+from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.tasks.classification import Classification
+
+LEARNED = 0.8  # of the constant's loss left on training rows: what less leaves has learned these rows
+ROSE = 3.0  # times the noise of the validation curve
+ROSE_SHARE = 0.05  # of its lowest value
+GAP = 0.05  # of the way from chance to a perfect score
+FALLING = 0.05  # of all that the validation loss fell, in the last fifth of the epochs
+FIFTH = 0.2
+RARE_ROWS = 10  # of a class in the validation part: fewer say nothing of its recall
+RARE_RECALL = 0.5  # of the other classes' mean recall
+
+
+def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """labels carry no signal
+
+    The network learned its training rows, and nothing of it holds for other rows.
+
+    Why it matters: labels that were drawn at random, or lost their rows, can be learned by heart and never predicted.
+
+    How it is decided: the loss on training rows is below 0.8 (LEARNED) of the best constant answer's, while on
+    validation rows the network is not better than that constant: the 95 % interval of the paired difference of losses
+    reaches zero, and where there are classes, so does that of its right answers against the most frequent class. Zhang
+    et al. 2017, arXiv:1611.03530, show that deep networks can learn random labels.
+    """
+    train, valid, chance_train, chance_valid = _against_chance(evidence)
+    if train.losses.mean() > LEARNED * chance_train.mean():
+        return
+    gain = paired(chance_valid, valid.losses)
+    right = _above_majority(evidence, train, valid)
+    if gain.low > 0 or (right is not None and right.low > 0):
+        return
+    yield Finding(
+        "NW323",
+        "error",
+        "labels carry no signal",
+        f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows, "
+        f"where always the same answer costs {chance_valid.mean():.4g}",
+        (Measure("gain over the constant on validation rows", gain.value, gain.low, gain.high, 0.0),),
+        confidence=0.9,
+        otherwise=("so few rows that a weak signal cannot be seen.",),
+        remedies=(
+            Remedy("compare some labels with their inputs by eye: they may have been shuffled apart."),
+            Remedy("audit the labels."),
+            Remedy("look for columns that could tell the target at all."),
+        ),
+        charts=_curves(evidence),
+    )
+
+
+def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """overfitting
+
+    The network learns what is particular of its training rows: the training loss falls, the validation loss rises.
+
+    Why it matters: the score on new rows is lower than it could be, and lower than the training rows promise.
+
+    How it is decided: the validation loss rises from its lowest value by three times (ROSE) the noise of its curve and
+    by 5 % of it (ROSE_SHARE) while the training loss goes on falling; or right answers are so many more on training
+    rows than on validation rows that the lower end of the difference's 95 % interval is above 5 % (GAP) of the way from
+    chance to perfect. It is a warning where the kept weights lose by it: their gap is that large; a note where the best
+    epoch was kept, or the score holds although the loss rises.
+    """
+    train, valid = evidence.once(parts)
+    gap = _gap(evidence, train, valid)
+    losses = [epoch.valid["loss"] for epoch in evidence.history.epochs if "loss" in epoch.valid]
+    rise = _rise(losses)
+    at = losses.index(min(losses)) if losses else 0
+    train_losses = [epoch.train_loss for epoch in evidence.history.epochs]
+    has_risen = rise > 0 and bool(train_losses) and train_losses[-1] < train_losses[at]
+    is_wide = gap.low > GAP
+    if not (has_risen or is_wide):
+        return
+    measures = [Measure("gap between training and validation", gap.value, gap.low, gap.high, GAP)]
+    if has_risen:
+        measures.append(Measure("rise of the validation loss", rise, threshold=ROSE_SHARE))
+    told = [f"training rows score {gap.value:.1%} of the way to perfect above validation rows"] if is_wide else []
+    told += [f"the validation loss rose by {rise:.0%} after epoch {at + 1}"] if has_risen else []
+    recipe = evidence.recipe
+    yield Finding(
+        "NW343",
+        "warning" if is_wide else "note",
+        "overfitting",
+        "; ".join(told),
+        tuple(measures),
+        confidence=0.9,
+        otherwise=("a validation part that is harder than the training part.",),
+        remedies=(
+            Remedy("keep the best epoch, and stop early.", {"keep": "best", "patience": max(3, recipe.epochs // 5)}),
+            Remedy("decay the weights more.", {"weight_decay": min(1.0, max(0.05, 5 * recipe.weight_decay))}),
+            Remedy("drop more units.", {"dropout": min(0.5, max(0.25, 2 * recipe.dropout))}),
+            Remedy("change the training rows at random (augment)."),
+            Remedy("take a narrower network.", {"width": max(8, recipe.width // 2)}),
+            Remedy("take fewer layers.", {"depth": max(1, recipe.depth - 1)}),
+            Remedy("bring more rows."),
+        ),
+        charts=_curves(evidence, at + 1 if has_risen else 0),
+    )
+
+
+def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """underfitting
+
+    The network has learned less than the data hold.
+
+    Why it matters: the score is taken for what can be reached, and is not.
+
+    How it is decided: training and validation rows score alike (the gap of `overfitting` is not found), and either a
+    simple model - linear, nearest neighbors, boosted trees - has a lower loss on the validation rows (the paired 95 %
+    interval excludes zero), or the validation loss still fell in the last fifth of the epochs by more than 5 %
+    (FALLING) of all that it fell, at a learning rate that had not come down.
+    """
+    train, valid = evidence.once(parts)
+    if _gap(evidence, train, valid).low > GAP:
+        return
+    better = _better_twin(evidence, valid)
+    falling = _still_falling(evidence)
+    if better is None and falling <= FALLING:
+        return
+    recipe = evidence.recipe
+    told = [] if better is None else [f"a {better[0]} model's loss is lower by {better[1].value:.4g}"]
+    gain = None if better is None else better[1]
+    measures = [] if gain is None else [Measure("the simple model's advantage", gain.value, gain.low, gain.high, 0.0)]
+    if falling > FALLING:
+        told.append(f"the validation loss still fell by {falling:.0%} of its way in the last epochs")
+        measures.append(Measure("fall in the last fifth", falling, threshold=FALLING))
+    yield Finding(
+        "NW342",
+        "warning",
+        "underfitting",
+        "; ".join(told),
+        tuple(measures),
+        confidence=0.85,
+        remedies=(
+            Remedy("train longer.", {"epochs": 2 * recipe.epochs}),
+            Remedy("take a wider network.", {"width": min(16384, 2 * recipe.width)}),
+            Remedy("take more layers.", {"depth": min(1000, recipe.depth + 1)}),
+            Remedy("regularize less.", {"dropout": recipe.dropout / 2, "weight_decay": recipe.weight_decay / 3}),
+            Remedy("bring inputs that say more."),
+        ),
+        charts=_curves(evidence),
+    )
+
+
+def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """the limit of the data
+
+    Neither more training nor another model would bring more from these columns and rows.
+
+    Why it matters: knowing it saves weeks of tuning; better inputs, cleaner labels or more rows are what is left.
+
+    How it is decided: the network is better than the best constant; training and validation rows score alike; the
+    validation loss no longer falls; no rate of the ladder beats the training; and the best simple model is neither
+    better nor worse than the network (the paired 95 % interval of losses holds zero).
+    """
+    train, valid, _, chance = _against_chance(evidence)
+    if paired(chance, valid.losses).low <= 0 or _gap(evidence, train, valid).low > 0:
+        return
+    if _still_falling(evidence) > FALLING:
+        return
+    losses = {name: value for name, value in evidence.once(twins).items() if name != "constant"}
+    if not losses:
+        return
+    name = min(losses, key=lambda one: losses[one].mean())
+    against = paired(losses[name], valid.losses)
+    top = best(evidence.once(rungs))
+    if not (against.low <= 0 <= against.high) or (top is not None and top.end < train.losses.mean()):
+        return
+    yield Finding(
+        "NW344",
+        "note",
+        "the limit of the data",
+        f"the best simple model ({name}) has a loss of {losses[name].mean():.4g}, the network of "
+        f"{valid.losses.mean():.4g}; training and validation rows score alike",
+        (Measure("the network's advantage", against.value, against.low, against.high, 0.0),),
+        confidence=0.8,
+        remedies=(Remedy("look for better inputs, audit the labels, or join classes that cannot be told apart."),),
+    )
+
+
+def validation_better(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """validation better than training
+
+    Validation rows score better than training rows, both measured in evaluation mode.
+
+    Why it matters: the validation part is easier than the training part, or its rows were trained on.
+
+    How it is decided: the 95 % interval of the difference of mean losses excludes zero. Training losses of the history
+    are not compared: they were taken with dropout, augmentation and the weights of the middle of an epoch.
+    """
+    train, valid = evidence.once(parts)
+    easier = difference(train.losses, valid.losses)
+    if easier.low > ROSE_SHARE * float(train.losses.mean()):
+        yield Finding(
+            "NW345",
+            "warning",
+            "validation better than training",
+            f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows",
+            (Measure("difference of losses", easier.value, easier.low, easier.high, 0.0),),
+            confidence=0.85,
+            otherwise=("training rows that were made harder: noise, oversampling of hard classes.",),
+            remedies=(
+                Remedy("audit the parts for drift and for duplicates across them."),
+                Remedy("cut the parts at random, or by group where rows belong together."),
+            ),
+        )
+
+
+def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """no better than a simple model
+
+    The network does not beat what takes a second to fit.
+
+    Why it matters: a simple model is cheaper, faster, easier to explain, and here as good.
+
+    How it is decided: on validation rows, the loss of the best constant, or of a linear model, is lower than the
+    network's, or within the 95 % interval of the paired difference. Against the constant it is grave.
+    """
+    _, valid = evidence.once(parts)
+    simple = evidence.once(twins)
+    for name, severity in (("constant", "error"), ("linear", "note")):
+        if name not in simple:
+            continue
+        gain = paired(simple[name], valid.losses)
+        if gain.low <= 0:
+            yield Finding(
+                "NW346",
+                "error" if severity == "error" else "note",
+                "no better than a simple model",
+                f"a {name} model's loss is {simple[name].mean():.4g}, the network's {valid.losses.mean():.4g}",
+                (Measure("the network's advantage", gain.value, gain.low, gain.high, 0.0),),
+                confidence=0.95,
+                remedies=(Remedy(f"use the {name} model, or find out what keeps the network from learning."),),
+            )
+            return
+
+
+def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """imbalance hurts
+
+    Rows of rare classes are answered wrong far more often than others.
+
+    Why it matters: the rare class is often the one that is looked for, and accuracy does not show it.
+
+    How it is decided: on validation rows, a class with ten rows (RARE_ROWS) or more, and half as many as the mean class
+    or fewer, is found again (recall) less than half (RARE_RECALL) as often as the other classes on average, with the
+    upper end of its 95 % interval (Wilson) below that.
+    """
+    if not isinstance(evidence.task, Classification):
+        raise Skip("there are no classes")
+    _, valid = evidence.once(parts)
+    if not valid.outputs.shape[1]:
+        raise Skip("the outputs are not one number for each class")
+    right, labels = hits(valid), evidence.task.labels
+    counts = [int((valid.targets == k).sum()) for k in range(len(labels))]
+    recalls = [float(right[valid.targets == k].mean()) if counts[k] else 0.0 for k in range(len(labels))]
+    for k, label in enumerate(labels):
+        others = [recalls[j] for j in range(len(labels)) if j != k and counts[j] >= RARE_ROWS]
+        if counts[k] < RARE_ROWS or 2 * counts[k] * len(labels) > sum(counts) or not others:
+            continue
+        expected = RARE_RECALL * sum(others) / len(others)
+        high = _wilson_high(recalls[k], counts[k])
+        if high < expected:
+            yield Finding(
+                "NW324",
+                "warning",
+                "imbalance hurts",
+                f"{recalls[k]:.0%} of the rows of {label!r} are found, {expected / RARE_RECALL:.0%} of all others",
+                (Measure(f"recall of {label}", recalls[k], 0.0, high, expected),),
+                confidence=0.9,
+                remedies=(
+                    Remedy("weigh the classes in the loss.", {"class_weights": "balanced"}),
+                    Remedy("bring more rows of it."),
+                    Remedy("move the threshold from which the class is answered."),
+                ),
+            )
+
+
+def _against_chance(evidence: TrainingEvidence) -> tuple[Part, Part, Numbers, Numbers]:
+    """Both parts, and the losses there of the best constant answer to training rows."""
+    train, valid = evidence.once(parts)
+    if not train.targets.size:
+        raise Skip("the targets are not one number for each row")
+    if isinstance(evidence.task, Classification):
+        shares = np.bincount(train.targets.astype(int), minlength=len(evidence.task.labels)) / len(train.targets)
+        logs = -np.log(np.maximum(shares, 1e-6))
+        return train, valid, logs[train.targets.astype(int)], logs[valid.targets.astype(int)]
+    mean = train.targets.mean()
+    return train, valid, (train.targets - mean) ** 2, (valid.targets - mean) ** 2
+
+
+def _above_majority(evidence: TrainingEvidence, train: Part, valid: Part) -> Compared | None:
+    if not isinstance(evidence.task, Classification) or not valid.outputs.shape[1]:
+        return None
+    majority = np.bincount(train.targets.astype(int)).argmax()
+    return paired(hits(valid), (valid.targets == majority).astype(np.float64))
+
+
+def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Compared:
+    """How much better training rows score, as a share of the way from chance to perfect."""
+    _, _, _, chance = _against_chance(evidence)
+    if isinstance(evidence.task, Classification) and valid.outputs.shape[1]:
+        base = float(np.bincount(train.targets.astype(int)).max() / len(train.targets))
+        gap = difference(hits(train), hits(valid))
+        scale = max(1 - base, 1e-9)
+    else:
+        gap, scale = difference(valid.losses, train.losses), max(float(chance.mean()), 1e-12)
+    return Compared(gap.value / scale, gap.low / scale, gap.high / scale)
+
+
+def _rise(losses: list[float]) -> float:
+    """By how much the validation loss rose from its lowest value to its last three; 0 where that is noise."""
+    if len(losses) < 6 or not all(map(isfinite, losses)):
+        return 0.0
+    bends = [abs(a - 2 * b + c) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)]
+    noise = median(bends) / 2.4  # the bend of white noise has a spread of sqrt(6) = 2.45 times its own
+    lowest, last = min(losses), median(losses[-3:])
+    return (last - lowest) / lowest if last - lowest > max(ROSE * noise, ROSE_SHARE * abs(lowest)) else 0.0
+
+
+def _still_falling(evidence: TrainingEvidence) -> float:
+    """The share of the validation loss's fall that fell into the last fifth of the epochs; 0 if the rate came down."""
+    epochs = [epoch for epoch in evidence.history.epochs if "loss" in epoch.valid]
+    losses = [epoch.valid["loss"] for epoch in epochs]
+    if len(losses) < 5 or epochs[-1].lr < 0.5 * max(epoch.lr for epoch in epochs):
+        return 0.0
+    before = losses[-1 - max(1, round(FIFTH * len(losses)))]
+    fell = losses[0] - losses[-1]
+    return (before - losses[-1]) / fell if fell > 0 and losses[-1] == min(losses) else 0.0
+
+
+def _better_twin(evidence: TrainingEvidence, valid: Part) -> tuple[str, Compared] | None:
+    """The simple model that beats the network most clearly."""
+    try:
+        simple = evidence.once(twins)
+    except Skip:
+        return None
+    found = {name: paired(valid.losses, losses) for name, losses in simple.items() if name != "constant"}
+    better = {name: gain for name, gain in found.items() if gain.low > 0}
+    return max(better.items(), key=lambda pair: pair[1].low, default=None)
+
+
+def _wilson_high(share: float, count: int) -> float:
+    z = 1.96
+    middle = share + z * z / (2 * count)
+    return (middle + z * ((share * (1 - share) + z * z / (4 * count)) / count) ** 0.5) / (1 + z * z / count)
+
+
+def _curves(evidence: TrainingEvidence, mark: int = 0) -> tuple[Chart, ...]:
+    epochs = [epoch for epoch in evidence.history.epochs if "loss" in epoch.valid]
+    if not epochs:
+        return ()
+    lines = (tuple(e.train_loss for e in epochs), tuple(e.valid["loss"] for e in epochs))
+    marks = ((float(mark), "lowest"),) if mark else ()
+    places = tuple(float(e.epoch) for e in epochs)
+    return (Chart("lines", "loss", "epoch", "loss", ("training", "validation"), lines, places, marks),)

@@ -1,0 +1,117 @@
+"""Losses that swing, and losses that jump."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import isfinite
+from statistics import median
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.records.finding import Chart, Finding, Measure, Remedy
+
+LEAST_EPOCHS = 6  # fewer show no swing
+SETTLING = 0.2  # of the epochs at the start may go up and down
+SWING = 0.1  # of all that the validation loss fell: a move up by more is a swing
+SWINGS = 0.25  # share of the epochs; single bad epochs happen to the best
+LEAST_STRETCHES = 8
+JUMP = 10.0  # times the median absolute deviation: not one in a million steps of a calm training
+RECOVERED = 2.0  # times it above the level before: what a jump may leave behind
+
+
+def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """oscillation
+
+    The validation loss goes up and down from epoch to epoch instead of falling.
+
+    Why it matters: the steps jump from side to side of a valley; which epoch is the best is then luck, and the luck
+    was chosen on the validation part.
+
+    How it is decided: of the epochs after the first fifth (SETTLING), those whose validation loss rises by more than a
+    tenth (SWING) of all that it fell in the training, and falls again by as much later, are swings; a quarter of the
+    epochs (SWINGS) has to swing. A loss that rises and stays up is overfitting, not a swing.
+    """
+    losses = [epoch.valid["loss"] for epoch in evidence.history.epochs if "loss" in epoch.valid]
+    if len(losses) < LEAST_EPOCHS:
+        raise Skip(f"fewer than {LEAST_EPOCHS} epochs with a validation loss")
+    calm = losses[round(SETTLING * len(losses)) :]
+    fell = losses[0] - min(losses)
+    if not isfinite(fell) or fell <= 0:
+        return
+    swings = sum(
+        after - before > SWING * fell and min(calm[k + 2 :], default=after) < after - SWING * fell
+        for k, (before, after) in enumerate(pairwise(calm))
+    )
+    share = swings / len(calm)
+    if share >= SWINGS:
+        lr = evidence.recipe.lr / 3
+        yield Finding(
+            "NW333",
+            "warning",
+            "oscillation",
+            f"the validation loss swings in {swings} of {len(calm)} epochs by more than {SWING:.0%} of its fall",
+            (Measure("share of epochs that swing", share, threshold=SWINGS),),
+            confidence=0.9,
+            otherwise=("a validation part of few rows swings by itself.",),
+            remedies=(
+                Remedy(f"set lr={lr:.2g}, a third of it.", {"lr": lr}),
+                Remedy("let the rate fall towards the end.", {"schedule": "cosine"}),
+                Remedy("keep a running average of the weights.", {"average": 1.0}),
+                Remedy("take larger batches.", {"batch_size": min(65536, 4 * evidence.recipe.batch_size)}),
+            ),
+            charts=(
+                Chart(
+                    "lines",
+                    "validation loss",
+                    "epoch",
+                    "loss",
+                    ("validation",),
+                    (tuple(losses),),
+                    tuple(float(k + 1) for k in range(len(losses))),
+                ),
+            ),
+        )
+
+
+def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """loss spikes
+
+    Single steps whose loss jumps far above those around them.
+
+    Why it matters: one bad batch, or one long step, can undo epochs of work.
+
+    How it is decided: steps are seen in stretches. A stretch whose highest loss lies ten times (JUMP) the median
+    absolute deviation above the median of the stretches around it is a spike. It is a warning where the mean loss
+    stays twice the deviation (RECOVERED) above the level before it to the end, and a note where it comes down again.
+    """
+    stretches = evidence.watched.losses
+    if len(stretches) < LEAST_STRETCHES:
+        raise Skip("too few steps were watched")
+    found = list[int]()
+    for k in range(2, len(stretches)):
+        around = [s.mean for s in stretches[max(0, k - 4) : k + 5] if isfinite(s.mean)]
+        usual = [s.most - s.mean for s in stretches[max(0, k - 4) : k + 5] if isfinite(s.most)]
+        deviation = median(abs(x - median(around)) for x in around) + median(usual)
+        if stretches[k].most - median(around) > JUMP * deviation > 0:
+            found.append(k)
+    if not found:
+        return
+    last = found[-1]
+    before = [s.mean for s in stretches[max(0, found[0] - 4) : found[0]]]
+    after = [s.mean for s in stretches[last + 1 :]]
+    spread = median(abs(x - median(before)) for x in before) or 1e-12
+    stays = bool(after) and min(after) > median(before) + RECOVERED * spread
+    yield Finding(
+        "NW339",
+        "warning" if stays else "note",
+        "loss spikes",
+        f"the loss jumps {len(found)} times, first near step {stretches[found[0]].first:,}, "
+        + ("and never comes down to where it was" if stays else "and comes down again"),
+        (Measure("spikes", len(found)), Measure("highest loss", max(stretches[k].most for k in found))),
+        confidence=0.9,
+        otherwise=("a batch of hard or wrong rows.",),
+        remedies=(
+            Remedy("clip long gradients.", {"clip": 1.0}),
+            Remedy("let the learning rate rise slowly.", {"warmup": 0.1}),
+            Remedy("audit the labels."),
+        ),
+    )

@@ -1,0 +1,153 @@
+"""Data as they enter the first layer with weights."""
+
+from collections.abc import Iterator
+from itertools import islice
+from math import isfinite
+
+import torch
+from torch import Tensor, nn
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.progress import BELOW, progress, rungs, shown_batches
+from netwright.records.batch import Batch
+from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.task import Objective
+from netwright.training.evaluate import device_of
+from netwright.training.probes import Rung, as_the_recipe, copied, ladder
+
+BATCHES = 4
+HIGH, WIDE, NARROW = 50.0, 10.0, 0.01  # greatest value and spread that suit weights of size one
+UNEVEN = 100.0  # times the spread of another column
+LITTLE = 0.5  # of the first loss left: where less is, the inputs were no hindrance
+MARGIN = 0.1  # of what a scaled training wins: by so much it has to beat the whole training
+
+
+def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """unnormalized inputs
+
+    Numbers of very different sizes, or all of a size far from one, enter the first layer.
+
+    Why it matters: one learning rate cannot suit a weight whose input is a thousand and one whose input is a
+    thousandth; the first layer saturates or hardly moves.
+
+    How it is decided: what enters the first layer with weights (behind scaling and normalization of the network's own)
+    is above 50 (HIGH), its spread above 10 (WIDE) or below 0.01 (NARROW), or the spreads of two columns differ more
+    than a hundredfold (UNEVEN). That is a suspicion; it is a finding if the same network with standardized inputs
+    beats, in the few steps of a rung, the whole training by a tenth (MARGIN) of what it won, or if the training left
+    more than half (LITTLE) of its first loss. Else it is not told. LeCun et al. 1998, Efficient BackProp.
+    """
+    entering = evidence.once(_entering)
+    spread = float(entering.std())
+    columns = entering.flatten(0, -2).std(0) if entering.ndim == 2 else torch.ones(1)
+    columns = columns[columns > 0]
+    uneven = float(columns.max() / columns.min()) if len(columns) else 1.0
+    most = float(entering.abs().max())
+    if most <= HIGH and NARROW <= spread <= WIDE and uneven <= UNEVEN:
+        return
+    done = evidence.once(progress)
+    scaled = evidence.once(_standardized)
+    helps = (
+        scaled is not None and isfinite(scaled.end) and not scaled.end > done.end - MARGIN * (scaled.start - scaled.end)
+    )
+    if done.left < LITTLE and not helps:
+        return
+    yield Finding(
+        "NW321",
+        "error" if helps else "warning",
+        "unnormalized inputs",
+        f"what enters the first layer reaches {most:.3g}, its spread is {spread:.3g}, columns differ {uneven:.3g}-fold"
+        + (f"; standardized, {len(scaled.losses)} steps beat the training" if helps and scaled is not None else ""),
+        (
+            Measure("greatest value", most, threshold=HIGH),
+            Measure("spread", spread, threshold=WIDE),
+            Measure("widest over narrowest column", uneven, threshold=UNEVEN),
+        ),
+        confidence=0.95 if helps else 0.7,
+        remedies=(
+            Remedy("standardize the inputs by mean and spread of the training rows, inside the network."),
+            Remedy("put a normalization in front of the first layer."),
+        ),
+    )
+
+
+def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """not-a-number or constant inputs
+
+    Values that are no numbers enter the network, or inputs that never change.
+
+    Why it matters: one NaN makes every weight NaN; a constant input teaches nothing.
+
+    How it is decided: in the first batches, what enters the first layer with weights holds NaN or infinity, or is one
+    value on all rows. Missing numbers that a network's own stem fills in are no fault.
+    """
+    entering = evidence.once(_entering)
+    bad = ~entering.isfinite()
+    if bool(bad.any()):
+        rows = bad.flatten(1).any(1)
+        yield Finding(
+            "NW322",
+            "error",
+            "not-a-number or constant inputs",
+            f"{float(rows.float().mean()):.1%} of the rows bring NaN or infinity to the first layer",
+            (Measure("share of rows", float(rows.float().mean()), threshold=0.0),),
+            confidence=0.99,
+            remedies=(Remedy("fill missing values in, or leave the rows out."),),
+        )
+    elif float(entering.flatten(1).std(0).max() if len(entering) > 1 else 1.0) == 0.0:
+        yield Finding(
+            "NW322",
+            "error",
+            "not-a-number or constant inputs",
+            "every row brings the same values to the first layer",
+            (Measure("spread between rows", 0.0, threshold=0.0),),
+            confidence=0.99,
+            remedies=(Remedy("look at what the loader gives: all rows are equal."),),
+        )
+
+
+def _entering(evidence: TrainingEvidence) -> Tensor:
+    """(rows, ...) float: what the first module with a matrix or a kernel gets."""
+    got = list[Tensor]()
+
+    def hook(_module: nn.Module, inputs: tuple[object, ...]) -> None:
+        if not done and inputs and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
+            got.append(inputs[0].detach().float())
+        done.append(True)
+
+    with copied(evidence.network) as copy, torch.no_grad():
+        heavy = [m for m in copy.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
+        handles = [m.register_forward_pre_hook(hook) for m in heavy]
+        copy.eval()
+        for batch in islice(evidence.train.batches(evidence.recipe.batch_size, seed=None), BATCHES):
+            done = list[bool]()
+            copy(*batch.to(device_of(copy)).inputs)
+        for handle in handles:
+            handle.remove()
+    if not got:
+        raise Skip("what enters the first layer are no numbers, but codes")
+    return torch.cat(got)
+
+
+def _standardized(evidence: TrainingEvidence) -> Rung | None:
+    """The training's own rung with inputs of mean 0 and spread 1; None where the inputs are no floating numbers."""
+    if evidence.build is None or not evidence.is_over:
+        raise Skip("the network's first weights are not known")
+    batches = shown_batches(evidence)
+    if not all(x.is_floating_point() for x in batches[0].inputs) or (
+        evidence.run is not None and evidence.run.schema.inputs
+    ):
+        return None
+    whole = [torch.cat(parts) for parts in zip(*(batch.inputs for batch in batches), strict=True)]
+    means = [x.mean(0) for x in whole]
+    spreads = [x.std(0).clamp(min=1e-12) for x in whole]
+
+    def objective(network: nn.Module, batch: Batch) -> Tensor:
+        inputs = tuple((x - m) / s for x, m, s in zip(batch.inputs, means, spreads, strict=True))
+        return original(network, Batch(inputs, batch.targets, batch.rows))
+
+    original: Objective = evidence.objective
+    recipe, network = evidence.recipe, evidence.build().to(device_of(evidence.network))
+    steps = len(evidence.once(rungs)[BELOW].losses) or 1
+    return ladder(network, objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr,
+                  batch_size=recipe.batch_size, steps=steps, below=0, count=1, seed=recipe.seed)[0]  # fmt: skip

@@ -1,0 +1,97 @@
+"""What checks of a training look at, and the order in which they are made."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast, final
+
+from torch import nn
+
+from netwright.checks.evidence import Skip, title
+from netwright.records.batch import Examples
+from netwright.records.errors import NetwrightError
+from netwright.records.finding import SEVERITIES, SHOWN, Checked, Finding, Report
+from netwright.records.history import History
+from netwright.records.recipe import Recipe
+from netwright.records.run import Run
+from netwright.records.task import Objective, Task
+from netwright.records.watched import Watched
+from netwright.resolve import resolve
+from netwright.training.objective import build_objective
+
+T = TypeVar("T")
+
+PROBING = 0.1  # of the training's time may go into experiments on copies
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TrainingEvidence:
+    """A training that has ended, stopped or is under way. Checks change nothing of it: experiments take copies."""
+
+    network: nn.Module  # with the weights that were kept
+    objective: Objective  # (network, batch) -> (B,), as it was trained with
+    train: Examples  # as training took them, augmentation included
+    valid: Examples  # may be empty
+    recipe: Recipe  # of an engineer's loop: what is known of it
+    watched: Watched
+    history: History
+    task: Task | None = None  # None where only an objective is known: scores are then losses
+    build: Callable[[], nn.Module] | None = None  # an untrained network of the same seed; None where it is not known
+    run: Run | None = None  # the whole run, where there is one
+    seconds: float = 0.0  # that the training took: experiments may take PROBING of it together
+    is_over: bool = True  # False while it is still training: only what is sure already is told
+    tell: Callable[[str], object] = lambda _note: None
+    known: dict[Callable[..., Any], Any] = field(default_factory=dict[Callable[..., Any], Any], repr=False)
+
+    def once(self, compute: "Callable[[TrainingEvidence], T]") -> T:
+        """`compute(self)`, remembered: an experiment that several checks ask for is made once."""
+        if compute not in self.known:
+            self.known[compute] = compute(self)
+        return cast(T, self.known[compute])
+
+
+def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> TrainingEvidence:
+    """What a run that was trained shows."""
+    return TrainingEvidence(
+        network=run.network,
+        objective=build_objective(run.task, run.recipe),
+        train=run.train,
+        valid=run.valid,
+        recipe=run.recipe,
+        watched=run.watched,
+        history=run.history,
+        task=run.task,
+        build=run.build,
+        run=run,
+        seconds=sum(epoch.seconds for epoch in run.history.epochs),
+        tell=tell,
+    )
+
+
+def diagnose(
+    evidence: TrainingEvidence,
+    stages: Mapping[str, Mapping[str, str]],
+    subject: str = "training",
+    clock: Callable[[], float] = time.perf_counter,
+) -> Report:
+    """In the order of the stages; after a grave finding later checks are named as not made, with the reason."""
+    findings, checks, stopped = list[Finding](), list[Checked](), ""
+    for stage, table in stages.items():
+        for code, path in table.items():
+            check = resolve("check", path, table)
+            began, skipped, here = clock(), stopped, list[Finding]()
+            try:
+                if not stopped:
+                    here += check(evidence)
+            except Skip as reason:
+                skipped = str(reason)
+            except NetwrightError as error:
+                skipped = error.problem
+            findings += here
+            checks.append(Checked(code, title(check), clock() - began, skipped))
+            if not stopped and any(finding.severity == "error" for finding in here):
+                stopped = f"{code} comes first, in the stage {stage}"
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    placed = (replace(f, places=tuple(map(evidence.train.locate, f.rows[:SHOWN]))) for f in findings)
+    return Report(subject, len(evidence.train), tuple(placed), tuple(checks))

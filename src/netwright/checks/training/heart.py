@@ -1,0 +1,71 @@
+"""Whether a network can learn a few rows by heart."""
+
+from collections.abc import Iterator
+from math import isfinite
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.progress import progress
+from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.training.evaluate import device_of
+from netwright.training.probes import FEW, HEART, Learned, learned_by_heart
+
+RIGHT = 0.9  # of 32 rows after 150 steps
+LEFT = 0.3  # of the loss, where the task has no accuracy
+WEAK = 0.5  # of the first loss left by the training: one that learned more has no such fault
+
+
+def cannot_fit_a_batch(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """cannot fit one batch
+
+    The network cannot learn 32 training rows by heart, although nothing else is asked of it.
+
+    Why it matters: what cannot be learned by heart cannot be learned at all; more data and more epochs are in vain.
+
+    How it is decided: from its first weights, without dropout, the network takes 150 steps of Adam at three rates on 32
+    rows. It fails if the best of them answers fewer than 0.9 (RIGHT) of the rows right (or leaves more than 0.3 (LEFT)
+    of the loss), and the training itself left more than half (WEAK) of its first loss: a network of few inputs may
+    learn what is general and not single rows, and is healthy.
+    """
+    done = evidence.once(progress)
+    if done.left <= WEAK:
+        return
+    learned = evidence.once(by_heart)
+    has_score = isfinite(learned.score)
+    left = learned.end / learned.start if learned.start > 0 else 0.0
+    if (learned.score >= RIGHT) if has_score else (left <= LEFT):
+        return
+    measure = (
+        Measure(f"share of {FEW} rows right", learned.score, threshold=RIGHT)
+        if has_score
+        else Measure("loss left", left, threshold=LEFT)
+    )
+    yield Finding(
+        "NW341",
+        "error",
+        "cannot fit one batch",
+        f"after {HEART} steps on {FEW} rows alone the loss went from {learned.start:.4g} to {learned.end:.4g}"
+        + (f", {learned.score:.0%} of them are right" if has_score else ""),
+        (measure,),
+        confidence=0.9,
+        otherwise=("equal inputs with different labels among these rows.", "too few units to tell the rows apart."),
+        remedies=(
+            Remedy("look at the wiring: what reaches the loss, and what of it is cut off."),
+            Remedy("take a wider network.", {"width": min(16384, 4 * evidence.recipe.width)}),
+            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+        ),
+        charts=(
+            Chart(
+                "lines", "loss on 32 rows", "step", "loss", ("loss",), (learned.losses,),
+                tuple(float(k) for k in range(len(learned.losses))),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def by_heart(evidence: TrainingEvidence) -> Learned:
+    """The experiment, from the first weights."""
+    if evidence.build is None or not evidence.is_over:
+        raise Skip("the network's first weights are not known")
+    network = evidence.build().to(device_of(evidence.network))
+    return learned_by_heart(network, evidence.objective, evidence.task, evidence.train, seed=evidence.recipe.seed)

@@ -1,0 +1,175 @@
+"""Rows of the training and of the validation part, each with its loss under the kept weights; and simple twins."""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.records.batch import Batch, Examples
+from netwright.tasks.classification import Classification
+from netwright.tasks.regression import Regression
+from netwright.training.evaluate import device_of, evaluating
+
+MOST = 10_000  # rows of each part: the intervals are narrow by then
+TWIN_ROWS, TWIN_COLUMNS = 5_000, 256  # that simple models learn from: seconds
+TREES = 120  # boosted, of all classes together
+LEAST = 50  # rows, below which nothing can be told
+NORMAL = 1.96  # of a 95 % interval
+
+Numbers = NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some rows of a part."""
+
+    losses: Numbers  # (n,) the task's own loss, without smoothing
+    outputs: Numbers  # (n, width) logits or answers; (n, 0) where they are of another shape
+    targets: Numbers  # (n,) classes or values; (0,) where they are of another shape
+    inputs: Numbers  # (n, columns) flat; (n, 0) where they cannot be taken so
+
+
+@final
+@dataclass(frozen=True)
+class Compared:
+    """A difference of means with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def parts(evidence: TrainingEvidence) -> tuple[Part, Part]:
+    """Training and validation rows. Raises Skip where there are too few of them."""
+    if len(evidence.valid) < LEAST or len(evidence.train) < LEAST:
+        raise Skip(f"fewer than {LEAST} validation rows")
+    return _part(evidence, evidence.train), _part(evidence, evidence.valid)
+
+
+def difference(a: Numbers, b: Numbers) -> Compared:
+    """Mean of `a` less mean of `b`: of two samples, or of pairs where they are as many rows of the same part."""
+    value = float(a.mean() - b.mean())
+    error = NORMAL * sqrt(float(a.var()) / len(a) + float(b.var()) / len(b))
+    return Compared(value, value - error, value + error)
+
+
+def paired(a: Numbers, b: Numbers) -> Compared:
+    """Mean of `a - b`, row by row."""
+    value = float((a - b).mean())
+    error = NORMAL * float((a - b).std()) / sqrt(len(a))
+    return Compared(value, value - error, value + error)
+
+
+def hits(part: Part) -> Numbers:
+    """(n,) 1 where the most probable class is right."""
+    return (part.outputs.argmax(1) == part.targets).astype(np.float64)
+
+
+def twins(evidence: TrainingEvidence) -> dict[str, Numbers]:
+    """Losses on the validation rows of simple models that learned from the training rows: (n,) each.
+
+    A constant, a linear model, nearest neighbors and boosted trees, on flat inputs. Raises Skip for tasks or inputs
+    that they cannot take.
+    """
+    train, valid = evidence.once(parts)
+    if not train.targets.size or not train.inputs.shape[1]:
+        raise Skip("simple models cannot take these inputs or targets")
+    if isinstance(evidence.task, Classification):
+        return _class_twins(train, valid, len(evidence.task.labels))
+    if isinstance(evidence.task, Regression):
+        return _number_twins(train, valid, evidence)
+    raise Skip("there are no simple models for this task here")
+
+
+def _class_twins(train: Part, valid: Part, classes: int) -> dict[str, Numbers]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    chosen = _some(len(train.targets), TWIN_ROWS)
+    x, y = np.nan_to_num(train.inputs[chosen]), train.targets[chosen].astype(int)
+    shown = np.nan_to_num(valid.inputs)
+    models: dict[str, Any] = {
+        "linear": make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)),
+        "nearest neighbors": make_pipeline(StandardScaler(), KNeighborsClassifier(min(15, len(x)))),
+        "boosted trees": HistGradientBoostingClassifier(max_iter=max(10, TREES // classes), random_state=0),
+    }
+    shares = np.bincount(y, minlength=classes) / len(y)
+    found = {"constant": -np.log(np.maximum(shares, 1e-6))[valid.targets.astype(int)]}
+    if len(np.unique(y)) < 2:
+        return found
+    for name, model in models.items():
+        model.fit(x, y)
+        known = np.full((len(shown), classes), 1e-6)
+        known[:, model.classes_] = model.predict_proba(shown)
+        known = np.maximum(known, 1e-3 if name == "nearest neighbors" else 1e-6)
+        known /= known.sum(1, keepdims=True)
+        found[name] = -np.log(known[np.arange(len(shown)), valid.targets.astype(int)])
+    return found
+
+
+def _number_twins(train: Part, valid: Part, evidence: TrainingEvidence) -> dict[str, Numbers]:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if train.outputs.shape[1] != 1:
+        raise Skip("the answers are not one number for each row")
+    chosen = _some(len(train.targets), TWIN_ROWS)
+    x, y, shown = np.nan_to_num(train.inputs[chosen]), train.targets[chosen], np.nan_to_num(valid.inputs)
+    models: dict[str, Any] = {
+        "linear": make_pipeline(StandardScaler(), RidgeCV()),
+        "boosted trees": HistGradientBoostingRegressor(max_iter=TREES // 2, random_state=0),
+    }
+    found = {"constant": (valid.targets - y.mean()) ** 2}
+    for name, model in models.items():
+        found[name] = (valid.targets - model.fit(x, y).predict(shown)) ** 2
+    return found
+
+
+def _part(evidence: TrainingEvidence, examples: Examples) -> Part:
+    losses, outputs, targets, inputs, count = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor](), 0
+    objective = evidence.task.losses if evidence.task is not None else evidence.objective
+    with evaluating(evidence.network):
+        for batch in examples.batches(max(256, evidence.recipe.batch_size), seed=None):
+            batch = batch.to(device_of(evidence.network))
+            losses.append(objective(evidence.network, batch).float().cpu())
+            answer = evidence.network(*batch.inputs)
+            is_flat = isinstance(answer, Tensor) and answer.ndim == 2
+            outputs.append(answer.float().cpu() if is_flat else torch.empty(len(batch), 0))
+            if len(batch.targets) == 1 and batch.targets[0].numel() == len(batch):
+                targets.append(batch.targets[0].flatten().double().cpu())
+            inputs.append(_flat(batch))
+            count += len(batch)
+            if count >= MOST:
+                break
+    same = len({x.shape[1] for x in inputs}) == 1
+    return Part(
+        torch.cat(losses).double().numpy(),
+        torch.cat(outputs).double().numpy(),
+        torch.cat(targets).numpy() if targets else np.empty(0),
+        torch.cat(inputs).double().numpy() if same else np.empty((count, 0)),
+    )
+
+
+def _flat(batch: Batch) -> Tensor:
+    """Numbers and pixels side by side, every few of very many; nothing for codes of words."""
+    columns = [x.cpu().flatten(1) if x.ndim > 1 else x.cpu()[:, None] for x in batch.inputs]
+    if any(not x.is_floating_point() and x.dtype != torch.uint8 for x in batch.inputs):
+        return torch.empty(len(batch), 0)
+    flat = torch.cat([x.float() for x in columns], 1)
+    return flat[:, :: -(-flat.shape[1] // TWIN_COLUMNS)]
+
+
+def _some(count: int, most: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)

@@ -1,0 +1,184 @@
+"""Settings that keep a network from learning whatever the data: schedules, decay, batch norm with tiny batches."""
+
+from collections.abc import Iterator
+from itertools import islice
+from math import isfinite
+
+import torch
+from torch import nn
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.progress import BELOW, progress, rungs, shown_batches, steps_taken
+from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.training.evaluate import device_of
+from netwright.training.probes import (
+    ENDS,
+    Rung,
+    as_the_recipe,
+    copied,
+    ladder,
+    mean_loss,
+    without_dropout,
+)
+from netwright.training.schedule import schedule
+
+LOW = 0.01  # of the peak: steps at so low a rate change nothing
+LOW_SHARE = 0.3  # of all steps
+DECAY = 0.01  # of each weight, a step: half is gone in 70 steps
+DROPPED = 0.7  # share of the units
+MARGIN = 0.1  # of what a training without the penalty wins: by so much it has to beat the whole training
+TINY = 8  # rows of a batch, below which its mean and variance are mostly noise; Wu and He 2018, arXiv:1803.08494
+SETTLED = 64  # rows whose statistics are those of the data
+WORSE = 1.5  # times the loss with the batch's own statistics
+
+
+def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """schedule at fault
+
+    The learning rate is next to nothing for much of the training.
+
+    Why it matters: these epochs cost time and change nothing; often a schedule was made for another number of steps.
+
+    How it is decided: more than 0.3 (LOW_SHARE) of the steps have a rate below a hundredth (LOW) of the peak. The
+    schedules that are built in stay below a tenth of the steps.
+    """
+    steps = steps_taken(evidence)
+    rates = [moment.lr for moment in evidence.watched.moments]
+    if evidence.run is not None and steps:
+        course = schedule(evidence.recipe, steps)
+        rates = [course(round(k * (steps - 1) / 199)) for k in range(200)]
+    if not rates or max(rates) <= 0:
+        raise Skip("the course of the learning rate is not known")
+    share = sum(rate < LOW * max(rates) for rate in rates) / len(rates)
+    if share > LOW_SHARE:
+        yield Finding(
+            "NW335",
+            "warning",
+            "schedule at fault",
+            f"the learning rate is below {LOW:.0%} of its peak in {share:.0%} of the steps",
+            (Measure("share of steps at a rate near nothing", share, threshold=LOW_SHARE),),
+            remedies=(
+                Remedy("take a schedule that is scaled to the training's steps.", {"schedule": "cosine"}),
+                Remedy("keep the rate constant.", {"schedule": "constant"}),
+            ),
+            charts=(
+                Chart(
+                    "lines",
+                    "learning rate",
+                    "share of the training",
+                    "learning rate",
+                    ("lr",),
+                    (tuple(rates),),
+                    tuple(k / len(rates) for k in range(len(rates))),
+                ),
+            ),
+        )
+
+
+def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """regularization dominates
+
+    Decay or dropout takes away what the steps bring.
+
+    Why it matters: the network underfits whatever else is tuned.
+
+    How it is decided: a strength that can do so (decay of more than 0.01 (DECAY) of each weight a step, dropout above
+    0.7 (DROPPED), or any L1 penalty) is a suspicion. It is a finding if the same network without it, from its first
+    weights, beats the end of the whole training within the few steps of a rung, by a tenth (MARGIN) of what it won.
+    """
+    recipe = evidence.recipe
+    suspects = _suspects(evidence)
+    if not suspects:
+        return
+    free, end = evidence.once(_without_penalty)
+    if isfinite(free.end) and not free.end > end - MARGIN * (free.start - free.end):
+        changes = {name: value for name, value, _ in suspects}
+        told = ", ".join(text for _, _, text in suspects)
+        yield Finding(
+            "NW336",
+            "error" if not end < (1 - MARGIN) * free.start else "warning",
+            "regularization dominates",
+            f"{told}; without it {len(free.losses)} steps reach {free.end:.4g}, the whole training {end:.4g}",
+            (
+                Measure("decay of a weight in a step", recipe.lr * recipe.weight_decay, threshold=DECAY),
+                Measure("dropout", recipe.dropout, threshold=DROPPED),
+                Measure("loss left without it", free.progress),
+            ),
+            confidence=0.95,
+            remedies=(Remedy("weaken it.", changes),),
+        )
+
+
+def _suspects(evidence: TrainingEvidence) -> list[tuple[str, float, str]]:
+    recipe = evidence.recipe
+    found = list[tuple[str, float, str]]()
+    if recipe.lr * recipe.weight_decay > DECAY:
+        found.append(
+            ("weight_decay", 1e-4 / recipe.lr, f"each step takes {recipe.lr * recipe.weight_decay:.1%} of every weight")
+        )
+    if recipe.l1 > 0:
+        found.append(("l1", 0.0, f"an L1 penalty of {recipe.l1:g}"))
+    dropout = max((float(m.p) for m in evidence.network.modules() if isinstance(m, nn.Dropout)), default=0.0)
+    if dropout > DROPPED:
+        found.append(("dropout", 0.1, f"dropout of {dropout:.0%}"))
+    return found
+
+
+def _without_penalty(evidence: TrainingEvidence) -> tuple[Rung, float]:
+    """The training's own rung without decay, L1 and dropout; and the training's end, measured alike."""
+    if evidence.build is None or not evidence.is_over:
+        raise Skip("the network's first weights are not known")
+    recipe = evidence.recipe.edit({"weight_decay": 0.0, "l1": 0.0})
+    objective = evidence.task.objective(recipe) if evidence.task is not None else evidence.objective
+    network = evidence.build().to(device_of(evidence.network))
+    without_dropout(network)
+    steps = len(evidence.once(rungs)[BELOW].losses) or 1
+    rungs_here = ladder(
+        network, objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr, batch_size=recipe.batch_size,
+        steps=steps, below=0, count=1, seed=recipe.seed,
+    )  # fmt: skip
+    return rungs_here[0], mean_loss(evidence.network, objective, shown_batches(evidence))
+
+
+def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """batch too small for batch norm
+
+    Batch normalization learns from statistics of a few rows, and answers with others.
+
+    Why it matters: the network is trained as one function and used as another.
+
+    How it is decided: the network has batch norm, and its loss on training rows is 1.5 times (WORSE) as high with the
+    running statistics as with those of 64 rows or more (SETTLED) at once: because training batches have fewer than 8
+    rows (TINY), or because the statistics never settled.
+    """
+    norms = [m for m in evidence.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # pyright: ignore[reportPrivateUsage]  the parent of all batch norms
+    if not norms:
+        return
+    device = device_of(evidence.network)
+    size = max(evidence.recipe.batch_size, SETTLED)
+    batches = [b.to(device) for b in islice(evidence.train.batches(size, seed=None), ENDS)]
+    running = mean_loss(evidence.network, evidence.objective, batches)
+    with copied(evidence.network) as copy, torch.no_grad():
+        without_dropout(copy)
+        copy.train()
+        own = sum(float(evidence.objective(copy, batch).mean()) for batch in batches) / len(batches)
+    if own > 0 and running > WORSE * own and evidence.once(progress).start > running - own > MARGIN * own:
+        tiny = evidence.recipe.batch_size < TINY
+        yield Finding(
+            "NW337",
+            "warning",
+            "batch too small for batch norm" if tiny else "batch norm has not settled",
+            f"the loss on training batches is {running:.4g} with running statistics, {own:.4g} with the batches' own "
+            f"(batches of {evidence.recipe.batch_size} rows)",
+            (Measure("loss with running over own statistics", running / own, threshold=WORSE),),
+            confidence=0.9 if tiny else 0.7,
+            otherwise=()
+            if tiny
+            else ("the last steps were long: a rate that falls at the end lets statistics settle.",),
+            remedies=(
+                Remedy("take larger batches.", {"batch_size": max(32, evidence.recipe.batch_size)}),
+                Remedy("normalize over units or groups instead.", {"normalization": "layer"}),
+                Remedy("let the rate fall towards the end.", {"schedule": "cosine"}),
+            ),
+        )

@@ -1,0 +1,153 @@
+"""Learning rates that are too high, too low, or could be better."""
+
+from collections.abc import Iterator
+from math import isfinite
+
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.progress import BELOW, best, ladder_chart, progress, rungs
+from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.training.probes import Rung
+
+ROSE = 1.2  # a loss so many times that of the first weights: noise of a few batches stays below
+STUCK = 0.9  # of the first loss left: nothing was learned that a few batches could show
+SLOW = 0.7  # of it left at the end: a rate that is wrong by tens is one cause
+REACHES = 0.7  # what another rate has to reach in a few steps for the rate to be at fault
+MARGIN = 0.1  # of what the other rate won: by so much it has to beat the whole training
+SAFE = 3.0  # the best rung is near the edge where training diverges: a third of it is safe
+TWICE = 2.0  # times as fast is worth telling
+
+
+def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """learning rate too high
+
+    The steps are so long that they jump over what they are to reach: the loss rises, or stays where it was, while the
+    same network learns from the same batches with shorter steps.
+
+    Why it matters: nothing, or little, is learned, and no other remedy can show its effect before this one.
+
+    How it is decided: the ladder. The network starts again from its first weights at nine learning rates, a factor of
+    ten apart, for at most 60 steps on the same batches. The rate is too high if the whole training left more than 0.9
+    (STUCK) of the loss, or its loss rose to 1.2 times (ROSE) the first one, while a rate ten times lower or less leaves
+    less than 0.9 in these few steps; or if they leave less than 0.7 (REACHES), and beat the end of the whole training
+    by a tenth (MARGIN) of what they won. Smith 2015, arXiv:1506.01186, tries rates in this way.
+    """
+    done, tried = evidence.once(progress), evidence.once(rungs)
+    lower, top = best(tried[:BELOW]), best(tried)
+    if lower is None or top is None or top.lr > evidence.recipe.lr:
+        return
+    is_lost = not isfinite(done.end) or done.left > STUCK or done.rose > ROSE
+    if not lower.progress < (STUCK if is_lost else REACHES):
+        return
+    if is_lost or _beats(lower, done.end):
+        rate = lower.lr / SAFE
+        yield _found(
+            evidence,
+            "NW331",
+            "error" if is_lost else "warning",
+            "learning rate too high",
+            lower,
+            (
+                Remedy(f"set lr={rate:.2g}, a third of the best rate of the ladder.", {"lr": rate}),
+                Remedy("let the learning rate rise slowly.", {"warmup": max(0.1, evidence.recipe.warmup)}),
+                Remedy("clip long gradients.", {"clip": 1.0}),
+            ),
+        )
+
+
+def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """learning rate too low
+
+    The steps are so short that the training ends long before it has learned what it could.
+
+    Why it matters: time is paid for nothing, and the score is taken for the best that the network can do.
+
+    How it is decided: the ladder of `learning rate too high`. The rate is too low if, within at most 60 steps from the
+    first weights, a rate ten times higher or more beats the end of the whole training by a tenth (MARGIN) of what it
+    won, and leaves at most 0.7 (REACHES) of the loss. It is grave if the whole training left more than 0.7 (SLOW).
+    """
+    done, tried = evidence.once(progress), evidence.once(rungs)
+    higher, top = best(tried[BELOW + 1 :]), best(tried)
+    if higher is None or top is None or not higher.progress < REACHES or top.lr < evidence.recipe.lr:
+        return
+    if isfinite(done.end) and _beats(higher, done.end):
+        rate = higher.lr / SAFE
+        yield _found(
+            evidence,
+            "NW332",
+            "error" if done.left > SLOW else "warning",
+            "learning rate too low",
+            higher,
+            (
+                Remedy(f"set lr={rate:.2g}, a third of the best rate of the ladder.", {"lr": rate}),
+                Remedy("let AdamW find the length of each weight's steps.", {"optimizer": "adamw", "lr": 1e-3}),
+            ),
+        )
+
+
+def slow_convergence(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """slow convergence
+
+    The training gets there, but another learning rate gets as far in half of the steps or less.
+
+    Why it matters: the same score could cost half the time, or the same time bring a better score.
+
+    How it is decided: the ladder of `learning rate too high`. A rung that reaches the loss at the end of the training's
+    own rung in half (TWICE) of its steps is named; where the rate is found too high or too low, that is said instead.
+    """
+    tried = evidence.once(rungs)
+    own, top = tried[BELOW], best(tried)
+    if top is None or top is own or not isfinite(own.end):
+        return
+    if any(True for check in (rate_too_high, rate_too_low) for _ in check(evidence)):
+        return
+    needed = _reached(top, own)
+    if needed * TWICE <= len(own.losses):
+        rate = top.lr / SAFE if top.lr > own.lr else top.lr
+        yield Finding(
+            "NW334",
+            "note",
+            "slow convergence",
+            f"lr {top.lr:.2g} reaches in {needed} steps what lr {own.lr:.2g} reaches in {len(own.losses)}",
+            (Measure("times as fast", len(own.losses) / needed, threshold=TWICE),),
+            confidence=0.8,
+            otherwise=("early speed is not the final score: a lower rate may end better.",),
+            remedies=(Remedy(f"try lr={rate:.2g} with a schedule that falls at the end.", {"lr": rate}),),
+            charts=(ladder_chart(tried, own.lr, own.end),),
+        )
+
+
+def _beats(rung: Rung, end: float) -> bool:
+    return rung.end < end - MARGIN * (rung.start - rung.end)
+
+
+def _reached(rung: Rung, own: Rung) -> int:
+    """After how many steps the running mean loss of a rung is as low as that of another at its end."""
+    wide = max(1, len(own.losses) // 10)
+    goal = sum(own.losses[-wide:]) / wide
+    means = (sum(rung.losses[k : k + wide]) / wide for k in range(len(rung.losses) - wide + 1))
+    return next((k + wide for k, mean in enumerate(means) if mean <= goal), len(own.losses))
+
+
+def _found(
+    evidence: TrainingEvidence, code: str, severity: str, title: str, rung: Rung, remedies: tuple[Remedy, ...]
+) -> Finding:
+    done, lr = evidence.once(progress), evidence.recipe.lr
+    summary = (
+        f"lr {rung.lr:.2g} takes the loss from {rung.start:.4g} to {rung.end:.4g} in {len(rung.losses)} steps; "
+        f"the training with lr {lr:.2g} ended at {done.end:.4g}"
+    )
+    measures = [Measure("loss left by the other rate", rung.progress, threshold=REACHES)]
+    if isfinite(done.left):
+        measures.append(Measure("loss left by the training", done.left, threshold=STUCK if code == "NW331" else SLOW))
+    charts: tuple[Chart, ...] = (ladder_chart(evidence.once(rungs), lr, done.end),)
+    grave = severity == "error"
+    return Finding(
+        code,
+        "error" if grave else "warning",
+        title,
+        summary,
+        tuple(measures),
+        confidence=0.95 if grave else 0.85,
+        remedies=remedies,
+        charts=charts,
+    )

@@ -1,0 +1,339 @@
+"""How signals and gradients pass through a network before its first step, and what is left of its units at the end."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from math import isfinite, isnan, log10, nan
+
+import torch
+from torch import Tensor, nn
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.progress import progress
+from netwright.records.batch import Batch
+from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
+from netwright.training.evaluate import device_of
+from netwright.training.look import Layer, look
+from netwright.training.probes import mean_loss
+
+BATCHES = 3
+LOOKED = 512  # rows at least: a unit that is idle on fewer may have its moment elsewhere
+SHRUNK = 1e-4  # of the largest gradient of a hidden layer
+LONG = 1e3  # length of all gradients together
+DEAD, MOSTLY_DEAD = 0.9, 0.5  # share of a layer's units
+SATURATED = 0.5  # share of a layer's outputs
+TWINS = 0.5  # share of a layer's units that equal another
+TIMES_CHANCE = 5.0  # the loss of the first weights over that of the best constant answer
+COLLAPSED = 0.01  # of what rows differ by at the first layer, left at the last
+LITTLE = 0.5  # of the first loss left by the training: where more was learned, a strange start is only worth a note
+
+
+def exploding_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """exploding gradients
+
+    Gradients grow on their way back through the layers, beyond what a step can use.
+
+    Why it matters: the first steps throw the weights far away, or to infinity.
+
+    How it is decided: with the first weights, on three batches, the length of all gradients together is above 1000
+    (LONG) or no number. Where the training learned all the same (less than half, LITTLE, of its first loss left, as
+    clipping and Adam may bring about), it is a note.
+    """
+    layers = evidence.once(first_look)
+    lengths = [layer.gradient for layer in layers if not isnan(layer.gradient)]
+    whole = sum(length**2 for length in lengths) ** 0.5
+    if whole <= LONG:
+        return
+    worst = sorted((layer for layer in layers if layer.gradient == layer.gradient), key=lambda layer: -layer.gradient)
+    yield Finding(
+        "NW301",
+        _severity(evidence),
+        "exploding gradients",
+        f"the first gradient has length {whole:.3g}, most of it at {worst[0].name if worst else 'unknown'}",
+        (Measure("length of the first gradient", whole if isfinite(whole) else 1e38, threshold=LONG),),
+        layers=tuple(layer.name for layer in worst[:3]),
+        confidence=0.95,
+        remedies=(
+            Remedy("clip long gradients.", {"clip": 1.0}),
+            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            Remedy("normalize between the layers.", {"normalization": "layer"}),
+            Remedy("take a lower learning rate.", {"lr": max(1e-7, evidence.recipe.lr / 10)}),
+        ),
+        charts=_gradient_chart(layers),
+    )
+
+
+def vanishing_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """vanishing gradients
+
+    Gradients shrink on their way back through the layers: the first layers hear nothing of the loss.
+
+    Why it matters: a deep network then learns with its last layers only, from inputs that its first ones have garbled.
+
+    How it is decided: with the first weights, on three batches, the smallest gradient of a hidden layer's weights is
+    below 1e-4 (SHRUNK) of the largest, or zero. Where the training learned all the same (less than half, LITTLE, of
+    its first loss left), it is a note. Hochreiter 1991; Glorot and Bengio 2010; He et al. 2015, arXiv:1502.01852.
+    """
+    layers = evidence.once(first_look)
+    hidden = [layer for layer in layers if not isnan(layer.gradient)][:-1]
+    if len(hidden) < 2:
+        return
+    most, least = max(hidden, key=lambda layer: layer.gradient), min(hidden, key=lambda layer: layer.gradient)
+    if not isfinite(most.gradient) or most.gradient <= 0 or least.gradient >= SHRUNK * most.gradient:
+        return
+    starved = [layer.name for layer in hidden if layer.gradient < SHRUNK * most.gradient]
+    yield Finding(
+        "NW302",
+        _severity(evidence),
+        "vanishing gradients",
+        f"the gradient at {least.name} is {least.gradient / most.gradient:.1e} of that at {most.name}; "
+        f"{len(starved)} of {len(hidden)} hidden layers are starved",
+        (Measure("smallest over largest gradient", least.gradient / most.gradient, threshold=SHRUNK),),
+        layers=tuple(starved),
+        confidence=0.95,
+        remedies=(
+            Remedy("take an activation whose slope stays near one.", {"activation": "relu"}),
+            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            Remedy("normalize between the layers.", {"normalization": "layer"}),
+            Remedy("lead the signal around the layers: residual links."),
+            Remedy("take fewer layers.", {"depth": max(1, evidence.recipe.depth // 2)}),
+        ),
+        charts=_gradient_chart(layers),
+    )
+
+
+def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """dead units
+
+    Rectified units that are zero whatever comes in: no gradient reaches them, so they stay so.
+
+    Why it matters: the network is smaller than it looks, in the worst case a layer passes nothing on.
+
+    How it is decided: on 512 rows (LOOKED) or more, with the first and with the kept weights. More than 0.9 (DEAD) of a
+    layer's units before the first step is grave, more than half (MOSTLY_DEAD) a warning, and so is what the training
+    killed, since its steps are then the cause; where the training learned all the same (less than
+    half, LITTLE, of its first loss left), the network had units to spare, and it is a note. A third of idle units is
+    usual with ReLU. Lu et al. 2019, arXiv:1903.06733.
+    """
+    first, last = evidence.once(first_look), evidence.once(last_look)
+    worst = max(
+        (layer for layer in (*first, *last) if not isnan(layer.dead)), key=lambda layer: layer.dead, default=None
+    )
+    if worst is None or worst.dead <= MOSTLY_DEAD:
+        return
+    names = sorted({layer.name for layer in (*first, *last) if layer.dead > MOSTLY_DEAD})
+    at_start = any(layer.dead > MOSTLY_DEAD for layer in first)
+    severity = _severity(evidence)
+    yield Finding(
+        "NW303",
+        "warning" if severity == "error" and (worst.dead <= DEAD or not at_start) else severity,
+        "dead units",
+        f"{worst.dead:.0%} of the units of {worst.name} are zero on all rows"
+        + (", before the first step" if at_start else ", since the training"),
+        (Measure("largest share of dead units", worst.dead, threshold=MOSTLY_DEAD),),
+        layers=tuple(names),
+        confidence=0.95,
+        remedies=(
+            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            Remedy("take a lower learning rate.", {"lr": max(1e-7, evidence.recipe.lr / 3)}),
+            Remedy("normalize between the layers.", {"normalization": "layer"}),
+            Remedy("take an activation that is never flat.", {"activation": "gelu"}),
+        ),
+        charts=_bars("share of dead units", [layer for layer in last if not isnan(layer.dead)], "dead"),
+    )
+
+
+def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """saturated units
+
+    Outputs of tanh or sigmoid in their flat parts, where no gradient passes.
+
+    Why it matters: the units' answers are decided before anything was learned.
+
+    How it is decided: with the first weights, more than half (SATURATED) of a layer's outputs lie where the slope is
+    below a sixteenth of the steepest (|tanh| above .97). Gates at the very end of a network are not meant. Where the
+    training learned all the same (less than half, LITTLE, of its first loss left), it is a note.
+    """
+    layers = [layer for layer in evidence.once(first_look) if not isnan(layer.saturated)]
+    flat = [layer for layer in layers if layer.saturated > SATURATED]
+    if not flat:
+        return
+    worst = max(flat, key=lambda layer: layer.saturated)
+    yield Finding(
+        "NW304",
+        _severity(evidence),
+        "saturated units",
+        f"{worst.saturated:.0%} of the outputs of {worst.name} ({worst.kind}) are in its flat parts at the start",
+        (Measure("largest share of saturated outputs", worst.saturated, threshold=SATURATED),),
+        layers=tuple(layer.name for layer in flat),
+        confidence=0.95,
+        remedies=(
+            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            Remedy("scale the inputs to a spread of about one."),
+            Remedy("normalize between the layers.", {"normalization": "layer"}),
+            Remedy("take an activation that is not flat at both ends.", {"activation": "relu"}),
+        ),
+        charts=_bars("share of saturated outputs", layers, "saturated"),
+    )
+
+
+def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """identical units
+
+    Units of one layer that started with equal weights, get equal gradients, and so stay equal.
+
+    Why it matters: a layer of equal units is one unit, whatever its width.
+
+    How it is decided: more than half (TWINS) of the rows of a hidden weight matrix equal another row, with the first
+    weights and with the kept ones. The last layer may start at zero, as is often done on purpose.
+    """
+    if evidence.build is None:
+        raise Skip("the network's first weights are not known")
+    first, last = _twins(evidence.build()), _twins(evidence.network)
+    names = [name for name in list(first)[:-1] if first[name] > TWINS and last.get(name, 0.0) > TWINS]
+    if names:
+        share = max(first[name] for name in names)
+        yield Finding(
+            "NW305",
+            "error",
+            "identical units",
+            f"{share:.0%} of the units of {names[0]} equal another one, before and after training",
+            (Measure("share of units that equal another", share, threshold=TWINS),),
+            layers=tuple(names),
+            confidence=0.99,
+            remedies=(
+                Remedy("let it start from random weights that suit the activation.", {"init": "auto"}),
+                Remedy(f"draw the first weights of {names[0]} at random, for example by nn.init.kaiming_normal_."),
+            ),
+        )
+
+
+def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """bad loss at the start
+
+    The untrained network answers with great confidence, and wrong.
+
+    Why it matters: the first epochs go into unlearning; often the last layer's weights or the targets' scale are wrong.
+
+    How it is decided: the loss of the first weights is above five times (TIMES_CHANCE) that of the best constant
+    answer. An untrained network should be about as good as it. Where the training learned all the same (less than the
+    constant's loss is left), it is a note.
+    """
+    if evidence.task is None:
+        raise Skip("the task is not known")
+    batches = _batches(evidence)
+    targets = tuple(torch.cat(parts).cpu() for parts in zip(*(batch.targets for batch in batches), strict=True))
+    chance = evidence.task.chance_loss(targets)
+    if evidence.build is None or not chance > 0:
+        raise Skip(
+            "the network's first weights are not known" if evidence.build is None else "the targets are constant"
+        )
+    first = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.task.losses, batches)
+    if isfinite(first) and first <= TIMES_CHANCE * chance:
+        return
+    end = mean_loss(evidence.network, evidence.task.losses, batches)
+    yield Finding(
+        "NW306",
+        "note" if end < chance else "warning",
+        "bad loss at the start",
+        f"the untrained network's loss is {first:.4g}; always the same answer costs {chance:.4g}",
+        (
+            Measure(
+                "first loss over the constant's", first / chance if isfinite(first) else 1e38, threshold=TIMES_CHANCE
+            ),
+        ),
+        confidence=0.95,
+        otherwise=("inputs or targets on a scale of thousands.",),
+        remedies=(
+            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            Remedy("make the first weights of the last layer small, and its bias that of the best constant answer."),
+            Remedy("scale inputs and targets to a spread of about one."),
+        ),
+    )
+
+
+def signal_collapse(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """signal collapse
+
+    Deep layers give nearly the same output whatever comes in.
+
+    Why it matters: what the rows differ by has to pass through the layers to reach the answers.
+
+    How it is decided: with the first weights, rows differ at the last hidden layer by less than a hundredth (COLLAPSED)
+    of what they differ by at the first, relative to the outputs' size. Vanishing gradients, which have the same cause,
+    are said instead where they are found. Where the training learned all the same, it is a note. Schoenholz et al.
+    2017, arXiv:1611.01232.
+    """
+    if any(True for _ in vanishing_gradients(evidence)):
+        return
+    layers = [layer for layer in evidence.once(first_look) if layer.varies == layer.varies and layer.rms > 0]
+    if len(layers) < 3:
+        return
+    first, last = layers[0], layers[-1]
+    if first.varies <= 0 or last.varies >= COLLAPSED * first.varies:
+        return
+    yield Finding(
+        "NW307",
+        _severity(evidence),
+        "signal collapse",
+        f"rows differ by {last.varies:.2g} of the outputs' size at {last.name}, by {first.varies:.2g} at {first.name}",
+        (Measure("left of the rows' difference", last.varies / first.varies, threshold=COLLAPSED),),
+        layers=(last.name,),
+        confidence=0.9,
+        remedies=(
+            Remedy("normalize between the layers.", {"normalization": "layer"}),
+            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            Remedy("lead the signal around the layers: residual links."),
+        ),
+        charts=_bars("how much rows differ", layers, "varies"),
+    )
+
+
+def first_look(evidence: TrainingEvidence) -> tuple[Layer, ...]:
+    """The network with its first weights. Raises Skip where they are not known."""
+    if evidence.build is None:
+        raise Skip("the network's first weights are not known")
+    return look(evidence.build().to(device_of(evidence.network)), evidence.objective, _batches(evidence))
+
+
+def last_look(evidence: TrainingEvidence) -> tuple[Layer, ...]:
+    """The network with the weights that were kept."""
+    return look(evidence.network, evidence.objective, _batches(evidence))
+
+
+def _batches(evidence: TrainingEvidence) -> list[Batch]:
+    size = max(evidence.recipe.batch_size, -(-LOOKED // BATCHES))
+    return [b.to(device_of(evidence.network)) for b in islice(evidence.train.batches(size, seed=None), BATCHES)]
+
+
+def _severity(evidence: TrainingEvidence) -> Severity:
+    """Grave where the training learned little, else a note: whether a strange start matters is seen at the end."""
+    done = evidence.once(progress)
+    return "note" if done.left < LITTLE else "error"
+
+
+def _twins(network: nn.Module) -> dict[str, float]:
+    """For each matrix or kernel the share of its rows that equal an earlier or later one."""
+    shares = dict[str, float]()
+    for name, module in network.named_modules():
+        for parameter in module.parameters(recurse=False):
+            if parameter.ndim > 1 and len(parameter) > 1 and not isinstance(module, nn.Embedding):
+                shares[name] = _equal_rows(parameter.detach().reshape(len(parameter), -1))
+    return shares
+
+
+def _equal_rows(rows: Tensor) -> float:
+    _, counts = torch.unique(rows, dim=0, return_counts=True)
+    return float(counts[counts > 1].sum()) / len(rows)
+
+
+def _gradient_chart(layers: Sequence[Layer]) -> tuple[Chart, ...]:
+    shown = [layer for layer in layers if layer.gradient > 0 and isfinite(layer.gradient)]
+    values = tuple((log10(layer.gradient),) for layer in shown)
+    return (Chart("bars", "gradient of each layer before the first step", "log10 of its length", "layer",
+                  tuple(layer.name for layer in shown), values),)  # fmt: skip
+
+
+def _bars(title: str, layers: Sequence[Layer], number: str) -> tuple[Chart, ...]:
+    values = tuple((float(getattr(layer, number, nan)),) for layer in layers)
+    return (Chart("bars", title, "share", "layer", tuple(layer.name for layer in layers), values),)

@@ -1,0 +1,348 @@
+"""Whether loss, outputs, gradients, updates, modes and rows are connected as they should be."""
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.data.examples import InMemory
+from netwright.records.batch import Batch
+from netwright.records.finding import Finding, Measure, Remedy
+from netwright.tasks.classification import Classification
+from netwright.tasks.multilabel import Multilabel
+from netwright.tasks.regression import Regression
+from netwright.training.evaluate import device_of, evaluating
+from netwright.training.probes import as_the_recipe, copied, ladder
+
+OFTEN = 0.5  # share of the steps looked at
+SHARE = 0.01  # of all parameters: a forgotten scalar is worth a note
+ONE = 1e-3  # how near to 1 the outputs' sum has to be; float32 sums of 1,000 shares are within 1e-5
+SAME = 1e-5  # of the outputs' size: what rounding in another order may change
+LEAKED = 1e-3  # of it: beyond any rounding, bf16's relative 4e-3 excepted, which is not used here
+ROWS = 16  # rows that are looked at for leaks
+PAIRS, AGAIN = 2_000, 20_000  # rows read at first, and then, to find them again
+MISALIGNED = 0.01  # share of rows whose label is another the second time
+DIVERGED = 1e-6  # of the loss, after a few steps with the same seed
+STEPS = 5
+
+
+def gradients_not_cleared(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """gradients not cleared
+
+    Each step adds its gradients to those of all steps before.
+
+    Why it matters: the network follows where it was, not where it is; it diverges, or learns far worse.
+
+    How it is decided: at the first backward pass after an update, gradients from before the update still stand, in
+    more than half (OFTEN) of the steps looked at. Several backward passes for one update are accumulation, no fault.
+    """
+    seen = evidence.watched
+    if not seen.looked:
+        raise Skip("the training's steps were not watched")
+    share = seen.uncleared / seen.looked
+    if share > OFTEN:
+        yield Finding(
+            "NW311",
+            "error",
+            "gradients not cleared",
+            f"in {share:.0%} of the steps looked at, gradients of steps before were still there",
+            (Measure("share of steps with old gradients", share, threshold=OFTEN),),
+            confidence=0.99,
+            remedies=(Remedy("call optimizer.zero_grad() in every step, before loss.backward()."),),
+        )
+
+
+def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """parameters that do not train
+
+    Weights that no gradient reaches, or that the optimizer does not know.
+
+    Why it matters: a part of the network stays as it was drawn, at random, and garbles what passes through it.
+
+    How it is decided: parameters that ask for gradients but never got one (cut off by detach, or never used), that got
+    one and are in no optimizer, or that are as they were before training although they got gradients. More than a
+    hundredth (SHARE) of all parameters is grave. Parameters with requires_grad off were frozen on purpose: a note.
+    """
+    seen = evidence.watched
+    sizes = {name: p.numel() for name, p in evidence.network.named_parameters()}
+    cut = [*seen.without_gradient] if seen.looked else _unreached(evidence)
+    unknown = [name for name in (*seen.not_in_optimizer, *seen.never_updated) if name not in cut]
+    whole = max(1, sum(sizes.values()))
+    for names, what, advice in (
+        (
+            cut,
+            "never get a gradient",
+            "look where the path from {} to the loss is cut: .detach(), .data, torch.no_grad().",
+        ),
+        (unknown, "get gradients and are never updated", "give {} to the optimizer: optimizer(network.parameters())."),
+    ):
+        share = sum(sizes.get(name, 0) for name in names) / whole
+        if names:
+            yield Finding(
+                "NW312",
+                "error" if share > SHARE else "note",
+                "parameters that do not train",
+                f"{len(names)} parameters, {share:.1%} of all numbers, {what}: {', '.join(names[:5])}",
+                (Measure("share of the network's numbers", share, threshold=SHARE),),
+                layers=tuple(names),
+                confidence=0.95,
+                otherwise=("a part that is kept for another use.",),
+                remedies=(Remedy(advice.format(names[0])),),
+            )
+    frozen = [name for name, p in evidence.network.named_parameters() if not p.requires_grad]
+    if frozen:
+        share = sum(sizes[name] for name in frozen) / whole
+        yield Finding(
+            "NW312",
+            "note",
+            "parameters that do not train",
+            f"{len(frozen)} parameters, {share:.1%} of all numbers, are frozen (requires_grad=False)",
+            (Measure("share of the network's numbers", share),),
+            layers=tuple(frozen),
+        )
+
+
+def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """loss and outputs do not fit
+
+    The network's last layer gives shares where the loss wants logits, or cannot give the values that are asked for.
+
+    Why it matters: softmax before cross entropy leaves gradients so small that training is slow and stays poor; a ReLU
+    at the end can never answer below zero.
+
+    How it is decided: on some rows, with the kept weights. Classification: all outputs are at least 0 and each row sums
+    to 1 (ONE). Several labels: all outputs lie within [0, 1]. Regression: all outputs lie on one side of zero, some
+    exactly at it or all within [-1, 1], with an activation as the last module, and targets lie beyond.
+    """
+    if evidence.task is None:
+        raise Skip("the task is not known")
+    batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(evidence.network))
+    last = _last_module(evidence.network, batch)
+    with evaluating(evidence.network):
+        outputs = evidence.network(*batch.inputs)
+    if not isinstance(outputs, Tensor):
+        return
+    outputs = outputs.float()
+    found, advice = "", ""
+    if isinstance(evidence.task, Classification) and outputs.ndim == 2 and outputs.shape[1] > 1:
+        if bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < ONE).all()):
+            found = "the outputs are shares that sum to 1, but cross entropy takes logits"
+            advice = (
+                "take the softmax out of the network's end, or train with the logarithm of its outputs and nll_loss."
+            )
+    elif isinstance(evidence.task, Multilabel) and bool(((outputs >= 0) & (outputs <= 1)).all()):
+        found = "all outputs lie within 0 and 1, but the loss takes logits"
+        advice = "take the sigmoid out of the network's end."
+    elif isinstance(evidence.task, Regression) and isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh | nn.Softmax):
+        targets = batch.targets[0].float()
+        low, high = (0.0, torch.inf) if isinstance(last, nn.ReLU) else (-1.0 if isinstance(last, nn.Tanh) else 0.0, 1.0)
+        if (
+            bool(((targets < low) | (targets > high)).any())
+            and evidence.run is not None
+            and not evidence.run.schema.inputs
+        ):
+            found = f"the last layer, {type(last).__name__}, answers from {low:g} to {high:g}, and targets lie beyond"
+            advice = "end the network with a linear layer."
+    if found:
+        yield Finding(
+            "NW313",
+            "error",
+            "loss and outputs do not fit",
+            found,
+            (Measure("least output", float(outputs.min())), Measure("greatest output", float(outputs.max()))),
+            confidence=0.97,
+            remedies=(Remedy(advice),),
+        )
+
+
+def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """wrong mode
+
+    Dropout or batch norm that is switched on while answering, or off while training.
+
+    Why it matters: answers that are drawn at random are worse and never the same; training without its dropout
+    overfits; batch norm in evaluation mode learns no statistics.
+
+    How it is decided: two passes over the same rows in evaluation mode differ by more than 1e-5 (SAME) of the outputs'
+    size; or more than half (OFTEN) of the steps looked at were made in evaluation mode by a network with dropout or
+    batch norm.
+    """
+    batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(evidence.network))
+    first, second = _answers(evidence.network, batch), _answers(evidence.network, batch)
+    size = float(first.abs().mean()) or 1.0
+    difference = float((first - second).abs().max()) / size
+    if difference > SAME:
+        yield Finding(
+            "NW314",
+            "error",
+            "wrong mode",
+            f"two answers to the same rows in evaluation mode differ by {difference:.2g} of their size",
+            (Measure("difference of two passes", difference, threshold=SAME),),
+            confidence=0.97,
+            otherwise=("noise on purpose.",),
+            remedies=(Remedy("give self.training to F.dropout(x, p, training=self.training) in forward."),),
+        )
+    moded = [n for n, m in evidence.network.named_modules() if type(m).__name__.startswith(("Dropout", "BatchNorm"))]
+    seen = evidence.watched
+    if moded and seen.looked and seen.evaluating / seen.looked > OFTEN:
+        yield Finding(
+            "NW314",
+            "warning",
+            "wrong mode",
+            f"{seen.evaluating / seen.looked:.0%} of the steps ran in evaluation mode, with {', '.join(moded[:3])}",
+            (Measure("share of steps in evaluation mode", seen.evaluating / seen.looked, threshold=OFTEN),),
+            layers=tuple(moded),
+            confidence=0.9,
+            otherwise=("batch norm that is frozen on purpose.",),
+            remedies=(Remedy("call network.train() before the steps of each epoch, network.eval() before answers."),),
+        )
+
+
+def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """rows leak into each other
+
+    A row's answer depends on the other rows of its batch.
+
+    Why it matters: scores depend on how rows are put together, and a single row has no answer of its own.
+
+    How it is decided: in evaluation mode, the answers to 16 rows (ROWS) are compared with those after all rows but one
+    were exchanged. The one that stayed must not change by more than 1e-3 (LEAKED) of the outputs' size.
+    """
+    batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(evidence.network))
+    count = min(ROWS, len(batch) // 2)
+    if count < 2:
+        raise Skip("the batches have fewer than four rows")
+    inputs = tuple(x[:count] for x in batch.inputs)
+    other_inputs = tuple(torch.cat([x[:1], x[count : 2 * count - 1]]) for x in batch.inputs)
+    one = _answers(evidence.network, Batch(inputs, (), batch.rows[:count]))
+    other = _answers(evidence.network, Batch(other_inputs, (), batch.rows[:count]))
+    if len(one) != count or len(other) != count:
+        return
+    size = float(one.abs().mean()) or 1.0
+    change = float((one[0] - other[0]).abs().max()) / size
+    if change > LEAKED:
+        yield Finding(
+            "NW315",
+            "error",
+            "rows leak into each other",
+            f"the answer to a row changes by {change:.2g} of its size beside other rows",
+            (Measure("change of an answer", change, threshold=LEAKED),),
+            confidence=0.95,
+            remedies=(Remedy("look for view, reshape or a mean that mixes the batch with another axis."),),
+        )
+
+
+def misaligned_labels(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """labels misaligned with inputs
+
+    The same input comes with another label at another time.
+
+    Why it matters: the network is taught noise, and the loss says only that it learns badly.
+
+    How it is decided: up to 2,000 rows (PAIRS) of an engineer's loader are read, and then 20,000 (AGAIN) in another
+    order. Inputs that come with one label each the first time must come with the same the second time; more than a
+    hundredth (MISALIGNED) of them with another is a fault of the loader.
+    """
+    if isinstance(evidence.train, InMemory):
+        raise Skip("inputs and labels are gathered by one row number: they cannot part")
+    first, second = _pairs(evidence, None, PAIRS), _pairs(evidence, 1, AGAIN)
+    single = {key: next(iter(labels)) for key, labels in first.items() if len(labels) == 1}
+    both = [key for key in single if key in second]
+    if len(both) < ROWS:
+        raise Skip("too few rows come again in a second pass")
+    wrong = sum(single[key] not in second[key] for key in both)
+    share = wrong / len(both)
+    if share > MISALIGNED:
+        yield Finding(
+            "NW316",
+            "error",
+            "labels misaligned with inputs",
+            f"{wrong:,} of {len(both):,} inputs have another label in a second pass over the data",
+            (Measure("share of inputs with another label", share, threshold=MISALIGNED),),
+            confidence=0.97,
+            otherwise=("labels that are drawn anew on purpose.",),
+            remedies=(Remedy("shuffle inputs and labels by one permutation, in one place."),),
+        )
+
+
+def not_reproducible(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """not reproducible
+
+    Two trainings with the same seed differ.
+
+    Why it matters: no change can be told from chance, and no error can be shown to anyone.
+
+    How it is decided: two times five steps (STEPS) from the first weights, with the same batches and the same seed,
+    differ in their losses by more than 1e-6 (DIVERGED) of them.
+    """
+    if evidence.build is None or not evidence.is_over:
+        raise Skip("the network's first weights are not known")
+    network, recipe = evidence.build().to(device_of(evidence.network)), evidence.recipe
+    build = as_the_recipe(recipe)
+    twice = [
+        ladder(network, evidence.objective, evidence.train, build, lr=recipe.lr, batch_size=recipe.batch_size,
+               steps=STEPS, below=0, count=1, seed=recipe.seed)[0].losses
+        for _ in range(2)
+    ]  # fmt: skip
+    difference = max((abs(a - b) / max(abs(a), 1e-12) for a, b in zip(*twice, strict=False)), default=0.0)
+    if difference > DIVERGED:
+        yield Finding(
+            "NW317",
+            "warning",
+            "not reproducible",
+            f"the losses of two trainings with one seed differ by {difference:.1e} within {STEPS} steps",
+            (Measure("relative difference of losses", difference, threshold=DIVERGED),),
+            confidence=0.95,
+            otherwise=("kernels that add in no fixed order.",),
+            remedies=(Remedy("draw all randomness from torch's generator, also in the data's loader."),),
+        )
+
+
+def _unreached(evidence: TrainingEvidence) -> list[str]:
+    """Parameters that a backward pass over some batches gives no gradient."""
+    with copied(evidence.network) as copy:
+        copy.train()
+        copy.zero_grad()
+        for batch in islice(evidence.train.batches(evidence.recipe.batch_size, seed=None), 2):
+            evidence.objective(copy, batch.to(device_of(copy))).mean().backward()
+        return [name for name, p in copy.named_parameters() if p.requires_grad and p.grad is None]
+
+
+def _last_module(network: nn.Module, batch: Batch) -> nn.Module | None:
+    """The module without parts that is called last."""
+    called = list[nn.Module]()
+    leaves = [m for m in network.modules() if not any(True for _ in m.children())]
+    handles = [m.register_forward_hook(lambda module, _inputs, _output: called.append(module)) for m in leaves]
+    try:
+        with evaluating(network):
+            network(*batch.inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return called[-1] if called else None
+
+
+def _answers(network: nn.Module, batch: Batch) -> Tensor:
+    with evaluating(network):
+        outputs = network(*batch.inputs)
+    parts: Sequence[Tensor] = outputs if isinstance(outputs, tuple) else (outputs,)
+    return torch.cat([part.float().reshape(len(part), -1) for part in parts], 1)
+
+
+def _pairs(evidence: TrainingEvidence, seed: int | None, most: int) -> dict[bytes, set[bytes]]:
+    """Inputs of the first rows, or of the rows in another order, with the labels that came with them."""
+    pairs, count = dict[bytes, set[bytes]](), 0
+    for batch in evidence.train.batches(evidence.recipe.batch_size, seed=seed):
+        inputs = [x.cpu().contiguous().reshape(len(batch), -1).numpy() for x in batch.inputs]
+        targets = [t.cpu().contiguous().reshape(len(batch), -1).numpy() for t in batch.targets]
+        for row in range(len(batch)):
+            key = blake2b(b"".join(x[row].tobytes() for x in inputs), digest_size=16).digest()
+            pairs.setdefault(key, set()).add(b"".join(t[row].tobytes() for t in targets))
+        count += len(batch)
+        if count >= most:
+            break
+    return pairs

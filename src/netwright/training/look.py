@@ -1,0 +1,116 @@
+"""A look at a network with some batches: what each layer gives out, and what gradient comes back to it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from netwright.records.batch import Batch
+from netwright.records.task import Objective
+from netwright.training.probes import copied
+
+RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardtanh)
+SQUASHERS = (nn.Tanh, nn.Sigmoid, nn.Softsign, nn.Hardsigmoid)
+FLAT = 0.94  # of a squasher's range from its middle: |tanh| above .97, sigmoid outside (.03, .97), both at slope < .06
+
+
+@final
+@dataclass(frozen=True)
+class Layer:
+    """One module without parts, in the order in which they are called. NaN where a number has no meaning for it."""
+
+    name: str
+    kind: str
+    gradient: float  # length of the gradient of its weights (matrices and kernels), mean over the batches
+    weight: float  # their length
+    rms: float  # of its outputs
+    varies: float  # spread of its outputs from row to row, over their rms
+    dead: float  # share of its units that are 0 on every row; of rectifiers
+    saturated: float  # share of its outputs in the flat parts; of tanh and sigmoid
+
+
+def look(network: nn.Module, objective: Objective, batches: Sequence[Batch]) -> tuple[Layer, ...]:
+    """Forward and backward over some batches of a copy, in training mode, without a step."""
+    with copied(network) as copy:
+        copy.train()
+        names = {module: name for name, module in copy.named_modules()}
+        seen = dict[nn.Module, _Seen]()
+        handles = [
+            module.register_forward_hook(_note(seen))
+            for module in copy.modules()
+            if not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
+        ]
+        for batch in batches:
+            copy.zero_grad()
+            objective(copy, batch).mean().backward()
+            for module, one in seen.items():
+                one.add_gradient(module)
+        for handle in handles:
+            handle.remove()
+        return tuple(one.layer(names[module], module) for module, one in seen.items())
+
+
+def _note(seen: "dict[nn.Module, _Seen]") -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
+        value = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(value, Tensor) and value.is_floating_point() and value.ndim > 1:
+            seen.setdefault(module, _Seen()).add(module, value.detach().float())
+
+    return hook
+
+
+@final
+class _Seen:
+    """Sums over batches for one module."""
+
+    def __init__(self) -> None:
+        self.squares: list[float] = []
+        self.spreads: list[float] = []
+        self.active: Tensor | None = None
+        self.flat: list[float] = []
+        self.gradients: list[float] = []
+
+    def add(self, module: nn.Module, value: Tensor) -> None:
+        flat = value.reshape(len(value), -1)
+        self.squares.append(float(flat.square().mean()))
+        if len(flat) > 1:
+            self.spreads.append(float(flat.var(0).mean()))
+        if isinstance(module, RECTIFIERS):
+            # units are channels of maps (B, C, H, W) and the last axis of everything else
+            axes = [0, 2, 3] if value.ndim == 4 else list(range(value.ndim - 1))
+            active = (value != 0).any(0) if value.ndim == 2 else (value != 0).sum(axes) > 0
+            self.active = active if self.active is None or self.active.shape != active.shape else self.active | active
+        if isinstance(module, SQUASHERS):
+            middle = 0.5 if isinstance(module, nn.Sigmoid | nn.Hardsigmoid) else 0.0
+            reach = 0.5 if middle else 1.0
+            self.flat.append(float(((value - middle).abs() > FLAT * reach).float().mean()))
+
+    def add_gradient(self, module: nn.Module) -> None:
+        found = [p.grad for p in _weights(module) if p.grad is not None]
+        if found:
+            self.gradients.append(float(torch.stack([g.float().norm() for g in found]).norm()))
+
+    def layer(self, name: str, module: nn.Module) -> Layer:
+        weights = _weights(module)
+        rms = _mean(self.squares) ** 0.5
+        return Layer(
+            name=name or "network",
+            kind=type(module).__name__,
+            gradient=_mean(self.gradients),
+            weight=float(torch.stack([w.detach().float().norm() for w in weights]).norm()) if weights else nan,
+            rms=rms,
+            varies=_mean(self.spreads) ** 0.5 / rms if rms > 0 else 0.0,
+            dead=nan if self.active is None else 1 - float(self.active.float().mean()),
+            saturated=_mean(self.flat),
+        )
+
+
+def _weights(module: nn.Module) -> list[nn.Parameter]:
+    return [p for p in module.parameters(recurse=False) if p.ndim > 1 and p.requires_grad]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else nan

@@ -1,0 +1,195 @@
+"""Small experiments on copies of a network: they decide where a threshold would guess."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import cycle, islice
+from math import isfinite, nan
+from statistics import fmean
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]  the parent of all dropouts
+
+from netwright.records.batch import Batch, Examples
+from netwright.records.recipe import Recipe
+from netwright.records.task import Objective, Task
+from netwright.training.evaluate import device_of, evaluating
+from netwright.training.fit import mixed
+from netwright.training.fused import UpdateRule
+from netwright.training.optimizer import build_optimizer
+
+BuildOptimizer = Callable[[nn.Module, float], UpdateRule]
+"""(network, learning rate) -> an optimizer over its parameters."""
+
+FEW = 32  # rows that any network with some capacity learns by heart
+HEART = 150  # steps for it
+HEART_RATES = (1e-2, 1e-3, 1e-4)  # Adam's: one of them suits any sane network; the best one counts
+RUNGS = 9
+RUNG = 10.0  # factor between two rungs of the ladder
+RUNG_STEPS = 60
+ENDS = 8  # steps at each end of a rung over which the loss is averaged
+
+
+@final
+@dataclass(frozen=True)
+class Rung:
+    """Some steps at one learning rate."""
+
+    lr: float
+    losses: tuple[float, ...]  # mean of each step's batch; cut where one is no number
+    start: float  # mean loss on the rung's last batches before the first step
+    end: float  # on the same batches after the last one; NaN where it diverged
+
+    @property
+    def progress(self) -> float:
+        """What is left of the loss: below 1 it fell; NaN where the rung diverged."""
+        return self.end / self.start if self.start > 0 else nan
+
+
+@final
+@dataclass(frozen=True)
+class Learned:
+    """How well a few rows were learned by heart."""
+
+    lr: float
+    losses: tuple[float, ...]
+    score: float  # the share of rows answered right; NaN where the task has no such thing
+    start: float
+    end: float  # mean loss over the rows
+
+
+@contextmanager
+def copied(network: nn.Module) -> Generator[nn.Module]:
+    """A copy to experiment on. At the end torch's generators stand where they stood."""
+    device = device_of(network)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield deepcopy(network)
+
+
+def ladder(
+    network: nn.Module,
+    objective: Objective,
+    train: Examples,
+    optimizer: BuildOptimizer,
+    *,
+    lr: float,
+    batch_size: int,
+    steps: int = RUNG_STEPS,
+    below: int = 3,
+    count: int = RUNGS,
+    seed: int = 0,
+) -> tuple[Rung, ...]:
+    """`count` trainings of a few steps from these weights, each with RUNG times the learning rate of the one before.
+
+    The first is `below` rungs below `lr`. All see the same batches in the same order, with the same dropout.
+    """
+    batches = _batches(network, train, batch_size, steps, seed)
+    rates = [lr * RUNG ** (k - below) for k in range(count)]
+    return tuple(_rung(network, objective, batches, optimizer, rate, steps, seed) for rate in rates)
+
+
+def _rung(
+    network: nn.Module,
+    objective: Objective,
+    batches: Sequence[Batch],
+    build: BuildOptimizer,
+    lr: float,
+    steps: int,
+    seed: int,
+) -> Rung:
+    shown = batches[-ENDS:]
+    with copied(network) as copy:
+        start = mean_loss(copy, objective, shown)
+        losses = tuple(_steps(copy, objective, islice(cycle(batches), steps), build(copy, lr), seed))
+        end = mean_loss(copy, objective, shown) if len(losses) == steps else nan
+    return Rung(lr, losses, start, end if isfinite(end) else nan)
+
+
+def learned_by_heart(
+    network: nn.Module, objective: Objective, task: Task | None, train: Examples, *, steps: int = HEART, seed: int = 0
+) -> Learned:
+    """Whether the network can learn FEW training rows from these weights, without dropout, by Adam; the best rate's."""
+    batch = next(train.batches(FEW, seed=None)).to(device_of(network))
+    if len(batch) > FEW:  # a loader of an engineer's own cuts its batches itself
+        batch = Batch(tuple(t[:FEW] for t in batch.inputs), tuple(t[:FEW] for t in batch.targets), batch.rows[:FEW])
+    tries = [_by_heart(network, objective, task, batch, lr, steps, seed) for lr in HEART_RATES]
+    return min(
+        tries, key=lambda one: (-one.score if isfinite(one.score) else 0.0, one.end if isfinite(one.end) else 1e30)
+    )
+
+
+def _by_heart(
+    network: nn.Module, objective: Objective, task: Task | None, batch: Batch, lr: float, steps: int, seed: int
+) -> Learned:
+    recipe = Recipe().edit({"lr": lr, "weight_decay": 0.0, "optimizer": "adam"})
+    with copied(network) as copy:
+        without_dropout(copy)
+        start = mean_loss(copy, objective, (batch,))
+        optimizer = build_optimizer(copy, recipe)
+        losses = tuple(_steps(copy, objective, (batch for _ in range(steps)), optimizer, seed))
+        # In training mode: running statistics of batch norm lag behind after so few steps.
+        with torch.no_grad():
+            copy.train()
+            end = float(objective(copy, batch).mean())
+            score = _right(copy, task, batch)
+    return Learned(lr, losses, score, start, end)
+
+
+def _right(network: nn.Module, task: Task | None, batch: Batch) -> float:
+    """The share of answers that are right, of tasks that score accuracy."""
+    if task is None:
+        return nan
+    score = task.score()
+    score.add(network(*batch.inputs), batch)
+    return score.quick().get("accuracy", nan)
+
+
+def without_dropout(network: nn.Module) -> None:
+    """Switches every dropout of the network off, those inside of recurrent and attention layers too."""
+    for module in network.modules():
+        if isinstance(module, _DropoutNd):
+            module.p = 0.0
+        elif isinstance(vars(module).get("dropout"), float):
+            module.dropout = 0.0  # pyright: ignore[reportArgumentType]  a number, as it was
+
+
+def mean_loss(network: nn.Module, objective: Objective, batches: Sequence[Batch]) -> float:
+    """Mean over the rows of some batches, in evaluation mode; the network is left as it was."""
+    with evaluating(network):
+        return fmean(float(objective(network, batch).double().mean()) for batch in batches)
+
+
+def _batches(network: nn.Module, train: Examples, size: int, most: int, seed: int) -> list[Batch]:
+    device = device_of(network)
+    return [batch.to(device) for batch in islice(train.batches(size, seed=seed), most)]
+
+
+def _steps(
+    network: nn.Module, objective: Objective, batches: Iterable[Batch], optimizer: UpdateRule, seed: int
+) -> Iterator[float]:
+    """Mean losses of plain steps without clipping; ends where one is no number."""
+    network.train()
+    for number, batch in enumerate(batches):
+        torch.manual_seed(mixed(seed + number))
+        optimizer.zero_grad()
+        loss: Tensor = objective(network, batch).mean()
+        if not isfinite(value := float(loss.detach())):
+            return
+        loss.backward()
+        optimizer.step()
+        yield value
+
+
+def as_the_recipe(recipe: Recipe) -> BuildOptimizer:
+    """The recipe's optimizer at any learning rate."""
+
+    def build(network: nn.Module, lr: float) -> UpdateRule:
+        optimizer = build_optimizer(network, recipe)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        return optimizer
+
+    return build
