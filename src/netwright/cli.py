@@ -168,6 +168,8 @@ def audit(
     if count is not None and (prove or fixes or fix_file or against or page_file):
         raise click.UsageError("--next lists rows and audits nothing: give it alone.")
     for path in (fix_file, page_file):
+        if path is not None and Path(path).is_dir():
+            raise DataError(f"{path} cannot be written: it is a folder", remedy="give the name of a file.")
         if path is not None and not Path(path).absolute().parent.is_dir():
             raise DataError(
                 f"{path} cannot be written: its folder is not there", remedy="create it, or choose another."

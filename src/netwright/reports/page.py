@@ -53,7 +53,14 @@ def page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cut": _cut, "tail": _tail, "option": _option, "change": _change, "inline": markup}
+    environment.filters |= {
+        "cut": _cut,
+        "tail": _tail,
+        "option": _option,
+        "change": _change,
+        "sure": _sure,
+        "inline": markup,
+    }
     environment.filters["bar"] = lambda measure: markup(bar(measure))
     environment.globals["interval"] = _interval
     style = (here / "page.css").read_text(encoding="utf-8")
@@ -120,7 +127,7 @@ class _Card:
 
     number: int
     finding: Finding
-    rule: str
+    rule: tuple[str, ...]  # paragraphs
     charts: tuple[Any, ...]
     pictures: tuple[tuple[str, str, str], ...]  # data URI or nothing, where it stands, what its fix would do
     fixes: str
@@ -132,11 +139,16 @@ def _card(number: int, finding: Finding, pictures: Pictures | None) -> _Card:
     return _Card(
         number,
         finding,
-        rule_page(resolve("check", finding.code, checks)) if finding.code in checks else "",
+        _paragraphs(rule_page(resolve("check", finding.code, checks))) if finding.code in checks else (),
         tuple((chart, draw(chart)) for chart in finding.charts),
         () if pictures is None else tuple(_pictures(finding, pictures)),
         ", ".join(f"{count:,} {action}" for action, count in actions.items()),
     )
+
+
+def _paragraphs(text: str) -> tuple[str, ...]:
+    """Without the title, and without the line breaks of the source."""
+    return tuple(" ".join(paragraph.split()) for paragraph in text.split("\n\n")[1:])
 
 
 def _pictures(finding: Finding, pictures: Pictures) -> Iterable[tuple[str, str, str]]:
@@ -168,6 +180,10 @@ def _value(value: object) -> str:
 
 def _interval(measure: Measure) -> str:
     return "" if measure.low is None or measure.high is None else f" [{measure.low:.4g}, {measure.high:.4g}]"
+
+
+def _sure(confidence: float) -> str:
+    return f"{min(confidence, 0.99):.0%}" if confidence < 1 else "100%"
 
 
 def _tail(place: str) -> str:

@@ -83,6 +83,8 @@ def _lines(chart: Chart) -> Drawing:
     svg = _svg(WIDE, HIGH, chart.title, "; ".join(_told(name, values) for name, values in drawn))
     if not heights:
         return _empty(chart, svg)
+    if not chart.is_log and 0 < min(heights) < max(heights) / 3:
+        heights.append(0.0)  # the ground would be taken for 0
     up = _scale(heights, chart.is_log, HIGH - 40, 28)
     left = 12 + LETTER * max(len(_number(tick)) for tick in up.ticks())
     along = _scale(places, _crowds(places), left, WIDE - 14)
