@@ -1,4 +1,4 @@
-from math import isnan, nan
+from math import inf, isnan, nan
 
 from netwright.records.history import Epoch, History
 from netwright.records.watched import LayerMoment, Moment, Stretch, Watched
@@ -49,6 +49,11 @@ def test_of_many_layers_those_that_move_least_and_most_are_drawn_beside_the_usua
     assert (chart.names[0], chart.names[5]) == ("layer0", "layer49")
     assert chart.values[-2:] == ((1e-4,), (1e-2,))
     assert chart.is_log
+
+
+def test_a_training_that_exploded_is_shown_without_its_updates() -> None:
+    watched = Watched(("a",), ("Linear",), (moment(0, (inf,)), moment(1, (nan,))))
+    assert not [chart for chart in charts_of(History(), watched) if chart.title.startswith("update")]
 
 
 def test_losses_of_single_steps_stand_in_the_middle_of_their_stretch() -> None:

@@ -11,12 +11,20 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from torch import nn
 
 from netwright.data.dataset import Dataset
+from netwright.data.examples import empty
 from netwright.records.errors import MissingPackage, RunError
 from netwright.records.finding import Chart, Checked, Finding, Fix, Measure, Remedy, Report
+from netwright.records.history import History
+from netwright.records.recipe import Recipe
+from netwright.records.run import Run
+from netwright.records.schema import Schema
+from netwright.records.task import Metric, Scores
 from netwright.reports.page import PICTURES, page, verdict, write_page
 from netwright.reports.pictures import SIDE, as_uri, pictures_of
+from netwright.tasks.classification import Classification
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -144,6 +152,17 @@ def test_the_verdict_is_one_sentence_that_begins_with_the_worst() -> None:
     skipped = replace(report(), checks=(Checked("a", "a", 0.0), Checked("b", "b", 0.0, "no labels")))
     assert verdict(skipped) == "Nothing was found by 1 check; 1 check could not be made."
     assert verdict(replace(skipped, checks=skipped.checks[1:])) == "No check could be made."
+
+
+def test_the_scores_of_a_run_stand_below_the_verdict() -> None:
+    network, part = nn.Linear(2, 2), empty()
+    metric = Metric("accuracy", 0.9, 0.85, 0.95, higher_is_better=True)
+    scores = Scores((metric,), 200, ((90, 10), (10, 90)), ("<b>no", "yes"))
+    task = Classification(scores.labels)
+    run = Run(network, task, Schema(()), Recipe(), part, part, part, lambda: network, History(), scores)
+    read = Reader(page(report(finding()), title="t", run=run))
+    assert read.words.index("begin with") < read.words.index("accuracy") < read.words.index("What NW110 means")
+    assert "<b>no" in read.words
 
 
 def test_remedies_stand_in_order_with_their_edits_as_words_of_the_command_line() -> None:

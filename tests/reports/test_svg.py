@@ -67,6 +67,14 @@ def test_decades_are_even_on_logarithmic_scales_both_ways() -> None:
     assert np.ptp(np.diff(points, axis=0), axis=0).max() < 0.2
 
 
+def test_a_mark_beyond_a_line_widens_the_chart() -> None:
+    svg = fromstring(draw(Chart("lines", "t", "x", "y", ("a",), ((1.0, 2.0),), marks=((2.0, "here"),))).svg)
+    mark = next(float(line.get("x1", "")) for line in svg.iter("line") if line.get("class") == "mark")
+    points = next(svg.iter("polyline")).get("points", "").split()
+    first, second = (float(point.split(",")[0]) for point in points)
+    assert mark - second == pytest.approx(second - first, abs=0.2)
+
+
 def test_peaks_stay_when_a_line_has_more_points_than_pixels() -> None:
     values = [1.0] * 100_000
     values[54_321] = 9.0
@@ -92,7 +100,7 @@ def test_a_map_shows_least_and_most_and_leaves_gaps_open() -> None:
     assert tuple(cells[0, 0]) == (*bytes.fromhex(CIVIDIS[0]), 255)
     assert tuple(cells[0, 1]) == (*bytes.fromhex(CIVIDIS[-1]), 255)
     assert cells[0, 2, 3] == cells[1, 2, 3] == 0
-    assert drawing.caption == "1 values are infinite"
+    assert drawing.caption == "infinite values: 1"
 
 
 def test_what_is_odd_stays_in_a_map_of_more_cells_than_pixels() -> None:

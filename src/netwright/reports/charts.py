@@ -1,7 +1,7 @@
 """What was seen of a training, as charts."""
 
 from collections.abc import Callable
-from math import isfinite
+from math import inf, isfinite
 from statistics import median
 
 from netwright.records.finding import Chart
@@ -9,7 +9,8 @@ from netwright.records.history import History
 from netwright.records.watched import LayerMoment, Watched
 
 LAYERS = 6  # lines of one chart; more cannot be told apart
-# An update of a thousandth of the weights is usual; a factor of ten to both sides (TRAINING_BAND is no threshold).
+# A step changes weights by about a thousandth (course notes of Stanford's CS231n, "ratio of weights:updates"), give or
+# take a factor of ten: to compare with, no threshold.
 BAND = (1e-4, 1e-2)
 
 
@@ -59,7 +60,9 @@ def _rates(history: History, watched: Watched) -> Chart | None:
 
 def _updates(watched: Watched) -> Chart | None:
     """Of many layers those between the one that moves least and the one that moves most."""
-    lines = {name: values for name, values in _rows(watched, lambda layer: layer.update) if any(v > 0 for v in values)}
+    lines = {
+        name: values for name, values in _rows(watched, lambda layer: layer.update) if any(0 < v < inf for v in values)
+    }
     if not lines:
         return None
     ranked = sorted(lines, key=lambda name: median(v for v in lines[name] if isfinite(v)))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import groupby
 from math import ceil, floor, isfinite, log10
-from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
@@ -19,7 +18,7 @@ WIDE, HIGH = 420, 240  # a telephone shows 420 units at about 0.8: letters of 12
 LETTER = 6.6  # width of a letter of 12
 NAMES = 130.0  # width at most of names beside bars and maps
 LINES, BARS, MARKS = 8, 40, 6  # drawn; more cannot be told apart, and the caption says that there are more
-POINTS = 300  # of a line: more than it has pixels
+POINTS = 300  # of a line: nearly as many as it has pixels
 DOTTED = 20  # points of a line up to which each has a dot
 MAP_ROWS, MAP_COLUMNS = 120, 160  # cells of a map: 26 KB at most
 ENDLESS, NOTHING = 1e300, 1e-290  # greater and smaller numbers are drawn as these: differences stay finite
@@ -50,10 +49,8 @@ def draw(chart: Chart) -> Drawing:
     """
     drawn = {"lines": _lines, "bars": _bars, "map": _map}[chart.kind](chart)
     endless = sum(abs(v) == float("inf") for row in chart.values for v in row)
-    notes = [drawn.caption] if drawn.caption else []
-    return Drawing(
-        drawn.svg, drawn.legend, "; ".join([*notes, *([f"{endless:,} values are infinite"] if endless else [])])
-    )
+    notes = [drawn.caption, f"infinite values: {endless:,}" if endless else ""]
+    return Drawing(drawn.svg, drawn.legend, "; ".join(filter(None, notes)))
 
 
 def bar(measure: Measure) -> str:
@@ -87,7 +84,9 @@ def _lines(chart: Chart) -> Drawing:
         heights.append(0.0)  # the ground would be taken for 0
     up = _scale(heights, chart.is_log, HIGH - 40, 28)
     left = 12 + LETTER * max(len(_number(tick)) for tick in up.ticks())
-    along = _scale(places, _crowds(places), left, WIDE - 14)
+    is_log = _crowds(places)
+    marked = [place for place, _ in chart.marks[:MARKS] if place > 0 or not is_log]
+    along = _scale([*places, *marked], is_log, left, WIDE - 14)
     _frame(svg, chart, along, up, left)
     for k, (_, values) in enumerate(drawn):
         points = [
@@ -191,10 +190,9 @@ def _map(chart: Chart) -> Drawing:
     for k in sorted({round(share * (columns - 1)) for share in (0, 0.25, 0.5, 0.75, 1)}):
         _text(svg, left + wide * (k + 0.5) / columns, tall + 40, _number(places[k]), "middle")
     _text(svg, left + wide / 2, tall + 58, _short(chart.x, wide), "middle", chart.x)
-    for place, word in chart.marks[:MARKS]:
-        nearest = min(range(columns), key=lambda k: abs(places[k] - place))
-        x = left + wide * (nearest + 0.5) / columns
-        _mark(svg, x, 24, 24 + tall, 36, word)
+    for k, (place, word) in enumerate(chart.marks[:MARKS]):
+        nearest = min(range(columns), key=lambda column: abs(places[column] - place))
+        _mark(svg, left + wide * (nearest + 0.5) / columns, 24, 24 + tall, 36 + 14 * (k % 3), word)
     _key(svg, chart.y, *((10**v for v in (low, high)) if is_log else (low, high)))
     pooled = f"a cell is the most unusual of several of {len(grid)} x {columns}" if small.shape != grid.shape else ""
     return Drawing(_text_of(svg), (), pooled)
@@ -323,7 +321,8 @@ def _along_x(svg: Element, chart: Chart, along: _Scale, bottom: float) -> None:
 
 
 def _mark(svg: Element, x: float, top: float, bottom: float, y: float, word: str) -> None:
-    _line(svg, x, top, x, bottom, "mark")
+    for style in ("halo", "mark"):
+        _line(svg, x, top, x, bottom, style)
     is_left = x < 0.6 * WIDE
     _text(svg, x + (4 if is_left else -4), y, _short(word, 150), "start" if is_left else "end", word, "marked")
 
@@ -370,7 +369,7 @@ def _text_of(svg: Element) -> str:
 
 def _text(svg: Element, x: float, y: float, text: str, anchor: str = "start", full: str = "", style: str = "") -> None:
     """`full` is told to those who point at a text that was cut."""
-    look: dict[str, Any] = {"text-anchor": anchor} if anchor != "start" else {}
+    look: dict[str, str] = {"text-anchor": anchor} if anchor != "start" else {}
     look |= {"class": style} if style else {}
     element = SubElement(svg, "text", {"x": f"{x:.1f}", "y": f"{y:.1f}", **look})
     element.text = text
