@@ -145,9 +145,11 @@ def test_findings_without_optional_parts_have_none() -> None:
 def test_the_verdict_is_one_sentence_that_begins_with_the_worst() -> None:
     error = replace(finding("wrong mode"), severity="error", code="NW314")
     warning, note = finding("label errors"), replace(finding("odd"), severity="note")
-    full = report(error, error, warning, note)
+    full = report(note, warning, error, error)
     assert verdict(full) == "Do not trust scores yet: 2 errors, first of all wrong mode (NW314)."
     assert verdict(report(warning, note)) == "1 warning but no error: begin with label errors (NW110)."
+    words = Reader(page(full, title="t")).words.partition("measured")[2]
+    assert words.index("wrong mode") < words.index("label errors") < words.index("odd")
     assert verdict(report(note)) == "Nothing is wrong, and 1 note may be worth knowing."
     skipped = replace(report(), checks=(Checked("a", "a", 0.0), Checked("b", "b", 0.0, "no labels")))
     assert verdict(skipped) == "Nothing was found by 1 check; 1 check could not be made."
@@ -166,7 +168,7 @@ def test_the_scores_of_a_run_stand_below_the_verdict() -> None:
 
 
 def test_remedies_stand_in_order_with_their_edits_as_words_of_the_command_line() -> None:
-    first = Remedy("Lower the rate.", {"lr": 3e-4, "augment": ("shift", "flip")})
+    first = Remedy("Lower the rate.", {"lr": 1e-3 * 0.3, "augment": ("shift", "flip")})
     words = Reader(page(report(finding(remedies=(first, Remedy("Warm up.")))), title="t")).words
     assert '--set lr=0.0003 --set \'augment=["shift", "flip"]\'' in words
     assert words.index("Lower the rate.") < words.index("Warm up.")

@@ -69,7 +69,9 @@ def page(
         report=report,
         verdict=verdict(report),
         worst=next((severity for severity in SEVERITIES if report.fails(severity)), "good"),
-        cards=[_card(number, finding, pictures) for number, finding in enumerate(report.findings, 1)],
+        cards=[
+            _card(number, finding, pictures) for number, finding in enumerate(sorted(report.findings, key=_gravity), 1)
+        ],
         found=Counter(finding.code for finding in report.findings),
         charts=[(chart, draw(chart)) for chart in charts],
         scores="" if run is None else summary(run),
@@ -113,12 +115,17 @@ def verdict(report: Report) -> str:
     aside = f"; {_plural(left_out, 'check')} could not be made" if left_out else ""
     if not report.findings:
         return f"Nothing was found by {_plural(made, 'check')}{aside}." if made else "No check could be made."
-    first = f"{report.findings[0].title} ({report.findings[0].code})"
+    worst = min(report.findings, key=_gravity)
+    first = f"{worst.title} ({worst.code})"
     if counts["error"]:
         return f"Do not trust scores yet: {_plural(counts['error'], 'error')}, first of all {first}{aside}."
     if counts["warning"]:
         return f"{_plural(counts['warning'], 'warning')} but no error: begin with {first}{aside}."
     return f"Nothing is wrong, and {_plural(counts['note'], 'note')} may be worth knowing{aside}."
+
+
+def _gravity(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,8 @@ def _option(edit: Mapping[str, object]) -> str:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return json.dumps(value) if isinstance(value, bool | tuple | list) else str(value)
 
 
