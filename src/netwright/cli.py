@@ -102,6 +102,7 @@ def parting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--fixes", default=None, metavar="FILE", help="Look at the data as they are with these fixes applied.")
 @click.option("--fix", "fix_file", default=None, metavar="FILE", help="Write proposed fixes to FILE (CSV), to edit.")
 @click.option("--prove", is_flag=True, help="Train with and without the fixes; those that do not help are rolled back.")
+@click.option("--page", "page_file", default=None, metavar="FILE", help="Write the report as a page (HTML) to FILE.")
 @click.option(
     "--next",
     "count",
@@ -145,6 +146,7 @@ def audit(
     fixes: str | None,
     fix_file: str | None,
     prove: bool,
+    page_file: str | None,
     count: int | None,
     to: str | None,
     settings: tuple[str, ...],
@@ -163,12 +165,15 @@ def audit(
         raise click.UsageError("--prove needs --fix FILE, where it writes which fixes are kept.")
     if prove and fixes is not None:
         raise click.UsageError("--prove tries fixes of the data as they are: leave --fixes out.")
-    if count is not None and (prove or fixes or fix_file or against):
+    if count is not None and (prove or fixes or fix_file or against or page_file):
         raise click.UsageError("--next lists rows and audits nothing: give it alone.")
-    if fix_file is not None and not Path(fix_file).absolute().parent.is_dir():
-        raise DataError(
-            f"{fix_file} cannot be written: its folder is not there", remedy="create it, or choose another."
-        )
+    for path in (fix_file, page_file):
+        if path is not None and Path(path).is_dir():
+            raise DataError(f"{path} cannot be written: it is a folder", remedy="give the name of a file.")
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise DataError(
+                f"{path} cannot be written: its folder is not there", remedy="create it, or choose another."
+            )
     if to is not None and count is None:
         raise click.UsageError("--to is for --next; fixes are written with --fix FILE.")
     from netwright import lifecycle
@@ -185,10 +190,13 @@ def audit(
         return 0
     report = lifecycle.audit(
         data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task, split=split,
-        group=group, by_time=by_time, against=against, fixes=fixes or (), seed=seed, fast=fast, show=show,
+        group=group, by_time=by_time, against=against, fixes=fixes or (), seed=seed, fast=fast, page=page_file,
+        show=show,
     )  # fmt: skip
     if not is_json:
         click.echo(str(report))
+    if page_file is not None:
+        click.echo(f"page written to {page_file}", err=True)
     if fix_file is not None:
         before = lifecycle.read_fixes(fixes) if fixes is not None else ()
         proposed = lifecycle.write_fixes((*before, *report.fixes), fix_file)
@@ -229,13 +237,11 @@ def _next_step(count: int, file: str) -> str:
 @click.argument("code", required=False)
 def rule(code: str | None) -> None:
     """Explain what the finding CODE means and how it is decided, or list all codes."""
-    from netwright.checks import DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
-    from netwright.checks.evidence import page, title
+    from netwright.checks.evidence import all_checks, page, title
     from netwright.records.errors import nearest
     from netwright.resolve import resolve
 
-    trainings = {code: path for stage in TRAINING_STAGES.values() for code, path in stage.items()}
-    table = {**DATA_CHECKS, **MODEL_CHECKS, **trainings}
+    table = all_checks()
     if code is not None and code.upper() not in table:
         raise RecipeError(f"there is no finding {code!r}", remedy=nearest(code.upper(), table))
     if code is not None:

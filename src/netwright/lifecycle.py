@@ -46,8 +46,10 @@ from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
 from netwright.records.task import Scores, Task
 from netwright.reports.answers import placed, written
+from netwright.reports.page import EXTRA, write_page
+from netwright.reports.pictures import pictures_of
 from netwright.reports.text import ending
-from netwright.resolve import resolve
+from netwright.resolve import require, resolve
 from netwright.run_folder import load
 from netwright.training.adopt import adopt
 from netwright.training.calibrate import calibrate
@@ -104,15 +106,19 @@ def audit(
     fixes: Fixes = (),
     seed: int = 0,
     fast: bool = False,
+    page: Path | str | None = None,
     show: Show | None = None,
 ) -> Report:
     """Whether data are accurate, representative and clean, with rows, evidence and fixes: `print(nw.audit("photos/"))`.
 
     The arguments are those of `train`; parts are cut as it would cut them. `against` names new data to compare with.
     With `fixes` the data are looked at as they are once fixed. `fast` leaves out what needs networks of its own and
-    looks at a sample of rows: the form that `train` makes.
+    looks at a sample of rows: the form that `train` makes. `page` names an HTML file to write the report to, with
+    pictures of the rows where they hold some; it needs the extra `report`.
     """
     tell = show or _silent
+    if page is not None:
+        require("jinja2", extra=EXTRA)  # told before the work, not after
     dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     new = None if against is None else read(against, kinds=kinds, series=series, time=time, drop=drop)
     chosen = _fixes(fixes)
@@ -132,7 +138,10 @@ def audit(
             problem = str(error)
     evidence = DataEvidence(dataset, parts, prepared, problem, new, seed, fast, tell)
     with prepare_device():
-        return examine(evidence, DATA_CHECKS if fast else {**DATA_CHECKS, **MODEL_CHECKS})
+        report = examine(evidence, DATA_CHECKS if fast else {**DATA_CHECKS, **MODEL_CHECKS})
+    if page is not None:
+        write_page(report, page, title=f"Audit of {report.subject}", pictures=pictures_of(dataset))
+    return report
 
 
 def prove(

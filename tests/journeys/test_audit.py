@@ -96,7 +96,13 @@ def test_from_an_audit_to_a_training_on_a_fixed_folder(tmp_path: Path, netwright
         pixels = chance.integers(0, 100, (8, 8), np.uint8) + (0 if label == "dark" else 150)
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "photos" / label / f"{n}.png")
     fixes = tmp_path / "fixes.csv"
-    assert netwright("audit", tmp_path / "photos", "--fast", "--quiet", "--fix", fixes).code == 1
+    page = tmp_path / "audit.html"
+    found = netwright("audit", tmp_path / "photos", "--fast", "--quiet", "--fix", fixes, "--page", page)
+    assert (found.code, f"page written to {page}" in found.err) == (1, True), found.err
+    told = page.read_text(encoding="utf-8")
+    assert f"<title>Audit of {tmp_path / 'photos'}</title>" in told
+    assert "light? → light" in told
+    assert told.count('<img src="data:image/png;base64,') >= 12
     trained = netwright("train", tmp_path / "photos", "--quiet", "--fixes", fixes, "--run", tmp_path / "run", *SET)
     assert trained.code == 0, trained.err
     assert nw.load(tmp_path / "run").task.labels == ("dark", "light")
@@ -138,6 +144,8 @@ def test_what_the_user_must_correct_is_exit_code_2(people: Path, tmp_path: Path,
         (("--next", 3, "--fix", tmp_path / "fixes.csv"), "--next lists rows and audits nothing"),
         (("--to", tmp_path / "next.csv"), "--to is for --next"),
         (("--fix", tmp_path / "no" / "fixes.csv"), "cannot be written"),
+        (("--page", tmp_path / "no" / "audit.html"), "cannot be written"),
+        (("--page", tmp_path), "it is a folder"),
     ):
         outcome = netwright(*data, *words)
         assert (outcome.code, told in outcome.err) == (2, True), outcome.err

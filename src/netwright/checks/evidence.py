@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, final
 
 import numpy as np
 
+from netwright.checks import DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
 from netwright.data.dataset import Dataset
 from netwright.data.prepare import Prepared
 from netwright.data.split import Rows, Split
@@ -84,6 +85,15 @@ def title(check: Check) -> str:
 def page(check: Check) -> str:
     """All that a check's docstring says: what it finds, why it matters, how it is decided."""
     return cleandoc(check.__doc__ or "")
+
+
+def all_checks() -> dict[str, str]:
+    """Where the check of each code stands, of data and of trainings."""
+    return {
+        **DATA_CHECKS,
+        **MODEL_CHECKS,
+        **{c: path for table in TRAINING_STAGES.values() for c, path in table.items()},
+    }
 
 
 def _placed(dataset: Dataset, findings: Iterable[Finding]) -> Iterator[Finding]:

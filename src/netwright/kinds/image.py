@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -165,6 +165,30 @@ class Image(Field):
         return shaded(f"{_title(cell)}: {bad[0]}") if bad else picture(encoded[0], attribution, _title(cell))
 
 
+def viewer(column: pl.Series) -> Callable[[pl.Series, int], PIL.Image | None]:
+    """Shows one cell (a series of one) as a person sees it, in color and proportion, no side above so many pixels.
+
+    None where the cell cannot be read. From `column` is learned which values of arrays are black and white.
+    """
+    black, white = _bounds(column) if array_shape(column) else (0.0, 255.0)
+
+    def view(cell: pl.Series, side: int) -> PIL.Image | None:
+        try:
+            with _quiet():
+                if size := _array_size(cell.name, cell):
+                    arrays, bad = _encode_arrays(cell, size, 3, black, white)
+                    image = None if bad else PIL.fromarray(arrays[0].transpose(1, 2, 0))
+                else:
+                    image = _open(cell[0], "RGB", side)
+        except _BROKEN:
+            return None
+        if image is not None:
+            image.thumbnail((side, side))
+        return image
+
+    return view
+
+
 def _brightness(images: Values) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and spread of each channel, in [0, 1], by how often each value comes: as floats, 224 x 224 took 300 MB."""
     counts = np.zeros((images.shape[1], 256))
@@ -288,6 +312,14 @@ def _fill(out: Values, cells: pl.Series, rows: range) -> Iterable[tuple[int, str
 
 def _decode(cell: str | bytes | None, mode: str, size: tuple[int, int]) -> Values:
     """(channels, height, width) uint8 of one file, as a person sees it. `size` is (width, height)."""
+    shown = _open(cell, mode, max(size))
+    if shown.size != size:
+        shown = shown.resize(size, PIL.Resampling.BILINEAR)
+    return np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)
+
+
+def _open(cell: str | bytes | None, mode: str, side: int) -> PIL.Image:
+    """One file as a person sees it, in its own proportions; both sides above `side`, if they are in the file."""
     if cell is None:
         raise ValueError("the cell is empty")
     content = _content(cell) if isinstance(cell, str) else cell
@@ -295,14 +327,10 @@ def _decode(cell: str | bytes | None, mode: str, size: tuple[int, int]) -> Value
         raise ValueError("the file is empty")
     with PIL.open(BytesIO(content)) as file:
         _check_pixels(file)
-        side = max(size)
         if min(file.size) > 2 * side:
             file.draft(mode, (2 * side, 2 * side))  # JPEG decodes to a half, a quarter, an eighth several times faster
         ImageOps.exif_transpose(file, in_place=True)  # a copy of each picture was a seventh of decoding small ones
-        shown = _flattened(file, mode)
-    if shown.size != size:
-        shown = shown.resize(size, PIL.Resampling.BILINEAR)
-    return np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)
+        return _flattened(file, mode)
 
 
 def _content(path: str) -> bytes:

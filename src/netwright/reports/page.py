@@ -1,0 +1,208 @@
+"""A report as one HTML file that a person reads: it needs no network, holds no program, and prints."""
+
+import json
+import shlex
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from netwright.checks.evidence import all_checks
+from netwright.checks.evidence import page as rule_page
+from netwright.records.finding import SEVERITIES, SHOWN, Chart, Finding, Fix, Measure, Report
+from netwright.records.run import Run
+from netwright.reports.pictures import Pictures, as_uri
+from netwright.reports.svg import bar, draw
+from netwright.reports.text import summary
+from netwright.resolve import require, resolve
+from netwright.training.files import unwritable
+
+PICTURES = 12  # of one finding: two lines of a wide page
+NAMES = 12  # columns or layers named
+FIXES = 20  # of one finding in its folded table; all are in the file that --fix writes
+LETTERS = 300  # of a name, a place or a cell: a longer one is cut
+TAIL = 40  # letters of a place below a picture
+EXTRA = "report"  # what installs jinja2
+
+
+def page(
+    report: Report,
+    *,
+    title: str,
+    run: Run | None = None,
+    charts: Iterable[Chart] = (),
+    pictures: Pictures | None = None,
+) -> str:
+    """The verdict in one sentence, then what was found with its evidence, then which checks were made.
+
+    `run` adds its scores, `charts` what was seen of a training (`charts_of`), `pictures` the pictures of the first rows
+    of each finding (`pictures_of`). Raises MissingPackage without jinja2.
+    """
+    jinja2 = require("jinja2", extra=EXTRA)
+    markup = require("markupsafe", extra=EXTRA).Markup
+    here = Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(here),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "cut": _cut,
+        "tail": _tail,
+        "option": _option,
+        "change": _change,
+        "sure": _sure,
+        "inline": markup,
+    }
+    environment.filters["bar"] = lambda measure: markup(bar(measure))
+    environment.globals["interval"] = _interval
+    style = (here / "page.css").read_text(encoding="utf-8")
+    text = environment.get_template("page.html").render(
+        title=title,
+        report=report,
+        verdict=verdict(report),
+        worst=next((severity for severity in SEVERITIES if report.fails(severity)), "good"),
+        cards=[
+            _card(number, finding, pictures) for number, finding in enumerate(sorted(report.findings, key=_gravity), 1)
+        ],
+        found=Counter(finding.code for finding in report.findings),
+        charts=[(chart, draw(chart)) for chart in charts],
+        scores="" if run is None else summary(run),
+        style=markup(style),
+        style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+        shown=SHOWN,
+        names=NAMES,
+        fixes_shown=FIXES,
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")  # paths may hold bytes that are no text
+
+
+def write_page(
+    report: Report,
+    path: Path | str,
+    *,
+    title: str = "",
+    run: Run | None = None,
+    charts: Iterable[Chart] = (),
+    pictures: Pictures | None = None,
+) -> None:
+    """`page` in a file, which appears under its name when it is whole. Raises RunError where it cannot be written."""
+    path = Path(path)
+    text = page(report, title=title or report.subject, run=run, charts=charts, pictures=pictures)
+    unfinished = path.with_name(f".{path.name}.writing")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def verdict(report: Report) -> str:
+    """What a report comes to, in one sentence."""
+    made = sum(not check.skipped for check in report.checks)
+    left_out = len(report.checks) - made
+    counts = Counter(finding.severity for finding in report.findings)
+    aside = f"; {_plural(left_out, 'check')} could not be made" if left_out else ""
+    if not report.findings:
+        return f"Nothing was found by {_plural(made, 'check')}{aside}." if made else "No check could be made."
+    worst = min(report.findings, key=_gravity)
+    first = f"{worst.title} ({worst.code})"
+    if counts["error"]:
+        return f"Do not trust scores yet: {_plural(counts['error'], 'error')}, first of all {first}{aside}."
+    if counts["warning"]:
+        return f"{_plural(counts['warning'], 'warning')} but no error: begin with {first}{aside}."
+    return f"Nothing is wrong, and {_plural(counts['note'], 'note')} may be worth knowing{aside}."
+
+
+def _gravity(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
+
+
+@dataclass(frozen=True)
+class _Card:
+    """A finding with all that is looked up for it."""
+
+    number: int
+    finding: Finding
+    rule: tuple[str, ...]  # paragraphs
+    charts: tuple[Any, ...]
+    pictures: tuple[tuple[str, str, str], ...]  # data URI or nothing, where it stands, what its fix would do
+    fixes: str
+
+
+def _card(number: int, finding: Finding, pictures: Pictures | None) -> _Card:
+    checks = all_checks()
+    actions = Counter(fix.action for fix in finding.fixes)
+    return _Card(
+        number,
+        finding,
+        _paragraphs(rule_page(resolve("check", finding.code, checks))) if finding.code in checks else (),
+        tuple((chart, draw(chart)) for chart in finding.charts),
+        () if pictures is None else tuple(_pictures(finding, pictures)),
+        ", ".join(f"{count:,} {action}" for action, count in actions.items()),
+    )
+
+
+def _paragraphs(text: str) -> tuple[str, ...]:
+    """Without the title, and without the line breaks of the source."""
+    return tuple(" ".join(paragraph.split()) for paragraph in text.split("\n\n")[1:])
+
+
+def _pictures(finding: Finding, pictures: Pictures) -> Iterable[tuple[str, str, str]]:
+    fixes = {fix.row: fix for fix in finding.fixes}
+    for k, row in enumerate(finding.rows[:PICTURES]):
+        picture = pictures(row)
+        place = finding.places[k] if k < len(finding.places) else fixes[row].place if row in fixes else f"row {row:,}"
+        yield "" if picture is None else as_uri(picture), place, _change(fixes[row]) if row in fixes else ""
+
+
+def _change(fix: Fix) -> str:
+    match fix.action:
+        case "drop":
+            return "drop"
+        case "move":
+            return f"move to {fix.new}"
+        case _:
+            return f"{fix.old or 'nothing'} → {fix.new}"
+
+
+def _option(edit: Mapping[str, object]) -> str:
+    """Changes of the recipe as the command line takes them."""
+    return " ".join(f"--set {shlex.quote(f'{name}={_value(value)}')}" for name, value in edit.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return json.dumps(value) if isinstance(value, bool | tuple | list) else str(value)
+
+
+def _interval(measure: Measure) -> str:
+    return "" if measure.low is None or measure.high is None else f" [{measure.low:.4g}, {measure.high:.4g}]"
+
+
+def _sure(confidence: float) -> str:
+    return f"{min(confidence, 0.99):.0%}" if confidence < 1 else "100%"
+
+
+def _tail(place: str) -> str:
+    """The end of a place, which tells places of one folder apart."""
+    return place if len(place) <= TAIL else f"…{place[-TAIL:]}"
+
+
+def _cut(text: str, most: int = LETTERS) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" + ("s" if count != 1 else "")

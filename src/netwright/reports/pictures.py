@@ -1,0 +1,53 @@
+"""The pictures that rows hold, small enough to stand in a page."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import polars as pl
+from PIL import Image as PIL
+
+from netwright.data.dataset import Dataset
+from netwright.kinds.image import DECODED, Image, viewer
+
+SIDE = 112  # pixels: even without compression 112 x 112 in color stay below 40 KB
+LOSSLESS = 64  # pixels of a side up to which pictures are kept as they are: JPEG would smear them
+
+Pictures = Callable[[int], PIL.Image | None]
+"""From a row's number to its picture; None where it has none that can be read."""
+
+
+def pictures_of(dataset: Dataset) -> Pictures | None:
+    """Looks up the pictures of rows in the first column of images; None where there is no such column."""
+    name = next((name for name in dataset.inputs if _holds_images(dataset, name)), None)
+    if name is None:
+        return None
+    column = dataset.table[name]
+    view = viewer(dataset.learned_from(column.gather_every(max(1, len(column) // DECODED))))
+
+    def find(row: int) -> PIL.Image | None:
+        cell = dataset.mapped[name].cells(np.array([row])) if name in dataset.mapped else column[row : row + 1]
+        return view(cell.rename(name), SIDE)
+
+    return find
+
+
+def as_uri(picture: PIL.Image) -> str:
+    """A `data:` address of at most 40 KB that holds the picture."""
+    picture = picture.convert("RGB")
+    picture.thumbnail((SIDE, SIDE))
+    is_small = max(picture.size) <= LOSSLESS
+    file = BytesIO()
+    picture.save(file, "PNG" if is_small else "JPEG")
+    return f"data:image/{'png' if is_small else 'jpeg'};base64,{b64encode(file.getvalue()).decode()}"
+
+
+def _holds_images(dataset: Dataset, name: str) -> bool:
+    if name in dataset.kinds:
+        return dataset.kinds[name].partition(":")[0] == Image.kind
+    return Image.matches(_some(dataset, name))
+
+
+def _some(dataset: Dataset, name: str) -> pl.Series:
+    return dataset.learned_from(dataset.table[name].head(DECODED))
