@@ -109,7 +109,10 @@ class _Seen:
 
 
 def _weights(module: nn.Module) -> list[nn.Parameter]:
-    return [p for p in module.parameters(recurse=False) if p.ndim > 1 and p.requires_grad]
+    """Matrices and kernels; what is not called so may have a meaning that rests, as what stands for missing cells."""
+    return [
+        p for name, p in module.named_parameters(recurse=False) if p.ndim > 1 and p.requires_grad and "weight" in name
+    ]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
 from netwright.training.evaluate import device_of
 from netwright.training.look import Layer, look
+from netwright.training.optimizer import decayed
 from netwright.training.probes import mean_loss
 
 BATCHES = 3
@@ -313,13 +314,12 @@ def _severity(evidence: TrainingEvidence) -> Severity:
 
 
 def _twins(network: nn.Module) -> dict[str, float]:
-    """For each matrix or kernel the share of its rows that equal an earlier or later one."""
-    shares = dict[str, float]()
-    for name, module in network.named_modules():
-        for parameter in module.parameters(recurse=False):
-            if parameter.ndim > 1 and len(parameter) > 1 and not isinstance(module, nn.Embedding):
-                shares[name] = _equal_rows(parameter.detach().reshape(len(parameter), -1))
-    return shares
+    """For each matrix or kernel of a layer the share of its rows that equal an earlier or later one."""
+    return {
+        name.rpartition(".")[0]: _equal_rows(weight.detach().reshape(len(weight), -1))
+        for name, weight in decayed(network).items()
+        if len(weight) > 1
+    }
 
 
 def _equal_rows(rows: Tensor) -> float:

@@ -64,8 +64,9 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: a part of the network stays as it was drawn, at random, and garbles what passes through it.
 
     How it is decided: parameters that ask for gradients but never got one (cut off by detach, or never used), that got
-    one and are in no optimizer, or that are as they were before training although they got gradients. More than a
-    hundredth (SHARE) of all parameters is grave. Parameters with requires_grad off were frozen on purpose: a note.
+    one and are in no optimizer, or that are as they were before training although they got gradients: more than a
+    hundredth (SHARE) of all parameters. Less is usual: what stands for missing cells, where none are missing.
+    Parameters with requires_grad off were frozen on purpose: a note.
     """
     seen = evidence.watched
     sizes = {name: p.numel() for name, p in evidence.network.named_parameters()}
@@ -81,10 +82,10 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
         (unknown, "get gradients and are never updated", "give {} to the optimizer: optimizer(network.parameters())."),
     ):
         share = sum(sizes.get(name, 0) for name in names) / whole
-        if names:
+        if share > SHARE:
             yield Finding(
                 "NW312",
-                "error" if share > SHARE else "note",
+                "error",
                 "parameters that do not train",
                 f"{len(names)} parameters, {share:.1%} of all numbers, {what}: {', '.join(names[:5])}",
                 (Measure("share of the network's numbers", share, threshold=SHARE),),
