@@ -19,6 +19,7 @@ ROSE_SHARE = 0.05  # of its lowest value
 GAP = 0.05  # of the way from chance to a perfect score
 FALLING = 0.05  # of all that the validation loss fell, in the last fifth of the epochs
 FIFTH = 0.2
+ADVANTAGE = 0.05  # of what the network won over a constant: a simple model ahead by less has nothing to teach it
 RARE_ROWS = 10  # of a class in the validation part: fewer say nothing of its recall
 RARE_RECALL = 0.5  # of the other classes' mean recall
 
@@ -118,9 +119,10 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: the score is taken for what can be reached, and is not.
 
     How it is decided: training and validation rows score alike (the gap of `overfitting` is not found), and either a
-    simple model - linear, nearest neighbors, boosted trees - has a lower loss on the validation rows (the paired 95 %
-    interval excludes zero), or the validation loss still fell in the last fifth of the epochs by more than 5 %
-    (FALLING) of all that it fell, at a learning rate that had not come down.
+    simple model - linear, nearest neighbors, boosted trees - has a lower loss on the validation rows (by 5 %,
+    ADVANTAGE, of what the network won over a constant, with the paired 95 % interval above that), or the validation
+    loss still fell in the last fifth of the epochs by more than 5 % (FALLING) of all that it fell, at a learning rate
+    that had not come down.
     """
     train, valid = evidence.once(parts)
     if _gap(evidence, train, valid).low > GAP:
@@ -131,8 +133,10 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     recipe = evidence.recipe
     told = [] if better is None else [f"a {better[0]} model's loss is lower by {better[1].value:.4g}"]
-    gain = None if better is None else better[1]
-    measures = [] if gain is None else [Measure("the simple model's advantage", gain.value, gain.low, gain.high, 0.0)]
+    measures = list[Measure]()
+    if better is not None:
+        _, gain, least = better
+        measures.append(Measure("the simple model's advantage", gain.value, gain.low, gain.high, least))
     if falling > FALLING:
         told.append(f"the validation loss still fell by {falling:.0%} of its way in the last epochs")
         measures.append(Measure("fall in the last fifth", falling, threshold=FALLING))
@@ -341,15 +345,16 @@ def _still_falling(evidence: TrainingEvidence) -> float:
     return (before - losses[-1]) / fell if fell > 0 and losses[-1] == min(losses) else 0.0
 
 
-def _better_twin(evidence: TrainingEvidence, valid: Part) -> tuple[str, Compared] | None:
-    """The simple model that beats the network most clearly."""
+def _better_twin(evidence: TrainingEvidence, valid: Part) -> tuple[str, Compared, float] | None:
+    """The simple model that beats the network most clearly, by how much, and by how much it had to."""
     try:
         simple = evidence.once(twins)
     except Skip:
         return None
     found = {name: paired(valid.losses, losses) for name, losses in simple.items() if name != "constant"}
-    better = {name: gain for name, gain in found.items() if gain.low > 0}
-    return max(better.items(), key=lambda pair: pair[1].low, default=None)
+    least = ADVANTAGE * max(0.0, float(simple["constant"].mean() - valid.losses.mean()))
+    better = [(name, gain, least) for name, gain in found.items() if gain.low > least]
+    return max(better, key=lambda one: one[1].low, default=None)
 
 
 def _wilson_high(share: float, count: int) -> float:

@@ -20,6 +20,7 @@ BATCHES = 4
 HIGH, WIDE, NARROW = 50.0, 10.0, 0.01  # greatest value and spread that suit weights of size one
 UNEVEN = 100.0  # times the spread of another column
 LITTLE = 0.5  # of the first loss left: where less is, the inputs were no hindrance
+ROUNDING = 1e-6  # of a column's greatest value
 MARGIN = 0.1  # of what a scaled training wins: by so much it has to beat the whole training
 
 
@@ -35,7 +36,7 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     is above 50 (HIGH), its spread above 10 (WIDE) or below 0.01 (NARROW), or the spreads of two columns differ more
     than a hundredfold (UNEVEN). That is a suspicion; it is a finding if the same network with standardized inputs
     beats, in the few steps of a rung, the whole training by a tenth (MARGIN) of what it won, or if the training left
-    more than half (LITTLE) of its first loss. Else it is not told. LeCun et al. 1998, Efficient BackProp.
+    more than half (LITTLE) of its first loss. Else it is a note. LeCun et al. 1998, Efficient BackProp.
     """
     entering = evidence.once(_entering)
     spread = float(entering.std())
@@ -50,11 +51,9 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     helps = (
         scaled is not None and isfinite(scaled.end) and not scaled.end > done.end - MARGIN * (scaled.start - scaled.end)
     )
-    if done.left < LITTLE and not helps:
-        return
     yield Finding(
         "NW321",
-        "error" if helps else "warning",
+        "error" if helps else "note" if done.left < LITTLE else "warning",
         "unnormalized inputs",
         f"what enters the first layer reaches {most:.3g}, its spread is {spread:.3g}, columns differ {uneven:.3g}-fold"
         + (f"; standardized, {len(scaled.losses)} steps beat the training" if helps and scaled is not None else ""),
@@ -129,6 +128,12 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
     return torch.cat(got)
 
 
+def _spreads(x: Tensor) -> Tensor:
+    """Of each column; 1 for one that only rounding moves."""
+    spread = x.std(0)
+    return torch.where(spread > ROUNDING * x.abs().amax(0), spread, torch.ones_like(spread))
+
+
 def _standardized(evidence: TrainingEvidence) -> Rung | None:
     """The training's own rung with inputs of mean 0 and spread 1; None where the inputs are no floating numbers."""
     if evidence.build is None or not evidence.is_over:
@@ -140,7 +145,7 @@ def _standardized(evidence: TrainingEvidence) -> Rung | None:
         return None
     whole = [torch.cat(parts) for parts in zip(*(batch.inputs for batch in batches), strict=True)]
     means = [x.mean(0) for x in whole]
-    spreads = [x.std(0).clamp(min=1e-12) for x in whole]
+    spreads = [_spreads(x) for x in whole]
 
     def objective(network: nn.Module, batch: Batch) -> Tensor:
         inputs = tuple((x - m) / s for x, m, s in zip(batch.inputs, means, spreads, strict=True))

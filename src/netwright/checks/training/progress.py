@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from itertools import islice
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from typing import final
+
+import torch
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import PROBING, TrainingEvidence
@@ -24,11 +26,13 @@ class Progress:
     start: float  # of the first weights
     end: float  # of the weights that were kept; NaN where they are no numbers
     rose: float  # the last epoch's training loss over the first epoch's
+    chance: float = inf  # loss of the best constant answer; infinite where it is not known
 
     @property
     def left(self) -> float:
-        """What is left of the loss."""
-        return self.end / self.start if isfinite(self.end) and self.start > 0 else nan
+        """What is left of the loss, of a constant answer's where the first weights were worse than that."""
+        start = min(self.start, self.chance) if isfinite(self.start) else self.chance
+        return self.end / start if isfinite(self.end) and start > 0 else nan
 
 
 def steps_taken(evidence: TrainingEvidence) -> int:
@@ -45,7 +49,16 @@ def progress(evidence: TrainingEvidence) -> Progress:
     start = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.objective, batches)
     end = mean_loss(evidence.network, evidence.objective, batches)
     rose = epochs[-1] / epochs[0] if epochs and epochs[0] > 0 else nan
-    return Progress(start, end if isfinite(end) else nan, rose)
+    return Progress(start, end if isfinite(end) else nan, rose, _chance(evidence, batches))
+
+
+def _chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
+    if evidence.task is None or not all(batch.targets for batch in batches):
+        return inf
+    chance = evidence.task.chance_loss(
+        tuple(torch.cat(t).cpu() for t in zip(*(b.targets for b in batches), strict=True))
+    )
+    return chance if chance > 0 else inf
 
 
 def rungs(evidence: TrainingEvidence) -> tuple[Rung, ...]:
