@@ -1,7 +1,6 @@
 """Data as they enter the first layer with weights."""
 
 from collections.abc import Iterator
-from itertools import islice
 from math import isfinite
 
 import torch
@@ -16,7 +15,7 @@ from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.probes import Rung, as_the_recipe, copied, ladder
 
-BATCHES = 4
+ROWS = 2_000  # looked at: single rows far off are seen too
 HIGH, WIDE, NARROW = 50.0, 10.0, 0.01  # greatest value and spread that suit weights of size one
 UNEVEN = 100.0  # times the spread of another column
 LITTLE = 0.5  # of the first loss left: where less is, the inputs were no hindrance
@@ -36,7 +35,8 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     is above 50 (HIGH), its spread above 10 (WIDE) or below 0.01 (NARROW), or the spreads of two columns differ more
     than a hundredfold (UNEVEN). That is a suspicion; it is a finding if the same network with standardized inputs
     beats, in the few steps of a rung, the whole training by a tenth (MARGIN) of what it won, or if the training left
-    more than half (LITTLE) of its first loss. Else it is a note. LeCun et al. 1998, Efficient BackProp.
+    more than half (LITTLE) of its first loss, on training or on validation rows. Else it is a note. LeCun et al. 1998,
+    Efficient BackProp.
     """
     entering = evidence.once(_entering)
     spread = float(entering.std())
@@ -53,7 +53,7 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     )
     yield Finding(
         "NW321",
-        "error" if helps else "note" if done.left < LITTLE else "warning",
+        "error" if helps else "note" if done.left < LITTLE and done.held_out_left < LITTLE else "warning",
         "unnormalized inputs",
         f"what enters the first layer reaches {most:.3g}, its spread is {spread:.3g}, columns differ {uneven:.3g}-fold"
         + (f"; standardized, {len(scaled.losses)} steps beat the training" if helps and scaled is not None else ""),
@@ -77,8 +77,8 @@ def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     Why it matters: one NaN makes every weight NaN; a constant input teaches nothing.
 
-    How it is decided: in the first batches, what enters the first layer with weights holds NaN or infinity, or is one
-    value on all rows. Missing numbers that a network's own stem fills in are no fault.
+    How it is decided: in the first 2,000 rows (ROWS), what enters the first layer with weights holds NaN or infinity,
+    or is one value on all rows. Missing numbers that a network's own stem fills in are no fault.
     """
     entering = evidence.once(_entering)
     bad = ~entering.isfinite()
@@ -107,7 +107,7 @@ def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 def _entering(evidence: TrainingEvidence) -> Tensor:
     """(rows, ...) float: what the first module with a matrix or a kernel gets."""
-    got = list[Tensor]()
+    got, seen = list[Tensor](), 0
 
     def hook(_module: nn.Module, inputs: tuple[object, ...]) -> None:
         if not done and inputs and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
@@ -118,9 +118,12 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
         heavy = [m for m in copy.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
         handles = [m.register_forward_pre_hook(hook) for m in heavy]
         copy.eval()
-        for batch in islice(evidence.train.batches(evidence.recipe.batch_size, seed=None), BATCHES):
+        for batch in evidence.train.batches(evidence.recipe.batch_size, seed=None):
             done = list[bool]()
             copy(*batch.to(device_of(copy)).inputs)
+            seen += len(batch)
+            if seen >= ROWS:
+                break
         for handle in handles:
             handle.remove()
     if not got:

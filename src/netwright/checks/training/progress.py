@@ -15,6 +15,7 @@ from netwright.training.evaluate import device_of
 from netwright.training.probes import ENDS, RUNG_STEPS, RUNGS, Rung, as_the_recipe, ladder, mean_loss
 
 LEAST_STEPS = 30  # of a rung: fewer say little, and cost less than a second with the networks of short trainings
+SHOWN = 256  # validation rows in a batch
 BELOW = 3  # rungs below the training's own rate; 5 above it, as trainings at 1e-5 of the right rate need
 
 
@@ -27,6 +28,12 @@ class Progress:
     end: float  # of the weights that were kept; NaN where they are no numbers
     rose: float  # the last epoch's training loss over the first epoch's
     chance: float = inf  # loss of the best constant answer; infinite where it is not known
+    held_out: float = nan  # like `end`, on validation batches; NaN where there are none
+
+    @property
+    def held_out_left(self) -> float:
+        """What is left of the loss on validation rows, of training rows' where there are none."""
+        return self.held_out / min(self.start, self.chance) if isfinite(self.held_out) else self.left
 
     @property
     def left(self) -> float:
@@ -49,7 +56,9 @@ def progress(evidence: TrainingEvidence) -> Progress:
     start = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.objective, batches)
     end = mean_loss(evidence.network, evidence.objective, batches)
     rose = epochs[-1] / epochs[0] if epochs and epochs[0] > 0 else nan
-    return Progress(start, end if isfinite(end) else nan, rose, _chance(evidence, batches))
+    shown = [b.to(device_of(evidence.network)) for b in islice(evidence.valid.batches(SHOWN, seed=None), ENDS)]
+    held_out = mean_loss(evidence.network, evidence.objective, shown) if shown else nan
+    return Progress(start, end if isfinite(end) else nan, rose, _chance(evidence, batches), held_out)
 
 
 def _chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:

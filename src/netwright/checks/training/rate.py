@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from math import isfinite
 
 from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.plan import LOW_SHARE, fallen_share, rates
 from netwright.checks.training.progress import BELOW, best, ladder_chart, progress, rungs
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.training.probes import Rung
@@ -33,7 +34,7 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     lower, top = best(tried[:BELOW]), best(tried)
-    if lower is None or top is None or top.lr > evidence.recipe.lr:
+    if lower is None or top is None or (top.lr > evidence.recipe.lr and isfinite(done.end)):
         return
     is_lost = not isfinite(done.end) or done.left > STUCK or done.rose > ROSE
     if not lower.progress < (STUCK if is_lost else REACHES):
@@ -64,10 +65,13 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: the ladder of `learning rate too high`. The rate is too low if, within at most 60 steps from the
     first weights, a rate ten times higher or more beats the end of the whole training by a tenth (MARGIN) of what it
     won, and leaves at most 0.7 (REACHES) of the loss. It is grave if the whole training left more than 0.7 (SLOW).
+    Where the schedule is at fault, that is said instead.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     higher, top = best(tried[BELOW + 1 :]), best(tried)
     if higher is None or top is None or not higher.progress < REACHES or top.lr < evidence.recipe.lr:
+        return
+    if fallen_share(rates(evidence)) > LOW_SHARE:
         return
     if isfinite(done.end) and _beats(higher, done.end):
         rate = higher.lr / SAFE
