@@ -47,7 +47,10 @@ def rows(plan: Plan) -> Rows:
         y[chosen] = y[drawn.integers(0, train, len(chosen))]
     if plan.change:
         x = CHANGES[plan.change](x.clone(), plan.amount, drawn)
-    return replace(made, x=x, y=y, train=train)
+    task = made.task
+    if isinstance(task, Classification):
+        task = replace(task, counts=tuple(torch.bincount(y[:train], minlength=len(task.labels)).tolist()))
+    return replace(made, x=x, y=y, train=train, task=task)
 
 
 def _by_share(labels: np.ndarray, shares: tuple[float, ...], drawn: np.random.Generator) -> np.ndarray:

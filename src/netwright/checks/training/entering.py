@@ -17,6 +17,7 @@ from netwright.training.probes import Rung, as_the_recipe, copied, ladder
 
 ROWS = 2_000  # looked at: single rows far off are seen too
 HIGH, WIDE, NARROW = 50.0, 10.0, 0.01  # greatest value and spread that suit weights of size one
+FEW = 0.1  # of the columns may be narrow: pixels at the edge are
 UNEVEN = 100.0  # times the spread of another column
 LITTLE = 0.5  # of the first loss left: where less is, the inputs were no hindrance
 ROUNDING = 1e-6  # of a column's greatest value
@@ -33,16 +34,17 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: what enters the first layer with weights (behind scaling and normalization of the network's own)
     is above 50 (HIGH), its spread above 10 (WIDE) or below 0.01 (NARROW), or the spreads of two columns differ more
-    than a hundredfold (UNEVEN). That is a suspicion; it is a finding if the same network with standardized inputs
-    beats, in the few steps of a rung, the whole training by a tenth (MARGIN) of what it won, or if the training left
-    more than half (LITTLE) of its first loss, on training or on validation rows. Else it is a note. LeCun et al. 1998,
-    Efficient BackProp.
+    than a hundredfold (UNEVEN), the narrowest tenth (FEW) left out. That is a suspicion; it is a finding if the same
+    network with standardized inputs beats, in the few steps of a rung, the whole training by a tenth (MARGIN) of what
+    it won, or if the training left more than half (LITTLE) of its first loss, on training or on validation rows. Else
+    it is a note. LeCun et al. 1998, Efficient BackProp.
     """
     entering = evidence.once(_entering)
     spread = float(entering.std())
     columns = entering.flatten(0, -2).std(0) if entering.ndim == 2 else torch.ones(1)
     columns = columns[columns > 0]
-    uneven = float(columns.max() / columns.min()) if len(columns) else 1.0
+    narrow = columns.sort().values[int(FEW * len(columns))] if len(columns) else 1.0
+    uneven = float(columns.max() / narrow) if len(columns) else 1.0
     most = float(entering.abs().max())
     if most <= HIGH and NARROW <= spread <= WIDE and uneven <= UNEVEN:
         return
