@@ -88,6 +88,8 @@ FALLING = [2.0, 1.5, 1.2, 1.0, 0.9, 0.85, 0.83, 0.82, 0.81, 0.80, 0.80, 0.79]
 SWINGING = [2.0, 1.5, 1.2, 1.6, 1.0, 1.5, 0.9, 1.4, 0.8, 1.3, 0.9, 0.8]
 MEANS = [2.0, 1.6, 1.3, 1.1, 1.0, 0.95, 0.9, 0.88, 0.86, 0.85, 0.84, 0.83]
 
+NOISY: dict[str, object] = {"optimizer": "sgd", "lr": 0.05, "schedule": "constant", "epochs": 1}
+
 CASES = {
     "NW331": (partial(evidence, lr=1.0, clip=0.0), evidence),
     "NW332": (partial(evidence, lr=1e-5), evidence),
@@ -96,6 +98,7 @@ CASES = {
     "NW335": (partial(rates, 1e-3, 1e-4, *[1e-6] * 6), partial(rates, 1e-4, *[1e-3] * 6, 1e-6)),
     "NW336": (partial(evidence, l1=0.1), partial(evidence, l1=1e-5)),
     "NW337": (partial(with_batch_norm, 4, 600), partial(with_batch_norm, 64, 1200)),
+    "NW338": (partial(evidence, **NOISY, batch_size=1), partial(evidence, **NOISY, batch_size=32)),
     "NW339": (
         partial(stretches, [2.4, 2.0, 1.6, 1.3, 1.2, 90.0, *[1.2] * 6], [*MEANS[:5], *[1.9] * 7]),
         partial(stretches, [1.2 * x for x in MEANS], MEANS),

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from math import isnan
 
 import torch
@@ -52,6 +53,30 @@ def test_ladder_is_the_same_twice_and_its_rungs_a_factor_of_ten_apart():
     assert first == second
     assert [round(rung.lr, 7) for rung in first[:5]] == [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
     assert first[3].progress < first[0].progress
+
+
+class Noisy:
+    """A loader that draws noise as it is read, as augmentation does."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        x, y = rows()
+        for part in torch.randperm(len(x)).split(32):
+            yield x[part] + torch.randn(len(part), 4), y[part]
+
+
+def test_a_loader_that_draws_is_read_alike_each_time_and_leaves_the_generator():
+    run = adopt(network(), TASK, Noisy())
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    first, second = (
+        ladder(network(), losses, run.train, as_the_recipe(Recipe()), lr=1e-2, batch_size=32, steps=4, count=1)
+        for _ in range(2)
+    )
+    assert first == second
+    torch.manual_seed(7)
+    learned_by_heart(run.network, losses, TASK, run.train, steps=2)
+    ladder(run.network, losses, run.train, as_the_recipe(Recipe()), lr=1e-2, batch_size=32, steps=4, count=1)
+    assert torch.equal(state, torch.get_rng_state())
 
 
 def test_a_rung_that_diverges_has_no_end():

@@ -163,8 +163,11 @@ def mean_loss(network: nn.Module, objective: Objective, batches: Sequence[Batch]
 
 
 def _batches(network: nn.Module, train: Examples, size: int, most: int, seed: int) -> list[Batch]:
+    """The same for the same seed, also where an engineer's loader draws from torch's generator while it is read."""
     device = device_of(network)
-    return [batch.to(device) for batch in islice(train.batches(size, seed=seed), most)]
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(mixed(seed))
+        return [batch.to(device) for batch in islice(train.batches(size, seed=seed), most)]
 
 
 def _steps(

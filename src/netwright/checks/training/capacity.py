@@ -19,6 +19,9 @@ ROSE_SHARE = 0.05  # of its lowest value
 GAP = 0.05  # of the way from chance to a perfect score
 FALLING = 0.05  # of all that the validation loss fell, in the last fifth of the epochs
 FIFTH = 0.2
+TEMPERATURES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
+SHIFTS = 10  # steps of EM: shares of the classes are right to a hundredth
+ADVANTAGE = 0.05  # of what the network won over a constant: a simple model ahead by less has nothing to teach it
 RARE_ROWS = 10  # of a class in the validation part: fewer say nothing of its recall
 RARE_RECALL = 0.5  # of the other classes' mean recall
 
@@ -38,7 +41,7 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
     train, valid, chance_train, chance_valid = _against_chance(evidence)
     if train.losses.mean() > LEARNED * chance_train.mean():
         return
-    gain = paired(chance_valid, valid.losses)
+    gain = paired(chance_valid, evidence.once(_recalibrated))
     right = _above_majority(evidence, train, valid)
     if gain.low > 0 or (right is not None and right.low > 0):
         return
@@ -118,21 +121,24 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: the score is taken for what can be reached, and is not.
 
     How it is decided: training and validation rows score alike (the gap of `overfitting` is not found), and either a
-    simple model - linear, nearest neighbors, boosted trees - has a lower loss on the validation rows (the paired 95 %
-    interval excludes zero), or the validation loss still fell in the last fifth of the epochs by more than 5 %
-    (FALLING) of all that it fell, at a learning rate that had not come down.
+    simple model - linear, nearest neighbors, boosted trees - has a lower loss on the validation rows (by 5 %,
+    ADVANTAGE, of what the network won over a constant, with the paired 95 % interval above that, and logits
+    recalibrated, TEMPERATURES and SHIFTS), or the validation loss still fell in the last fifth of the epochs by more
+    than 5 % (FALLING) of all that it fell, at a learning rate that had not come down.
     """
     train, valid = evidence.once(parts)
     if _gap(evidence, train, valid).low > GAP:
         return
-    better = _better_twin(evidence, valid)
+    better = _better_twin(evidence)
     falling = _still_falling(evidence)
     if better is None and falling <= FALLING:
         return
     recipe = evidence.recipe
     told = [] if better is None else [f"a {better[0]} model's loss is lower by {better[1].value:.4g}"]
-    gain = None if better is None else better[1]
-    measures = [] if gain is None else [Measure("the simple model's advantage", gain.value, gain.low, gain.high, 0.0)]
+    measures = list[Measure]()
+    if better is not None:
+        _, gain, least = better
+        measures.append(Measure("the simple model's advantage", gain.value, gain.low, gain.high, least))
     if falling > FALLING:
         told.append(f"the validation loss still fell by {falling:.0%} of its way in the last epochs")
         measures.append(Measure("fall in the last fifth", falling, threshold=FALLING))
@@ -228,18 +234,17 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: on validation rows, the loss of the best constant, or of a linear model, is lower than the
     network's, or within the 95 % interval of the paired difference. Against the constant it is grave.
     """
-    _, valid = evidence.once(parts)
-    simple = evidence.once(twins)
+    own, simple = evidence.once(_recalibrated), evidence.once(twins)
     for name, severity in (("constant", "error"), ("linear", "note")):
         if name not in simple:
             continue
-        gain = paired(simple[name], valid.losses)
+        gain = paired(simple[name], own)
         if gain.low <= 0:
             yield Finding(
                 "NW346",
                 "error" if severity == "error" else "note",
                 "no better than a simple model",
-                f"a {name} model's loss is {simple[name].mean():.4g}, the network's {valid.losses.mean():.4g}",
+                f"a {name} model's loss is {simple[name].mean():.4g}, the network's {own.mean():.4g}",
                 (Measure("the network's advantage", gain.value, gain.low, gain.high, 0.0),),
                 confidence=0.95,
                 remedies=(Remedy(f"use the {name} model, or find out what keeps the network from learning."),),
@@ -312,7 +317,8 @@ def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Compared:
     """How much better training rows score, as a share of the way from chance to perfect."""
     _, _, _, chance = _against_chance(evidence)
     if isinstance(evidence.task, Classification) and valid.outputs.shape[1]:
-        base = float(np.bincount(train.targets.astype(int)).max() / len(train.targets))
+        shares = np.bincount(train.targets.astype(int)) / len(train.targets)
+        base = float((shares**2).sum())  # right answers of one who draws them with these shares
         gap = difference(hits(train), hits(valid))
         scale = max(1 - base, 1e-9)
     else:
@@ -341,15 +347,38 @@ def _still_falling(evidence: TrainingEvidence) -> float:
     return (before - losses[-1]) / fell if fell > 0 and losses[-1] == min(losses) else 0.0
 
 
-def _better_twin(evidence: TrainingEvidence, valid: Part) -> tuple[str, Compared] | None:
-    """The simple model that beats the network most clearly."""
+def _better_twin(evidence: TrainingEvidence) -> tuple[str, Compared, float] | None:
+    """The simple model that beats the network most clearly, by how much, and by how much it had to."""
     try:
         simple = evidence.once(twins)
     except Skip:
         return None
-    found = {name: paired(valid.losses, losses) for name, losses in simple.items() if name != "constant"}
-    better = {name: gain for name, gain in found.items() if gain.low > 0}
-    return max(better.items(), key=lambda pair: pair[1].low, default=None)
+    own = evidence.once(_recalibrated)
+    found = {name: paired(own, losses) for name, losses in simple.items() if name != "constant"}
+    least = ADVANTAGE * max(0.0, float(simple["constant"].mean() - own.mean()))
+    better = [(name, gain, least) for name, gain in found.items() if gain.low > least]
+    return max(better, key=lambda one: one[1].low, default=None)
+
+
+def _recalibrated(evidence: TrainingEvidence) -> Numbers:
+    """Losses on validation rows with logits divided and shifted so that they suit these rows best.
+
+    Too sure, not sure enough (as after label smoothing), or other shares of the classes (as after weighting them) is
+    not unlearned. Guo et al. 2017, arXiv:1706.04599; the shifts by EM: Saerens et al. 2002.
+    """
+    _, valid = evidence.once(parts)
+    if not isinstance(evidence.task, Classification) or valid.outputs.shape[1] != len(evidence.task.labels):
+        return valid.losses
+    rows, targets = np.arange(len(valid.targets)), valid.targets.astype(int)
+    shares = np.maximum(np.bincount(targets, minlength=valid.outputs.shape[1]) / len(rows), 0.5 / len(rows))
+    tried = [valid.losses]
+    for temperature in TEMPERATURES:
+        logits = valid.outputs / temperature
+        for _ in range(SHIFTS):
+            logits = logits - np.logaddexp.reduce(logits, 1, keepdims=True)
+            logits += np.log(shares) - np.log(np.exp(logits).mean(0) + 1e-12)
+        tried.append(np.logaddexp.reduce(logits, 1) - logits[rows, targets])
+    return min(tried, key=lambda losses: losses.mean())
 
 
 def _wilson_high(share: float, count: int) -> float:

@@ -50,7 +50,10 @@ def parts(evidence: TrainingEvidence) -> tuple[Part, Part]:
     """Training and validation rows. Raises Skip where there are too few of them."""
     if len(evidence.valid) < LEAST or len(evidence.train) < LEAST:
         raise Skip(f"fewer than {LEAST} validation rows")
-    return _part(evidence, evidence.train), _part(evidence, evidence.valid)
+    both = _part(evidence, evidence.train), _part(evidence, evidence.valid)
+    if not all(np.isfinite(part.losses).all() for part in both):
+        raise Skip("the network's answers are no numbers")
+    return both
 
 
 def difference(a: Numbers, b: Numbers) -> Compared:

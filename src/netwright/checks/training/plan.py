@@ -43,15 +43,10 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: more than 0.3 (LOW_SHARE) of the steps have a rate below a hundredth (LOW) of the peak. The
     schedules that are built in stay below a tenth of the steps.
     """
-    steps = steps_taken(evidence)
-    rates = [moment.lr for moment in evidence.watched.moments]
-    if evidence.run is not None and steps:
-        course = schedule(evidence.recipe, steps)
-        rates = [course(round(k * (steps - 1) / 199)) for k in range(200)]
-    if not rates or max(rates) <= 0:
+    course = rates(evidence)
+    if not course or max(course) <= 0:
         raise Skip("the course of the learning rate is not known")
-    share = sum(rate < LOW * max(rates) for rate in rates) / len(rates)
-    if share > LOW_SHARE:
+    if (share := fallen_share(course)) > LOW_SHARE:
         yield Finding(
             "NW335",
             "warning",
@@ -69,11 +64,25 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
                     "share of the training",
                     "learning rate",
                     ("lr",),
-                    (tuple(rates),),
-                    tuple(k / len(rates) for k in range(len(rates))),
+                    (tuple(course),),
+                    tuple(k / len(course) for k in range(len(course))),
                 ),
             ),
         )
+
+
+def rates(evidence: TrainingEvidence) -> list[float]:
+    """The learning rate's course in some steps; empty where it is not known."""
+    steps = steps_taken(evidence)
+    if evidence.run is None or not steps:
+        return [moment.lr for moment in evidence.watched.moments]
+    course = schedule(evidence.recipe, steps)
+    return [course(round(k * (steps - 1) / 199)) for k in range(200)]
+
+
+def fallen_share(rates: list[float]) -> float:
+    """The share of them that is next to nothing beside the highest."""
+    return sum(rate < LOW * max(rates) for rate in rates) / len(rates) if rates else 0.0
 
 
 def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -141,6 +150,60 @@ def _without_penalty(evidence: TrainingEvidence) -> tuple[Rung, float]:
     return rungs_here[0], mean_loss(evidence.network, objective, shown_batches(evidence))
 
 
+def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """gradient noise
+
+    Gradients of a few rows point anywhere: the loss stays where their noise carries it.
+
+    Why it matters: more epochs bring nothing; larger batches, or a lower rate at the end, do.
+
+    How it is decided: training batches have 8 rows (TINY) or fewer, and at the same rate, from the first weights, at
+    most 60 steps with batches of 64 rows (SETTLED) beat the end of the whole training by a tenth (MARGIN) of what they
+    won. Of batch norm with such batches `batch too small for batch norm` is told instead. McCandlish et al. 2018,
+    arXiv:1812.06162.
+    """
+    if evidence.recipe.batch_size > TINY or _norms(evidence.network) or not _larger_batches_help(evidence):
+        return
+    size, lr = evidence.recipe.batch_size, evidence.recipe.lr
+    yield Finding(
+        "NW338",
+        "warning",
+        "gradient noise",
+        f"batches of {size} rows" + _helped(evidence),
+        (Measure("rows in a batch", size, threshold=TINY),),
+        confidence=0.85,
+        otherwise=("a learning rate that is too high for batches of this size.",),
+        remedies=(
+            Remedy("take larger batches.", {"batch_size": SETTLED}),
+            Remedy("take a lower learning rate.", {"lr": lr / 10}),
+            Remedy("let the rate fall towards the end.", {"schedule": "cosine"}),
+        ),
+    )
+
+
+def _larger_batches_help(evidence: TrainingEvidence) -> bool:
+    larger, end = evidence.once(_larger_batches), evidence.once(progress).end
+    return isfinite(larger.end) and not larger.end > end - MARGIN * (larger.start - larger.end)
+
+
+def _helped(evidence: TrainingEvidence) -> str:
+    larger, end = evidence.once(_larger_batches), evidence.once(progress).end
+    return f"; {len(larger.losses)} steps of {SETTLED} rows reach {larger.end:.4g}, the whole training {end:.4g}"
+
+
+def _larger_batches(evidence: TrainingEvidence) -> Rung:
+    """Some steps at the training's own rate with batches of SETTLED rows."""
+    if evidence.build is None or not evidence.is_over:
+        raise Skip("the network's first weights are not known")
+    recipe, network = evidence.recipe, evidence.build().to(device_of(evidence.network))
+    return ladder(network, evidence.objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr, batch_size=SETTLED,
+                  below=0, count=1, seed=recipe.seed)[0]  # fmt: skip
+
+
+def _norms(network: nn.Module) -> list[nn.Module]:
+    return [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # pyright: ignore[reportPrivateUsage]  the parent of all batch norms
+
+
 def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
     """batch too small for batch norm
 
@@ -150,10 +213,10 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: the network has batch norm, and its loss on training rows is 1.5 times (WORSE) as high with the
     running statistics as with those of 64 rows or more (SETTLED) at once: because training batches have fewer than 8
-    rows (TINY), or because the statistics never settled.
+    rows (TINY), or because the statistics never settled. Or training batches are as small, and a few steps with
+    batches of 64 rows from the first weights beat the end of the whole training.
     """
-    norms = [m for m in evidence.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # pyright: ignore[reportPrivateUsage]  the parent of all batch norms
-    if not norms:
+    if not _norms(evidence.network):
         return
     device = device_of(evidence.network)
     size = max(evidence.recipe.batch_size, SETTLED)
@@ -163,14 +226,16 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
         without_dropout(copy)
         copy.train()
         own = sum(float(evidence.objective(copy, batch).mean()) for batch in batches) / len(batches)
-    if own > 0 and running > WORSE * own and evidence.once(progress).start > running - own > MARGIN * own:
-        tiny = evidence.recipe.batch_size < TINY
+    tiny = evidence.recipe.batch_size < TINY
+    differs = own > 0 and running > WORSE * own and evidence.once(progress).start > running - own > MARGIN * own
+    helped = tiny and _larger_batches_help(evidence)
+    if differs or helped:
         yield Finding(
             "NW337",
             "warning",
             "batch too small for batch norm" if tiny else "batch norm has not settled",
             f"the loss on training batches is {running:.4g} with running statistics, {own:.4g} with the batches' own "
-            f"(batches of {evidence.recipe.batch_size} rows)",
+            f"(batches of {evidence.recipe.batch_size} rows)" + (_helped(evidence) if helped else ""),
             (Measure("loss with running over own statistics", running / own, threshold=WORSE),),
             confidence=0.9 if tiny else 0.7,
             otherwise=()

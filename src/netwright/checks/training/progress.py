@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from itertools import islice
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from typing import final
+
+import torch
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import PROBING, TrainingEvidence
@@ -13,6 +15,7 @@ from netwright.training.evaluate import device_of
 from netwright.training.probes import ENDS, RUNG_STEPS, RUNGS, Rung, as_the_recipe, ladder, mean_loss
 
 LEAST_STEPS = 30  # of a rung: fewer say little, and cost less than a second with the networks of short trainings
+SHOWN = 256  # validation rows in a batch
 BELOW = 3  # rungs below the training's own rate; 5 above it, as trainings at 1e-5 of the right rate need
 
 
@@ -24,11 +27,19 @@ class Progress:
     start: float  # of the first weights
     end: float  # of the weights that were kept; NaN where they are no numbers
     rose: float  # the last epoch's training loss over the first epoch's
+    chance: float = inf  # loss of the best constant answer; infinite where it is not known
+    held_out: float = nan  # like `end`, on validation batches; NaN where there are none
+
+    @property
+    def held_out_left(self) -> float:
+        """What is left of the loss on validation rows, of training rows' where there are none."""
+        return self.held_out / min(self.start, self.chance) if isfinite(self.held_out) else self.left
 
     @property
     def left(self) -> float:
-        """What is left of the loss."""
-        return self.end / self.start if isfinite(self.end) and self.start > 0 else nan
+        """What is left of the loss, of a constant answer's where the first weights were worse than that."""
+        start = min(self.start, self.chance) if isfinite(self.start) else self.chance
+        return self.end / start if isfinite(self.end) and start > 0 else nan
 
 
 def steps_taken(evidence: TrainingEvidence) -> int:
@@ -45,7 +56,18 @@ def progress(evidence: TrainingEvidence) -> Progress:
     start = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.objective, batches)
     end = mean_loss(evidence.network, evidence.objective, batches)
     rose = epochs[-1] / epochs[0] if epochs and epochs[0] > 0 else nan
-    return Progress(start, end if isfinite(end) else nan, rose)
+    shown = [b.to(device_of(evidence.network)) for b in islice(evidence.valid.batches(SHOWN, seed=None), ENDS)]
+    held_out = mean_loss(evidence.network, evidence.objective, shown) if shown else nan
+    return Progress(start, end if isfinite(end) else nan, rose, _chance(evidence, batches), held_out)
+
+
+def _chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
+    if evidence.task is None or not all(batch.targets for batch in batches):
+        return inf
+    chance = evidence.task.chance_loss(
+        tuple(torch.cat(t).cpu() for t in zip(*(b.targets for b in batches), strict=True))
+    )
+    return chance if chance > 0 else inf
 
 
 def rungs(evidence: TrainingEvidence) -> tuple[Rung, ...]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from math import isfinite
 
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.progress import BELOW, best, ladder_chart, progress, rungs
+from netwright.checks.training.plan import LOW_SHARE, fallen_share, rates
+from netwright.checks.training.progress import BELOW, Progress, best, ladder_chart, progress, rungs
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.training.probes import Rung
 
@@ -28,17 +29,19 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: the ladder. The network starts again from its first weights at nine learning rates, a factor of
     ten apart, for at most 60 steps on the same batches. The rate is too high if the whole training left more than 0.9
     (STUCK) of the loss, or its loss rose to 1.2 times (ROSE) the first one, while a rate ten times lower or less leaves
-    less than 0.9 in these few steps; or if they leave less than 0.7 (REACHES), and beat the end of the whole training
-    by a tenth (MARGIN) of what they won. Smith 2015, arXiv:1506.01186, tries rates in this way.
+    less than 0.9 in these few steps; or if they leave less than 0.7 (REACHES) of the loss and beat the end of
+    the whole training clearly: by a tenth (MARGIN) of what they won, and so that it won less than 0.7 of what they did
+    or they leave less than 0.7 of what it left. Smith 2015, arXiv:1506.01186, tries rates in
+    this way.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     lower, top = best(tried[:BELOW]), best(tried)
-    if lower is None or top is None or top.lr > evidence.recipe.lr:
+    if lower is None or top is None or (top.lr > evidence.recipe.lr and isfinite(done.end)):
         return
     is_lost = not isfinite(done.end) or done.left > STUCK or done.rose > ROSE
     if not lower.progress < (STUCK if is_lost else REACHES):
         return
-    if is_lost or _beats(lower, done.end):
+    if is_lost or _beats(lower, done):
         rate = lower.lr / SAFE
         yield _found(
             evidence,
@@ -62,14 +65,17 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: time is paid for nothing, and the score is taken for the best that the network can do.
 
     How it is decided: the ladder of `learning rate too high`. The rate is too low if, within at most 60 steps from the
-    first weights, a rate ten times higher or more beats the end of the whole training by a tenth (MARGIN) of what it
-    won, and leaves at most 0.7 (REACHES) of the loss. It is grave if the whole training left more than 0.7 (SLOW).
+    first weights, a rate ten times higher or more beats the end of the whole training clearly, as there, and leaves
+    at most 0.7 (REACHES) of the loss. It is grave if the whole
+    training left more than 0.7 (SLOW). Where the schedule is at fault, that is said instead.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     higher, top = best(tried[BELOW + 1 :]), best(tried)
     if higher is None or top is None or not higher.progress < REACHES or top.lr < evidence.recipe.lr:
         return
-    if isfinite(done.end) and _beats(higher, done.end):
+    if fallen_share(rates(evidence)) > LOW_SHARE:
+        return
+    if isfinite(done.end) and _beats(higher, done):
         rate = higher.lr / SAFE
         yield _found(
             evidence,
@@ -116,8 +122,10 @@ def slow_convergence(evidence: TrainingEvidence) -> Iterator[Finding]:
         )
 
 
-def _beats(rung: Rung, end: float) -> bool:
-    return rung.end < end - MARGIN * (rung.start - rung.end)
+def _beats(rung: Rung, done: Progress) -> bool:
+    clearly = rung.end < done.end - MARGIN * (rung.start - rung.end)
+    # Of noisy labels little can be won, and of easy ones little is left: by one of both the training has to be behind.
+    return clearly and (done.start - done.end < REACHES * (rung.start - rung.end) or rung.end < REACHES * done.end)
 
 
 def _reached(rung: Rung, own: Rung) -> int:

@@ -111,10 +111,10 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: the network is smaller than it looks, in the worst case a layer passes nothing on.
 
     How it is decided: on 512 rows (LOOKED) or more, with the first and with the kept weights. More than 0.9 (DEAD) of a
-    layer's units before the first step is grave, more than half (MOSTLY_DEAD) a warning, and so is what the training
-    killed, since its steps are then the cause; where the training learned all the same (less than
-    half, LITTLE, of its first loss left), the network had units to spare, and it is a note. A third of idle units is
-    usual with ReLU. Lu et al. 2019, arXiv:1903.06733.
+    layer's units before the first step is grave, more than half (MOSTLY_DEAD) a warning, and so is more than 0.9 that
+    the training killed, since its steps are then the cause; half of them is a note. Where the training learned all the
+    same (less than half, LITTLE, of its first loss left), the network had units to spare, and it is a note. A third of
+    idle units is usual with ReLU. Lu et al. 2019, arXiv:1903.06733.
     """
     first, last = evidence.once(first_look), evidence.once(last_look)
     worst = max(
@@ -124,10 +124,14 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     names = sorted({layer.name for layer in (*first, *last) if layer.dead > MOSTLY_DEAD})
     at_start = any(layer.dead > MOSTLY_DEAD for layer in first)
-    severity = _severity(evidence)
+    if at_start:
+        severity = _severity(evidence)
+        severity = "warning" if severity == "error" and worst.dead <= DEAD else severity
+    else:
+        severity = "warning" if worst.dead > DEAD and not evidence.once(progress).left < LITTLE else "note"
     yield Finding(
         "NW303",
-        "warning" if severity == "error" and (worst.dead <= DEAD or not at_start) else severity,
+        severity,
         "dead units",
         f"{worst.dead:.0%} of the units of {worst.name} are zero on all rows"
         + (", before the first step" if at_start else ", since the training"),
@@ -186,19 +190,22 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: a layer of equal units is one unit, whatever its width.
 
     How it is decided: more than half (TWINS) of the rows of a hidden weight matrix equal another row, with the first
-    weights and with the kept ones. The last layer may start at zero, as is often done on purpose.
+    weights and with the kept ones; with the first ones alone it is a note. The last layer may start at zero, as is
+    often done on purpose.
     """
     if evidence.build is None:
         raise Skip("the network's first weights are not known")
     first, last = _twins(evidence.build()), _twins(evidence.network)
-    names = [name for name in list(first)[:-1] if first[name] > TWINS and last.get(name, 0.0) > TWINS]
-    if names:
+    began = [name for name in list(first)[:-1] if first[name] > TWINS]
+    stayed = [name for name in began if last.get(name, 0.0) > TWINS]
+    if names := stayed or began:
         share = max(first[name] for name in names)
         yield Finding(
             "NW305",
-            "error",
+            "error" if stayed else "note",
             "identical units",
-            f"{share:.0%} of the units of {names[0]} equal another one, before and after training",
+            f"{share:.0%} of the units of {names[0]} equal another one before training"
+            + (" and after it" if stayed else "; what else they have, as biases, told them apart"),
             (Measure("share of units that equal another", share, threshold=TWINS),),
             layers=tuple(names),
             confidence=0.99,
@@ -308,9 +315,10 @@ def _batches(evidence: TrainingEvidence) -> list[Batch]:
 
 
 def _severity(evidence: TrainingEvidence) -> Severity:
-    """Grave where the training learned little, else a note: whether a strange start matters is seen at the end."""
+    """Grave where the training learned little that holds for other rows, else a note: whether a strange start matters
+    is seen at the end."""
     done = evidence.once(progress)
-    return "note" if done.left < LITTLE else "error"
+    return "note" if done.left < LITTLE and done.held_out_left < LITTLE else "error"
 
 
 def _twins(network: nn.Module) -> dict[str, float]:

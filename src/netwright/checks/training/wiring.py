@@ -21,6 +21,7 @@ from netwright.training.probes import as_the_recipe, copied, ladder
 OFTEN = 0.5  # share of the steps looked at
 SHARE = 0.01  # of all parameters: a forgotten scalar is worth a note
 ONE = 1e-3  # how near to 1 the outputs' sum has to be; float32 sums of 1,000 shares are within 1e-5
+MOVED = 1e-6  # of a parameter's size: gradients times rate below it are lost in float32's rounding
 SAME = 1e-5  # of the outputs' size: what rounding in another order may change
 LEAKED = 1e-3  # of it: beyond any rounding, bf16's relative 4e-3 excepted, which is not used here
 ROWS = 16  # rows that are looked at for leaks
@@ -71,7 +72,8 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     seen = evidence.watched
     sizes = {name: p.numel() for name, p in evidence.network.named_parameters()}
     cut = [*seen.without_gradient] if seen.looked else _unreached(evidence)
-    unknown = [name for name in (*seen.not_in_optimizer, *seen.never_updated) if name not in cut]
+    still = (*seen.not_in_optimizer, *seen.never_updated) if seen.looked else _unmoved(evidence)
+    unknown = [name for name in still if name not in cut]
     whole = max(1, sum(sizes.values()))
     for names, what, advice in (
         (
@@ -116,8 +118,9 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     at the end can never answer below zero.
 
     How it is decided: on some rows, with the kept weights. Classification: all outputs are at least 0 and each row sums
-    to 1 (ONE). Several labels: all outputs lie within [0, 1]. Regression: all outputs lie on one side of zero, some
-    exactly at it or all within [-1, 1], with an activation as the last module, and targets lie beyond.
+    to 1 (ONE), or the answer is the output of a ReLU, sigmoid or tanh, which leaves logits no room. Several labels: all
+    outputs lie within [0, 1]. Regression: all outputs lie on one side of zero, some exactly at it or all within
+    [-1, 1], with an activation as the last module, and targets lie beyond.
     """
     if evidence.task is None:
         raise Skip("the task is not known")
@@ -135,6 +138,9 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
             advice = (
                 "take the softmax out of the network's end, or train with the logarithm of its outputs and nll_loss."
             )
+        elif isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh):
+            found = f"the network ends with {type(last).__name__}, but cross entropy takes logits of any size"
+            advice = "end the network with a linear layer."
     elif isinstance(evidence.task, Multilabel) and bool(((outputs >= 0) & (outputs <= 1)).all()):
         found = "all outputs lie within 0 and 1, but the loss takes logits"
         advice = "take the sigmoid out of the network's end."
@@ -169,8 +175,8 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     overfits; batch norm in evaluation mode learns no statistics.
 
     How it is decided: two passes over the same rows in evaluation mode differ by more than 1e-5 (SAME) of the outputs'
-    size; or more than half (OFTEN) of the steps looked at were made in evaluation mode by a network with dropout or
-    batch norm.
+    size; or batch norm whose weights trained counted no batch; or more than half (OFTEN) of the steps looked at were
+    made in evaluation mode by a network with dropout or batch norm.
     """
     batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(evidence.network))
     first, second = _answers(evidence.network, batch), _answers(evidence.network, batch)
@@ -187,6 +193,20 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
             otherwise=("noise on purpose.",),
             remedies=(Remedy("give self.training to F.dropout(x, p, training=self.training) in forward."),),
         )
+    idle = _never_counted(evidence)
+    if idle:
+        yield Finding(
+            "NW314",
+            "warning",
+            "wrong mode",
+            f"batch norm trained without counting a batch: {', '.join(idle[:3])} ran in evaluation mode",
+            (Measure("batches counted while training", 0.0),),
+            layers=tuple(idle),
+            confidence=0.9,
+            otherwise=("batch norm that is frozen on purpose.",),
+            remedies=(Remedy("call network.train() before the steps of each epoch, network.eval() before answers."),),
+        )
+        return
     moded = [n for n, m in evidence.network.named_modules() if type(m).__name__.startswith(("Dropout", "BatchNorm"))]
     seen = evidence.watched
     if moded and seen.looked and seen.evaluating / seen.looked > OFTEN:
@@ -303,6 +323,20 @@ def not_reproducible(evidence: TrainingEvidence) -> Iterator[Finding]:
         )
 
 
+def _never_counted(evidence: TrainingEvidence) -> list[str]:
+    """Batch norms that train and keep statistics, and saw as many batches as before training."""
+    if evidence.build is None or not evidence.history.epochs:
+        return []
+    first = dict(evidence.build().named_buffers())
+    return [
+        name.removesuffix(".num_batches_tracked")
+        for name, count in evidence.network.named_buffers()
+        if name.endswith("num_batches_tracked")
+        and int(count) == int(first[name])
+        and any(p.requires_grad for p in evidence.network.get_submodule(name.rpartition(".")[0]).parameters())
+    ]
+
+
 def _unreached(evidence: TrainingEvidence) -> list[str]:
     """Parameters that a backward pass over some batches gives no gradient."""
     with copied(evidence.network) as copy:
@@ -313,18 +347,37 @@ def _unreached(evidence: TrainingEvidence) -> list[str]:
         return [name for name, p in copy.named_parameters() if p.requires_grad and p.grad is None]
 
 
+def _unmoved(evidence: TrainingEvidence) -> list[str]:
+    """Parameters that are as they were before training, though a step would have moved them."""
+    if evidence.build is None or not evidence.history.epochs:
+        return []
+    first = dict(evidence.build().named_parameters())
+    with copied(evidence.network) as copy:
+        copy.train()
+        copy.zero_grad()
+        batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(copy))
+        evidence.objective(copy, batch).mean().backward()
+        return [
+            name
+            for name, p in copy.named_parameters()
+            if p.grad is not None
+            and torch.equal(p.detach().cpu(), first[name].detach().cpu())
+            and float(p.grad.abs().max()) * evidence.recipe.lr > MOVED * float(p.detach().abs().max())
+        ]
+
+
 def _last_module(network: nn.Module, batch: Batch) -> nn.Module | None:
-    """The module without parts that is called last."""
-    called = list[nn.Module]()
+    """The module without parts whose output is the network's answer."""
+    called = list[tuple[nn.Module, object]]()
     leaves = [m for m in network.modules() if not any(True for _ in m.children())]
-    handles = [m.register_forward_hook(lambda module, _inputs, _output: called.append(module)) for m in leaves]
+    handles = [m.register_forward_hook(lambda module, _inputs, out: called.append((module, out))) for m in leaves]
     try:
         with evaluating(network):
-            network(*batch.inputs)
+            answer = network(*batch.inputs)
     finally:
         for handle in handles:
             handle.remove()
-    return called[-1] if called else None
+    return next((module for module, output in reversed(called) if output is answer), None)
 
 
 def _answers(network: nn.Module, batch: Batch) -> Tensor:

@@ -1,0 +1,1 @@
+"""Trainings with one known fault each, their healthy twins, and healthy trainings that look odd."""

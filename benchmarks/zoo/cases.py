@@ -1,0 +1,258 @@
+"""The zoo: what is planted, where, at which doses, and what a doctor may say of it. A new fault is one entry."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from benchmarks.zoo.plans import Changes, Plan
+
+TUNING = ("dense", "conv")  # families whose odd seeds thresholds may be tuned on; all else is for the score
+SEEDS = {"fast": (0,), "tuning": (1,), "full": (0, 1, 2, 3, 4)}  # of each tier
+SGD: Changes = {"optimizer": "sgd", "lr": 0.05}
+
+# What a healthy training of each family on each of its data takes.
+BASES: Mapping[str, Changes] = {
+    "dense/digits": {},
+    "dense/circles": {"lr": 1e-2},
+    "dense/blobs": {"epochs": 6},
+    "dense/tabular": {**SGD, "width": 32},
+    "conv/digits": {},
+    "conv/bars": {**SGD, "norm": "batch"},
+    "lstm/digits": {"depth": 1, "lr": 1e-2},
+    "lstm/copy": {"depth": 1, "lr": 2e-2, "epochs": 15},
+    "gru/digits": {"depth": 1, "lr": 1e-2},
+    "gru/copy": {"depth": 1, "lr": 1e-2},
+    "attention/digits": {"depth": 1, "width": 32},
+    "attention/copy": {"depth": 1, "width": 32},
+}
+DIGITS = tuple(name for name in BASES if name.endswith("digits"))
+RECURRENT = ("lstm/copy", "gru/digits", "lstm/digits", "gru/copy")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault at up to some doses, the strongest first."""
+
+    id: str  # as the list of faults counts them
+    code: str  # what the doctor should say
+    where: tuple[str, ...]  # of BASES
+    doses: tuple[Changes, ...]
+    fixes: tuple[str, ...]  # settings whose change mends it; "code" for an edit of the user's code or data
+    also: tuple[str, ...] = ()  # codes that name the same cause
+    base: Changes = field(default_factory=dict[str, object])  # of the healthy twin too
+
+
+@dataclass(frozen=True)
+class Control:
+    """A healthy training that looks odd."""
+
+    id: str
+    where: tuple[str, ...]
+    changes: Changes
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("W1", "NW311", ("dense/digits", "conv/digits", "gru/digits"),
+          ({"loop": "never cleared"}, {"loop": "rarely cleared"}), ("code",),
+          also=("NW331", "NW333", "NW339"), base={**SGD, "epochs": 20, "loop": "careful"}),
+    Fault("W2", "NW312", ("dense/digits", "conv/digits", "lstm/digits", "attention/digits"),
+          ({"inside": "detached"}, {"loop": "forgotten"}), ("code",), base={"depth": 2}),
+    Fault("W3", "NW313", ("dense/digits", "conv/bars", "gru/digits", "attention/copy", "dense/circles"),
+          ({"end": "Softmax"}, {"end": "Sigmoid"}, {"end": "Tanh"}), ("code",)),
+    Fault("W3", "NW313", ("dense/tabular",), ({"end": "ReLU"}, {"end": "Sigmoid"}, {"end": "Tanh"}), ("code",)),
+    Fault("W4", "NW314", ("dense/digits", "conv/bars", "attention/copy"),
+          tuple({"inside": "always dropped", "strength": p} for p in (0.5, 0.2, 0.05)), ("code",)),
+    Fault("W4", "NW314", ("conv/digits", "dense/circles"), ({"loop": "evaluating"},), ("code",),
+          base={"norm": "batch", "loop": "careful"}),
+    Fault("W5", "NW315", ("dense/digits", "conv/bars", "attention/copy", "dense/tabular"),
+          ({"inside": "mixed axes"}, *({"inside": "leaking", "strength": s} for s in (1.0, 0.3, 0.05))), ("code",)),
+    Fault("W6", "NW316", ("dense/digits", "conv/bars", "gru/digits", "dense/tabular"),
+          ({"loader": "apart", "amount": 1.0}, {"loader": "late", "amount": 0.5}, {"loader": "apart", "amount": 0.1}),
+          ("code",), base={"loader": "plain"}),
+    Fault("W7", "NW317", ("dense/digits", "conv/digits", "gru/copy"),
+          tuple({"inside": "own random", "strength": s} for s in (0.5, 0.1, 0.01)), ("code",)),
+    Fault("D1", "NW321", ("dense/digits", "dense/tabular", "dense/circles"),
+          ({"change": "uneven", "amount": 3.0}, {"change": "scaled", "amount": 300.0},
+           {"change": "scaled", "amount": 1e-3}),
+          ("code",), also=("NW331", "NW332"), base=SGD),
+    Fault("D1", "NW321", ("conv/digits", "gru/digits"),
+          ({"change": "scaled", "amount": 1e3}, {"change": "shifted", "amount": 1e3}), ("code",),
+          also=("NW331", "NW304"), base={**SGD, "epochs": 20}),
+    Fault("D2", "NW322", ("dense/tabular", "conv/digits", "lstm/digits"),
+          ({"change": "missing", "amount": 0.2}, {"change": "constant"}, {"change": "missing", "amount": 0.01}),
+          ("code",)),
+    Fault("D3", "NW323", ("dense/digits", "conv/bars", "gru/digits"),
+          ({"permuted": True, "epochs": 40, "rows": 300, "width": 96, "keep": "last"},
+           {"permuted": True, "epochs": 40, "rows": 600, "width": 96, "keep": "last"}), ("code",), also=("NW346",)),
+    Fault("D4", "NW324", ("dense/blobs",), ({"shares": (0.95, 0.05)}, {"shares": (0.92, 0.08)}), ("class_weights",)),
+    Fault("D5", "NW345", ("dense/digits", "conv/digits", "lstm/digits"), ({"wrong": 0.5}, {"wrong": 0.3}), ("code",)),
+    Fault("I1", "NW305", ("dense/digits", "conv/bars", "dense/tabular", "lstm/copy"),
+          ({"constant": 0.05}, {"constant": 0.0}), ("init", "code")),
+    Fault("I2", "NW306", ("dense/digits", "conv/bars"), ({"last": 1000.0}, {"last": 100.0}, {"last": 30.0}),
+          ("init", "code"), also=("NW301",), base=SGD),
+    Fault("I3", "NW304", ("dense/digits", "dense/tabular"), ({"gain": 100.0}, {"gain": 30.0}, {"gain": 10.0}),
+          ("init", "normalization", "activation", "code"), base={"activation": "Tanh", "depth": 4}),
+    Fault("I4", "NW303", ("dense/digits", "conv/digits"), ({"bias": -20.0}, {"bias": -10.0}, {"bias": -5.0}),
+          ("init", "normalization", "activation", "code"), base={"depth": 3}),
+    Fault("I5", "NW302", ("dense/digits", "dense/blobs"),
+          ({"activation": "Sigmoid", "depth": 20}, {"activation": "Tanh", "uniform": 0.05, "depth": 15},
+           {"activation": "Sigmoid"}),
+          ("activation", "init", "normalization", "depth"), also=("NW307",), base={"depth": 10, "lr": 1e-3}),
+    Fault("I6", "NW301", ("dense/digits", "conv/digits"),
+          ({"gain": 8.0}, {"gain": 4.0}, {"activation": "Exp", "depth": 4}),
+          ("clip", "init", "normalization", "lr", "activation"), also=("NW306",),
+          base={"depth": 6, **SGD, "clip": 0.0}),
+    Fault("I7", "NW307", ("dense/digits", "conv/digits"),
+          ({"gain": 0.3, "bias": 3.0}, {"gain": 0.3, "bias": 1.0}), ("normalization", "init"), also=("NW302",),
+          base={"depth": 6, **SGD}),
+    Fault("S1", "NW331", ("dense/digits", "conv/digits", "lstm/digits", "gru/copy", "attention/digits"),
+          ({"lr": 3.0}, {"lr": 1.0}, {"lr": 0.3}), ("lr", "warmup", "clip"), also=("NW339", "NW333")),
+    Fault("S1", "NW331", ("dense/circles", "conv/bars"), ({"lr": 1.0, "batch_size": 1, "epochs": 1},),
+          ("lr", "warmup", "clip", "batch_size"), also=("NW339", "NW333"), base=SGD),
+    Fault("S2", "NW332", ("dense/digits", "conv/bars", "lstm/copy", "gru/digits", "attention/digits", "dense/tabular"),
+          ({"lr": 1e-7}, {"lr": 1e-6}, {"lr": 1e-5}), ("lr", "optimizer")),
+    Fault("S2", "NW332", ("dense/circles",), ({"lr": 1e-3, "optimizer": "sgd", "momentum": 0.0},),
+          ("lr", "optimizer"), also=("NW334",)),
+    Fault("S3", "NW333", ("dense/digits", "conv/digits", "attention/digits", "gru/digits"),
+          ({"lr": 0.1, "schedule": "constant", "keep": "last", "epochs": 20},
+           {"lr": 0.05, "schedule": "constant", "keep": "last", "epochs": 20}),
+          ("lr", "schedule", "average", "batch_size"), also=("NW331",)),
+    Fault("S4", "NW334", ("dense/digits", "conv/bars", "gru/digits"),
+          ({"lr": 3e-3}, {"lr": 1e-2}), ("lr", "optimizer"), also=("NW332", "NW342"),
+          base={"optimizer": "sgd", "lr": 0.3, "momentum": 0.0, "epochs": 20}),
+    Fault("S5", "NW335", ("dense/digits", "conv/bars", "gru/digits", "dense/tabular"),
+          ({"schedule": "benchmarks.zoo.trainings:fallen"},), ("schedule",)),
+    Fault("S6", "NW336", ("dense/digits", "conv/digits", "gru/copy", "attention/digits"),
+          ({"l1": 0.1}, {"dropout": 0.95}, {"l1": 0.02}), ("l1", "dropout", "weight_decay")),
+    Fault("S7", "NW337", ("conv/digits", "dense/digits"),
+          ({"batch_size": 2, "schedule": "constant", "epochs": 2}, {"batch_size": 4, "schedule": "constant",
+                                                                    "epochs": 3}),
+          ("batch_size", "normalization"), base={"norm": "batch"}),
+    Fault("S8", "NW338", ("dense/digits", "conv/bars"), ({"batch_size": 1, "epochs": 2},),
+          ("batch_size", "lr"), also=("NW331", "NW333"), base={**SGD, "schedule": "constant", "epochs": 8}),
+    Fault("S9", "NW339", ("dense/digits", "conv/bars", "dense/tabular"),
+          ({"change": "outliers", "amount": 1e4}, {"change": "outliers", "amount": 1e2}), ("clip", "warmup", "code"),
+          also=("NW321", "NW331"), base={**SGD, "clip": 0.0}),
+    Fault("C1", "NW341", ("dense/digits", "conv/bars", "gru/digits", "attention/copy"),
+          ({"inside": "deaf"},), ("code", "width"), also=("NW346", "NW342", "NW312"),
+          base={"depth": 2}),
+    Fault("C2", "NW342", ("dense/circles", "dense/digits"), ({"width": 2}, {"inside": "narrowed"}),
+          ("width", "depth", "code"),
+          also=("NW341", "NW346")),
+    Fault("C2", "NW342", ("dense/tabular", "conv/digits", "gru/copy", "attention/digits"),
+          ({"epochs": 1, "schedule": "constant"}, {"epochs": 2}), ("epochs", "lr"), also=("NW332", "NW334", "NW346")),
+    Fault("C3", "NW343", ("dense/digits", "conv/digits", "lstm/digits", "attention/digits"),
+          ({"rows": 150, "wrong": 0.3, "width": 96, "epochs": 40, "keep": "last"},
+           {"rows": 300, "wrong": 0.2, "width": 96, "epochs": 40, "keep": "last"}),
+          ("keep", "weight_decay", "dropout", "width", "depth", "code")),
+    # Two faults at once: either may be told first.
+    Fault("W3+S2", "NW313", ("dense/digits", "gru/digits"), ({"end": "Softmax", "lr": 1e-6},), ("code",),
+          also=("NW332",)),
+    Fault("D1+I3", "NW321", ("dense/digits",), ({"change": "scaled", "amount": 1e3, "gain": 30.0},), ("code", "init"),
+          also=("NW304",), base={"activation": "Tanh", "depth": 3}),
+    Fault("W2+C3", "NW312", ("conv/digits",), ({"inside": "detached", "rows": 150, "wrong": 0.3, "keep": "last"},),
+          ("code",), also=("NW343",)),
+    Fault("I1+S1", "NW305", ("dense/digits",), ({"constant": 0.05, "lr": 1.0},), ("init", "code", "lr"),
+          also=("NW331",)),
+    Fault("W5+S2", "NW315", ("dense/digits",), ({"inside": "leaking", "lr": 1e-6},), ("code",), also=("NW332",)),
+    Fault("D4+S2", "NW332", ("dense/blobs",), ({"shares": (0.95, 0.05), "lr": 1e-6},), ("lr", "class_weights"),
+          also=("NW324",)),
+)  # fmt: skip
+
+CONTROLS: tuple[Control, ...] = (
+    Control("data that overlap", ("dense/blobs",), {}),
+    Control("dropout", ("dense/digits", "conv/digits", "attention/digits"), {"dropout": 0.4, "epochs": 25}),
+    Control("smoothed labels", ("dense/digits", "conv/bars", "gru/copy"), {"label_smoothing": 0.2}),
+    Control("long warm-up", ("dense/digits", "attention/copy"), {"warmup": 0.3}),
+    Control("restarts", ("dense/digits", "conv/digits", "gru/digits"),
+            {"schedule": "benchmarks.zoo.trainings:restarted", "epochs": 18}),
+    Control("one cycle", ("conv/bars", "lstm/copy"), {"schedule": "one_cycle", "lr": 1e-2}),
+    Control("imbalance handled", ("dense/blobs",), {"shares": (0.85, 0.15), "class_weights": "balanced"}),
+    Control("oversampled", ("dense/blobs",), {"shares": (0.85, 0.15), "loader": "oversampled"}),
+    Control("frozen on purpose", ("conv/digits", "dense/digits"), {"frozen": 1, "width": 96, "epochs": 20}),
+    Control("accumulation", ("dense/digits", "conv/bars", "gru/copy"), {"accumulate": 4, "batch_size": 8}),
+    Control("few rows that suffice", ("dense/blobs",), {"rows": 120, "epochs": 40, "width": 16}),
+    Control("small noisy batches", ("dense/digits", "dense/circles"), {"batch_size": 8, "lr": 1e-3}),
+    Control("idle units", ("dense/digits", "conv/digits"), {"bias": -0.5, "depth": 3}),
+    Control("outliers, clipped", ("dense/digits",), {"change": "outliers", "amount": 10.0, "clip": 0.5}),
+    Control("loss rises, score holds", ("dense/digits", "conv/bars"), {"epochs": 50, "schedule": "constant",
+                                                                    "keep": "last", "lr": 1e-3}),
+    Control("jittered", ("dense/digits", "conv/digits"), {"loader": "jittered", "amount": 0.2}),
+    Control("loader", ("dense/tabular", "conv/bars", "gru/digits"), {"loader": "plain"}),
+    Control("last layer from zero", ("dense/digits", "attention/digits"), {"last": 0.0}),
+    Control("deep and rectified", ("dense/digits",), {"depth": 16, "lr": 1e-3, "epochs": 20}),
+    Control("one layer of sigmoids", ("dense/digits", "dense/circles"), {"activation": "Sigmoid", "depth": 1,
+                                                                      "lr": 2e-2, "epochs": 25}),
+    Control("GELU", ("conv/digits", "attention/copy"), {"activation": "GELU"}),
+    Control("batch norm", ("conv/digits", "dense/circles"), {"norm": "batch", "batch_size": 16}),
+    Control("plain loop", ("dense/digits", "lstm/digits"), {"loop": "careful"}),
+    Control("momentum", ("conv/digits", "dense/circles"), SGD),
+    Control("two layers", ("lstm/digits", "gru/copy"), {"depth": 2}),
+    Control("averaged weights", ("dense/digits", "conv/bars"), {"average": 1.0}),
+    Control("some wrong labels", ("dense/digits",), {"wrong": 0.02}),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training of the zoo."""
+
+    name: str
+    plan: Plan
+    kind: str  # fault, twin or control
+    what: str  # the id of the fault or control
+    dose: int = 0
+    code: str = ""
+    also: tuple[str, ...] = ()
+    fixes: tuple[str, ...] = ()
+    twin: str = ""  # the name of the healthy one
+
+    @property
+    def is_tuning(self) -> bool:
+        """Whether thresholds may be tuned on it."""
+        return self.plan.family in TUNING and self.plan.seed % 2 == 1
+
+
+def cases(tier: str) -> Iterator[Case]:
+    """All cases of a tier; no training comes twice under two names. A fault's twin stands before it."""
+    names, other = dict[Plan, str](), dict[str, str]()
+    for case in (*_faults(tier), *_controls(tier)):
+        is_new = case.plan not in names
+        other[case.name] = names.setdefault(case.plan, case.name)
+        if is_new:
+            yield replace(case, twin=other.get(case.twin, ""))
+
+
+def _faults(tier: str) -> Iterator[Case]:
+    for fault in FAULTS:
+        for place, seed in product(range(len(fault.where)), SEEDS[tier]):
+            base = fault.where[place]
+            # The small tiers have one dose of each place, in turn.
+            doses = range(len(fault.doses)) if tier == "full" else [(place + seed) % len(fault.doses)]
+            if tier == "tuning" and base.split("/")[0] not in TUNING:
+                continue
+            twin = _case("twin", "", base, seed, fault.base)
+            yield twin
+            for dose in doses:
+                changes = {**fault.base, **fault.doses[dose]}
+                yield _case("fault", fault.id, base, seed, changes, fault, dose, twin.name)
+
+
+def _controls(tier: str) -> Iterator[Case]:
+    for control in CONTROLS:
+        for base, seed in product(control.where, SEEDS[tier]):
+            if tier != "tuning" or base.split("/")[0] in TUNING:
+                yield _case("control", control.id, base, seed, control.changes)
+
+
+def _case(
+    kind: str, what: str, base: str, seed: int, changes: Changes, fault: Fault | None = None, dose: int = 0,
+    twin: str = "",
+) -> Case:  # fmt: skip
+    family, data = base.split("/")
+    plan = Plan(family, data, seed).edit({**BASES[base], **changes})
+    told = " ".join(f"{name}={value}" for name, value in changes.items())
+    name = f"{kind} {what or 'healthy'} {base} seed {seed} {told}".strip()
+    if fault is None:
+        return Case(name, plan, kind, what or "twin")
+    return Case(name, plan, kind, what, dose, fault.code, fault.also, fault.fixes, twin)

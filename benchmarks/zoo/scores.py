@@ -1,0 +1,111 @@
+"""From rows of the zoo to the page: recall, false alarms and causes, with Wilson's 95 % intervals."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.speed.measure import table
+
+import netwright.checks
+import netwright.checks.training
+
+Row = dict[str, Any]
+NORMAL = 1.96
+LOUD = ("error", "warning")
+
+
+@cache
+def rules() -> str:
+    """A hash of all checks of trainings and of their order: another threshold is another hash."""
+    sources = [Path(netwright.checks.__file__ or ""), *sorted(Path(netwright.checks.training.__path__[0]).glob("*.py"))]
+    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share. Wilson 1927."""
+    if not count:
+        return 0.0, 1.0
+    share, z = hits / count, NORMAL
+    middle = share + z * z / (2 * count)
+    half = z * ((share * (1 - share) + z * z / (4 * count)) / count) ** 0.5
+    whole = 1 + z * z / count
+    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+
+
+def is_loud(row: Row) -> bool:
+    """Whether anything is told that a person would act on."""
+    return any(finding["severity"] in LOUD for finding in row["findings"])
+
+
+def is_found(row: Row) -> bool:
+    """Whether the faulty training is told to be one: loudly, or its cause as a note where little is lost by it."""
+    return is_loud(row) or is_named(row, len(row["findings"]))
+
+
+def is_named(row: Row, first: int) -> bool:
+    """Whether the planted cause is among the first findings."""
+    return any(finding["code"] in (row["code"], *row["also"]) for finding in row["findings"][:first])
+
+
+def is_mended(row: Row) -> bool:
+    """Whether the first finding's first remedies hold one that mends the planted fault."""
+    offered = [set(fix) for finding in row["findings"][:1] for fix in finding["fixes"]]
+    return any(fix & set(row["fixes"]) for fix in offered)
+
+
+def page(rows: Sequence[Row]) -> str:
+    """Markdown: both parts, and what they are made of."""
+    parts = [("tuning", [r for r in rows if r["is_tuning"]]), ("held out", [r for r in rows if not r["is_tuning"]])]
+    told = [_part(name, part) for name, part in parts if part]
+    return "\n\n".join([f"Rule table {rules()}, {len(rows)} trainings.", *told, _missed(rows)])
+
+
+def _part(name: str, rows: Sequence[Row]) -> str:
+    faults, healthy = [r for r in rows if r["kind"] == "fault"], [r for r in rows if r["kind"] != "fault"]
+    head = ("", "n", "recall %", "loudly %", "cause first %", "among three %", "a fix that mends %")
+    measures: tuple[Callable[[Row], bool], ...] = (
+        is_found, is_loud, lambda r: is_named(r, 1), lambda r: is_named(r, 3), is_mended,
+    )  # fmt: skip
+
+    def line(label: str, some: Sequence[Row]) -> list[object]:
+        return [label, len(some), *(share(map(measure, some)) for measure in measures)]
+
+    lines = [line("all", faults)]
+    lines += [line(f, [r for r in faults if r["family"] == f]) for f in dict.fromkeys(r["family"] for r in faults)]
+    lines += [line(w, [r for r in faults if r["what"] == w]) for w in sorted({r["what"] for r in faults})]
+    kinds = [("all healthy", healthy), ("twins", [r for r in healthy if r["kind"] == "twin"]),
+             ("odd", [r for r in healthy if r["kind"] == "control"])]  # fmt: skip
+    kinds += [(f, [r for r in healthy if r["family"] == f]) for f in dict.fromkeys(r["family"] for r in healthy)]
+    alarms = [[label, len(some), share(map(is_loud, some))] for label, some in kinds if some]
+    cost = median(r["doctor_seconds"] for r in rows), median(r["train_seconds"] for r in rows)
+    return "\n\n".join([
+        f"### {name}",
+        table(head, lines),
+        table(("healthy", "n", "flagged %"), alarms),
+        f"The doctor takes {cost[0]:.2f} s, the training {cost[1]:.2f} s (medians).",
+    ])  # fmt: skip
+
+
+def share(hits: Iterable[bool]) -> str:
+    """Percent with the interval."""
+    values = list(hits)
+    low, high = wilson(sum(values), len(values))
+    return f"{100 * sum(values) / max(1, len(values)):.1f} [{100 * low:.0f}, {100 * high:.0f}]" if values else ""
+
+
+def _missed(rows: Sequence[Row]) -> str:
+    """The trainings that were not judged rightly, one a line."""
+    wrong = [
+        f"- {row['name']}: {said(row) or 'nothing'}" + (f" (expected {row['code']})" if row["code"] else "")
+        for row in rows
+        if (is_loud(row) if row["kind"] != "fault" else not is_named(row, 1))
+    ]
+    return "\n".join(["### Not judged rightly", "", *wrong])
+
+
+def said(row: Row) -> str:
+    """The codes, the worst first; notes in brackets."""
+    return " ".join(f["code"] if f["severity"] in LOUD else f"({f['code']})" for f in row["findings"])
