@@ -94,7 +94,7 @@ CASES = {
     "NW331": (partial(evidence, lr=1.0, clip=0.0), evidence),
     "NW332": (partial(evidence, lr=1e-5), evidence),
     "NW333": (partial(curves, SWINGING), partial(curves, FALLING)),
-    "NW334": (partial(evidence, lr=1e-3, epochs=20, schedule="constant"), partial(evidence, lr=1e-2)),
+    "NW334": (partial(evidence, lr=2e-3, epochs=6, schedule="constant"), partial(evidence, lr=1e-2)),
     "NW335": (partial(rates, 1e-3, 1e-4, *[1e-6] * 6), partial(rates, 1e-4, *[1e-3] * 6, 1e-6)),
     "NW336": (partial(evidence, l1=0.1), partial(evidence, l1=1e-5)),
     "NW337": (partial(with_batch_norm, 4, 600), partial(with_batch_norm, 64, 1200)),

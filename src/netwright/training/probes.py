@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import cycle, islice
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from statistics import fmean
 from typing import final
 
@@ -30,6 +30,7 @@ HEART_RATES = (1e-2, 1e-3, 1e-4)  # Adam's: one of them suits any sane network; 
 RUNGS = 9
 RUNG = 10.0  # factor between two rungs of the ladder
 RUNG_STEPS = 60
+WORSE_RUNGS = 2  # one may be a bump; a step of a whole ladder costs nine of the training's
 ENDS = 8  # steps at each end of a rung over which the loss is averaged
 
 
@@ -77,6 +78,7 @@ def ladder(
     *,
     lr: float,
     batch_size: int,
+    loss: Objective | None = None,
     steps: int = RUNG_STEPS,
     below: int = 3,
     count: int = RUNGS,
@@ -84,11 +86,23 @@ def ladder(
 ) -> tuple[Rung, ...]:
     """`count` trainings of a few steps from these weights, each with RUNG times the learning rate of the one before.
 
-    The first is `below` rungs below `lr`. All see the same batches in the same order, with the same dropout.
+    The first is `below` rungs below `lr`. All see the same batches in the same order, with the same dropout; `loss`
+    measures their ends, where it is not the objective itself. They are tried from `lr` upwards and then downwards, each
+    way until WORSE_RUNGS in a row are no better than the best: those behind are not made and have no end.
     """
     batches = _batches(network, train, batch_size, steps, seed)
     rates = [lr * RUNG ** (k - below) for k in range(count)]
-    return tuple(_rung(network, objective, batches, optimizer, rate, steps, seed) for rate in rates)
+    found = [Rung(rate, (), nan, nan) for rate in rates]
+    least, own = inf, min(below, count - 1)
+    for way in (range(own, count), range(own - 1, -1, -1)):
+        worse = 0
+        for k in way:
+            found[k] = _rung(network, objective, batches, optimizer, rates[k], steps, seed, loss or objective)
+            worse = 0 if found[k].end < least else worse + 1
+            least = min(least, found[k].end) if isfinite(found[k].end) else least
+            if worse >= WORSE_RUNGS and isfinite(least):
+                break
+    return tuple(found)
 
 
 def _rung(
@@ -99,12 +113,13 @@ def _rung(
     lr: float,
     steps: int,
     seed: int,
+    loss: Objective,
 ) -> Rung:
     shown = batches[-ENDS:]
     with copied(network) as copy:
-        start = mean_loss(copy, objective, shown)
+        start = mean_loss(copy, loss, shown)
         losses = tuple(_steps(copy, objective, islice(cycle(batches), steps), build(copy, lr), seed))
-        end = mean_loss(copy, objective, shown) if len(losses) == steps else nan
+        end = mean_loss(copy, loss, shown) if len(losses) == steps else nan
     return Rung(lr, losses, start, end if isfinite(end) else nan)
 
 

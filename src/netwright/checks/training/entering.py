@@ -152,12 +152,26 @@ def _standardized(evidence: TrainingEvidence) -> Rung | None:
     means = [x.mean(0) for x in whole]
     spreads = [_spreads(x) for x in whole]
 
-    def objective(network: nn.Module, batch: Batch) -> Tensor:
-        inputs = tuple((x - m) / s for x, m, s in zip(batch.inputs, means, spreads, strict=True))
-        return original(network, Batch(inputs, batch.targets, batch.rows))
+    def scaled(original: Objective) -> Objective:
+        def losses(network: nn.Module, batch: Batch) -> Tensor:
+            parts = zip(batch.inputs, means, spreads, strict=True)
+            inputs = tuple((x - mean) / spread for x, mean, spread in parts)
+            return original(network, Batch(inputs, batch.targets, batch.rows))
 
-    original: Objective = evidence.objective
+        return losses
+
     recipe, network = evidence.recipe, evidence.build().to(device_of(evidence.network))
     steps = len(evidence.once(rungs)[BELOW].losses) or 1
-    return ladder(network, objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr,
-                  batch_size=recipe.batch_size, steps=steps, below=0, count=1, seed=recipe.seed)[0]  # fmt: skip
+    return ladder(
+        network,
+        scaled(evidence.objective),
+        evidence.train,
+        as_the_recipe(recipe),
+        lr=recipe.lr,
+        batch_size=recipe.batch_size,
+        loss=scaled(evidence.loss),
+        steps=steps,
+        below=0,
+        count=1,
+        seed=recipe.seed,
+    )[0]

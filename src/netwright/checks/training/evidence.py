@@ -44,6 +44,11 @@ class TrainingEvidence:
     tell: Callable[[str], object] = lambda _note: None
     known: dict[Callable[..., Any], Any] = field(default_factory=dict[Callable[..., Any], Any], repr=False)
 
+    @property
+    def loss(self) -> Objective:
+        """What losses are measured by: the task's own, for smoothing, weights and penalties hide what was learned."""
+        return self.objective if self.task is None else self.task.losses
+
     def once(self, compute: "Callable[[TrainingEvidence], T]") -> T:
         """`compute(self)`, remembered: an experiment that several checks ask for is made once."""
         if compute not in self.known:

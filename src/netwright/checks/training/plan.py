@@ -145,9 +145,9 @@ def _without_penalty(evidence: TrainingEvidence) -> tuple[Rung, float]:
     steps = len(evidence.once(rungs)[BELOW].losses) or 1
     rungs_here = ladder(
         network, objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr, batch_size=recipe.batch_size,
-        steps=steps, below=0, count=1, seed=recipe.seed,
+        loss=evidence.loss, steps=steps, below=0, count=1, seed=recipe.seed,
     )  # fmt: skip
-    return rungs_here[0], mean_loss(evidence.network, objective, shown_batches(evidence))
+    return rungs_here[0], mean_loss(evidence.network, evidence.loss, shown_batches(evidence))
 
 
 def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -197,7 +197,7 @@ def _larger_batches(evidence: TrainingEvidence) -> Rung:
         raise Skip("the network's first weights are not known")
     recipe, network = evidence.recipe, evidence.build().to(device_of(evidence.network))
     return ladder(network, evidence.objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr, batch_size=SETTLED,
-                  below=0, count=1, seed=recipe.seed)[0]  # fmt: skip
+                  loss=evidence.loss, below=0, count=1, seed=recipe.seed)[0]  # fmt: skip
 
 
 def _norms(network: nn.Module) -> list[nn.Module]:
@@ -221,11 +221,11 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
     device = device_of(evidence.network)
     size = max(evidence.recipe.batch_size, SETTLED)
     batches = [b.to(device) for b in islice(evidence.train.batches(size, seed=None), ENDS)]
-    running = mean_loss(evidence.network, evidence.objective, batches)
+    running = mean_loss(evidence.network, evidence.loss, batches)
     with copied(evidence.network) as copy, torch.no_grad():
         without_dropout(copy)
         copy.train()
-        own = sum(float(evidence.objective(copy, batch).mean()) for batch in batches) / len(batches)
+        own = sum(float(evidence.loss(copy, batch).mean()) for batch in batches) / len(batches)
     tiny = evidence.recipe.batch_size < TINY
     differs = own > 0 and running > WORSE * own and evidence.once(progress).start > running - own > MARGIN * own
     helped = tiny and _larger_batches_help(evidence)

@@ -53,11 +53,11 @@ def progress(evidence: TrainingEvidence) -> Progress:
         raise Skip("the network's first weights are not known")
     batches = shown_batches(evidence)
     epochs = [epoch.train_loss for epoch in evidence.history.epochs]
-    start = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.objective, batches)
-    end = mean_loss(evidence.network, evidence.objective, batches)
+    start = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.loss, batches)
+    end = mean_loss(evidence.network, evidence.loss, batches)
     rose = epochs[-1] / epochs[0] if epochs and epochs[0] > 0 else nan
     shown = [b.to(device_of(evidence.network)) for b in islice(evidence.valid.batches(SHOWN, seed=None), ENDS)]
-    held_out = mean_loss(evidence.network, evidence.objective, shown) if shown else nan
+    held_out = mean_loss(evidence.network, evidence.loss, shown) if shown else nan
     return Progress(start, end if isfinite(end) else nan, rose, _chance(evidence, batches), held_out)
 
 
@@ -81,6 +81,7 @@ def rungs(evidence: TrainingEvidence) -> tuple[Rung, ...]:
         as_the_recipe(evidence.recipe),
         lr=evidence.recipe.lr,
         batch_size=evidence.recipe.batch_size,
+        loss=evidence.loss,
         steps=_rung_steps(evidence),
         below=BELOW,
         seed=evidence.recipe.seed,

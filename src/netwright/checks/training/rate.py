@@ -16,6 +16,7 @@ REACHES = 0.7  # what another rate has to reach in a few steps for the rate to b
 MARGIN = 0.1  # of what the other rate won: by so much it has to beat the whole training
 SAFE = 3.0  # the best rung is near the edge where training diverges: a third of it is safe
 TWICE = 2.0  # times as fast is worth telling
+LAST, FALLING = 0.2, 0.05  # of the epochs, and of all that the loss fell: what falls less has arrived
 
 
 def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -98,11 +99,12 @@ def slow_convergence(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: the same score could cost half the time, or the same time bring a better score.
 
     How it is decided: the ladder of `learning rate too high`. A rung that reaches the loss at the end of the training's
-    own rung in half (TWICE) of its steps is named; where the rate is found too high or too low, that is said instead.
+    own rung in half (TWICE) of its steps is named, if the training's loss still fell in its last fifth (LAST) by 5 %
+    (FALLING) of all that it fell; where the rate is found too high or too low, that is said instead.
     """
     tried = evidence.once(rungs)
     own, top = tried[BELOW], best(tried)
-    if top is None or top is own or not isfinite(own.end):
+    if top is None or top is own or not isfinite(own.end) or not _is_unfinished(evidence):
         return
     if any(True for check in (rate_too_high, rate_too_low) for _ in check(evidence)):
         return
@@ -126,6 +128,14 @@ def _beats(rung: Rung, done: Progress) -> bool:
     clearly = rung.end < done.end - MARGIN * (rung.start - rung.end)
     # Of noisy labels little can be won, and of easy ones little is left: by one of both the training has to be behind.
     return clearly and (done.start - done.end < REACHES * (rung.start - rung.end) or rung.end < REACHES * done.end)
+
+
+def _is_unfinished(evidence: TrainingEvidence) -> bool:
+    losses = [epoch.train_loss for epoch in evidence.history.epochs]
+    if len(losses) < 2:
+        return True
+    before = losses[-1 - max(1, round(LAST * len(losses)))]
+    return before - losses[-1] > FALLING * (losses[0] - losses[-1])
 
 
 def _reached(rung: Rung, own: Rung) -> int:
