@@ -108,8 +108,16 @@ class _Seen:
         )
 
 
+def matrices(module: nn.Module) -> list[nn.Parameter]:
+    """The matrices and kernels of a module itself.
+
+    By their names: tables of scales, and of what stands for missing numbers, may have no gradient and start alike.
+    """
+    return [p for name, p in module.named_parameters(recurse=False) if p.ndim > 1 and "weight" in name]
+
+
 def _weights(module: nn.Module) -> list[nn.Parameter]:
-    return [p for p in module.parameters(recurse=False) if p.ndim > 1 and p.requires_grad]
+    return [p for p in matrices(module) if p.requires_grad]
 
 
 def _mean(values: Sequence[float]) -> float:

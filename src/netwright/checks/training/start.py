@@ -13,7 +13,7 @@ from netwright.checks.training.progress import progress
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
 from netwright.training.evaluate import device_of
-from netwright.training.look import Layer, look
+from netwright.training.look import Layer, look, matrices
 from netwright.training.probes import mean_loss
 
 BATCHES = 3
@@ -316,8 +316,8 @@ def _twins(network: nn.Module) -> dict[str, float]:
     """For each matrix or kernel the share of its rows that equal an earlier or later one."""
     shares = dict[str, float]()
     for name, module in network.named_modules():
-        for parameter in module.parameters(recurse=False):
-            if parameter.ndim > 1 and len(parameter) > 1 and not isinstance(module, nn.Embedding):
+        for parameter in () if isinstance(module, nn.Embedding) else matrices(module):
+            if len(parameter) > 1:
                 shares[name] = _equal_rows(parameter.detach().reshape(len(parameter), -1))
     return shares
 
