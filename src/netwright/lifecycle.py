@@ -14,7 +14,7 @@ from torch import Tensor
 
 from netwright import run_folder
 from netwright.baselines import BASELINES
-from netwright.checks import DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
+from netwright.checks import DATA_CHECKS, LEFT_TO_DIAGNOSE, MODEL_CHECKS, TRAINING_STAGES
 from netwright.checks.evidence import DataEvidence, examine
 from netwright.checks.training.evidence import diagnose as diagnosed
 from netwright.checks.training.evidence import of_run
@@ -44,7 +44,7 @@ from netwright.planning.treat import treat_run
 from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError, RunError
-from netwright.records.finding import Fix, Report
+from netwright.records.finding import Fix, Report, Severity
 from netwright.records.history import Epoch, Progress
 from netwright.records.proof import Proof
 from netwright.records.recipe import Recipe
@@ -238,6 +238,7 @@ def train(
     by_time: str = "",
     fixes: Fixes = (),
     audit: bool = True,
+    diagnose: bool = True,
     settings: Mapping[str, object] | None = None,
     folder: Path | str | None = None,
     show: Show | None = None,
@@ -251,7 +252,8 @@ def train(
     `kinds` overrules what columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`,
     `time` and `labels` read long tables of series. The test part is as `split` says, or cut by `group` or `by_time`,
     else drawn at random, stratified. `fixes` are applied to the data, once they are split. `audit` makes the quick
-    checks of `nw.audit`: what they find is told, and in `run.audit`.
+    checks of `nw.audit`: what they find is told, and in `run.audit`. `diagnose` makes, at the end, those of
+    `nw.diagnose` that need no experiments: grave findings are told, all are in `run.diagnosis`.
 
     With a `folder` the run is written there, and a training that was stopped goes on; without one it stays in memory.
     `show` is told every note, step and epoch: `show=nw.progress()`. Raises a NetwrightError that says what to change.
@@ -259,7 +261,8 @@ def train(
     tell = show or _silent
     given = dict(settings or {})
     if isinstance(data, Run):
-        return _train_run(data, given, tell)
+        run = _train_run(data, given, tell)
+        return _looked_at(run, tell) if diagnose else run
     seed = Recipe().edit(given).seed
     dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
@@ -280,20 +283,35 @@ def train(
     if folder is not None:
         looks = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else raw, chosen)
         _open(run, Path(folder), looks, dataset, parts, chosen, command, tell)
-    return _finish(run, None if folder is None else Path(folder), tell)
+    run = _finish(run, None if folder is None else Path(folder), tell)
+    return _looked_at(run, tell) if diagnose else run
 
 
 def _audited(evidence: DataEvidence, tell: Show) -> Report:
     """The quick checks; a line for each finding that costs score or trust, and one for the others."""
     report = examine(evidence, DATA_CHECKS)
-    for finding in report.findings:
-        if finding.severity != "note":
-            tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
+    _tell_findings(report, ("error", "warning"), tell)
     notes = sum(finding.severity == "note" for finding in report.findings)
     if report.findings:
         more = f" and {counted(notes, 'note')}" if notes else ""
         tell(f"rows and remedies{more}: netwright audit, or print(run.audit)")
     return report
+
+
+def _looked_at(run: Run, tell: Show) -> Run:
+    """The run with the cheap part of its diagnosis; grave findings are told."""
+    with prepare_device(run.recipe.threads):
+        report = _diagnosed(run, tell, LEFT_TO_DIAGNOSE)
+    _tell_findings(report, ("error",), tell)
+    if run.folder is not None:
+        run_folder.write_diagnosis(report, run.folder)
+    return replace(run, diagnosis=report)
+
+
+def _tell_findings(report: Report, severities: Collection[Severity], tell: Show) -> None:
+    for finding in report.findings:
+        if finding.severity in severities:
+            tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
 
 
 def _start(prepared: Prepared, given: Mapping[str, object], tell: Show) -> Run:
@@ -419,6 +437,7 @@ def treat(
     run: Run | Path | str,
     codes: Sequence[str] = (),
     *,
+    report: Report | None = None,
     data: Any = None,  # Any: as in `train`
     seeds: int = LEAST_SEEDS,
     folder: Path | str | None = None,
@@ -427,18 +446,19 @@ def treat(
 ) -> Treatment:
     """Tries the remedies of what `diagnose` finds, and keeps those that are proven: `nw.treat(run).run`.
 
-    All findings but notes, or those with the `codes`. A remedy is kept where networks trained with it on `seeds` seeds
-    are better on the validation part than without it, beyond chance, and nothing else breaks; else it is rolled back.
-    The test part is scored once, at the end. `print(treatment)` tells what was tried, kept and rolled back, beside as
-    many random changes. The treated run of a run with a folder gets its own, `<name>-treated` unless given. Of an
-    engineer's own network only settings of the training are changed; Ctrl-C keeps what is proven by then.
+    All findings but notes, or those with the `codes`, of the `report` of `diagnose` where it is there already. A remedy
+    is kept where networks trained with it on `seeds` seeds are better on the validation part than without it, beyond
+    chance, and nothing else breaks; else it is rolled back. The test part is scored once, at the end.
+    `print(treatment)` tells what was tried, kept and rolled back, beside as many random changes. The treated run of a
+    run with a folder gets its own, `<name>-treated` unless given. Of an engineer's own network only settings of the
+    training are changed; Ctrl-C keeps what is proven by then.
     """
     tell = show or _silent
     run = reopened(load(Path(run)) if isinstance(run, Path | str) else run, data)
     with prepare_device(run.recipe.threads):
-        tell("diagnosing")
+        report = report or _diagnosed(run, tell)
         chosen = range(run.recipe.seed, run.recipe.seed + seeds)
-        treated, note = treat_run(run, _diagnosed(run, tell), codes=codes, seeds=chosen, judge=_judged, tell=tell)
+        treated, note = treat_run(run, report, codes=codes, seeds=chosen, judge=_judged, tell=tell)
         if not note.changes:
             return Treatment(run, note)
         treated = _scored(treated)

@@ -17,11 +17,12 @@ from netwright.planning.quick import trained
 from netwright.records.errors import DataError, NetwrightError, RecipeError, listed
 from netwright.records.finding import Finding, Remedy, Report
 from netwright.records.history import History, Progress
-from netwright.records.note import Note, Tried
+from netwright.records.note import Note, Tried, edited
 from netwright.records.proof import Gain
 from netwright.records.run import Run
 from netwright.tasks.classification import Classification
 from netwright.training import OPTIMIZERS
+from netwright.training.adopt import knows_first_weights
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import device_of, predictions
 
@@ -64,8 +65,9 @@ def treat_run(
     if unknown := [code for code in codes if code not in {finding.code for finding in report.findings}]:
         known = listed(sorted({finding.code for finding in report.findings})) if report.findings else "nothing"
         raise RecipeError(f"{listed(unknown)} was not found in this run: {known} was", remedy="try one of the found.")
-    if not run.schema.inputs and not run.history.epochs:
-        raise DataError("the first weights of this network are not known", remedy="train it with nw.train first.")
+    if not knows_first_weights(run):
+        remedy = "give nw.adopt a function that builds the network (build=...), or train it with nw.train."
+        raise DataError("the first weights of this network are not known", remedy=remedy)
     treatment = _Treatment(run, report, tuple(codes), tuple(seeds), judge, tell)
     ended = ""
     try:
@@ -121,7 +123,7 @@ class _Treatment:
         generator = np.random.default_rng(self.seeds[0])
         for _ in [tried for tried in self.tried if tried.gains]:
             edit = _random_change(generator, self.run)
-            self.controls.append(self._attempt("", Remedy(_said(edit), edit), {}, self.untreated)[0])
+            self.controls.append(self._attempt("", Remedy(edited(edit), edit), {}, self.untreated)[0])
 
     def outcome(self, ended: str) -> tuple[Run, Note]:
         """The treated run, where something was kept, and the note."""
@@ -157,7 +159,7 @@ class _Treatment:
             own = [name for name in remedy.edit if name in OF_THE_NETWORK and not self.run.schema.inputs]
             if not remedy.edit or own:
                 at = f" (in {listed(finding.layers)})" if finding.layers else ""
-                edit = f" That is {_said(remedy.edit)} in a recipe." if own else ""
+                edit = f" That is {edited(remedy.edit)} in a recipe." if own else ""
                 self.advised.append(f"{finding.code}  {remedy.advice}{at}{edit}")
                 continue
             tried, run, measures = self._attempt(finding.code, remedy, self.changes, self.measures)
@@ -262,7 +264,3 @@ def _random_change(generator: np.random.Generator, run: Run) -> dict[str, object
     names = [name for name in drawn if run.schema.inputs or name not in OF_THE_NETWORK]
     name = str(generator.choice(names))
     return {name: drawn[name]}
-
-
-def _said(edit: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in edit.items())

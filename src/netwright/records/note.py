@@ -51,8 +51,7 @@ class Note:
         lines += ["", "left to you:", *(f"    {line}" for line in self.advised)] if self.advised else []
         if not self.changes:
             return "\n".join([*lines, "", "nothing was kept: the run stays as it is"])
-        settings = ", ".join(f"{name}={value}" for name, value in self.changes.items())
-        lines += ["", f"kept: {settings}", *(f"        {gain}" for gain in self.gains)]
+        lines += ["", f"kept: {edited(self.changes)}", *(f"        {gain}" for gain in self.gains)]
         tried = [control for control in self.controls if control.gains]
         if tried:
             best = max(tried, key=lambda control: control.gains[0].value)
@@ -62,3 +61,8 @@ class Note:
             old, new = self.before.metrics[0], self.after.metrics[0]
             lines.append(f"on the test part, scored once: {old.name} {old.value:.4g} before, {new.value:.4g} treated")
         return "\n".join(lines)
+
+
+def edited(changes: Mapping[str, object]) -> str:
+    """`lr=0.0033, optimizer=adamw`."""
+    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in changes.items())
