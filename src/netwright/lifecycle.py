@@ -353,7 +353,8 @@ def _train_run(run: Run, given: Mapping[str, object], tell: Show) -> Run:
     run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
     for note in run.notes:
         tell(note)
-    return _finish(replace(run, scores=None, baselines=(), folder=None), None, tell)
+    fresh = replace(run, scores=None, baselines=(), folder=None, diagnosis=None, treatment=None)
+    return _finish(fresh, None, tell)
 
 
 def _sample(train: Examples) -> tuple[Tensor, ...]:
@@ -508,7 +509,8 @@ def reopened(run: Run, data: Any = None) -> Run:  # Any: as in `train`
     run_folder.require_same_data(folder, looks)
     seed = run_folder.load_split(folder).seed
     parts = split_rows(dataset, group=reading.group, by_time=reading.by_time, seed=seed)
-    dataset, parts = apply_fixes(dataset, parts, fixes)
+    moved = [replace(fix, place=fix.place.replace(origin.data, dataset.origin, 1)) for fix in fixes]
+    dataset, parts = apply_fixes(dataset, parts, moved)
     run_folder.require_same_rows(folder, _rows(parts))
     prepared = prepare(dataset, parts, kinds=reading.kinds, task=run.task)
     if prepared.schema != run.schema:

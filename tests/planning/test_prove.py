@@ -73,8 +73,8 @@ def test_interval_covers_rows_and_seeds() -> None:
     chance = np.random.default_rng(1)
     before = chance.normal(1.0, 0.1, (5, 400))
     found = gain("loss", before, before - 0.5, 0)
-    assert gain.value == pytest.approx(0.5)
-    assert (gain.low, gain.high) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert found.value == pytest.approx(0.5)
+    assert (found.low, found.high) == (pytest.approx(0.5), pytest.approx(0.5))
     by_seed = gain("loss", before, before - np.array([-0.4, 0.6, 0.5, -0.3, 0.1])[:, None], 0)
     assert by_seed.low < 0 < by_seed.high  # the same in all rows, but not in all seeds
     by_row = gain("loss", before, before - np.tile(chance.normal(0.1, 1, 400), (5, 1)), 0)

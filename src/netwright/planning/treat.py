@@ -52,7 +52,7 @@ def treat_run(
 
     Each remedy that is an edit of the recipe is trained on all seeds, on the same parts and in the same orders as the
     recipe without it. It is kept where the 95 % interval of its gain on the validation part lies above zero and no new
-    grave finding comes up; then the findings of the treated run are treated. The gain is that of right answers where
+    grave finding comes up. Once a finding is gone, those of the treated run are treated. The gain is that of right answers where
     there are classes, or, where that cannot be told from chance and is not below zero, of losses. As many random
     changes as remedies were trained are tried beside them. Ctrl-C ends it early once something is kept.
 
@@ -103,17 +103,9 @@ class _Treatment:
 
     def go(self) -> None:
         """Treats one finding after the other until none is left that was not treated."""
-        if not self._waiting():
-            return
-        remedies = sum(bool(remedy.edit) for finding in self._waiting() for remedy in finding.remedies)
-        if remedies:
-            self._state_budget(remedies)
-            _, self.untreated = self._train({})
-            self.measures = self.untreated
         while waiting := self._waiting():
             self._treat(waiting[0])
-            if waiting[0].severity == "error" and not self._waiting():
-                # What no remedy removed must not hide what comes after it.
+            if not self._waiting() and not self.codes and self._is_hiding():
                 self._look(self.judge(self.best or self.run, self.findings))
 
     def control(self) -> None:
@@ -153,8 +145,27 @@ class _Treatment:
         chosen = [f for f in self.report.findings if (f.code in self.codes if self.codes else f.severity != "note")]
         return [finding for finding in chosen if finding.code not in self.findings]
 
+    def _is_hiding(self) -> bool:
+        """Whether what no remedy removed is grave, so that what comes after it was not looked for."""
+        return any(f.severity == "error" and f.code in self.findings for f in self.report.findings)
+
+    def _begin(self) -> None:
+        """States what it may cost, and trains the recipe as it is on all seeds."""
+        found = [*self.findings.values(), *self._waiting()]
+        remedies = sum(bool(remedy.edit) for finding in found for remedy in finding.remedies)
+        trainings = (1 + 2 * remedies) * len(self.seeds)
+        seconds = sum(epoch.seconds for epoch in self.run.history.epochs)
+        self.tell(
+            f"treatment: at most {counted(remedies, 'change')} of the recipe and as many random ones beside them, "
+            f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one helps"
+        )
+        _, self.untreated = self._train({})
+        self.measures = self.untreated
+
     def _treat(self, finding: Finding) -> None:
         self.findings[finding.code] = finding
+        if not self.untreated and any(remedy.edit for remedy in finding.remedies):
+            self._begin()
         for remedy in finding.remedies:
             own = [name for name in remedy.edit if name in OF_THE_NETWORK and not self.run.schema.inputs]
             if not remedy.edit or own:
@@ -174,7 +185,7 @@ class _Treatment:
                     self.changes = {**self.changes, **remedy.edit}
             self.tried.append(tried)
             self.tell(str(tried))
-            if tried.is_kept:
+            if tried.is_kept and finding.code not in {left.code for left in self.report.findings}:
                 return
 
     def _attempt(
@@ -203,14 +214,6 @@ class _Treatment:
 
     def _gains(self, before: Measures, after: Measures) -> tuple[Gain, ...]:
         return tuple(gain(name, before[name], after[name], self.seeds[0]) for name in before)
-
-    def _state_budget(self, remedies: int) -> None:
-        trainings = (1 + 2 * remedies) * len(self.seeds)
-        seconds = sum(epoch.seconds for epoch in self.run.history.epochs)
-        self.tell(
-            f"treatment: at most {counted(remedies, 'change')} of the recipe and as many random ones beside them, "
-            f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one helps"
-        )
 
 
 def _verdict(gains: tuple[Gain, ...]) -> tuple[bool, str]:
