@@ -426,7 +426,7 @@ def diagnose(
     Small experiments on copies decide where a threshold would guess; the network is left as it was. The rows of a run
     from a folder are read again (`data` where they are no longer where they were), and the report is put there.
     """
-    run = reopened(load(Path(run)) if isinstance(run, Path | str) else run, data)
+    run = reopened(load(run) if isinstance(run, Path | str) else run, data)
     with prepare_device(run.recipe.threads):
         report = _diagnosed(run, show or _silent)
     if run.folder is not None:
@@ -455,7 +455,7 @@ def treat(
     training are changed; Ctrl-C keeps what is proven by then.
     """
     tell = show or _silent
-    run = reopened(load(Path(run)) if isinstance(run, Path | str) else run, data)
+    run = reopened(load(run) if isinstance(run, Path | str) else run, data)
     with prepare_device(run.recipe.threads):
         report = report or _diagnosed(run, tell)
         chosen = range(run.recipe.seed, run.recipe.seed + seeds)

@@ -186,7 +186,7 @@ def write_diagnosis(report: Report, folder: Path) -> None:
 
 
 def load(
-    folder: Path,
+    folder: Path | str,
     *,
     network: nn.Module | None = None,
     train: Examples | None = None,
@@ -199,6 +199,7 @@ def load(
     are rebuilt from schema, task and recipe. Raises RunError where the folder is missing, half written, broken, or of a
     newer version.
     """
+    folder = Path(folder)
     reading = origin(folder).reading
     if not (folder / WEIGHTS).exists():
         raise _unfinished(folder)

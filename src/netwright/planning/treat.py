@@ -52,9 +52,9 @@ def treat_run(
 
     Each remedy that is an edit of the recipe is trained on all seeds, on the same parts and in the same orders as the
     recipe without it. It is kept where the 95 % interval of its gain on the validation part lies above zero and no new
-    grave finding comes up. Once a finding is gone, those of the treated run are treated. The gain is that of right answers where
-    there are classes, or, where that cannot be told from chance and is not below zero, of losses. As many random
-    changes as remedies were trained are tried beside them. Ctrl-C ends it early once something is kept.
+    grave finding comes up. The gain is that of right answers where there are classes, or, where that cannot be told
+    from chance and is not below zero, of losses. Once a finding is gone, those of the treated run are treated. As many
+    random changes as remedies were trained are tried beside them. Ctrl-C ends it early once something is kept.
 
     Returns the treated run of the first seed, or the run as it is where nothing was kept. Raises RecipeError for fewer
     than three seeds or a code that was not found, DataError without a validation part.
@@ -164,7 +164,8 @@ class _Treatment:
 
     def _treat(self, finding: Finding) -> None:
         self.findings[finding.code] = finding
-        if not self.untreated and any(remedy.edit for remedy in finding.remedies):
+        recipe = self.run.recipe
+        if not self.untreated and any(recipe.edit(remedy.edit) != recipe for remedy in finding.remedies):
             self._begin()
         for remedy in finding.remedies:
             own = [name for name in remedy.edit if name in OF_THE_NETWORK and not self.run.schema.inputs]
