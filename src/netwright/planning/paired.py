@@ -43,7 +43,7 @@ def gain(metric: str, before: NDArray[np.float64], after: NDArray[np.float64], s
     """
     known = np.isfinite(before).all(0) & np.isfinite(after).all(0)
     if not known.any():
-        raise DataError("no test row can be read with and without the fixes", remedy="apply fewer of them.")
+        raise DataError("no test row can be read with and without the change", remedy="change less.")
     before, after = before[:, known], after[:, known]
     better = before - after
     seeds, rows = better.shape

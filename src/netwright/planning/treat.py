@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 import polars as pl
 
-from netwright.data.examples import augmented
+from netwright.data.examples import InMemory, augmented
 from netwright.data.readers.files import counted
 from netwright.models import ACTIVATIONS
 from netwright.planning.paired import Measures, check_seeds, gain, losses_of
@@ -19,6 +19,7 @@ from netwright.records.finding import Finding, Remedy, Report
 from netwright.records.history import History, Progress
 from netwright.records.note import Note, Tried, edited
 from netwright.records.proof import Gain
+from netwright.records.recipe import settings
 from netwright.records.run import Run
 from netwright.tasks.classification import Classification
 from netwright.training import OPTIMIZERS
@@ -168,7 +169,7 @@ class _Treatment:
         if not self.untreated and any(recipe.edit(remedy.edit) != recipe for remedy in finding.remedies):
             self._begin()
         for remedy in finding.remedies:
-            own = [name for name in remedy.edit if name in OF_THE_NETWORK and not self.run.schema.inputs]
+            own = not _changeable(self.run).issuperset(remedy.edit)
             if not remedy.edit or own:
                 at = f" (in {listed(finding.layers)})" if finding.layers else ""
                 edit = f" That is {edited(remedy.edit)} in a recipe." if own else ""
@@ -256,6 +257,13 @@ def _measured(run: Run) -> Measures:
     return {"accuracy": (answers.to_numpy() != np.array(run.task.labels)[targets]).astype(np.float64), "loss": losses}
 
 
+def _changeable(run: Run) -> set[str]:
+    """Settings that decide something of this run: an own network has its layers, and a loader its batch size."""
+    names = {setting.name for setting in settings()}
+    names -= set() if run.schema.inputs else set(OF_THE_NETWORK)
+    return names - (set() if isinstance(run.train, InMemory) else {"batch_size"})
+
+
 def _random_change(generator: np.random.Generator, run: Run) -> dict[str, object]:
     """One of the eight hyperparameters, drawn anew."""
     drawn = dict[str, object]()
@@ -265,6 +273,5 @@ def _random_change(generator: np.random.Generator, run: Run) -> dict[str, object
     drawn["dropout"] = round(float(generator.uniform(0, MOST_DROPOUT)), 2)
     drawn["activation"] = str(generator.choice(sorted(set(ACTIVATIONS) - {run.recipe.activation})))
     drawn["optimizer"] = str(generator.choice(sorted(set(OPTIMIZERS) - {run.recipe.optimizer})))
-    names = [name for name in drawn if run.schema.inputs or name not in OF_THE_NETWORK]
-    name = str(generator.choice(names))
+    name = str(generator.choice(sorted(_changeable(run) & drawn.keys())))
     return {name: drawn[name]}
