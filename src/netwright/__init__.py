@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from netwright.lifecycle import adopt as adopt
     from netwright.lifecycle import audit as audit
     from netwright.lifecycle import cache as cache
+    from netwright.lifecycle import diagnose as diagnose
     from netwright.lifecycle import evaluate as evaluate
     from netwright.lifecycle import load as load
     from netwright.lifecycle import next_labels as next_labels
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from netwright.lifecycle import read_fixes as read_fixes
     from netwright.lifecycle import show as show
     from netwright.lifecycle import train as train
+    from netwright.lifecycle import treat as treat
     from netwright.lifecycle import weights as weights
     from netwright.lifecycle import write_fixes as write_fixes
     from netwright.records.batch import Batch as Batch
@@ -57,6 +59,7 @@ _PUBLIC = {
     "adopt": "netwright.lifecycle",
     "audit": "netwright.lifecycle",
     "cache": "netwright.lifecycle",
+    "diagnose": "netwright.lifecycle",
     "evaluate": "netwright.lifecycle",
     "load": "netwright.lifecycle",
     "next_labels": "netwright.lifecycle",
@@ -70,6 +73,7 @@ _PUBLIC = {
     "summary": "netwright.reports.text",
     "train": "netwright.lifecycle",
     "watch": "netwright.training.watch",
+    "treat": "netwright.lifecycle",
     "weights": "netwright.lifecycle",
     "write_fixes": "netwright.lifecycle",
 }

@@ -50,6 +50,7 @@ def netwright() -> None:
     netwright audit photos/                       what is wrong with the data
     netwright train photos/                       a folder with one subfolder of files per label
     netwright train people.csv --target income    a table
+    netwright diagnose runs/people                what is wrong with the training
     netwright evaluate runs/people
     netwright predict runs/people new.csv --to answers.csv
     """
@@ -78,6 +79,15 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print the record as JSON.")
+
+
+failing = click.option(
+    "--fail-on",
+    default="warning",
+    type=click.Choice(["error", "warning", "note", "never"]),
+    help="Exit code 1 where something as bad as that is found, or worse.",
+    show_default=True,
+)
 
 
 def parting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,13 +131,7 @@ def parting(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--seed", default=0, help="Decides the parts, as the setting of a training does.")
 @click.option("--fast", is_flag=True, help="Train nothing: only what can be seen in the rows.")
-@click.option(
-    "--fail-on",
-    default="warning",
-    type=click.Choice(["error", "warning", "note", "never"]),
-    help="Exit code 1 where something as bad as that is found, or worse.",
-    show_default=True,
-)
+@failing
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_json
 def audit(
@@ -178,7 +182,6 @@ def audit(
         raise click.UsageError("--to is for --next; fixes are written with --fix FILE.")
     from netwright import lifecycle
     from netwright.console import progress
-    from netwright.records.finding import SEVERITIES
 
     show = None if quiet else progress()
     if count is not None:
@@ -216,6 +219,13 @@ def audit(
             click.echo(f"\n{proof}\n{fix_file} says apply = no for those rolled back")
     if is_json:
         _print_json(asdict(report) | ({"proof": asdict(proof)} if proof is not None else {}))
+    return _fails(report, fail_on)
+
+
+def _fails(report: Any, fail_on: str) -> int:  # Any: a Report, which is not imported here
+    """The exit code."""
+    from netwright.records.finding import SEVERITIES
+
     return int(any(report.fails(severity) for severity in SEVERITIES if severity == fail_on))
 
 
@@ -259,6 +269,7 @@ def rule(code: str | None) -> None:
     "--fixes", default=None, metavar="FILE", help="Apply the fixes of a file that `netwright audit --fix` wrote."
 )
 @click.option("--audit/--no-audit", default=True, help="Look through the data first.", show_default=True)
+@click.option("--diagnose/--no-diagnose", default=True, help="Look at the training at its end.", show_default=True)
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of the recipe; may be repeated."
 )
@@ -292,6 +303,7 @@ def train(
     by_time: str,
     fixes: str | None,
     audit: bool,
+    diagnose: bool,
     settings: tuple[str, ...],
     recipe_file: str | None,
     folder: str | None,
@@ -314,8 +326,8 @@ def train(
     try:
         run = lifecycle.train(
             data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task,
-            split=split, group=group, by_time=by_time, fixes=fixes or (), audit=audit, settings=changes, folder=where,
-            show=None if quiet else progress(), command=tuple(sys.argv[1:]),
+            split=split, group=group, by_time=by_time, fixes=fixes or (), audit=audit, diagnose=diagnose,
+            settings=changes, folder=where, show=None if quiet else progress(), command=tuple(sys.argv[1:]),
         )  # fmt: skip
     except KeyboardInterrupt:
         if run_folder.is_resumable(where):
@@ -325,6 +337,58 @@ def train(
         _print_json({"run": str(where), "scores": asdict(run.scores) if run.scores else None})
     else:
         click.echo(summary(run))
+
+
+@netwright.command(short_help="What is wrong with a training, and remedies that are proven.")
+@click.argument("run")
+@click.option("--data", default=None, metavar="DATA", help="The run's own data, where they are no longer in place.")
+@click.option("--treat", is_flag=True, help="Try the remedies; what is proven to help is kept, as a new run.")
+@click.option("--try", "codes", multiple=True, metavar="CODE", help="Try those of this finding; may be repeated.")
+@click.option("--seeds", default=3, show_default=True, help="Trainings for each remedy, and as many without it.")
+@click.option("--to", default=None, metavar="FOLDER", help="The treated run's folder; RUN-treated by default.")
+@failing
+@click.option("--quiet", is_flag=True, help="No progress.")
+@as_json
+def diagnose(
+    run: str,
+    data: str | None,
+    treat: bool,
+    codes: tuple[str, ...],
+    seeds: int,
+    to: str | None,
+    fail_on: str,
+    quiet: bool,
+    is_json: bool,
+) -> int:
+    """What is wrong with the training of RUN: how that is known, and what to do.
+
+    With --treat or --try the remedies are tried on paired seeds, and those kept that help beyond chance. The exit code
+    is then about what is found in the treated run.
+    """
+    if data is not None:
+        _exists(data)
+    if to is not None and not (treat or codes):
+        raise click.UsageError("--to is for the run that --treat or --try makes.")
+    from netwright import lifecycle
+    from netwright.console import progress
+
+    show = None if quiet else progress()
+    loaded = lifecycle.reopened(lifecycle.load(Path(run)), data)
+    report = lifecycle.diagnose(loaded, show=show)
+    if not is_json:
+        click.echo(str(report))
+    treatment = None
+    if treat or codes:
+        chosen = tuple(code.upper() for code in codes)
+        treatment = lifecycle.treat(
+            loaded, chosen, report=report, seeds=seeds, folder=to, show=show, command=tuple(sys.argv[1:])
+        )
+        report = treatment.run.diagnosis or report
+    if is_json:
+        _print_json(asdict(report) | ({"treatment": asdict(treatment.note)} if treatment is not None else {}))
+    elif treatment is not None:
+        click.echo(f"\n{treatment}")
+    return _fails(report, fail_on)
 
 
 @netwright.command(short_help="Scores of a run with 95 % intervals.")

@@ -1,6 +1,6 @@
 """The whole product on one page: each stage is a call, and here they are joined."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright import run_folder
 from netwright.baselines import BASELINES
-from netwright.checks import DATA_CHECKS, MODEL_CHECKS
+from netwright.checks import DATA_CHECKS, LEFT_TO_DIAGNOSE, MODEL_CHECKS, TRAINING_STAGES
 from netwright.checks.evidence import DataEvidence, examine
+from netwright.checks.training.evidence import diagnose as diagnosed
+from netwright.checks.training.evidence import of_run
 from netwright.data.cache import Cache, read_cache
 from netwright.data.cache import clear as clear_cache
 from netwright.data.cache import folder as decoded_folder
@@ -34,17 +37,20 @@ from netwright.planning.cost import Layer, layers
 from netwright.planning.device import device, prepare_device, suited
 from netwright.planning.labelling import COMMITTEE, worth_labelling
 from netwright.planning.measure import measured
+from netwright.planning.paired import LEAST_SEEDS
 from netwright.planning.prove import SEEDS, Trial, prove_fixes
 from netwright.planning.quick import quick_runs
+from netwright.planning.treat import treat_run
 from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
-from netwright.records.errors import DataError
-from netwright.records.finding import Fix, Report
+from netwright.records.errors import DataError, RunError
+from netwright.records.finding import Fix, Report, Severity
 from netwright.records.history import Epoch, Progress
 from netwright.records.proof import Proof
 from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
 from netwright.records.task import Scores, Task
+from netwright.records.treatment import Treatment
 from netwright.reports.answers import placed, written
 from netwright.reports.page import EXTRA, write_page
 from netwright.reports.pictures import pictures_of
@@ -62,6 +68,7 @@ __all__ = [
     "adopt",
     "audit",
     "cache",
+    "diagnose",
     "evaluate",
     "load",
     "next_labels",
@@ -73,6 +80,7 @@ __all__ = [
     "read_fixes",
     "show",
     "train",
+    "treat",
     "weights",
     "write_fixes",
 ]
@@ -239,6 +247,7 @@ def train(
     by_time: str = "",
     fixes: Fixes = (),
     audit: bool = True,
+    diagnose: bool = True,
     settings: Mapping[str, object] | None = None,
     folder: Path | str | None = None,
     show: Show | None = None,
@@ -252,7 +261,8 @@ def train(
     `kinds` overrules what columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`,
     `time` and `labels` read long tables of series. The test part is as `split` says, or cut by `group` or `by_time`,
     else drawn at random, stratified. `fixes` are applied to the data, once they are split. `audit` makes the quick
-    checks of `nw.audit`: what they find is told, and in `run.audit`.
+    checks of `nw.audit`: what they find is told, and in `run.audit`. `diagnose` makes, at the end, those of
+    `nw.diagnose` that need no experiments: grave findings are told, all are in `run.diagnosis`.
 
     With a `folder` the run is written there, and a training that was stopped goes on; without one it stays in memory.
     `show` is told every note, step and epoch: `show=nw.progress()`. Raises a NetwrightError that says what to change.
@@ -260,7 +270,8 @@ def train(
     tell = show or _silent
     given = dict(settings or {})
     if isinstance(data, Run):
-        return _train_run(data, given, tell)
+        run = _train_run(data, given, tell)
+        return _looked_at(run, tell) if diagnose else run
     seed = Recipe().edit(given).seed
     dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
@@ -272,28 +283,44 @@ def train(
         given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
         if AUTO in Recipe().edit(given).augment:
             given["augment"] = stopped.augment
-    run = replace(_start(prepared, given, tell), reading=Reading(dataset.targets, series, time))
+    how = (series, time, dict(kinds or {}), tuple(drop), split, group, by_time, "" if labels is None else str(labels))
+    run = replace(_start(prepared, given, tell), reading=Reading(dataset.targets, *how))
     for note in run.notes:
         tell(note)
     if audit:
         run = replace(run, audit=_audited(DataEvidence(dataset, parts, prepared, "", None, seed, True), tell))
     if folder is not None:
         looks = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else raw, chosen)
-        _open(run, Path(folder), looks, dataset, parts, command, tell)
-    return _finish(run, None if folder is None else Path(folder), tell)
+        _open(run, Path(folder), looks, dataset, parts, chosen, command, tell)
+    run = _finish(run, None if folder is None else Path(folder), tell)
+    return _looked_at(run, tell) if diagnose else run
 
 
 def _audited(evidence: DataEvidence, tell: Show) -> Report:
     """The quick checks; a line for each finding that costs score or trust, and one for the others."""
     report = examine(evidence, DATA_CHECKS)
-    for finding in report.findings:
-        if finding.severity != "note":
-            tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
+    _tell_findings(report, ("error", "warning"), tell)
     notes = sum(finding.severity == "note" for finding in report.findings)
     if report.findings:
         more = f" and {counted(notes, 'note')}" if notes else ""
         tell(f"rows and remedies{more}: netwright audit, or print(run.audit)")
     return report
+
+
+def _looked_at(run: Run, tell: Show) -> Run:
+    """The run with the cheap part of its diagnosis; grave findings are told."""
+    with prepare_device(run.recipe.threads):
+        report = _diagnosed(run, tell, LEFT_TO_DIAGNOSE)
+    _tell_findings(report, ("error",), tell)
+    if run.folder is not None:
+        run_folder.write_diagnosis(report, run.folder)
+    return replace(run, diagnosis=report)
+
+
+def _tell_findings(report: Report, severities: Collection[Severity], tell: Show) -> None:
+    for finding in report.findings:
+        if finding.severity in severities:
+            tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
 
 
 def _start(prepared: Prepared, given: Mapping[str, object], tell: Show) -> Run:
@@ -335,7 +362,8 @@ def _train_run(run: Run, given: Mapping[str, object], tell: Show) -> Run:
     run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
     for note in run.notes:
         tell(note)
-    return _finish(replace(run, scores=None, baselines=(), folder=None), None, tell)
+    fresh = replace(run, scores=None, baselines=(), folder=None, diagnosis=None, treatment=None)
+    return _finish(fresh, None, tell)
 
 
 def _sample(train: Examples) -> tuple[Tensor, ...]:
@@ -346,17 +374,17 @@ def _sample(train: Examples) -> tuple[Tensor, ...]:
 
 
 def _open(
-    run: Run, folder: Path, found: run_folder.Fingerprint, dataset: Dataset, parts: Split, command: tuple[str, ...],
-    tell: Show,
+    run: Run, folder: Path, found: run_folder.Fingerprint, dataset: Dataset, parts: Split, fixes: tuple[Fix, ...],
+    command: tuple[str, ...], tell: Show,
 ) -> None:  # fmt: skip
     """Writes what makes the run what it is, or, where a training was stopped, makes sure that it is the same one."""
     if run_folder.is_resumable(folder):
         run_folder.require_same(folder, recipe=run.recipe, fingerprint=found)
         tell(f"{folder} holds a training that was stopped: going on with it")
         return
-    rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     run_folder.create(
-        run, folder, data=dataset.origin, fingerprint=found, rows=rows, seed=run.recipe.seed, command=command
+        run, folder, data=dataset.origin, fingerprint=found, rows=_rows(parts), seed=run.recipe.seed, command=command,
+        fixes=fixes,
     )  # fmt: skip
     if (picture := augmented_picture(run)) is not None:
         replace_file(folder / AUGMENTED, picture.save)
@@ -375,10 +403,16 @@ def _finish(run: Run, folder: Path | None, tell: Show) -> Run:
         tell(ending(run.history, run.task.metric))
         if (temperature := calibrate(run)) != 1.0:
             tell(f"probabilities fitted to the validation part: logits divided by {temperature:.2f}")
-        if len(run.test):
-            run = replace(run, scores=score_examples(run.network, run.task, run.test, run.recipe).result())
-            run = replace(run, baselines=_baselines(run))
+        run = _scored(run)
     return run if folder is None else run_folder.write(run, folder)
+
+
+def _scored(run: Run) -> Run:
+    """The run with the scores of its test part, beside those of simple models."""
+    if not len(run.test):
+        return run
+    run = replace(run, scores=score_examples(run.network, run.task, run.test, run.recipe).result())
+    return replace(run, baselines=run.baselines or _baselines(run))
 
 
 def _baselines(run: Run) -> tuple[tuple[str, Scores], ...]:
@@ -387,6 +421,115 @@ def _baselines(run: Run) -> tuple[tuple[str, Scores], ...]:
         return ()
     simple = ((n, resolve("baseline", n, BASELINES)(run.schema, run.task, run.train, run.test)) for n in BASELINES)
     return tuple((name, scores) for name, scores in simple if scores is not None)
+
+
+def diagnose(
+    run: Run | Path | str,
+    *,
+    data: Any = None,  # Any: as in `train`
+    show: Show | None = None,
+) -> Report:
+    """What is wrong with a training, how that is known, and what to do: `print(nw.diagnose("runs/people"))`.
+
+    A run in memory, a run folder, or a network and loaders of your own: `nw.diagnose(nw.adopt(network, loss, loader))`.
+    Small experiments on copies decide where a threshold would guess; the network is left as it was. The rows of a run
+    from a folder are read again (`data` where they are no longer where they were), and the report is put there.
+    """
+    run = reopened(load(run) if isinstance(run, Path | str) else run, data)
+    with prepare_device(run.recipe.threads):
+        report = _diagnosed(run, show or _silent)
+    if run.folder is not None:
+        run_folder.write_diagnosis(report, run.folder)
+    return report
+
+
+def treat(
+    run: Run | Path | str,
+    codes: Sequence[str] = (),
+    *,
+    report: Report | None = None,
+    data: Any = None,  # Any: as in `train`
+    seeds: int = LEAST_SEEDS,
+    folder: Path | str | None = None,
+    show: Show | None = None,
+    command: tuple[str, ...] = (),
+) -> Treatment:
+    """Tries the remedies of what `diagnose` finds, and keeps those that are proven: `nw.treat(run).run`.
+
+    All findings but notes, or those with the `codes`, of the `report` of `diagnose` where it is there already. A remedy
+    is kept where networks trained with it on `seeds` seeds are better on the validation part than without it, beyond
+    chance, and nothing else breaks; else it is rolled back. The test part is scored once, at the end.
+    `print(treatment)` tells what was tried, kept and rolled back, beside as many random changes. The treated run of a
+    run with a folder gets its own, `<name>-treated` unless given. Of an engineer's own network only settings of the
+    training are changed; Ctrl-C keeps what is proven by then.
+    """
+    tell = show or _silent
+    run = reopened(load(run) if isinstance(run, Path | str) else run, data)
+    with prepare_device(run.recipe.threads):
+        report = report or _diagnosed(run, tell)
+        chosen = range(run.recipe.seed, run.recipe.seed + seeds)
+        treated, note = treat_run(run, report, codes=codes, seeds=chosen, judge=_judged, tell=tell)
+        if not note.changes:
+            return Treatment(run, note)
+        treated = _scored(treated)
+    note = replace(note, after=treated.scores)
+    treated = replace(treated, treatment=note)
+    if run.folder is not None:
+        where = run_folder.free_folder(run.folder.with_name(f"{run.folder.name}-treated"))
+        where = where if folder is None else Path(folder)
+        treated = run_folder.write_from(treated, where, run.folder, command=command)
+    return Treatment(treated, note)
+
+
+def _diagnosed(run: Run, tell: Show, without: Collection[str] = ()) -> Report:
+    stages = {
+        stage: {code: path for code, path in table.items() if code not in without}
+        for stage, table in TRAINING_STAGES.items()
+    }
+    return diagnosed(of_run(run, tell), stages, str(run.folder or "training"))
+
+
+def _judged(run: Run, without: Collection[str]) -> Report:
+    return _diagnosed(run, _silent, without)
+
+
+def reopened(run: Run, data: Any = None) -> Run:  # Any: as in `train`
+    """The run with its rows: read again as they were read for its training, where it has none.
+
+    `data` are the same data at another place, or in memory. Raises RunError where data, parts or columns are not those
+    that the run was trained on.
+    """
+    if len(run.train):
+        return run
+    if run.folder is None or not run.schema.inputs:
+        problem = "this run has no training rows, and they cannot be read again"
+        raise RunError(problem, remedy="give its loaders: nw.load(folder, network=..., train=...), or use nw.adopt.")
+    folder, reading, origin = run.folder, run.reading, run_folder.origin(run.folder)
+    if data is None and not Path(origin.data).exists():
+        problem = f"the data of {folder} are not at {origin.data!r}"
+        raise RunError(problem, remedy="give them: data=..., or --data on the command line.")
+    data = origin.data if data is None else data
+    dataset = read(
+        data, target=reading.target, kinds=reading.kinds, split=reading.split, series=reading.series,
+        time=reading.time, labels=reading.labels or None, drop=reading.drop,
+    )  # fmt: skip
+    fixes = run_folder.load_fixes(folder)
+    looks = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else dataset, fixes)
+    run_folder.require_same_data(folder, looks)
+    seed = run_folder.load_split(folder).seed
+    parts = split_rows(dataset, group=reading.group, by_time=reading.by_time, seed=seed)
+    moved = [replace(fix, place=fix.place.replace(origin.data, dataset.origin, 1)) for fix in fixes]
+    dataset, parts = apply_fixes(dataset, parts, moved)
+    run_folder.require_same_rows(folder, _rows(parts))
+    prepared = prepare(dataset, parts, kinds=reading.kinds, task=run.task)
+    if prepared.schema != run.schema:
+        raise RunError(f"the columns of {folder} are others when read again", remedy="train it again.")
+    train = augmented(prepared.train, run.schema, run.recipe.augment, run.task)
+    return replace(run, train=train, valid=prepared.valid, test=prepared.test)
+
+
+def _rows(parts: Split) -> dict[str, NDArray[np.int64]]:
+    return {"train": parts.train, "valid": parts.valid, "test": parts.test}
 
 
 def evaluate(run: Run, data: Any = None, *, labels: str | Path | None = None, show: Show | None = None) -> Scores:

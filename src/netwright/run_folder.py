@@ -29,6 +29,7 @@ from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError, RunError
 from netwright.records.finding import Fix, Report
 from netwright.records.history import History
+from netwright.records.note import Note
 from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
 from netwright.records.schema import Field, Schema
@@ -36,7 +37,7 @@ from netwright.records.task import Scores, Task
 from netwright.records.watched import Watched
 from netwright.resolve import resolve
 from netwright.tasks import TASKS
-from netwright.training.checkpoint import AGAIN, RESUME, parse_watched, read_history, watched_text
+from netwright.training.checkpoint import AGAIN, RESUME, cut_history, parse_watched, read_history, watched_text
 from netwright.training.files import read_tensors, replace_tensors, replace_text, unwritable
 from netwright.training.weights import misfit, named, put
 
@@ -45,6 +46,9 @@ RECIPE, SCHEMA, TASK, SPLIT, ORIGIN = "recipe.toml", "schema.json", "task.json",
 SCORES, SAMPLE, WEIGHTS = "scores.json", "sample.safetensors", "weights.safetensors"
 AUDIT = "audit.json"  # not there where the data were not checked
 WATCHED = "watched.json"
+FIXES = "fixes.json"  # of the data, as they were applied; not there where there are none
+DIAGNOSIS = "diagnosis.json"  # the last one; not there where nobody looked
+TREATMENT = "treatment.json"  # of a run that came out of another by treatment
 
 WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
 PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
@@ -122,19 +126,31 @@ def create(
     rows: Mapping[str, Sequence[int] | NDArray[np.int64]],
     seed: int = 0,
     command: Sequence[str] = (),
-    parent: str = "",
+    fixes: Sequence[Fix] = (),
 ) -> None:
     """Writes all that makes a run what it is, before it is trained. `rows` are the row numbers of each part.
 
     Raises RunError where the folder holds a run already, or anything else, or cannot be written.
     """
+    parts = {name: _part(numbers) for name, numbers in rows.items()}
+    origin = Origin(FORMAT, data, fingerprint, _versions(), tuple(command), "", run.reading)
+    _create(run, folder, origin, Split(seed, parts), fixes)
+
+
+def write_from(run: Run, folder: Path, parent: Path, *, command: Sequence[str] = ()) -> Run:
+    """A trained run on the data, parts and fixes of another run's folder, as a folder of its own. As `create`."""
+    old = replace(origin(parent), parent=str(parent), command=tuple(command), versions=_versions(), format=FORMAT)
+    _create(run, folder, old, load_split(parent), load_fixes(parent))
+    cut_history(folder, run.history.epochs)
+    return write(run, folder)
+
+
+def _create(run: Run, folder: Path, origin: Origin, split: Split, fixes: Sequence[Fix]) -> None:
     _require_free(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from None
-    origin = Origin(FORMAT, data, fingerprint, _versions(), tuple(command), parent, run.reading)
-    parts = {name: _part(numbers) for name, numbers in rows.items()}
     schema = [{"kind": _name(type(f), f.kind, KINDS), **asdict(f)} for f in run.schema.inputs]
     task = {"task": _name(type(run.task), run.task.name, TASKS), **asdict(run.task)}
     # First, so that the folder is known as a run's whatever happens next.
@@ -142,19 +158,22 @@ def create(
     replace_text(folder / RECIPE, tomli_w.dumps(asdict(run.recipe)))
     replace_text(folder / SCHEMA, _text(schema))
     replace_text(folder / TASK, _text(task))
-    replace_text(folder / SPLIT, _text(asdict(Split(seed, parts))))
+    replace_text(folder / SPLIT, _text(asdict(split)))
+    if fixes:
+        replace_text(folder / FIXES, _text([asdict(fix) for fix in fixes]))
     replace_tensors(folder / SAMPLE, {str(number): x for number, x in enumerate(run.sample)}, {"format": str(FORMAT)})
 
 
 def write(run: Run, folder: Path) -> Run:
-    """Makes a created run whole: scores and audit, then weights; then the checkpoint goes.
+    """Makes a created run whole: scores and what was found, then weights; then the checkpoint goes.
 
     Returns the run with its folder. Raises RunError where it cannot be written; the checkpoint is still there then.
     """
     outcome = Outcome(run.history.ended, run.scores, run.baselines, run.notes)
     replace_text(folder / SCORES, _text(asdict(outcome)))
-    if run.audit is not None:
-        replace_text(folder / AUDIT, _text(asdict(run.audit)))
+    for name, record in ((AUDIT, run.audit), (DIAGNOSIS, run.diagnosis), (TREATMENT, run.treatment)):
+        if record is not None:
+            replace_text(folder / name, _text(asdict(record)))
     replace_text(folder / WATCHED, watched_text(run.watched) + "\n")
     replace_tensors(folder / WEIGHTS, named(run.network), {"format": str(FORMAT)})
     try:
@@ -164,8 +183,13 @@ def write(run: Run, folder: Path) -> Run:
     return replace(run, folder=folder)
 
 
+def write_diagnosis(report: Report, folder: Path) -> None:
+    """Puts a diagnosis into the folder of the run, in place of an older one."""
+    replace_text(folder / DIAGNOSIS, _text(asdict(report)))
+
+
 def load(
-    folder: Path,
+    folder: Path | str,
     *,
     network: nn.Module | None = None,
     train: Examples | None = None,
@@ -178,6 +202,7 @@ def load(
     are rebuilt from schema, task and recipe. Raises RunError where the folder is missing, half written, broken, or of a
     newer version.
     """
+    folder = Path(folder)
     reading = origin(folder).reading
     if not (folder / WEIGHTS).exists():
         raise _unfinished(folder)
@@ -208,7 +233,9 @@ def load(
         notes=outcome.notes,
         reading=reading,
         sample=_load_sample(folder),
-        audit=_read(folder / AUDIT, Report) if (folder / AUDIT).exists() else None,
+        audit=_read_if_there(folder / AUDIT, Report),
+        diagnosis=_read_if_there(folder / DIAGNOSIS, Report),
+        treatment=_read_if_there(folder / TREATMENT, Note),
     )
 
 
@@ -258,6 +285,33 @@ def load_watched(folder: Path) -> Watched:
         raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
 
 
+def load_fixes(folder: Path) -> tuple[Fix, ...]:
+    """The fixes that were applied to the data. Raises RunError where they cannot be read."""
+    if not (folder / FIXES).exists():
+        return ()
+    records = _json(folder / FIXES)
+    if not isinstance(records, list):
+        raise RunError(f"{folder / FIXES} is no list of fixes", remedy=AGAIN)
+    return tuple(_checked(folder / FIXES, record, Fix) for record in records)
+
+
+def require_same_data(folder: Path, fingerprint: Fingerprint) -> None:
+    """Raises RunError where data are not those that the run was trained on."""
+    old = origin(folder)
+    if old.fingerprint.digest != fingerprint.digest:
+        problem = f"the data have changed since {folder} was trained on {old.data}"
+        raise RunError(problem, remedy="give the data as they were, or train again.")
+
+
+def require_same_rows(folder: Path, rows: Mapping[str, Sequence[int] | NDArray[np.int64]]) -> None:
+    """Raises RunError where parts do not hold the rows that they held in the run."""
+    for name, part in load_split(folder).parts.items():
+        if (now := _part(rows[name])).digest != part.digest:
+            problem = f"the {name} part of {folder} had {part.count:,} rows; read again it has {now.count:,}"
+            told = problem if now.count != part.count else f"the {name} part of {folder} holds other rows, read again"
+            raise RunError(told, remedy=AGAIN)
+
+
 def is_resumable(folder: Path) -> bool:
     """Whether training was stopped and can go on."""
     return (folder / RESUME).exists() and not is_whole(folder)
@@ -284,8 +338,12 @@ def require_same(folder: Path, *, recipe: Recipe, fingerprint: Fingerprint) -> N
 
 def next_folder(data: str | Path, *, under: Path = Path("runs")) -> Path:
     """`runs/people` for `people.csv`: the first that holds no whole run, so that a stopped one goes on."""
-    name = re.sub(r"[^\w.-]+", "_", Path(data).resolve().stem).strip("._") or "run"
-    folder, number = under / name, 2
+    return free_folder(under / (re.sub(r"[^\w.-]+", "_", Path(data).resolve().stem).strip("._") or "run"))
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder, or with a number behind its name: the first that holds no whole run."""
+    under, name, number = folder.parent, folder.name, 2
     while is_whole(folder):
         folder, number = under / f"{name}-{number}", number + 1
     return folder
@@ -399,6 +457,10 @@ def _thing(path: Path, record: Any, key: str, table: Mapping[str, str], parent: 
 
 def _read(path: Path, kind: type[T]) -> T:
     return _checked(path, _json(path), kind)
+
+
+def _read_if_there(path: Path, kind: type[T]) -> T | None:
+    return _read(path, kind) if path.exists() else None
 
 
 def _checked(path: Path, record: Any, kind: type[T]) -> T:  # Any: JSON

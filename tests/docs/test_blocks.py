@@ -52,7 +52,7 @@ def _run_console(text: str, folder: Path) -> None:
 
 
 def _run(words: list[str], folder: Path, *, fails: bool = False) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "examples")}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("examples", "src"))}
     result = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment)
     assert (result.returncode == 2) if fails else (result.returncode == 0), result.stdout + result.stderr
     return result.stderr + result.stdout

@@ -96,3 +96,8 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
         "NW324": "netwright.checks.training.capacity:imbalance_hurts",
     },
 }
+
+# Of these, what experiments and simple models decide is left to `netwright diagnose`: a training makes the others.
+LEFT_TO_DIAGNOSE = (
+    "NW317", "NW321", "NW331", "NW332", "NW334", "NW336", "NW337", "NW341", "NW346", "NW342", "NW344",
+)  # fmt: skip

@@ -7,31 +7,26 @@ from typing import final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from netwright.data.dataset import Dataset
 from netwright.data.fixes import apply_fixes, located
 from netwright.data.prepare import prepare
 from netwright.data.readers.files import counted
 from netwright.data.split import Split
+from netwright.planning.paired import Measures, check_seeds, gain, losses_of
 from netwright.planning.quick import quick_runs
-from netwright.records.errors import DataError, NetwrightError, RecipeError
+from netwright.records.errors import DataError, NetwrightError
 from netwright.records.finding import Fix
 from netwright.records.history import Progress
-from netwright.records.proof import Gain, Proof, Proven
+from netwright.records.proof import Proof, Proven
 from netwright.records.run import Run
 from netwright.records.task import Task
 from netwright.tasks.cells import as_labels, as_numbers
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
-from netwright.training.evaluate import device_of, evaluating, predictions
+from netwright.training.evaluate import predictions
 
 SEEDS = 5  # pairs of trainings; of three, one in nine bootstrap samples would hold a single seed
-LEAST_SEEDS = 3
-RESAMPLES = 1000  # the usual number for a 95 % percentile interval
-
-Measures = Mapping[str, NDArray[np.float64]]
-"""For each metric (seeds, test rows): smaller is better; NaN where a row cannot be read."""
 
 
 @final
@@ -58,8 +53,7 @@ def prove_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Tri
 
     Raises DataError where there is nothing to prove, RecipeError for fewer than three seeds.
     """
-    if len(trial.seeds) < LEAST_SEEDS:
-        raise RecipeError(f"{counted(len(trial.seeds), 'seed')} prove nothing", remedy="give three seeds or more.")
+    check_seeds(trial.seeds)
     if not fixes:
         raise DataError("there are no fixes to prove", remedy="give some, or audit the data for them.")
     judged = [fix for fix in located(dataset, fixes) if fix.action != "move"]
@@ -95,7 +89,7 @@ def _proven(
         after = _measured(dataset, parts, used, trial, f"with {counted(len(used), 'row')} fixed for {code or 'all'}")
     except NetwrightError as error:
         return said((), False, f"the data cannot be trained on then: {error.problem}")
-    gains = tuple(_gain(name, before[name], after[name], trial.seeds[0]) for name in before)
+    gains = tuple(gain(name, before[name], after[name], trial.seeds[0]) for name in before)
     first = gains[0]
     if first.low > 0:
         return said(gains, True, f"{first.metric} is better beyond chance")
@@ -123,10 +117,8 @@ def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
 def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
     """Each metric for each test row, smaller is better; `test` are the raw targets of the test part."""
     losses = np.full(len(cut.test), np.nan)
-    with evaluating(run.network):
-        for batch in run.test.batches(run.recipe.batch_size, seed=None):
-            given = run.task.losses(run.network, batch.to(device_of(run.network)))
-            losses[np.searchsorted(cut.test, batch.rows.numpy())] = given.double().cpu().numpy()
+    rows, given = losses_of(run, run.test)
+    losses[np.searchsorted(cut.test, rows)] = given
     if not isinstance(run.task, Classification | Regression):
         return {"loss": losses}
     answers = pl.concat(list(predictions(run.network, run.task, run.test, run.recipe)))
@@ -138,25 +130,3 @@ def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
         return {"accuracy": errors, "loss": losses}
     errors[places] = (as_numbers(truth) - answers["prediction"]).abs().to_numpy()
     return {"mae": errors}  # losses of different fixes are in units of different spread
-
-
-def _gain(metric: str, before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> Gain:
-    """The paired bootstrap over test rows and seeds together, of rows that can be read with and without the fixes.
-
-    Rows and seeds are drawn with replacement, each by itself: the pigeonhole bootstrap of Owen 2007, arXiv:0712.1111,
-    whose intervals are rather too wide than too narrow.
-    """
-    known = np.isfinite(before).all(0) & np.isfinite(after).all(0)
-    if not known.any():
-        raise DataError("no test row can be read with and without the fixes", remedy="apply fewer of them.")
-    before, after = before[:, known], after[:, known]
-    better = before - after
-    seeds, rows = better.shape
-    generator = np.random.default_rng(seed)
-    drawn = [
-        better[generator.integers(0, seeds, seeds)].mean(0)[generator.integers(0, rows, rows)].mean()
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    told = (lambda errors: 1 - errors.mean()) if metric == "accuracy" else (lambda errors: errors.mean())
-    return Gain(metric, float(told(before)), float(told(after)), float(better.mean()), float(low), float(high), rows)

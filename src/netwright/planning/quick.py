@@ -44,20 +44,23 @@ def quick_runs(
                 build=build,
             )
         )
-    trained = list[Run]()
-    for run in _trained(runs, tell):
-        if isinstance(run, NetwrightError):
-            raise run
-        trained.append(run)
-    return trained
+    return trained(runs, tell)
 
 
-def _trained(runs: Sequence[Run], tell: Callable[[Progress], object]) -> tuple[Run | NetwrightError, ...]:
+def trained(runs: Sequence[Run], tell: Callable[[Progress], object]) -> list[Run]:
+    """The runs, trained to their end; raises the error of the first that failed."""
     with closing(population(runs)) as events:
         while True:
             try:
                 _, event = next(events)
             except StopIteration as end:
-                return end.value
+                outcomes: tuple[Run | NetwrightError, ...] = end.value
+                break
             if isinstance(event, Progress):
                 tell(event)
+    done = list[Run]()
+    for outcome in outcomes:
+        if isinstance(outcome, NetwrightError):
+            raise outcome
+        done.append(outcome)
+    return done

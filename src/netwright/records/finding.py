@@ -134,9 +134,13 @@ class Report:
         found = ", ".join(_plural(counts[severity], severity) for severity in SEVERITIES if counts[severity])
         made = [check for check in self.checks if not check.skipped]
         head = f"{self.subject}, {self.count:,} rows, {len(made)} checks: {found or 'nothing found'}"
-        skipped = [f"not checked: {check.title} ({check.skipped})" for check in self.checks if check.skipped]
+        skipped = dict[str, list[str]]()
+        for check in self.checks:
+            if check.skipped:
+                skipped.setdefault(check.skipped, []).append(check.title)
+        left_out = [f"not checked: {', '.join(titles)} ({reason})" for reason, titles in skipped.items()]
         return "\n".join(
-            [head, *("\n" + str(finding) for finding in self.findings), *([""] if skipped else []), *skipped]
+            [head, *("\n" + str(finding) for finding in self.findings), *([""] if left_out else []), *left_out]
         )
 
 

@@ -7,15 +7,15 @@ from netwright.records.finding import Fix
 
 @dataclass(frozen=True)
 class Gain:
-    """By how much the fixes made a metric better: above 0 is better, whichever way the metric points."""
+    """By how much a change made a metric better: above 0 is better, whichever way the metric points."""
 
     metric: str
-    before: float  # mean over seeds and test rows
+    before: float  # mean over seeds and held-out rows
     after: float
     value: float
-    low: float  # 95 % interval of a paired bootstrap over test rows and seeds together
+    low: float  # 95 % interval of a paired bootstrap over rows and seeds together
     high: float
-    count: int  # test rows that can be read with and without the fixes
+    count: int  # held-out rows that were scored with and without the change
 
     def __str__(self) -> str:
         interval = f"[{self.low:.4g}, {self.high:.4g}]"

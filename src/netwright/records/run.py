@@ -1,6 +1,6 @@
 """A training and all that it rests on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from netwright.records.batch import Examples
 from netwright.records.finding import Report
 from netwright.records.history import History
+from netwright.records.note import Note
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import Scores, Task
@@ -17,11 +18,17 @@ from netwright.records.watched import Watched
 
 @dataclass(frozen=True)
 class Reading:
-    """How the data were read, so that new rows are read alike."""
+    """How the data were read: new rows are read alike, and the same rows can be read again."""
 
     target: tuple[str, ...] = ()
     series: str = ""  # long format: the column that names the series
     time: str = ""  # and the one that orders its steps
+    kinds: Mapping[str, str] = field(default_factory=dict[str, str])  # as the user said
+    drop: tuple[str, ...] = ()
+    split: str = ""
+    group: str = ""
+    by_time: str = ""
+    labels: str = ""  # the path of a second table; "" where there is none
 
 
 @dataclass(frozen=True)
@@ -45,3 +52,5 @@ class Run:
     sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: to see sizes and strengths without the data
     notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as told to the user
     audit: Report | None = None  # what quick checks found in the data; None where they were left out
+    diagnosis: Report | None = None  # what was found in the training; None where nobody looked
+    treatment: Note | None = None  # how it came out of another run; None where it did not

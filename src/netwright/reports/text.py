@@ -4,6 +4,7 @@ import time
 
 from netwright.data.cache import Cache, megabytes
 from netwright.explanations.weights import Learned
+from netwright.records.finding import Report
 from netwright.records.history import History
 from netwright.records.run import Run
 from netwright.records.task import Metric, Scores
@@ -12,10 +13,12 @@ MOST_CLASSES = 12  # a larger confusion matrix does not fit a terminal
 
 
 def summary(run: Run) -> str:
-    """The verdict, the table of scores beside the baselines', and where the run stands."""
+    """The verdict, the table of scores beside the baselines', what is wrong with it, and where the run stands."""
     if run.scores is None:
         return "There is no test part: nothing was scored."
     parts = [verdict(run), "", scores_table(run.scores, run.baselines)]
+    if run.diagnosis is not None:
+        parts += ["", health(run.diagnosis)]
     if run.folder is not None:
         parts += ["", f"run folder: {run.folder}"]
     return "\n".join(parts)
@@ -46,6 +49,14 @@ def verdict(run: Run) -> str:
     if ours.low <= theirs.value <= ours.high:
         return f"A simple model is about as good: {facts}, within the network's 95 % interval."
     return f"The network beats the simple models: {facts}."
+
+
+def health(report: Report) -> str:
+    """One line for what is wrong with a training."""
+    made = sum(not check.skipped for check in report.checks)
+    worse = [f"{finding.code} {finding.title}" for finding in report.findings if finding.severity != "note"]
+    told = ", ".join(worse) if worse else "nothing grave"
+    return f"{made} quick checks of the training found {told}; netwright diagnose makes all of them"
 
 
 def cache_table(cache: Cache) -> str:

@@ -1,10 +1,11 @@
 """An engineer's own network and loaders as a run: nothing else of theirs changes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from netwright.data.examples import InMemory, adopted, empty
@@ -12,30 +13,41 @@ from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.task import Task
-from netwright.training.check import check_network
-from netwright.training.evaluate import device_of
+from netwright.tasks.own_loss import Loss, task_of
+from netwright.training.check import check_network, outputs_of
+from netwright.training.evaluate import device_of, evaluating
+from netwright.training.weights import named
 
 
 def adopt(
     network: nn.Module,
-    task: Task,
+    task: Task | Loss,
     train_loader: Iterable[Any],  # Any: batches as `as_batch` takes them
     valid_loader: Iterable[Any] | None = None,
     *,
     test_loader: Iterable[Any] | None = None,
     recipe: Recipe | None = None,
+    build: Callable[[], nn.Module] | None = None,
 ) -> Run:
     """A run around a network and loaders that are there already; what stages do to it leaves both as they are.
 
     Loaders are anything that gives batches and can be read again: (x, y), ([x1, x2], y), a dict, a Batch. Their batch
     size is the run's. In place of a loader, a tuple (x, y) of tensors or arrays with all rows is fastest: its batches
     are gathered where the tensors are. The schema is empty: what the inputs mean is the engineer's own business.
+
+    In place of a task, the loss that the network is trained with: `nn.CrossEntropyLoss()`, `F.mse_loss`, a function
+    (outputs, targets) -> loss. `build` makes the network as it was before any training: of one that is trained already,
+    diagnosing asks for it. `recipe` says what is known of the training: lr, optimizer, epochs.
+
     Raises DataError for loaders without batches, NetworkError where the outputs do not fit the task.
     """
     train = adopted(train_loader, "train loader")
     settings = recipe or Recipe()
-    first = next(train.batches(settings.batch_size, seed=None))
-    check_network(network, task, first.to(device_of(network)))
+    first = next(train.batches(settings.batch_size, seed=None)).to(device_of(network))
+    if not isinstance(task, Task):
+        with evaluating(network):
+            task = task_of(task, outputs_of(network, first), first)
+    check_network(network, task, first)
     return Run(
         network=network,
         task=task,
@@ -44,5 +56,13 @@ def adopt(
         train=train,
         valid=empty() if valid_loader is None else adopted(valid_loader, "validation loader"),
         test=empty() if test_loader is None else adopted(test_loader, "test loader"),
-        build=partial(deepcopy, deepcopy(network)),
+        build=build or partial(deepcopy, deepcopy(network)),
     )
+
+
+def knows_first_weights(run: Run) -> bool:
+    """Whether `run.build` gives weights from before the training: not where a trained network was adopted as it is."""
+    if run.history.epochs:
+        return True
+    first, now = named(run.build()), named(run.network)
+    return any(not torch.equal(first[name].to(tensor.device), tensor) for name, tensor in now.items())

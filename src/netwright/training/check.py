@@ -21,7 +21,7 @@ def check_network(network: nn.Module, task: Task, batch: Batch) -> None:
     Runs the batch once, in evaluation mode and without gradients.
     """
     with evaluating(network):
-        outputs = _outputs(network, batch)
+        outputs = outputs_of(network, batch)
         losses = _losses(network, task, batch, outputs)
     if losses.shape != (len(batch),):
         raise NetworkError(
@@ -55,7 +55,8 @@ def not_finite(run: Run, step: Step, batches: Iterable[Batch], *, number: int, w
     )
 
 
-def _outputs(network: nn.Module, batch: Batch) -> Tensor | tuple[Tensor, ...]:
+def outputs_of(network: nn.Module, batch: Batch) -> Tensor | tuple[Tensor, ...]:
+    """What the network gives for a batch. Raises NetworkError where it does not take it, or gives no tensors."""
     try:
         outputs = network(*batch.inputs)
     except NetwrightError:

@@ -108,11 +108,16 @@ class _Seen:
         )
 
 
+def matrices(module: nn.Module) -> list[nn.Parameter]:
+    """The matrices and kernels of a module itself.
+
+    By their names: tables of scales, and of what stands for missing numbers, may have no gradient and start alike.
+    """
+    return [p for name, p in module.named_parameters(recurse=False) if p.ndim > 1 and "weight" in name]
+
+
 def _weights(module: nn.Module) -> list[nn.Parameter]:
-    """Matrices and kernels; what is not called so may have a meaning that rests, as what stands for missing cells."""
-    return [
-        p for name, p in module.named_parameters(recurse=False) if p.ndim > 1 and p.requires_grad and "weight" in name
-    ]
+    return [p for p in matrices(module) if p.requires_grad]
 
 
 def _mean(values: Sequence[float]) -> float:

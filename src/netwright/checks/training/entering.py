@@ -13,6 +13,7 @@ from netwright.records.batch import Batch
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
+from netwright.training.look import matrices
 from netwright.training.probes import Rung, as_the_recipe, copied, ladder
 
 ROWS = 2_000  # looked at: single rows far off are seen too
@@ -117,7 +118,7 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
         done.append(True)
 
     with copied(evidence.network) as copy, torch.no_grad():
-        heavy = [m for m in copy.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
+        heavy = [module for module in copy.modules() if matrices(module)]
         handles = [m.register_forward_pre_hook(hook) for m in heavy]
         copy.eval()
         for batch in evidence.train.batches(evidence.recipe.batch_size, seed=None):

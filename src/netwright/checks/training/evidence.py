@@ -17,6 +17,8 @@ from netwright.records.run import Run
 from netwright.records.task import Objective, Task
 from netwright.records.watched import Watched
 from netwright.resolve import resolve
+from netwright.tasks.own_loss import OwnLoss
+from netwright.training.adopt import knows_first_weights
 from netwright.training.objective import build_objective
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ class TrainingEvidence:
 
 
 def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> TrainingEvidence:
-    """What a run that was trained shows."""
+    """What a run shows: one that was trained here, or an adopted network of which only the present is known."""
     return TrainingEvidence(
         network=run.network,
         objective=build_objective(run.task, run.recipe),
@@ -66,8 +68,8 @@ def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> Trai
         recipe=run.recipe,
         watched=run.watched,
         history=run.history,
-        task=run.task,
-        build=run.build,
+        task=None if isinstance(run.task, OwnLoss) else run.task,
+        build=run.build if knows_first_weights(run) else None,
         run=run,
         seconds=sum(epoch.seconds for epoch in run.history.epochs),
         tell=tell,

@@ -110,7 +110,7 @@ def ladder_chart(rungs: tuple[Rung, ...], lr: float, end: float) -> Chart:
 
 def _rung_steps(evidence: TrainingEvidence) -> int:
     """No more than the training took; all rungs together PROBING of it, but for LEAST_STEPS a rung."""
-    taken = steps_taken(evidence)
+    taken = steps_taken(evidence) or RUNG_STEPS  # those of a network that was adopted trained are not known
     return max(1, min(RUNG_STEPS, taken, max(LEAST_STEPS, round(PROBING * taken / RUNGS))))
 
 

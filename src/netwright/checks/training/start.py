@@ -13,8 +13,7 @@ from netwright.checks.training.progress import progress
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
 from netwright.training.evaluate import device_of
-from netwright.training.look import Layer, look
-from netwright.training.optimizer import decayed
+from netwright.training.look import Layer, look, matrices
 from netwright.training.probes import mean_loss
 
 BATCHES = 3
@@ -322,12 +321,13 @@ def _severity(evidence: TrainingEvidence) -> Severity:
 
 
 def _twins(network: nn.Module) -> dict[str, float]:
-    """For each matrix or kernel of a layer the share of its rows that equal an earlier or later one."""
-    return {
-        name.rpartition(".")[0]: _equal_rows(weight.detach().reshape(len(weight), -1))
-        for name, weight in decayed(network).items()
-        if len(weight) > 1
-    }
+    """For each matrix or kernel the share of its rows that equal an earlier or later one."""
+    shares = dict[str, float]()
+    for name, module in network.named_modules():
+        for parameter in () if isinstance(module, nn.Embedding) else matrices(module):
+            if len(parameter) > 1:
+                shares[name] = _equal_rows(parameter.detach().reshape(len(parameter), -1))
+    return shares
 
 
 def _equal_rows(rows: Tensor) -> float:

@@ -1,0 +1,68 @@
+"""A doctor's note: what was found in a training, which remedies were tried, which were kept, and what they brought."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netwright.records.proof import Gain
+from netwright.records.task import Scores
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One change of the recipe, trained on all seeds against the recipe without it."""
+
+    code: str  # of the finding; "" for a change drawn at random
+    advice: str
+    edit: Mapping[str, object]
+    gains: tuple[Gain, ...]  # the first is of answers, the last of losses; none where nothing was trained
+    is_kept: bool
+    reason: str
+
+    def __str__(self) -> str:
+        word = "kept" if self.is_kept else "rolled back" if self.gains else "not tried"
+        verdict = f"{word}, {self.reason}"
+        head = f"{self.code or 'random':<8}{self.advice.rstrip('.')}: {verdict}"
+        return "\n".join([head, *(f"        {gain}" for gain in self.gains)])
+
+
+@dataclass(frozen=True)
+class Note:
+    """`print(note)` tells what a treatment tried and what it brought."""
+
+    subject: str
+    seeds: tuple[int, ...]
+    found: tuple[str, ...]  # a line for each finding, also of those that only a treated run showed
+    tried: tuple[Tried, ...] = ()
+    advised: tuple[str, ...] = ()  # what is left to a person: changes of data, of code, of an own network
+    changes: Mapping[str, object] = field(default_factory=dict[str, object])  # of the recipe, that were kept
+    gains: tuple[Gain, ...] = ()  # of all kept changes together, against the recipe as it was
+    controls: tuple[Tried, ...] = ()  # random changes, as many as remedies were trained; none where none was kept
+    before: Scores | None = None  # the test part, scored once for the run as it was
+    after: Scores | None = None  # and once for the treated run; None where nothing was kept
+    ended: str = ""  # why it ended early
+
+    def __str__(self) -> str:
+        trained = sum(bool(tried.gains) for tried in self.tried)
+        remedies = "1 remedy" if trained == 1 else f"{trained} remedies"
+        head = f"{self.subject}: {remedies} tried, {len(self.seeds)} seeds each"
+        lines = [head + (f"; {self.ended}" if self.ended else ""), "", "found:"]
+        lines += [f"    {line}" for line in self.found or ("nothing to treat",)]
+        lines += ["", *map(str, self.tried)] if self.tried else []
+        lines += ["", "left to you:", *(f"    {line}" for line in self.advised)] if self.advised else []
+        if not self.changes:
+            return "\n".join([*lines, "", "nothing was kept: the run stays as it is"])
+        lines += ["", f"kept: {edited(self.changes)}", *(f"        {gain}" for gain in self.gains)]
+        tried = [control for control in self.controls if control.gains]
+        if tried:
+            best = max(tried, key=lambda control: control.gains[0].value)
+            count = len(self.controls)
+            lines += [f"random changes instead, the best of {count}: {best.advice}", f"        {best.gains[0]}"]
+        if self.before is not None and self.after is not None:
+            old, new = self.before.metrics[0], self.after.metrics[0]
+            lines.append(f"on the test part, scored once: {old.name} {old.value:.4g} before, {new.value:.4g} treated")
+        return "\n".join(lines)
+
+
+def edited(changes: Mapping[str, object]) -> str:
+    """`lr=0.0033, optimizer=adamw`."""
+    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in changes.items())
