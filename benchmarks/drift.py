@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from netwright.checks.data.coverage import few_rows
 from netwright.checks.data.drift import SIDE, compare
-from netwright.checks.intervals import share
 from netwright.checks.data.summaries import Summary, summaries, take
 from netwright.checks.evidence import DataEvidence
+from netwright.checks.intervals import share
 from netwright.data.examples import InMemory
 from netwright.data.prepare import prepare
 from netwright.data.read import read

@@ -74,11 +74,11 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
     },
     "steps": {
         "NW335": "netwright.checks.training.plan:schedule_at_fault",
+        "NW336": "netwright.checks.training.plan:penalty_dominates",
         "NW331": "netwright.checks.training.rate:rate_too_high",
         "NW332": "netwright.checks.training.rate:rate_too_low",
         "NW333": "netwright.checks.training.curves:oscillation",
         "NW334": "netwright.checks.training.rate:slow_convergence",
-        "NW336": "netwright.checks.training.plan:penalty_dominates",
         "NW337": "netwright.checks.training.plan:batch_too_small",
         "NW338": "netwright.checks.training.plan:gradient_noise",
         "NW339": "netwright.checks.training.curves:loss_spikes",

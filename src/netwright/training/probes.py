@@ -127,7 +127,7 @@ def learned_by_heart(
     network: nn.Module, objective: Objective, task: Task | None, train: Examples, *, steps: int = HEART, seed: int = 0
 ) -> Learned:
     """Whether the network can learn FEW training rows from these weights, without dropout, by Adam; the best rate's."""
-    batch = next(train.batches(FEW, seed=None)).to(device_of(network))
+    batch = next(train.batches(FEW, seed=seed)).to(device_of(network))
     if len(batch) > FEW:  # a loader of an engineer's own cuts its batches itself
         batch = Batch(tuple(t[:FEW] for t in batch.inputs), tuple(t[:FEW] for t in batch.targets), batch.rows[:FEW])
     tries = [_by_heart(network, objective, task, batch, lr, steps, seed) for lr in HEART_RATES]

@@ -81,7 +81,8 @@ def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: steps are seen in stretches. A stretch whose highest loss lies ten times (JUMP) the median
     absolute deviation above the median of the stretches around it is a spike. It is a warning where the mean loss
-    stays twice the deviation (RECOVERED) above the level before it to the end, and a note where it comes down again.
+    stays twice the deviation (RECOVERED) above the level before it to the end, and a note where it comes down again
+    from above the loss of the first steps; lower spikes that pass are not told.
     """
     stretches = evidence.watched.losses
     if len(stretches) < LEAST_STRETCHES:
@@ -100,6 +101,8 @@ def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
     after = [s.mean for s in stretches[last + 1 :]]
     spread = median(abs(x - median(before)) for x in before) or 1e-12
     stays = bool(after) and min(after) > median(before) + RECOVERED * spread
+    if not stays and max(stretches[k].most for k in found) <= stretches[0].mean:
+        return  # not even as bad as the untrained network, and gone again
     yield Finding(
         "NW339",
         "warning" if stays else "note",

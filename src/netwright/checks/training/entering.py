@@ -121,7 +121,7 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
         heavy = [module for module in copy.modules() if matrices(module)]
         handles = [m.register_forward_pre_hook(hook) for m in heavy]
         copy.eval()
-        for batch in evidence.train.batches(evidence.recipe.batch_size, seed=None):
+        for batch in evidence.drawn(evidence.train, evidence.recipe.batch_size):
             done = list[bool]()
             copy(*batch.to(device_of(copy)).inputs)
             seen += len(batch)

@@ -1,14 +1,15 @@
 """What checks of a training look at, and the order in which they are made."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast, final
 
 from torch import nn
 
 from netwright.checks.evidence import Skip, title
-from netwright.records.batch import Examples
+from netwright.data.examples import InMemory
+from netwright.records.batch import Batch, Examples
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import SEVERITIES, SHOWN, Checked, Finding, Report
 from netwright.records.history import History
@@ -19,6 +20,7 @@ from netwright.records.watched import Watched
 from netwright.resolve import resolve
 from netwright.tasks.own_loss import OwnLoss
 from netwright.training.adopt import knows_first_weights
+from netwright.training.evaluate import device_of
 from netwright.training.objective import build_objective
 
 T = TypeVar("T")
@@ -50,6 +52,15 @@ class TrainingEvidence:
     def loss(self) -> Objective:
         """What losses are measured by: the task's own, for smoothing, weights and penalties hide what was learned."""
         return self.objective if self.task is None else self.task.losses
+
+    def drawn(self, part: Examples, size: int) -> Iterator[Batch]:
+        """Batches of rows in an order drawn by the seed, as they are without augmentation, on the network's device.
+
+        Files are often sorted by their target: the first rows would be of one class.
+        """
+        whole = replace(part, change=None) if isinstance(part, InMemory) else part
+        device = device_of(self.network)
+        return (batch.to(device) for batch in whole.batches(size, seed=self.recipe.seed))
 
     def once(self, compute: "Callable[[TrainingEvidence], T]") -> T:
         """`compute(self)`, remembered: an experiment that several checks ask for is made once."""

@@ -14,7 +14,7 @@ from netwright.checks.training.evidence import TrainingEvidence
 from netwright.records.batch import Batch, Examples
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
-from netwright.training.evaluate import device_of, evaluating
+from netwright.training.evaluate import evaluating
 
 MOST = 10_000  # rows of each part: the intervals are narrow by then
 TWIN_ROWS, TWIN_COLUMNS = 5_000, 256  # that simple models learn from: seconds
@@ -144,8 +144,7 @@ def _part(evidence: TrainingEvidence, examples: Examples) -> Part:
     losses, outputs, targets, inputs, count = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor](), 0
     objective = evidence.task.losses if evidence.task is not None else evidence.objective
     with evaluating(evidence.network):
-        for batch in examples.batches(max(256, evidence.recipe.batch_size), seed=None):
-            batch = batch.to(device_of(evidence.network))
+        for batch in evidence.drawn(examples, max(256, evidence.recipe.batch_size)):
             losses.append(objective(evidence.network, batch).float().cpu())
             answer = evidence.network(*batch.inputs)
             is_flat = isinstance(answer, Tensor) and answer.ndim == 2

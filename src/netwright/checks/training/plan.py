@@ -218,9 +218,8 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     if not _norms(evidence.network):
         return
-    device = device_of(evidence.network)
     size = max(evidence.recipe.batch_size, SETTLED)
-    batches = [b.to(device) for b in islice(evidence.train.batches(size, seed=None), ENDS)]
+    batches = list(islice(evidence.drawn(evidence.train, size), ENDS))
     running = mean_loss(evidence.network, evidence.loss, batches)
     with copied(evidence.network) as copy, torch.no_grad():
         without_dropout(copy)

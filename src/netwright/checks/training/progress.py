@@ -56,7 +56,7 @@ def progress(evidence: TrainingEvidence) -> Progress:
     start = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.loss, batches)
     end = mean_loss(evidence.network, evidence.loss, batches)
     rose = epochs[-1] / epochs[0] if epochs and epochs[0] > 0 else nan
-    shown = [b.to(device_of(evidence.network)) for b in islice(evidence.valid.batches(SHOWN, seed=None), ENDS)]
+    shown = list(islice(evidence.drawn(evidence.valid, SHOWN), ENDS))
     held_out = mean_loss(evidence.network, evidence.loss, shown) if shown else nan
     return Progress(start, end if isfinite(end) else nan, rose, _chance(evidence, batches), held_out)
 

@@ -310,7 +310,7 @@ def last_look(evidence: TrainingEvidence) -> tuple[Layer, ...]:
 
 def _batches(evidence: TrainingEvidence) -> list[Batch]:
     size = max(evidence.recipe.batch_size, -(-LOOKED // BATCHES))
-    return [b.to(device_of(evidence.network)) for b in islice(evidence.train.batches(size, seed=None), BATCHES)]
+    return list(islice(evidence.drawn(evidence.train, size), BATCHES))
 
 
 def _severity(evidence: TrainingEvidence) -> Severity:

@@ -124,7 +124,7 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     if evidence.task is None:
         raise Skip("the task is not known")
-    batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(evidence.network))
+    batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
     last = _last_module(evidence.network, batch)
     with evaluating(evidence.network):
         outputs = evidence.network(*batch.inputs)
@@ -178,7 +178,7 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     size; or batch norm whose weights trained counted no batch; or more than half (OFTEN) of the steps looked at were
     made in evaluation mode by a network with dropout or batch norm.
     """
-    batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(evidence.network))
+    batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
     first, second = _answers(evidence.network, batch), _answers(evidence.network, batch)
     size = float(first.abs().mean()) or 1.0
     difference = float((first - second).abs().max()) / size
@@ -233,7 +233,7 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: in evaluation mode, the answers to 16 rows (ROWS) are compared with those after all rows but one
     were exchanged. The one that stayed must not change by more than 1e-3 (LEAKED) of the outputs' size.
     """
-    batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(evidence.network))
+    batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
     count = min(ROWS, len(batch) // 2)
     if count < 2:
         raise Skip("the batches have fewer than four rows")
