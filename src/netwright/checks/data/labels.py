@@ -24,8 +24,8 @@ from netwright.records.finding import Finding, Fix, Measure, Remedy
 from netwright.tasks.classification import Classification
 
 SURE = 0.75  # of the way from guessing to certainty: such a model's own errors are few beside any noise worth telling
-HALF_SURE = 0.5  # of the way: below it the model errs more often than careful labels do, whatever their noise
-NOISY = 0.4  # of what a half sure model doubts has to be noise: 2,100 photos of cats, dogs and trucks, which are
+HALF_SURE = 0.4  # of the way: below it the model errs more often than careful labels do, whatever their noise
+NOISY = 1 / 3  # of what a half sure model doubts has to be noise: 2,100 photos of cats, dogs and trucks, which are
 # labeled well, came to 0.24, telescope data to 0.02; with 20 % wrong labels telescope data 0.44, clothes 0.73
 WORTH = 0.01  # share of rows, from which wrong labels cost score that is worth the work
 OPEN = 0.5  # probability of the best other class, below which a wrong label has no clear replacement
@@ -62,8 +62,8 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     and the probability of each label to be wrong. Labels that are more probably wrong than right (WRONG = 0.5) are
     reported, with how many of them are expected to be wrong. A warning from WORTH = 1 % wrong labels on, below a note.
     Where the model, cleared of the noise, is less than SURE = 75 % of the way from always answering the largest class
-    to certainty, it is too weak to judge, unless it is half sure (HALF_SURE) and the estimated noise is NOISY = 40 % of
-    what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like the hard rows
+    to certainty, it is too weak to judge, unless it is HALF_SURE = 40 % of the way and the estimated noise is a third (NOISY)
+    of what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like the hard rows
     of a class cannot be told from them; the report counts them too low.
     """
     found, j, task = _judged_labels(evidence)
