@@ -24,6 +24,7 @@ from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
 from netwright.training.probes import mean_loss
 from netwright.training.schedule import schedule
+from netwright.training.watch import watch
 
 PLAIN: dict[str, object] = {
     "adapt": False, "threads": 1, "precision": "fp32", "compile": "never", "kernels": "torch", "device": "cpu",
@@ -94,33 +95,35 @@ def _looped(run: Run, habits: Habits) -> Run:
         parameter.requires_grad_(True)
     per_epoch = ceil(len(run.train) / recipe.batch_size)
     course, epochs, step = schedule(recipe, per_epoch * recipe.epochs), list[Epoch](), 0
-    for number in range(1, recipe.epochs + 1):
-        began, losses = time.perf_counter(), list[float]()
-        seed = epoch_seed(recipe.seed, number)
-        for batch in run.train.batches(recipe.batch_size, seed=seed):
-            torch.manual_seed(mixed(seed + step))
-            net.train(not habits.evaluates)
-            for group in optimizer.param_groups:
-                group["lr"] = course(step)
-            if habits.clears and step % habits.clears == 0:
-                optimizer.zero_grad()
-            loss = objective(net, batch).mean()
-            loss.backward()
-            optimizer.step()
-            losses.append(float(loss.detach()))
-            step += 1
+    with watch(net, optimizer) as seen:
+        for number in range(1, recipe.epochs + 1):
+            began, losses = time.perf_counter(), list[float]()
+            seed = epoch_seed(recipe.seed, number)
+            for batch in run.train.batches(recipe.batch_size, seed=seed):
+                torch.manual_seed(mixed(seed + step))
+                net.train(not habits.evaluates)
+                for group in optimizer.param_groups:
+                    group["lr"] = course(step)
+                if habits.clears and step % habits.clears == 0:
+                    optimizer.zero_grad()
+                loss = objective(net, batch).mean()
+                loss.backward()
+                optimizer.step()
+                losses.append(float(loss.detach()))
+                step += 1
+                if not isfinite(losses[-1]):
+                    break
+            seconds = time.perf_counter() - began
+            valid = {"loss": nan}
+            if isfinite(losses[-1]) and isfinite(mean_loss(net, objective, [*run.valid.batches(1024, seed=None)])):
+                valid = evaluate(net, run.task, run.valid, recipe).quick()  # answers that are no numbers have no score
+            mean = sum(losses) / len(losses)
+            epochs.append(Epoch(number, step, mean, valid, course(step - 1), nan, seconds, len(losses) / seconds, 0,
+                                is_best=number == recipe.epochs))  # fmt: skip
             if not isfinite(losses[-1]):
                 break
-        seconds = time.perf_counter() - began
-        valid = {"loss": nan}
-        if isfinite(losses[-1]) and isfinite(mean_loss(net, objective, [*run.valid.batches(1024, seed=None)])):
-            valid = evaluate(net, run.task, run.valid, recipe).quick()  # answers that are no numbers have no score
-        mean = sum(losses) / len(losses)
-        epochs.append(Epoch(number, step, mean, valid, course(step - 1), nan, seconds, len(losses) / seconds, 0,
-                            is_best=number == recipe.epochs))  # fmt: skip
-        if not isfinite(losses[-1]):
-            break
-    return replace(run, network=net.eval(), history=History(tuple(epochs), "the loop ended"))
+    history = History(tuple(epochs), "the loop ended")
+    return replace(run, network=net.eval(), history=history, watched=seen.watched())
 
 
 def fallen(step: int, steps: int, _warmup: float) -> float:

@@ -62,9 +62,10 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     and the probability of each label to be wrong. Labels that are more probably wrong than right (WRONG = 0.5) are
     reported, with how many of them are expected to be wrong. A warning from WORTH = 1 % wrong labels on, below a note.
     Where the model, cleared of the noise, is less than SURE = 75 % of the way from always answering the largest class
-    to certainty, it is too weak to judge, unless it is HALF_SURE = 40 % of the way and the estimated noise is a third (NOISY)
-    of what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like the hard rows
-    of a class cannot be told from them; the report counts them too low.
+    to certainty, it is too weak to judge, unless it is HALF_SURE = 40 % of the way and the estimated noise is a third
+    (NOISY) of what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like
+    the hard rows of a class cannot be told from them; the report counts them too low, and what it claims of such rows
+    may be wrong.
     """
     found, j, task = _judged_labels(evidence)
     if is_too_weak(j):
