@@ -16,7 +16,14 @@ def test_every_verb_of_the_command_line_is_a_function_of_the_same_name():
 @pytest.mark.parametrize("verb", ["audit", "train"])
 def test_every_option_of_a_verb_is_a_parameter_of_its_function(verb: str):
     # what differs by nature: many `--kind a=b` become one dictionary, files become what they hold
-    words = {"kind": "kinds", "recipe_file": "settings", "quiet": "show", "is_json": "show", "fail_on": "show"}
+    words = {
+        "kind": "kinds",
+        "recipe_file": "settings",
+        "quiet": "show",
+        "is_json": "show",
+        "fail_on": "show",
+        "page_file": "page",
+    }
     # an audit's own follow-ups, each a function in Python
     stages = (
         {}

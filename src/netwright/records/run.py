@@ -44,13 +44,13 @@ class Run:
     test: Examples
     build: Callable[[], nn.Module]  # an untrained network of the same seed
     history: History = field(default_factory=History)
-    watched: Watched = field(default_factory=Watched)
     scores: Scores | None = None  # the test part, scored once
     baselines: tuple[tuple[str, Scores], ...] = ()  # simple models on the same test part
     folder: Path | None = None
     reading: Reading = field(default_factory=Reading)
     sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: to see sizes and strengths without the data
     notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as told to the user
+    watched: Watched = field(default_factory=Watched)  # layers, gradients and losses while it trained
     audit: Report | None = None  # what quick checks found in the data; None where they were left out
     diagnosis: Report | None = None  # what was found in the training; None where nobody looked
     treatment: Note | None = None  # how it came out of another run; None where it did not

@@ -71,9 +71,10 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     seen = evidence.watched
     sizes = {name: p.numel() for name, p in evidence.network.named_parameters()}
-    cut = [*seen.without_gradient] if seen.looked else _unreached(evidence)
-    still = (*seen.not_in_optimizer, *seen.never_updated) if seen.looked else _unmoved(evidence)
-    unknown = [name for name in still if name not in cut]
+    slopes = evidence.once(_slopes)
+    cut = [*seen.without_gradient] if seen.looked else [name for name, slope in slopes.items() if slope is None]
+    still = (*seen.not_in_optimizer, *seen.never_updated) if seen.looked else _unmoved(evidence, slopes)
+    unknown = [name for name in still if slopes.get(name) and name not in cut]
     whole = max(1, sum(sizes.values()))
     for names, what, advice in (
         (
@@ -337,33 +338,31 @@ def _never_counted(evidence: TrainingEvidence) -> list[str]:
     ]
 
 
-def _unreached(evidence: TrainingEvidence) -> list[str]:
-    """Parameters that a backward pass over some batches gives no gradient."""
+def _slopes(evidence: TrainingEvidence) -> dict[str, float | None]:
+    """For each parameter that asks for one, the largest entry of its gradient on some batches; None without any."""
     with copied(evidence.network) as copy:
         copy.train()
         copy.zero_grad()
-        for batch in islice(evidence.train.batches(evidence.recipe.batch_size, seed=None), 2):
-            evidence.objective(copy, batch.to(device_of(copy))).mean().backward()
-        return [name for name, p in copy.named_parameters() if p.requires_grad and p.grad is None]
+        for batch in islice(evidence.drawn(evidence.train, evidence.recipe.batch_size), 2):
+            evidence.objective(copy, batch).mean().backward()
+        return {
+            name: None if p.grad is None else float(p.grad.abs().max())
+            for name, p in copy.named_parameters()
+            if p.requires_grad
+        }
 
 
-def _unmoved(evidence: TrainingEvidence) -> list[str]:
+def _unmoved(evidence: TrainingEvidence, slopes: dict[str, float | None]) -> list[str]:
     """Parameters that are as they were before training, though a step would have moved them."""
     if evidence.build is None or not evidence.history.epochs:
         return []
     first = dict(evidence.build().named_parameters())
-    with copied(evidence.network) as copy:
-        copy.train()
-        copy.zero_grad()
-        batch = next(evidence.train.batches(evidence.recipe.batch_size, seed=None)).to(device_of(copy))
-        evidence.objective(copy, batch).mean().backward()
-        return [
-            name
-            for name, p in copy.named_parameters()
-            if p.grad is not None
-            and torch.equal(p.detach().cpu(), first[name].detach().cpu())
-            and float(p.grad.abs().max()) * evidence.recipe.lr > MOVED * float(p.detach().abs().max())
-        ]
+    return [
+        name
+        for name, p in evidence.network.named_parameters()
+        if torch.equal(p.detach().cpu(), first[name].detach().cpu())
+        and (slopes.get(name) or 0.0) * evidence.recipe.lr > MOVED * float(p.detach().abs().max())
+    ]
 
 
 def _last_module(network: nn.Module, batch: Batch) -> nn.Module | None:
