@@ -19,6 +19,7 @@ from netwright.training.evaluate import device_of, evaluating
 from netwright.training.probes import as_the_recipe, copied, ladder
 
 OFTEN = 0.5  # share of the steps looked at
+FAINT = 1e-4  # of the steepest gradient: that of a bias in front of batch norm is rounding alone
 SHARE = 0.01  # of all parameters: a forgotten scalar is worth a note
 ONE = 1e-3  # how near to 1 the outputs' sum has to be; float32 sums of 1,000 shares are within 1e-5
 MOVED = 1e-6  # of a parameter's size: gradients times rate below it are lost in float32's rounding
@@ -74,7 +75,8 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     slopes = evidence.once(_slopes)
     cut = [*seen.without_gradient] if seen.looked else [name for name, slope in slopes.items() if slope is None]
     still = (*seen.not_in_optimizer, *seen.never_updated) if seen.looked else _unmoved(evidence, slopes)
-    unknown = [name for name in still if slopes.get(name) and name not in cut]
+    steepest = max((slope for slope in slopes.values() if slope is not None), default=0.0)
+    unknown = [name for name in still if (slopes.get(name) or 0.0) > FAINT * steepest and name not in cut]
     whole = max(1, sum(sizes.values()))
     for names, what, advice in (
         (
