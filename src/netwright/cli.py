@@ -346,6 +346,7 @@ def train(
 @click.option("--try", "codes", multiple=True, metavar="CODE", help="Try those of this finding; may be repeated.")
 @click.option("--seeds", default=3, show_default=True, help="Trainings for each remedy, and as many without it.")
 @click.option("--to", default=None, metavar="FOLDER", help="The treated run's folder; RUN-treated by default.")
+@click.option("--page", "page_file", default=None, metavar="FILE", help="Write the report as a page (HTML) to FILE.")
 @failing
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_json
@@ -356,6 +357,7 @@ def diagnose(
     codes: tuple[str, ...],
     seeds: int,
     to: str | None,
+    page_file: str | None,
     fail_on: str,
     quiet: bool,
     is_json: bool,
@@ -374,7 +376,7 @@ def diagnose(
 
     show = None if quiet else progress()
     loaded = lifecycle.reopened(lifecycle.load(Path(run)), data)
-    report = lifecycle.diagnose(loaded, show=show)
+    report = lifecycle.diagnose(loaded, page=page_file, show=show)
     if not is_json:
         click.echo(str(report))
     treatment = None

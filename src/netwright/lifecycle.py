@@ -52,6 +52,7 @@ from netwright.records.run import Reading, Run
 from netwright.records.task import Scores, Task
 from netwright.records.treatment import Treatment
 from netwright.reports.answers import placed, written
+from netwright.reports.charts import charts_of
 from netwright.reports.page import EXTRA, write_page
 from netwright.reports.pictures import pictures_of
 from netwright.reports.text import ending
@@ -427,19 +428,26 @@ def diagnose(
     run: Run | Path | str,
     *,
     data: Any = None,  # Any: as in `train`
+    page: Path | str | None = None,
     show: Show | None = None,
 ) -> Report:
     """What is wrong with a training, how that is known, and what to do: `print(nw.diagnose("runs/people"))`.
 
     A run in memory, a run folder, or a network and loaders of your own: `nw.diagnose(nw.adopt(network, loss, loader))`.
     Small experiments on copies decide where a threshold would guess; the network is left as it was. The rows of a run
-    from a folder are read again (`data` where they are no longer where they were), and the report is put there.
+    from a folder are read again (`data` where they are no longer where they were), and the report is put there. `page`
+    names an HTML file to write it to, with charts; it needs the extra `report`.
     """
+    if page is not None:
+        require("jinja2", extra=EXTRA)
     run = reopened(load(run) if isinstance(run, Path | str) else run, data)
     with prepare_device(run.recipe.threads):
         report = _diagnosed(run, show or _silent)
     if run.folder is not None:
         run_folder.write_diagnosis(report, run.folder)
+    if page is not None:
+        charts = charts_of(run.history, run.watched)
+        write_page(report, page, title=f"Diagnosis of {report.subject}", run=run, charts=charts)
     return report
 
 

@@ -157,8 +157,11 @@ def _right(network: nn.Module, task: Task | None, batch: Batch) -> float:
     """The share of answers that are right, of tasks that score accuracy."""
     if task is None:
         return nan
+    outputs = network(*batch.inputs)
+    if not (isinstance(outputs, Tensor) and bool(outputs.isfinite().all())):
+        return 0.0 if isinstance(outputs, Tensor) else nan
     score = task.score()
-    score.add(network(*batch.inputs), batch)
+    score.add(outputs, batch)
     return score.quick().get("accuracy", nan)
 
 

@@ -106,6 +106,8 @@ def diagnose(
                 skipped = str(reason)
             except NetwrightError as error:
                 skipped = error.problem
+            except Exception as error:  # noqa: BLE001  modules of any kind come here: one check's bug must not hide all
+                skipped = f"a bug in netwright: {type(error).__name__}: {error}"
             findings += here
             checks.append(Checked(code, title(check), clock() - began, skipped))
             if not stopped and any(finding.severity == "error" for finding in here):
