@@ -12,4 +12,5 @@ say netwright show demo/runs/digits
 say netwright weights demo/runs/cancer --top 5
 say netwright weights demo/runs/digits --top 3 --picture demo/filters.png
 say netwright predict demo/runs/digits demo/digits/3 --to demo/answers.csv
-printf '\nLook at demo/fixes.csv (what the audit proposes), demo/answers.csv (predictions), demo/filters.png (what the first layer sees) and the run folders in demo/runs/.\n'
+say netwright diagnose demo/runs/cancer --fail-on never --page demo/diagnosis.html
+printf '\nLook at demo/fixes.csv (what the audit proposes), demo/answers.csv (predictions), demo/diagnosis.html (what was seen of a training), demo/filters.png (what the first layer sees) and the run folders in demo/runs/.\n'
