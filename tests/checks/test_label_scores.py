@@ -7,6 +7,7 @@ from netwright.checks.data.label_scores import (
     WRONG,
     calibrated,
     confident_joint,
+    disagreement,
     judged,
     margin,
     noise,
@@ -101,3 +102,13 @@ def test_too_sure_chances_are_flattened():
 def test_same_seed_gives_the_same_judgement():
     chances, given, _ = _world(_one_way(0.2))
     assert np.array_equal(judged(chances, given, seed=3).is_wrong, judged(chances, given, seed=3).is_wrong)
+
+
+def test_neighbors_vote_by_the_labels_of_rows_with_like_answers_and_never_on_themselves() -> None:
+    chances = np.repeat([[0.9, 0.1], [0.1, 0.9]], 30, axis=0)
+    given = np.repeat([0, 1], 30)
+    given[0] = 1  # one wrong label among the first thirty
+    own = disagreement(chances, given, given)
+    assert own[0] == 1.0
+    assert own[1:30].max() <= 1 / 20 and own[30:].max() == 0.0
+    assert disagreement(chances, given, np.zeros(60, np.int64))[0] == 0.0

@@ -27,6 +27,8 @@ MANY_WRONG = 0.15  # share of labels from which the posterior comes first; below
 # By how much better another score has to find planted errors (AUC) to take the place of the first: planted errors are
 # drawn by the same matrix that the posterior is computed with, which flatters it.
 BETTER_FEW, BETTER_MANY = 0.005, 0.001
+NEIGHBORS = 20  # that vote on a row's label
+NEIGHBOR_ROWS = 20_000  # up to which they are looked for: seconds
 TINY = 1e-12
 
 
@@ -41,6 +43,21 @@ def margin(chances: Chances, given: Given) -> Values:
     others = chances.copy()
     others[np.arange(len(given)), given] = -np.inf
     return others.max(1) - own
+
+
+def disagreement(chances: Chances, given: Given, asked: Given) -> Values:
+    """Of the NEIGHBORS rows with the most alike answers, the share that is given another label than the one asked for.
+
+    k-nearest neighbors in the space of out-of-fold answers, with Hellinger's distance: rows that the model cannot tell
+    apart vote on each other's labels. Wilson 1972 edits data by such votes of neighbors in the inputs.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    places = np.sqrt(chances)
+    found = NearestNeighbors(n_neighbors=min(NEIGHBORS + 1, len(given))).fit(places)
+    near = found.kneighbors(places, return_distance=False)
+    is_other = near != np.arange(len(given))[:, None]  # a row has no vote on itself
+    return 1 - ((given[near] == asked[:, None]) & is_other).sum(1) / np.maximum(is_other.sum(1), 1)
 
 
 def confident_joint(chances: Chances, given: Given) -> NDArray[np.float64]:
@@ -281,8 +298,22 @@ def _beside(
     return scores
 
 
+def _neighbors(chances: Chances, found: Noise, given: Given, planted: Given) -> tuple[Values, Values]:
+    """The mean of the ranks by the posterior and by neighbors; without them where there are very many rows."""
+    sure, asked = found.doubts(given), found.doubts(planted)
+    if len(given) > NEIGHBOR_ROWS:
+        return sure, asked
+    votes, others = disagreement(chances, given, given), disagreement(chances, given, planted)
+    return _ranks(sure, sure) + _ranks(votes, votes), _ranks(asked, sure) + _ranks(others, votes)
+
+
 FIRST_OF_MANY, FIRST_OF_FEW = "noise-matrix posterior", "posterior and self-confidence"
-SCORES = {FIRST_OF_MANY: _posterior, FIRST_OF_FEW: _beside(self_confidence), "posterior and margin": _beside(margin)}
+SCORES = {
+    FIRST_OF_MANY: _posterior,
+    FIRST_OF_FEW: _beside(self_confidence),
+    "posterior and margin": _beside(margin),
+    "posterior and neighbors": _neighbors,
+}
 
 
 def _of_given(values: Chances, given: Given) -> Values:
