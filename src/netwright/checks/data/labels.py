@@ -57,10 +57,11 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     ANCHORS = 20 % of each class whose answers are surest, and every row's probability to be of another class than its
     label is computed with it by EM. Where few labels are wrong, self-confidence (1 - the probability of the given
     label) ranks as well or better, so the mean of both ranks is used; where many are, the posterior alone, unless a
-    mean with the margin, or with the votes of the nearest rows, finds planted errors better. Each row is given, as a trial, a wrong label drawn by the noise
-    matrix; how high these known errors score, against how many labels score as high, gives the share of wrong labels
-    and the probability of each label to be wrong. Labels that are more probably wrong than right (WRONG = 0.5) are
-    reported, with how many of them are expected to be wrong. A warning from WORTH = 1 % wrong labels on, below a note.
+    mean with the margin, or with the votes of the nearest rows, finds planted errors better. Each row is given, as a
+    trial, a wrong label drawn by the noise matrix; how high these known errors score, against how many labels score as
+    high, gives the share of wrong labels and the probability of each label to be wrong. Labels that are more probably
+    wrong than right (WRONG = 0.5) are reported, with how many of them are expected to be wrong. A warning from
+    WORTH = 1 % wrong labels on, below a note.
     Where the model, cleared of the noise, is less than SURE = 75 % of the way from always answering the largest class
     to certainty, it is too weak to judge, unless it is HALF_SURE = 40 % of the way and the estimated noise is a third
     (NOISY) of what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like
