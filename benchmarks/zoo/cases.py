@@ -7,7 +7,7 @@ from itertools import product
 from benchmarks.zoo.plans import Changes, Plan
 
 TUNING = ("dense", "conv")  # families whose odd seeds thresholds may be tuned on; all else is for the score
-SEEDS = {"fast": (0,), "tuning": (1,), "fresh": (7,), "full": (0, 1, 2, 3, 4)}  # nothing was chosen by that of fresh
+SEEDS = {"fast": (0,), "tuning": (1,), "fresh": (8,), "full": (0, 1, 2, 3, 4)}  # nothing was chosen by that of fresh
 SGD: Changes = {"optimizer": "sgd", "lr": 0.05}
 
 # What a healthy training of each family on each of its data takes.
