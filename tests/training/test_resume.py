@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,14 @@ from netwright.training.adopt import adopt
 from netwright.training.weights import named
 
 NEVER = 1e6  # seconds
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as a terminal sends it: a shell that starts programs behind `&` has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def untrained(optimizer: str, checkpoint_seconds: float) -> Run:
