@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,12 @@ from netwright.explanations.augmented import augmented_picture
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
-from netwright.planning.device import device, prepare_device, suited
+from netwright.planning.device import prepare_device, suited
 from netwright.planning.labelling import COMMITTEE, worth_labelling
 from netwright.planning.measure import measured
 from netwright.planning.paired import LEAST_SEEDS
 from netwright.planning.prove import SEEDS, Trial, prove_fixes
-from netwright.planning.quick import quick_runs
+from netwright.planning.quick import quick_runs, untrained
 from netwright.planning.treat import treat_run
 from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
@@ -332,20 +331,8 @@ def _start(prepared: Prepared, given: Mapping[str, object], tell: Show) -> Run:
         with prepare_device():
             trial = try_augmentations(prepared, recipe)
         recipe, reasons = recipe.edit({"augment": trial.names}), (*reasons, trial.note)
-    build = partial(prepared.task.network, prepared.schema, recipe)
-    run = Run(
-        network=build().to(device(recipe.device)),
-        task=prepared.task,
-        schema=prepared.schema,
-        recipe=recipe,
-        train=augmented(prepared.train, prepared.schema, recipe.augment, prepared.task),
-        valid=prepared.valid,
-        test=prepared.test,
-        build=build,
-        notes=(*prepared.notes, *reasons),
-        sample=_sample(prepared.train),
-    )
-    return _in_fastest_arithmetic(run)
+    run = untrained(prepared, recipe)
+    return _in_fastest_arithmetic(replace(run, notes=(*prepared.notes, *reasons), sample=_sample(prepared.train)))
 
 
 def _in_fastest_arithmetic(run: Run) -> Run:

@@ -1,7 +1,7 @@
 """What checks look at, and how they are made."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import cleandoc
 from typing import Any, TypeVar, cast, final
@@ -62,19 +62,40 @@ def examine(evidence: DataEvidence, table: Mapping[str, str], clock: Callable[[]
     """Makes all checks of a table; the worst findings come first. One that cannot judge is named with its reason."""
     findings, checks = list[Finding](), list[Checked]()
     for code, path in table.items():
-        check = resolve("check", path, table)
-        began, skipped = clock(), ""
-        try:
-            findings += _placed(evidence.dataset, check(evidence))
-        except Skip as reason:
-            skipped = str(reason)
-        except NetwrightError as error:
-            skipped = error.problem
-        except Exception as error:  # noqa: BLE001  data of any kind come here: one check's bug must not hide the others
-            skipped = f"a bug in netwright: {type(error).__name__}: {error}"
-        checks.append(Checked(code, title(check), clock() - began, skipped))
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    return Report(evidence.dataset.origin, len(evidence.dataset), tuple(findings), tuple(checks))
+        found, checked = made(code, resolve("check", path, table), evidence, clock)
+        findings += found
+        checks.append(checked)
+    return report(evidence.dataset.origin, len(evidence.dataset), findings, checks, evidence.dataset.locate)
+
+
+def made(
+    code: str, check: Check, evidence: Any, clock: Callable[[], float], *, skipped: str = ""
+) -> tuple[list[Finding], Checked]:
+    """What a check finds, and how it went; with `skipped` it is not made, and that is why."""
+    began, found = clock(), list[Finding]()
+    try:
+        if not skipped:
+            found += check(evidence)
+    except Skip as reason:
+        skipped = str(reason)
+    except NetwrightError as error:
+        skipped = error.problem
+    except Exception as error:  # noqa: BLE001  data and modules of any kind come here: one bug must not hide other checks
+        skipped = f"a bug in netwright: {type(error).__name__}: {error}"
+    return found, Checked(code, title(check), clock() - began, skipped)
+
+
+def report(
+    subject: str,
+    count: int,
+    findings: Iterable[Finding],
+    checks: Iterable[Checked],
+    locate: Callable[[int], str],
+) -> Report:
+    """The worst findings first, each with the places of its first rows."""
+    ordered = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    placed = (f if f.places else replace(f, places=tuple(map(locate, f.rows[:SHOWN]))) for f in ordered)
+    return Report(subject, count, tuple(placed), tuple(checks))
 
 
 def title(check: Check) -> str:
@@ -94,8 +115,3 @@ def all_checks() -> dict[str, str]:
         **MODEL_CHECKS,
         **{c: path for table in TRAINING_STAGES.values() for c, path in table.items()},
     }
-
-
-def _placed(dataset: Dataset, findings: Iterable[Finding]) -> Iterator[Finding]:
-    for finding in findings:
-        yield finding if finding.places else replace(finding, places=tuple(map(dataset.locate, finding.rows[:SHOWN])))

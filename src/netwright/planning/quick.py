@@ -11,6 +11,7 @@ from netwright.planning.choose import choose
 from netwright.planning.device import device
 from netwright.records.errors import NetwrightError
 from netwright.records.history import Progress
+from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.training.population import population
 
@@ -30,21 +31,23 @@ def quick_runs(
     recipe = recipe.edit({"epochs": epochs, "members": 1}).edit(settings)
     runs: list[Run] = []
     for seed in seeds:
-        own = recipe.edit({"seed": seed})
-        build = partial(prepared.task.network, prepared.schema, own)
-        runs.append(
-            Run(
-                network=build().to(device(own.device)),
-                task=prepared.task,
-                schema=prepared.schema,
-                recipe=own,
-                train=augmented(prepared.train, prepared.schema, own.augment, prepared.task),
-                valid=prepared.valid,
-                test=prepared.test,
-                build=build,
-            )
-        )
+        runs.append(untrained(prepared, recipe.edit({"seed": seed})))
     return trained(runs, tell)
+
+
+def untrained(prepared: Prepared, recipe: Recipe) -> Run:
+    """The recipe's network for prepared data, on its device, with first weights."""
+    build = partial(prepared.task.network, prepared.schema, recipe)
+    return Run(
+        network=build().to(device(recipe.device)),
+        task=prepared.task,
+        schema=prepared.schema,
+        recipe=recipe,
+        train=augmented(prepared.train, prepared.schema, recipe.augment, prepared.task),
+        valid=prepared.valid,
+        test=prepared.test,
+        build=build,
+    )
 
 
 def trained(runs: Sequence[Run], tell: Callable[[Progress], object]) -> list[Run]:

@@ -7,11 +7,10 @@ from typing import Any, TypeVar, cast, final
 
 from torch import nn
 
-from netwright.checks.evidence import Skip, title
+from netwright.checks.evidence import made, report
 from netwright.data.examples import InMemory
 from netwright.records.batch import Batch, Examples
-from netwright.records.errors import NetwrightError
-from netwright.records.finding import SEVERITIES, SHOWN, Checked, Finding, Report
+from netwright.records.finding import Checked, Finding, Report
 from netwright.records.history import History
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
@@ -97,21 +96,9 @@ def diagnose(
     findings, checks, stopped = list[Finding](), list[Checked](), ""
     for stage, table in stages.items():
         for code, path in table.items():
-            check = resolve("check", path, table)
-            began, skipped, here = clock(), stopped, list[Finding]()
-            try:
-                if not stopped:
-                    here += check(evidence)
-            except Skip as reason:
-                skipped = str(reason)
-            except NetwrightError as error:
-                skipped = error.problem
-            except Exception as error:  # noqa: BLE001  modules of any kind come here: one check's bug must not hide all
-                skipped = f"a bug in netwright: {type(error).__name__}: {error}"
-            findings += here
-            checks.append(Checked(code, title(check), clock() - began, skipped))
-            if not stopped and any(finding.severity == "error" for finding in here):
+            found, checked = made(code, resolve("check", path, table), evidence, clock, skipped=stopped)
+            findings += found
+            checks.append(checked)
+            if any(finding.severity == "error" for finding in found):
                 stopped = f"{code} comes first, in the stage {stage}"
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    placed = (replace(f, places=tuple(map(evidence.train.locate, f.rows[:SHOWN]))) for f in findings)
-    return Report(subject, len(evidence.train), tuple(placed), tuple(checks))
+    return report(subject, len(evidence.train), findings, checks, evidence.train.locate)
