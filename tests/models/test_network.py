@@ -180,6 +180,23 @@ def test_a_perceptron_of_depth_150_trains(members):
     assert losses[-1] < 0.5 * losses[0]
 
 
+def test_mirrored_answers_are_the_mean_of_both_and_training_sees_one():
+    x = torch.rand(6, 3, 16, 16)
+    picture = Schema((column("map", 3, (16, 16)),))
+    plain, mirrored = (joined(picture, SMALL.edit({"mirror": mirror}), 4) for mirror in (False, True))
+    assert torch.equal(plain.train()(x), mirrored.train()(x))
+    with torch.no_grad():
+        both = (plain.eval()(x) + plain(x.flip(-1))) / 2
+        torch.testing.assert_close(mirrored.eval()(x), both)
+        torch.testing.assert_close(mirrored(x.flip(-1)), both)
+
+
+@pytest.mark.parametrize("build", [joined, dense])
+def test_mirrored_answers_without_an_answer_to_a_picture_are_an_error(build):
+    with pytest.raises(RecipeError, match="mirror=true"):
+        build(Schema((column("sequence", 3, (16,)),)), SMALL.edit({"mirror": True}), 4)
+
+
 def test_dense_answers_for_each_pixel_and_each_step():
     assert dense(Schema((MAP,)), SMALL, 2)(*inputs_of(Schema((MAP,)))).shape == (5, 2, 12, 9)
     assert dense(Schema((SEQUENCE,)), SMALL, 2)(*inputs_of(Schema((SEQUENCE,)))).shape == (5, 11, 2)

@@ -41,7 +41,7 @@ def test_a_value_of_the_wrong_type_is_told():
 
 
 def test_every_setting_has_help_and_a_range_or_choices():
-    free = {"layers", "nesterov", "adapt"}  # a list of layers, and truth values
+    free = {"layers", "mirror", "nesterov", "adapt"}  # a list of layers, and truth values
     for declared in settings():
         assert declared.metadata["help"]
         assert declared.name in free or choices(declared) or declared.metadata["high"] is not None, declared.name

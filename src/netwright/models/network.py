@@ -31,13 +31,16 @@ def joined(schema: Schema, recipe: Recipe, outputs: int) -> nn.Module:
     at once. `recipe.layers` takes the place of the backbone of a lone input, of the perceptron of several. The seed
     alone decides the weights; torch's generator is left as it was.
 
-    Raises RecipeError for a backbone that suits no input, layers that do not fit, or `members` without a perceptron.
+    Raises RecipeError for a backbone that suits no input, layers that do not fit, `members` without a perceptron, or
+    `mirror` without a picture.
     """
     with _seeded(recipe.seed):
         stems = [block.stem(recipe) for block in schema.blocks]
         signals = [signal for _, signal in stems]
         bodies, trunk = _trunk(signals, recipe)
         branches = [Chain(stem, body) for (stem, _), body in zip(stems, bodies, strict=True)]
+        if recipe.mirror:
+            branches = _mirrored(branches, signals)
         return channels_last(Joined(branches, trunk[0], head(trunk[1].width, outputs, recipe)))
 
 
@@ -52,6 +55,10 @@ def dense(schema: Schema, recipe: Recipe, outputs: int, *, causal: bool = False)
         raise RecipeError(
             f"an answer for each pixel or step needs one input column, not {len(schema.blocks)}: {names}",
             remedy="leave one input column.",
+        )
+    if recipe.mirror:
+        raise RecipeError(
+            "mirror=true is for one answer to a picture, not one to each pixel or step", remedy="set mirror to false."
         )
     with _seeded(recipe.seed):
         stem, signal = schema.blocks[0].stem(recipe)
@@ -81,6 +88,30 @@ class Joined(nn.Module):
         """One tensor for each block of the schema, in its order."""
         features = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
         return self.head(self.trunk(features[0] if len(features) == 1 else torch.cat(features, dim=1)))
+
+
+@final
+class Mirrored(nn.Module):
+    """In evaluation the mean of what a branch makes of pictures and of their mirror images; in training the branch.
+
+    Under a linear head that is the mean of the answers, as Krizhevsky, Sutskever and Hinton 2012 take it.
+    """
+
+    def __init__(self, branch: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, width)."""
+        features = self.branch(x)
+        return features if self.training else (features + self.branch(x.flip(-1))) / 2
+
+
+def _mirrored(branches: Sequence[nn.Module], signals: Sequence[Signal]) -> list[nn.Module]:
+    if all(signal.form != "map" for signal in signals):
+        raise RecipeError("mirror=true is for pictures, and no input is one", remedy="set mirror to false.")
+    pairs = zip(branches, signals, strict=True)
+    return [Mirrored(branch) if signal.form == "map" else branch for branch, signal in pairs]
 
 
 @final

@@ -61,6 +61,7 @@ class Recipe:
         "piecewise", "how numbers enter a table network", table="netwright.models:NUMBER_EMBEDDINGS"
     )
     members: int = setting(1, "networks trained side by side in one, their answers averaged", low=1, high=64)
+    mirror: bool = setting(False, "answer pictures by the mean with their mirror images, in twice the time")
 
     # The loss.
     loss: str = setting("auto", "loss by name; auto is the task's own", table="netwright.tasks:LOSSES", words=("auto",))
