@@ -24,15 +24,22 @@ def main() -> None:
     parser.add_argument("--tier", choices=SEEDS, default="fast", help="tuning has what thresholds may be tuned on")
     parser.add_argument("--only", nargs="+", default=[], help="parts of the cases' names: all of them have to occur")
     parser.add_argument("--json", type=Path, help="lines are added to it")
+    parser.add_argument("--repair", action="store_true", help="treat the faulty ones, and score what that brings")
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread")
     options = parser.parse_args()
     file: Path | None = options.json
     lines = file.read_text().splitlines() if file is not None and file.exists() else []
     found: dict[str, Row] = {row["name"]: row for row in map(json.loads, lines) if row["rules"] == rules()}
-    wanted = [case for case in cases(options.tier) if all(word in case.name for word in options.only)]
-    missing = [case for case in wanted if case.name not in found]
+    every = {case.name: case for case in cases(options.tier)}
+    wanted = [case for case in every.values() if all(word in case.name for word in options.only)]
+    twins = {case.name: every[case.twin].plan for case in wanted if options.repair and case.kind == "fault"}
+    missing = [
+        case for case in wanted if case.name not in found or (case.name in twins) > ("repair" in found[case.name])
+    ]
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        for number, done in enumerate(as_completed([pool.submit(measure, case) for case in missing]), 1):
+        for number, done in enumerate(
+            as_completed([pool.submit(measure, case, twins.get(case.name)) for case in missing]), 1
+        ):
             if (error := done.exception()) is not None:
                 pool.shutdown(cancel_futures=True)
                 raise error

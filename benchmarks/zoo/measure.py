@@ -1,27 +1,23 @@
 """One training of the zoo: carried out, judged, and where a repair is given mended."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from benchmarks.zoo.cases import Case
+from benchmarks.zoo.plans import Plan
+from benchmarks.zoo.repair import repaired
 from benchmarks.zoo.scores import rules
 from benchmarks.zoo.trainings import trained
 
 from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.evidence import TrainingEvidence, diagnose
-from netwright.records.finding import Finding
-from netwright.records.run import Run
-from netwright.training.evaluate import evaluate
 
 Row = dict[str, Any]
-Repair = Callable[[Run, Finding], Run]
-"""A run and what was found first -> the run trained again, mended."""
 
 
-def measure(case: Case, repair: Repair | None = None) -> Row:
-    """Trains a case, asks the doctor, and where a repair is given scores what it brings."""
+def measure(case: Case, twin: Plan | None = None) -> Row:
+    """Trains a case and asks the doctor; a faulty one is treated too where its healthy twin is given."""
     torch.set_num_threads(1)
     began = time.perf_counter()
     evidence = trained(case.plan)
@@ -39,9 +35,8 @@ def measure(case: Case, repair: Repair | None = None) -> Row:
         ],
         "slowest": {c.code: round(c.seconds, 2) for c in sorted(report.checks, key=lambda c: -c.seconds)[:3]},
     }  # fmt: skip
-    if repair is not None and report.findings and evidence.run is not None:
-        mended = repair(evidence.run, report.findings[0])
-        row["repaired"] = evaluate(mended.network, mended.task, mended.valid, mended.recipe).quick()
+    if twin is not None and case.kind == "fault" and evidence.run is not None:
+        row["repair"] = repaired(case, evidence.run, report, twin)
     return row
 
 

@@ -8,6 +8,9 @@ from benchmarks.zoo.plans import Plan
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from netwright.models.normalizations import normalization
+from netwright.records.schema import Signal
+
 
 class Exp(nn.Module):
     """An activation that grows without bound."""
@@ -142,7 +145,9 @@ INSIDE: dict[str, Callable[[Tensor, float, nn.Module], Tensor]] = {
 
 
 def _activation(plan: Plan) -> nn.Module:
-    return Exp() if plan.activation == "Exp" else getattr(nn, plan.activation)()
+    if plan.activation in ("Exp", "Softmax"):
+        return Exp() if plan.activation == "Exp" else nn.Softmax(-1)
+    return getattr(nn, plan.activation)()
 
 
 def dense(plan: Plan, shape: tuple[int, ...]) -> tuple[list[nn.Module], int]:
@@ -151,7 +156,7 @@ def dense(plan: Plan, shape: tuple[int, ...]) -> tuple[list[nn.Module], int]:
     for number in range(plan.depth):
         parts: list[nn.Module] = [nn.Flatten()] if number == 0 else []
         parts.append(nn.Linear(width, plan.width))
-        parts += [nn.BatchNorm1d(plan.width)] if plan.norm else []
+        parts += [normalization(plan.norm, Signal("vector", plan.width))] if plan.norm else []
         parts.append(_activation(plan))
         parts += [nn.Dropout(plan.dropout)] if plan.dropout else []
         blocks.append(nn.Sequential(*parts))
@@ -166,7 +171,7 @@ def conv(plan: Plan, shape: tuple[int, ...]) -> tuple[list[nn.Module], int]:
     for number in range(plan.depth):
         parts: list[nn.Module] = [nn.Unflatten(1, (1, 8))] if number == 0 else []
         parts.append(nn.Conv2d(1 if number == 0 else channels, channels, 3, padding=1))
-        parts += [nn.BatchNorm2d(channels)] if plan.norm else []
+        parts += [normalization(plan.norm, Signal("map", channels))] if plan.norm else []
         parts.append(_activation(plan))
         parts += [nn.MaxPool2d(2)] if number == 0 else []
         parts += [nn.Dropout(plan.dropout)] if plan.dropout else []

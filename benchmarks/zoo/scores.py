@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from benchmarks.speed.measure import table
 
 import netwright.checks
@@ -60,6 +61,7 @@ def page(rows: Sequence[Row]) -> str:
     """Markdown: both parts, and what they are made of."""
     parts = [("tuning", [r for r in rows if r["is_tuning"]]), ("held out", [r for r in rows if not r["is_tuning"]])]
     told = [_part(name, part) for name, part in parts if part]
+    told += [_repairs(name, some) for name, part in parts if (some := [r for r in part if "repair" in r])]
     return "\n\n".join([f"Rule table {rules()}, {len(rows)} trainings.", *told, _missed(rows)])
 
 
@@ -86,6 +88,43 @@ def _part(name: str, rows: Sequence[Row]) -> str:
         table(head, lines),
         table(("healthy", "n", "flagged %"), alarms),
         f"The doctor takes {cost[0]:.2f} s, the training {cost[1]:.2f} s (medians).",
+    ])  # fmt: skip
+
+
+def _repairs(name: str, rows: Sequence[Row]) -> str:
+    """What treatments brought; a row is a faulty training."""
+    head = ("", "n", "R0 %", "R1 %", "R2 %", "harm %", "random R1 %", "random R2 %", "defaults R1 %", "defaults R2 %")
+    found = [row["repair"] for row in rows]
+
+    def line(label: str, some: Sequence[Row]) -> list[object]:
+        scores = [(r["score"], r["random"], r["defaults"]) for r in some]
+        return [
+            label, len(some), share(r["is_gone"] for r in some), share(own["is_better"] for own, _, _ in scores),
+            share(own["is_healthy"] for own, _, _ in scores), share(own["is_worse"] for own, _, _ in scores),
+            share(other["is_better"] for _, other, _ in scores), share(other["is_healthy"] for _, other, _ in scores),
+            share(other["is_better"] for _, _, other in scores), share(other["is_healthy"] for _, _, other in scores),
+        ]  # fmt: skip
+
+    families = dict.fromkeys(row["family"] for row in rows)
+    lines = [line("all", found)]
+    lines += [line(how, [r for r in found if r["how"] == how]) for how in ("treated", "by hand", "nothing")]
+    lines += [line(f, [row["repair"] for row in rows if row["family"] == f]) for f in families]
+    lines += [line(w, [row["repair"] for row in rows if row["what"] == w]) for w in sorted({r["what"] for r in rows})]
+    trainings = median(r["trainings"] for r in found)
+    ahead = np.array([float(r["score"]["is_healthy"]) - float(r["random"]["is_healthy"]) for r in found])
+    error = NORMAL * ahead.std() / len(ahead) ** 0.5
+    left = [
+        f"- {row['name']}: {r['how']} {r['changes']} {r['error']}: {r['faulty']:.3f} to {r['score']['value']:.3f}, "
+        f"twin {r['twin']:.3f}" + ("" if r["score"]["is_better"] else ", not better beyond chance")
+        for row in rows
+        if not ((r := row["repair"])["score"]["is_healthy"] and r["score"]["is_better"])
+    ]
+    return "\n\n".join([
+        f"### Repaired, {name}",
+        table(head, lines),
+        f"R2 above random repair: {100 * ahead.mean():.1f} points [{100 * (ahead.mean() - error):.0f}, "
+        f"{100 * (ahead.mean() + error):.0f}]. A treatment takes {trainings:.0f} trainings (median).",
+        "\n".join(["Not repaired:", "", *left]),
     ])  # fmt: skip
 
 

@@ -3,12 +3,13 @@
 import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, isfinite, nan
 
 import torch
 from benchmarks.zoo.data import rows
+from benchmarks.zoo.designs import design, settings_of
 from benchmarks.zoo.loaders import loader
-from benchmarks.zoo.networks import network
 from benchmarks.zoo.plans import Plan
 
 from netwright.checks.training.evidence import TrainingEvidence, of_run
@@ -55,23 +56,28 @@ def run_of(plan: Plan) -> Run:
     """The plan's run, not trained yet."""
     made = rows(plan)
     outputs = len(made.task.labels) if isinstance(made.task, Classification) else 1
-    recipe = Recipe().edit({**PLAIN, "seed": plan.seed, **dict(plan.recipe)})
+    recipe = Recipe().edit({**PLAIN, "seed": plan.seed, **settings_of(plan), **dict(plan.recipe)})
     x, y = made.x[: made.train], made.y[: made.train]
     train = loader(plan.loader, x, y, recipe.batch_size, plan.amount)
     valid = (made.x[made.train :], made.y[made.train :])
-    return adopt(network(plan, tuple(x.shape[1:]), outputs), made.task, train, valid, recipe=recipe)
+    build = partial(design, plan, tuple(x.shape[1:]), outputs)
+    return adopt(build(recipe), made.task, train, valid, recipe=recipe, build=build)
 
 
 def trained(plan: Plan) -> TrainingEvidence:
     """What the plan's training shows. Where losses are no numbers, `fit` refuses to go on and a bare loop does not."""
-    torch.manual_seed(plan.seed)
-    run = run_of(plan)
+    return of_run(carried_out(run_of(plan), plan))
+
+
+def carried_out(run: Run, plan: Plan) -> Run:
+    """A run of the plan, trained the plan's way."""
+    torch.manual_seed(run.recipe.seed)
     if not plan.loop:
         try:
-            return of_run(_fitted(run))
+            return _fitted(run)
         except NetwrightError:
             pass
-    return of_run(_looped(run, LOOPS[plan.loop or "careful"]))
+    return _looped(run, LOOPS[plan.loop or "careful"])
 
 
 def _fitted(run: Run) -> Run:
