@@ -455,8 +455,9 @@ def treat(
     is kept where networks trained with it on `seeds` seeds are better on the validation part than without it, beyond
     chance, and nothing else breaks; else it is rolled back. The test part is scored once, at the end.
     `print(treatment)` tells what was tried, kept and rolled back, beside as many random changes. The treated run of a
-    run with a folder gets its own, `<name>-treated` unless given. Of an engineer's own network only settings of the
-    training are changed; Ctrl-C keeps what is proven by then.
+    run with a folder gets its own, `<name>-treated` unless given. An engineer's own network is edited too: built
+    anew for other settings where `nw.adopt` got a function of the recipe, else mended (`netwright.planning:MENDS`); the
+    treated run's `build` makes it untrained. Ctrl-C keeps what is proven by then.
     """
     tell = show or _silent
     run = reopened(load(run) if isinstance(run, Path | str) else run, data)
@@ -464,7 +465,7 @@ def treat(
         report = report or _diagnosed(run, tell)
         chosen = range(run.recipe.seed, run.recipe.seed + seeds)
         treated, note = treat_run(run, report, codes=codes, seeds=chosen, judge=_judged, tell=tell)
-        if not note.changes:
+        if not note.is_changed:
             return Treatment(run, note)
         treated = _scored(treated)
     note = replace(note, after=treated.scores)

@@ -32,6 +32,23 @@ def bigru(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
     return _recurrent("bigru", signal, recipe, nn.GRU, both_ways=True)
 
 
+def initialize(layer: nn.RNNBase | nn.RNNCellBase) -> None:
+    """First weights: orthogonal recurrent ones (Saxe et al. 2013) and, in an LSTM, open forget gates."""
+    units = layer.hidden_size
+    for name, parameter in layer.named_parameters():
+        values = parameter.detach()
+        if name.startswith("weight_hh"):
+            for gate in values.split(units):
+                nn.init.orthogonal_(gate)
+        elif values.ndim > 1:
+            nn.init.normal_(values, std=values.shape[1] ** -0.5)
+        else:
+            nn.init.zeros_(values)
+            if isinstance(layer, nn.LSTM | nn.LSTMCell) and name.startswith("bias_ih"):
+                # torch's order: input, forget, cell, output. Jozefowicz et al. 2015: a forget bias of 1.
+                nn.init.ones_(values[units : 2 * units])
+
+
 def _recurrent(
     name: str, signal: Signal, recipe: Recipe, cell: type[nn.LSTM] | type[nn.GRU], *, both_ways: bool
 ) -> tuple[nn.Module, Signal]:
@@ -70,17 +87,8 @@ class Recurrent(nn.Module):
 
 
 def _cell(inputs: int, units: int, cell: type[nn.LSTM] | type[nn.GRU]) -> nn.LSTM | nn.GRU:
-    """torch's cell with orthogonal recurrent weights (Saxe et al. 2013) and, in an LSTM, open forget gates."""
     layer = cell(inputs, units, batch_first=True)
-    enter, recur, enter_bias, recur_bias = (parameter.detach() for parameter in layer.parameters())
-    nn.init.normal_(enter, std=inputs**-0.5)
-    for gate in recur.split(units):
-        nn.init.orthogonal_(gate)
-    nn.init.zeros_(enter_bias)
-    nn.init.zeros_(recur_bias)
-    if cell is nn.LSTM:
-        # torch's order: input, forget, cell, output. Jozefowicz et al. 2015: a forget bias of 1.
-        nn.init.ones_(enter_bias[units : 2 * units])
+    initialize(layer)
     return layer
 
 

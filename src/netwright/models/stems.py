@@ -7,7 +7,7 @@ New weights are drawn from torch's generator.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -385,3 +385,26 @@ def _thinned(knots: tuple[float, ...], most: int) -> tuple[float, ...]:
     """At most `most` pieces: evenly chosen knots, both ends among them."""
     pieces = len(knots) - 1
     return knots if pieces <= most else tuple(knots[round(i * pieces / most)] for i in range(most + 1))
+
+
+@final
+class Standardized(nn.Module):
+    """A network behind inputs of mean 0 and spread 1; what is missing or infinite is put to the mean.
+
+    `moments` are mean and spread for each input, in a shape that fits its rows; None where it holds no numbers.
+    """
+
+    def __init__(self, network: nn.Module, moments: Sequence[tuple[Tensor, Tensor] | None]) -> None:
+        super().__init__()
+        self.network = network
+        for number, (mean, spread) in enumerate(one or (None, None) for one in moments):
+            self.register_buffer(f"mean{number}", mean)
+            self.register_buffer(f"spread{number}", spread)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """What the network gives."""
+        return self.network(*(self._scaled(x, number) for number, x in enumerate(inputs)))
+
+    def _scaled(self, x: Tensor, number: int) -> Tensor:
+        mean, spread = getattr(self, f"mean{number}"), getattr(self, f"spread{number}")
+        return x if mean is None else ((x - mean) / spread).nan_to_num(0.0, 0.0, 0.0).to(x.dtype)

@@ -14,9 +14,10 @@ from netwright.training.evaluate import device_of, evaluating
 
 LEAST_SEEDS = 3
 RESAMPLES = 1000  # the usual number for a 95 % percentile interval
+WORST = 2.0  # times the greatest finite value: what stands for an infinite one, so that any finite training is a gain
 
 Measures = Mapping[str, NDArray[np.float64]]
-"""For each metric (seeds, rows): smaller is better; NaN where a row cannot be read."""
+"""For each metric (seeds, rows): smaller is better; NaN where a row cannot be read, infinity for no answer."""
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
@@ -39,12 +40,15 @@ def gain(metric: str, before: NDArray[np.float64], after: NDArray[np.float64], s
     """The paired bootstrap over rows and seeds together, of rows that can be read with and without the change.
 
     Rows and seeds are drawn with replacement, each by itself: the pigeonhole bootstrap of Owen 2007, arXiv:0712.1111,
-    whose intervals are rather too wide than too narrow.
+    whose intervals are rather too wide than too narrow. Infinite values count as WORST times the greatest finite one.
     """
-    known = np.isfinite(before).all(0) & np.isfinite(after).all(0)
+    known = ~(np.isnan(before).any(0) | np.isnan(after).any(0))
     if not known.any():
         raise DataError("no test row can be read with and without the change", remedy="change less.")
     before, after = before[:, known], after[:, known]
+    whole = np.stack((before, after))
+    worst = WORST * np.abs(whole).max(initial=0.5, where=np.isfinite(whole))
+    before, after = np.where(np.isfinite(whole), whole, worst)
     better = before - after
     seeds, rows = better.shape
     generator = np.random.default_rng(seed)

@@ -52,18 +52,21 @@ def untrained(prepared: Prepared, recipe: Recipe) -> Run:
 
 def trained(runs: Sequence[Run], tell: Callable[[Progress], object]) -> list[Run]:
     """The runs, trained to their end; raises the error of the first that failed."""
+    done = list[Run]()
+    for outcome in attempted(runs, tell):
+        if isinstance(outcome, NetwrightError):
+            raise outcome
+        done.append(outcome)
+    return done
+
+
+def attempted(runs: Sequence[Run], tell: Callable[[Progress], object]) -> tuple[Run | NetwrightError, ...]:
+    """The runs, trained to their end, or why they have none."""
     with closing(population(runs)) as events:
         while True:
             try:
                 _, event = next(events)
             except StopIteration as end:
-                outcomes: tuple[Run | NetwrightError, ...] = end.value
-                break
+                return end.value
             if isinstance(event, Progress):
                 tell(event)
-    done = list[Run]()
-    for outcome in outcomes:
-        if isinstance(outcome, NetwrightError):
-            raise outcome
-        done.append(outcome)
-    return done

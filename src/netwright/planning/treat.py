@@ -1,19 +1,24 @@
 """Remedies tried on paired seeds: what makes a training better beyond chance is kept, the rest is rolled back."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import exp, log
 from typing import final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from torch import nn
 
 from netwright.data.examples import InMemory, augmented
 from netwright.data.readers.files import counted
 from netwright.models import ACTIVATIONS
+from netwright.planning import MENDS
+from netwright.planning.mends import are_equal, mended
 from netwright.planning.paired import Measures, check_seeds, gain, losses_of
-from netwright.planning.quick import trained
+from netwright.planning.quick import attempted, trained
 from netwright.records.errors import DataError, NetwrightError, RecipeError, listed
 from netwright.records.finding import Finding, Remedy, Report
 from netwright.records.history import History, Progress
@@ -23,11 +28,11 @@ from netwright.records.recipe import settings
 from netwright.records.run import Run
 from netwright.tasks.classification import Classification
 from netwright.training import OPTIMIZERS
-from netwright.training.adopt import knows_first_weights
+from netwright.training.adopt import designed, knows_first_weights
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import device_of, predictions
 
-# Settings that decide the network itself: of an engineer's own network they are advice.
+# Settings that decide the network itself: of an engineer's own they need a function that follows them, or a mend.
 OF_THE_NETWORK = (
     "depth", "width", "dropout", "activation", "backbone", "layers", "normalization", "init", "embedding", "members",
 )  # fmt: skip
@@ -51,11 +56,12 @@ def treat_run(
 ) -> tuple[Run, Note]:
     """Treats the findings of a report, the worst first: those with the codes, or all that are no mere notes.
 
-    Each remedy that is an edit of the recipe is trained on all seeds, on the same parts and in the same orders as the
-    recipe without it. It is kept where the 95 % interval of its gain on the validation part lies above zero and no new
-    grave finding comes up. The gain is that of right answers where there are classes, or, where that cannot be told
-    from chance and is not below zero, of losses. Once a finding is gone, those of the treated run are treated. As many
-    random changes as remedies were trained are tried beside them. Ctrl-C ends it early once something is kept.
+    Each remedy that is an edit of the recipe, or of an engineer's own network, is trained on all seeds, on the same
+    parts and in the same orders as without it. It is kept where the 95 % interval of its gain on the validation part
+    lies above zero and no new grave finding comes up. The gain is that of right answers where there are classes, or,
+    where that cannot be told from chance and is not below zero, of losses; a training that diverges is worse than any
+    that ends. Once a finding is gone, those of the treated run are treated; notes are where nothing else was found. As
+    many random changes as remedies were trained are tried beside them. Ctrl-C ends it early once something is kept.
 
     Returns the treated run of the first seed, or the run as it is where nothing was kept. Raises RecipeError for fewer
     than three seeds or a code that was not found, DataError without a validation part.
@@ -75,7 +81,7 @@ def treat_run(
         treatment.go()
         treatment.control()
     except KeyboardInterrupt:
-        if not treatment.changes:
+        if not treatment.kept:
             raise
         ended = "stopped before its end"
     return treatment.outcome(ended)
@@ -94,7 +100,9 @@ class _Treatment:
         self.findings: dict[str, Finding] = {}  # all that were treated, by code
         self.sound: set[str] = set()  # codes of grave findings that are not there
         self._look(report)
-        self.changes: dict[str, object] = {}
+        is_mild = all(finding.severity == "note" for finding in report.findings)
+        self.notes = {finding.code for finding in report.findings} if is_mild else set[str]()
+        self.kept = _Edits()
         self.tried: list[Tried] = []
         self.advised: list[str] = []
         self.controls: list[Tried] = []
@@ -111,24 +119,25 @@ class _Treatment:
 
     def control(self) -> None:
         """Random changes of the recipe as it was, as many as remedies were trained."""
-        if not self.changes:
+        if not self.kept:
             return
         generator = np.random.default_rng(self.seeds[0])
         for _ in [tried for tried in self.tried if tried.gains]:
             edit = _random_change(generator, self.run)
-            self.controls.append(self._attempt("", Remedy(edited(edit), edit), {}, self.untreated)[0])
+            self.controls.append(self._attempt("", Remedy(edited(edit), edit), _Edits())[0])
 
     def outcome(self, ended: str) -> tuple[Run, Note]:
         """The treated run, where something was kept, and the note."""
         found = tuple(f"{f.severity:<8}{f.code}  {f.title}: {f.summary}" for f in self.findings.values())
-        gains = self._gains(self.untreated, self.measures) if self.changes else ()
+        gains = self._gains(self.untreated, self.measures) if self.kept else ()
         note = Note(
             subject=self.subject,
             seeds=self.seeds,
             found=found,
             tried=tuple(self.tried),
             advised=tuple(dict.fromkeys(self.advised)),
-            changes=self.changes,
+            changes=self.kept.recipe,
+            mends=self.kept.mends,
             gains=gains,
             controls=tuple(self.controls),
             before=self.run.scores,
@@ -143,7 +152,11 @@ class _Treatment:
 
     def _waiting(self) -> list[Finding]:
         """Findings to be treated, the worst first, each code once."""
-        chosen = [f for f in self.report.findings if (f.code in self.codes if self.codes else f.severity != "note")]
+        chosen = [
+            f
+            for f in self.report.findings
+            if (f.code in self.codes if self.codes else f.code in self.notes or f.severity != "note")
+        ]
         return [finding for finding in chosen if finding.code not in self.findings]
 
     def _is_hiding(self) -> bool:
@@ -151,31 +164,29 @@ class _Treatment:
         return any(f.severity == "error" and f.code in self.findings for f in self.report.findings)
 
     def _begin(self) -> None:
-        """States what it may cost, and trains the recipe as it is on all seeds."""
+        """States what it may cost, and trains the run as it is on all seeds."""
         found = [*self.findings.values(), *self._waiting()]
-        remedies = sum(bool(remedy.edit) for finding in found for remedy in finding.remedies)
+        remedies = sum(not _is_advice(self.run, remedy) for finding in found for remedy in finding.remedies)
         trainings = (1 + 2 * remedies) * len(self.seeds)
         seconds = sum(epoch.seconds for epoch in self.run.history.epochs)
         self.tell(
-            f"treatment: at most {counted(remedies, 'change')} of the recipe and as many random ones beside them, "
+            f"treatment: at most {counted(remedies, 'change')} and as many random ones beside them, "
             f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one helps"
         )
-        _, self.untreated = self._train({})
-        self.measures = self.untreated
+        runs = attempted([_variant(self.run, _Edits(), seed) for seed in self.seeds], self.tell)
+        self.untreated = self.measures = _stacked(
+            [_measured(run) if isinstance(run, Run) else _lost(self.run) for run in runs]
+        )
 
     def _treat(self, finding: Finding) -> None:
         self.findings[finding.code] = finding
-        recipe = self.run.recipe
-        if not self.untreated and any(recipe.edit(remedy.edit) != recipe for remedy in finding.remedies):
-            self._begin()
         for remedy in finding.remedies:
-            own = not _changeable(self.run).issuperset(remedy.edit)
-            if not remedy.edit or own:
+            if _is_advice(self.run, remedy):
                 at = f" (in {listed(finding.layers)})" if finding.layers else ""
-                edit = f" That is {edited(remedy.edit)} in a recipe." if own else ""
+                edit = f" That is {edited(remedy.edit)} in a recipe." if remedy.edit else ""
                 self.advised.append(f"{finding.code}  {remedy.advice}{at}{edit}")
                 continue
-            tried, run, measures = self._attempt(finding.code, remedy, self.changes, self.measures)
+            tried, run, measures = self._attempt(finding.code, remedy, self.kept)
             if tried.is_kept and run is not None:
                 after = self.judge(run, ())
                 new = [f.code for f in after.findings if f.severity == "error" and f.code in self.sound]
@@ -184,35 +195,29 @@ class _Treatment:
                 else:
                     self.best, self.measures = replace(run, diagnosis=after), measures
                     self._look(after)
-                    self.changes = {**self.changes, **remedy.edit}
+                    self.kept = self.kept.beside(_Edits(tried.edit, tried.mends))
             self.tried.append(tried)
             self.tell(str(tried))
             if tried.is_kept and finding.code not in {left.code for left in self.report.findings}:
                 return
 
-    def _attempt(
-        self, code: str, remedy: Remedy, kept: Mapping[str, object], before: Measures
-    ) -> tuple[Tried, Run | None, Measures]:
-        """Trains the recipe with the kept changes and the remedy's; the run is that of the first seed."""
-        said = partial(Tried, code, remedy.advice, remedy.edit)
-        recipe = self.run.recipe.edit(kept)
-        if recipe.edit(remedy.edit) == recipe:
-            return said((), False, "the recipe says so already"), None, before
+    def _attempt(self, code: str, remedy: Remedy, kept: "_Edits") -> tuple[Tried, Run | None, Measures]:
+        """Trains the run with the kept edits and the remedy's; the run is that of the first seed."""
+        new, problem = _possible(self.run, remedy, kept)
+        said = partial(Tried, code, remedy.advice, new.recipe, mends=new.mends)
+        recipe = self.run.recipe.edit(kept.recipe)
+        if recipe.edit(new.recipe) == recipe and set(new.mends) <= set(kept.mends):
+            return said((), False, problem or "the recipe says so already"), None, {}
+        if not self.untreated:
+            self._begin()
         self.tell(f"treating {code or 'at random'}: {remedy.advice.rstrip('.')}, {counted(len(self.seeds), 'seed')}")
         try:
-            run, after = self._train({**kept, **remedy.edit})
-            gains = self._gains(before, after)
+            runs = trained([_variant(self.run, kept.beside(new), seed) for seed in self.seeds], self.tell)
+            after = _stacked([_measured(run) for run in runs])
+            gains = self._gains(self.measures if kept else self.untreated, after)
         except NetwrightError as error:
-            return said((), False, f"it cannot be trained so: {error.problem}"), None, before
-        return said(gains, *_verdict(gains)), run, after
-
-    def _train(self, changes: Mapping[str, object]) -> tuple[Run, Measures]:
-        """A training for each seed, and what each makes of the validation rows."""
-        runs = trained([_variant(self.run, {**changes, "seed": seed}) for seed in self.seeds], self.tell)
-        for run in runs:
-            calibrate(run)
-        measured = [_measured(run) for run in runs]
-        return runs[0], {name: np.stack([one[name] for one in measured]) for name in measured[0]}
+            return said((), False, f"it cannot be trained so: {error.problem}"), None, {}
+        return said(gains, *_verdict(gains)), runs[0], after
 
     def _gains(self, before: Measures, after: Measures) -> tuple[Gain, ...]:
         return tuple(gain(name, before[name], after[name], self.seeds[0]) for name in before)
@@ -228,15 +233,82 @@ def _verdict(gains: tuple[Gain, ...]) -> tuple[bool, str]:
     return False, f"{first.metric} is worse" if first.high < 0 else f"no gain in {first.metric} beyond chance"
 
 
-def _variant(run: Run, changes: Mapping[str, object]) -> Run:
-    """The run before its training, with another recipe."""
-    recipe = run.recipe.edit(changes)
-    build = partial(run.task.network, run.schema, recipe) if run.schema.inputs else run.build
+@final
+@dataclass(frozen=True)
+class _Edits:
+    """Of the recipe, and of an engineer's own network."""
+
+    recipe: Mapping[str, object] = field(default_factory=dict[str, object])
+    mends: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.recipe or self.mends)
+
+    def beside(self, other: "_Edits") -> "_Edits":
+        return _Edits({**self.recipe, **other.recipe}, tuple(dict.fromkeys((*self.mends, *other.mends))))
+
+
+def _is_advice(run: Run, remedy: Remedy) -> bool:
+    """Whether nothing of a remedy can be tried from outside."""
+    if run.schema.inputs:
+        return not remedy.edit
+    follows = set(OF_THE_NETWORK) if run.design is not None else set(OF_THE_NETWORK) & MENDS.keys()
+    return not remedy.mend and (_changeable(run) | follows).isdisjoint(remedy.edit)
+
+
+def _possible(run: Run, remedy: Remedy, kept: _Edits) -> tuple[_Edits, str]:
+    """What of a remedy can be done beside the kept edits, and why the rest of it cannot.
+
+    Settings of an engineer's own network are followed by the function that builds it; what it does not follow is done
+    by the mend of the setting's name.
+    """
+    if run.schema.inputs:
+        return _Edits(remedy.edit), ""
+    recipe, problems = run.recipe.edit(kept.recipe), list[str]()
+    done = _Edits({name: value for name, value in remedy.edit.items() if name in _changeable(run) - {*OF_THE_NETWORK}})
+    wanted = [(name, {name: remedy.edit[name]}) for name in remedy.edit if name in OF_THE_NETWORK]
+    for name, edit in (*wanted, *([(remedy.mend, {})] if remedy.mend else [])):
+        if (
+            run.design is not None
+            and edit
+            and not are_equal(designed(run.design, recipe), designed(run.design, recipe.edit(edit)))
+        ):
+            done = done.beside(_Edits(edit))
+        elif name not in MENDS:
+            problems.append(f"the network does not follow {name}")
+        else:
+            new = done.beside(_Edits(edit, (name,)))
+            try:
+                _network(run, kept.beside(new), run.recipe.seed)
+                done = new
+            except NetwrightError as error:
+                problems.append(
+                    f"the network does not follow {name}: {error.problem}"
+                    if edit
+                    else f"it cannot be mended: {error.problem}"
+                )
+    return done, "; ".join(problems)
+
+
+def _network(run: Run, edits: _Edits, seed: int) -> nn.Module:
+    """An engineer's own network with these edits, before its training."""
+    recipe = run.recipe.edit({**edits.recipe, "seed": seed})
+    network = run.build() if run.design is None else designed(run.design, recipe)
+    return mended(network.to(device_of(run.network)), replace(run, recipe=recipe), edits.mends)
+
+
+def _variant(run: Run, edits: _Edits, seed: int) -> Run:
+    """The run before its training, edited, with another seed."""
+    recipe = run.recipe.edit({**edits.recipe, "seed": seed})
+    if run.schema.inputs:
+        build = partial(run.task.network, run.schema, recipe)
+    else:
+        build = partial(deepcopy, _network(run, edits, seed))
     return replace(
         run,
         network=build().to(device_of(run.network)),
         recipe=recipe,
-        train=augmented(run.train, run.schema, recipe.augment, run.task) if "augment" in changes else run.train,
+        train=augmented(run.train, run.schema, recipe.augment, run.task) if "augment" in edits.recipe else run.train,
         build=build,
         history=History(),
         scores=None,
@@ -246,9 +318,22 @@ def _variant(run: Run, changes: Mapping[str, object]) -> Run:
     )
 
 
-def _measured(run: Run) -> Measures:
-    """Each metric for each validation row, smaller is better."""
-    _, losses = losses_of(run, run.valid)
+def _stacked(measured: Sequence[Mapping[str, NDArray[np.float64]]]) -> Measures:
+    return {name: np.stack([one[name] for one in measured]) for name in measured[0]}
+
+
+def _lost(run: Run) -> Mapping[str, NDArray[np.float64]]:
+    """Measures of a training that has no end: each answer is wrong, and each loss infinite."""
+    losses = np.full(len(run.valid), np.inf)
+    return (
+        {"accuracy": np.ones(len(losses)), "loss": losses} if isinstance(run.task, Classification) else {"loss": losses}
+    )
+
+
+def _measured(run: Run) -> Mapping[str, NDArray[np.float64]]:
+    """Each metric for each validation row, smaller is better; calibrates the run."""
+    calibrate(run)
+    losses = np.nan_to_num(losses_of(run, run.valid)[1], nan=np.inf, posinf=np.inf, neginf=np.inf)
     if not isinstance(run.task, Classification):
         return {"loss": losses}
     answers = pl.concat(list(predictions(run.network, run.task, run.valid, run.recipe)))["prediction"]
@@ -260,7 +345,7 @@ def _measured(run: Run) -> Measures:
 def _changeable(run: Run) -> set[str]:
     """Settings that decide something of this run: an own network has its layers, and a loader its batch size."""
     names = {setting.name for setting in settings()}
-    names -= set() if run.schema.inputs else set(OF_THE_NETWORK)
+    names -= set() if run.schema.inputs or run.design is not None else set(OF_THE_NETWORK)
     return names - (set() if isinstance(run.train, InMemory) else {"batch_size"})
 
 

@@ -44,12 +44,14 @@ class Chart:
 
 @dataclass(frozen=True)
 class Remedy:
-    """What a person can do, as an imperative; `edit` are changes of the Recipe that a program can try."""
+    """What a person can do, as an imperative; `edit` are changes of the Recipe that a program can try, `mend` an edit
+    of an engineer's own network: a key of `netwright.planning:MENDS`."""
 
     advice: str
     edit: Mapping[str, object] = field(default_factory=dict[str, object])
     effect: str = ""  # what is to be expected of it
     cost: str = ""  # of time or of rows
+    mend: str = ""
 
 
 @dataclass(frozen=True)

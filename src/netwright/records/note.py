@@ -9,7 +9,7 @@ from netwright.records.task import Scores
 
 @dataclass(frozen=True)
 class Tried:
-    """One change of the recipe, trained on all seeds against the recipe without it."""
+    """One change of the recipe or of the network, trained on all seeds against the run without it."""
 
     code: str  # of the finding; "" for a change drawn at random
     advice: str
@@ -17,6 +17,7 @@ class Tried:
     gains: tuple[Gain, ...]  # the first is of answers, the last of losses; none where nothing was trained
     is_kept: bool
     reason: str
+    mends: tuple[str, ...] = ()  # edits of an own network that carried it out: keys of `netwright.planning:MENDS`
 
     def __str__(self) -> str:
         word = "kept" if self.is_kept else "rolled back" if self.gains else "not tried"
@@ -35,11 +36,17 @@ class Note:
     tried: tuple[Tried, ...] = ()
     advised: tuple[str, ...] = ()  # what is left to a person: changes of data, of code, of an own network
     changes: Mapping[str, object] = field(default_factory=dict[str, object])  # of the recipe, that were kept
+    mends: tuple[str, ...] = ()  # of an own network, that were kept: keys of `netwright.planning:MENDS`
     gains: tuple[Gain, ...] = ()  # of all kept changes together, against the recipe as it was
     controls: tuple[Tried, ...] = ()  # random changes, as many as remedies were trained; none where none was kept
     before: Scores | None = None  # the test part, scored once for the run as it was
     after: Scores | None = None  # and once for the treated run; None where nothing was kept
     ended: str = ""  # why it ended early
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything was kept."""
+        return bool(self.changes or self.mends)
 
     def __str__(self) -> str:
         trained = sum(bool(tried.gains) for tried in self.tried)
@@ -49,9 +56,11 @@ class Note:
         lines += [f"    {line}" for line in self.found or ("nothing to treat",)]
         lines += ["", *map(str, self.tried)] if self.tried else []
         lines += ["", "left to you:", *(f"    {line}" for line in self.advised)] if self.advised else []
-        if not self.changes:
+        if not self.is_changed:
             return "\n".join([*lines, "", "nothing was kept: the run stays as it is"])
-        lines += ["", f"kept: {edited(self.changes)}", *(f"        {gain}" for gain in self.gains)]
+        kept = [edited(self.changes)] if self.changes else []
+        kept += [f"the network mended: {', '.join(self.mends)}"] if self.mends else []
+        lines += ["", f"kept: {'; '.join(kept)}", *(f"        {gain}" for gain in self.gains)]
         tried = [control for control in self.controls if control.gains]
         if tried:
             best = max(tried, key=lambda control: control.gains[0].value)

@@ -43,6 +43,9 @@ class Run:
     valid: Examples
     test: Examples
     build: Callable[[], nn.Module]  # an untrained network of the same seed
+    design: Callable[[Recipe], nn.Module] | None = (
+        None  # an engineer's own, for other settings; None where there is none
+    )
     history: History = field(default_factory=History)
     scores: Scores | None = None  # the test part, scored once
     baselines: tuple[tuple[str, Scores], ...] = ()  # simple models on the same test part

@@ -14,5 +14,5 @@ class Treatment:
     note: Note
 
     def __str__(self) -> str:
-        where = [] if self.run.folder is None or not self.note.changes else ["", f"run folder: {self.run.folder}"]
+        where = [] if self.run.folder is None or not self.note.is_changed else ["", f"run folder: {self.run.folder}"]
         return "\n".join([str(self.note), *where])

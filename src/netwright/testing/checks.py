@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 from netwright.checks.evidence import Check, page, title
+from netwright.planning import MENDS
 from netwright.records.finding import SEVERITIES, Finding
 from netwright.records.recipe import Recipe
 
@@ -53,6 +54,7 @@ def check_finding(code: str, finding: Finding, count: int) -> None:
     for remedy in finding.remedies:
         _claim(remedy.advice.endswith("."), f"{code}: the remedy {remedy.advice!r} is no sentence")
         Recipe().edit(remedy.edit)
+        _claim(not remedy.mend or remedy.mend in MENDS, f"{code}: there is no mend {remedy.mend!r}")
     for fix in finding.fixes:
         _claim(fix.code == code and 0 <= fix.row < count and 0 <= fix.confidence <= 1, f"{code}: fix {fix}")
 

@@ -1,14 +1,16 @@
 """An engineer's own network and loaders as a run: nothing else of theirs changes."""
 
+import inspect
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from netwright.data.examples import InMemory, adopted, empty
+from netwright.records.errors import NetworkError
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
@@ -16,7 +18,10 @@ from netwright.records.task import Task
 from netwright.tasks.own_loss import Loss, task_of
 from netwright.training.check import check_network, outputs_of
 from netwright.training.evaluate import device_of, evaluating
-from netwright.training.weights import named
+from netwright.training.weights import misfit, named
+
+Build = Callable[[], nn.Module] | Callable[[Recipe], nn.Module]
+"""An untrained network: always the same, or that of a recipe."""
 
 
 def adopt(
@@ -27,7 +32,7 @@ def adopt(
     *,
     test_loader: Iterable[Any] | None = None,
     recipe: Recipe | None = None,
-    build: Callable[[], nn.Module] | None = None,
+    build: Build | None = None,
 ) -> Run:
     """A run around a network and loaders that are there already; what stages do to it leaves both as they are.
 
@@ -37,9 +42,12 @@ def adopt(
 
     In place of a task, the loss that the network is trained with: `nn.CrossEntropyLoss()`, `F.mse_loss`, a function
     (outputs, targets) -> loss. `build` makes the network as it was before any training: of one that is trained already,
-    diagnosing asks for it. `recipe` says what is known of the training: lr, optimizer, epochs.
+    diagnosing asks for it. It may take the recipe and follow its settings of the network (width, depth, activation,
+    normalization, dropout, init), so that a treatment can try others; torch's generator is then seeded by the recipe.
+    `recipe` says what is known of the training: lr, optimizer, epochs.
 
-    Raises DataError for loaders without batches, NetworkError where the outputs do not fit the task.
+    Raises DataError for loaders without batches, NetworkError where the outputs do not fit the task or `build` gives
+    another network.
     """
     train = adopted(train_loader, "train loader")
     settings = recipe or Recipe()
@@ -48,16 +56,33 @@ def adopt(
         with evaluating(network):
             task = task_of(task, outputs_of(network, first), first)
     check_network(network, task, first)
+    if not isinstance(train, InMemory):
+        settings = settings.edit({"batch_size": len(first)})
+    design = None if build is None or not _takes_a_recipe(build) else cast(Callable[[Recipe], nn.Module], build)
+    if design is not None:
+        build = partial(designed, design, settings)
+    first_build = cast(Callable[[], nn.Module], build or partial(deepcopy, deepcopy(network)))
+    if build is not None and (problem := misfit(network, named(first_build()))):
+        problem = problem.replace("the file", "what build gives")
+        raise NetworkError(f"build gives another network: {problem}", remedy="let build make this very network.")
     return Run(
         network=network,
         task=task,
         schema=Schema(()),
-        recipe=settings if isinstance(train, InMemory) else settings.edit({"batch_size": len(first)}),
+        recipe=settings,
         train=train,
         valid=empty() if valid_loader is None else adopted(valid_loader, "validation loader"),
         test=empty() if test_loader is None else adopted(test_loader, "test loader"),
-        build=build or partial(deepcopy, deepcopy(network)),
+        build=first_build,
+        design=design,
     )
+
+
+def designed(design: Callable[[Recipe], nn.Module], recipe: Recipe) -> nn.Module:
+    """The network of a recipe; what it draws from torch's generator depends on the recipe's seed alone."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(recipe.seed)
+        return design(recipe)
 
 
 def knows_first_weights(run: Run) -> bool:
@@ -66,3 +91,13 @@ def knows_first_weights(run: Run) -> bool:
         return True
     first, now = named(run.build()), named(run.network)
     return any(not torch.equal(first[name].to(tensor.device), tensor) for name, tensor in now.items())
+
+
+def _takes_a_recipe(build: Build) -> bool:
+    """Whether it has exactly one parameter that has to be given."""
+    try:
+        parameters = inspect.signature(build).parameters.values()
+    except ValueError:  # built into Python
+        return False
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return sum(p.default is inspect.Parameter.empty and p.kind not in kinds for p in parameters) == 1

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from netwright.records.batch import Batch
 from netwright.records.task import Objective
+from netwright.training.evaluate import evaluating
 from netwright.training.probes import copied
 
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardtanh)
@@ -38,11 +39,7 @@ def look(network: nn.Module, objective: Objective, batches: Sequence[Batch]) -> 
         copy.train()
         names = {module: name for name, module in copy.named_modules()}
         seen = dict[nn.Module, _Seen]()
-        handles = [
-            module.register_forward_hook(_note(seen))
-            for module in copy.modules()
-            if not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
-        ]
+        handles = [module.register_forward_hook(_note(seen)) for module in copy.modules() if _is_layer(module)]
         for batch in batches:
             copy.zero_grad()
             objective(copy, batch).mean().backward()
@@ -51,6 +48,45 @@ def look(network: nn.Module, objective: Objective, batches: Sequence[Batch]) -> 
         for handle in handles:
             handle.remove()
         return tuple(one.layer(names[module], module) for module, one in seen.items())
+
+
+@final
+@dataclass(frozen=True)
+class Call:
+    """One call of a module without parts, or with weights of its own."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]  # of its output, or of the first where it gives several
+    is_answer: bool  # whether the output is what the network gives
+
+
+def calls(network: nn.Module, batch: Batch) -> tuple[Call, ...]:
+    """A network's calls of its modules, in their order, for a batch in evaluation mode."""
+    called = list[tuple[str, nn.Module, Any]]()
+
+    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        return lambda module, _inputs, output: called.append((name, module, output))
+
+    handles = [
+        module.register_forward_hook(hook(name)) for name, module in network.named_modules() if _is_layer(module)
+    ]
+    try:
+        with evaluating(network):
+            answer = network(*batch.inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(Call(name, module, _shape(output), output is answer) for name, module, output in called)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
+
+
+def _shape(output: Any) -> tuple[int, ...]:
+    value = output[0] if isinstance(output, tuple) and output else output
+    return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
 def _note(seen: "dict[nn.Module, _Seen]") -> Callable[[nn.Module, Any, Any], None]:

@@ -67,7 +67,10 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         ),
         confidence=0.95 if helps else 0.7,
         remedies=(
-            Remedy("standardize the inputs by mean and spread of the training rows, inside the network."),
+            Remedy(
+                "standardize the inputs by mean and spread of the training rows, inside the network.",
+                mend="standardized",
+            ),
             Remedy("put a normalization in front of the first layer."),
         ),
     )
@@ -94,7 +97,7 @@ def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
             f"{float(rows.float().mean()):.1%} of the rows bring NaN or infinity to the first layer",
             (Measure("share of rows", float(rows.float().mean()), threshold=0.0),),
             confidence=0.99,
-            remedies=(Remedy("fill missing values in, or leave the rows out."),),
+            remedies=(Remedy("fill missing values in, or leave the rows out.", mend="standardized"),),
         )
     elif float(entering.flatten(1).std(0).max() if len(entering) > 1 else 1.0) == 0.0:
         yield Finding(

@@ -242,7 +242,7 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
             else ("the last steps were long: a rate that falls at the end lets statistics settle.",),
             remedies=(
                 Remedy("take larger batches.", {"batch_size": max(32, evidence.recipe.batch_size)}),
-                Remedy("normalize over units or groups instead.", {"normalization": "layer"}),
+                Remedy("normalize over groups instead.", {"normalization": "group"}),
                 Remedy("let the rate fall towards the end.", {"schedule": "cosine"}),
             ),
         )

@@ -173,7 +173,7 @@ def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
         confidence=0.95,
         remedies=(
             Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
-            Remedy("scale the inputs to a spread of about one."),
+            Remedy("scale the inputs to a spread of about one.", mend="standardized"),
             Remedy("normalize between the layers.", {"normalization": "layer"}),
             Remedy("take an activation that is not flat at both ends.", {"activation": "relu"}),
         ),
@@ -253,8 +253,11 @@ def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
         otherwise=("inputs or targets on a scale of thousands.",),
         remedies=(
             Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
-            Remedy("make the first weights of the last layer small, and its bias that of the best constant answer."),
-            Remedy("scale inputs and targets to a spread of about one."),
+            Remedy(
+                "make the first weights of the last layer small, and its bias that of the best constant answer.",
+                mend="answer",
+            ),
+            Remedy("scale inputs and targets to a spread of about one.", mend="standardized"),
         ),
     )
 

@@ -16,6 +16,7 @@ from netwright.tasks.classification import Classification
 from netwright.tasks.multilabel import Multilabel
 from netwright.tasks.regression import Regression
 from netwright.training.evaluate import device_of, evaluating
+from netwright.training.look import calls
 from netwright.training.probes import as_the_recipe, copied, ladder
 
 OFTEN = 0.5  # share of the steps looked at
@@ -109,6 +110,7 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
             f"{len(frozen)} parameters, {share:.1%} of all numbers, are frozen (requires_grad=False)",
             (Measure("share of the network's numbers", share),),
             layers=tuple(frozen),
+            remedies=(Remedy("let them train, unless they are frozen on purpose.", mend="unfrozen"),),
         )
 
 
@@ -128,7 +130,8 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     if evidence.task is None:
         raise Skip("the task is not known")
     batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
-    last = _last_module(evidence.network, batch)
+    ends = [call.module for call in calls(evidence.network, batch) if call.is_answer]
+    last = ends[-1] if ends else None
     with evaluating(evidence.network):
         outputs = evidence.network(*batch.inputs)
     if not isinstance(outputs, Tensor):
@@ -165,7 +168,7 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
             found,
             (Measure("least output", float(outputs.min())), Measure("greatest output", float(outputs.max()))),
             confidence=0.97,
-            remedies=(Remedy(advice),),
+            remedies=(Remedy(advice, mend="logits"),),
         )
 
 
@@ -365,20 +368,6 @@ def _unmoved(evidence: TrainingEvidence, slopes: dict[str, float | None]) -> lis
         if torch.equal(p.detach().cpu(), first[name].detach().cpu())
         and (slopes.get(name) or 0.0) * evidence.recipe.lr > MOVED * float(p.detach().abs().max())
     ]
-
-
-def _last_module(network: nn.Module, batch: Batch) -> nn.Module | None:
-    """The module without parts whose output is the network's answer."""
-    called = list[tuple[nn.Module, object]]()
-    leaves = [m for m in network.modules() if not any(True for _ in m.children())]
-    handles = [m.register_forward_hook(lambda module, _inputs, out: called.append((module, out))) for m in leaves]
-    try:
-        with evaluating(network):
-            answer = network(*batch.inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return next((module for module, output in reversed(called) if output is answer), None)
 
 
 def _answers(network: nn.Module, batch: Batch) -> Tensor:

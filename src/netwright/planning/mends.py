@@ -1,0 +1,302 @@
+"""Edits of an engineer's own network before its training: each gives the network mended, or says why it cannot."""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from itertools import takewhile
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase  # pyright: ignore[reportPrivateUsage]  parents of norms
+from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]  the parent of all convolutions
+from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]  the parent of all dropouts
+
+from netwright.models import ACTIVATIONS
+from netwright.models.activations import activation as activation_of
+from netwright.models.inits import HEAD_SCALE, initialize
+from netwright.models.normalizations import group
+from netwright.models.recurrent import initialize as initialize_recurrent
+from netwright.models.stems import Standardized
+from netwright.planning import MENDS
+from netwright.records.errors import NetworkError
+from netwright.records.run import Run
+from netwright.records.schema import Signal
+from netwright.resolve import resolve
+from netwright.training.evaluate import device_of
+from netwright.training.look import RECTIFIERS, SQUASHERS, Call, calls
+from netwright.training.weights import named
+
+Mend = Callable[[nn.Module, Run], nn.Module]
+"""(a network that is not trained, the run with its settings) -> the network mended; it may change the one given.
+Raises NoMend, and leaves the network as it was, where there is nothing to do or it cannot be done."""
+
+FEW = 32  # rows that are sent through a network to see the order of its layers
+ENDS = (*RECTIFIERS, *SQUASHERS, nn.Softmax, nn.Softplus)  # behind which no logit has its full range
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+NEAR_MEAN, NEAR_SPREAD = 0.5, 2.0  # of spreads from zero, times from one: inputs that need no scaling
+WEIGHTED = (nn.Linear, _ConvNd, nn.RNNBase, nn.MultiheadAttention)
+ROUNDING = 1e-6  # of a column's size: a smaller spread is that of a constant
+
+
+class NoMend(NetworkError):
+    """There is nothing to mend, or it cannot be done from outside."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, remedy="change the network's code.")
+
+
+def mended(network: nn.Module, run: Run, names: Iterable[str]) -> nn.Module:
+    """A copy of the network with these mends made, in the order of MENDS. Raises NoMend."""
+    network = deepcopy(network)
+    for name in sorted(names, key=list(MENDS).index):
+        network = resolve("mend", name, MENDS)(network, run)
+    return network
+
+
+def are_equal(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks have the same modules, plain settings and first weights."""
+    weights, others = named(one), named(other)
+    return (
+        _structure(one) == _structure(other)
+        and weights.keys() == others.keys()
+        and all(torch.equal(tensor, others[name]) for name, tensor in weights.items())
+    )
+
+
+def standardized(network: nn.Module, run: Run) -> nn.Module:
+    """Inputs of mean 0 and spread 1 over the training rows: for each feature (the last axis), or channel of pictures.
+
+    A constant keeps its spread of 1; what is missing is put to the mean. LeCun et al. 1998, Efficient BackProp.
+    """
+    if any(isinstance(module, Standardized) for module in network.modules()):
+        raise NoMend("its inputs are standardized already")
+    sums = list[Tensor]()
+    for batch in run.train.batches(run.recipe.batch_size, seed=None):
+        own = [_sums(x) for x in batch.inputs]
+        sums = [before + more for before, more in zip(sums, own, strict=True)] if sums else own
+    if not any(map(_is_far, sums)):
+        raise NoMend("its inputs are no floating numbers, or have mean 0 and spread 1 already")
+    return Standardized(network, [_moments(one) for one in sums]).to(device_of(network))
+
+
+def logits(network: nn.Module, run: Run) -> nn.Module:
+    """Without the softmax or other bounded activation at the end."""
+    seen = _calls(network, run)
+    last = next((call for call in seen if call.is_answer and isinstance(call.module, ENDS)), None)
+    if last is None:
+        raise NoMend("no module at its end bounds the outputs")
+    if sum(call.module is last.module for call in seen) > 1:
+        raise NoMend(f"{last.name} at its end is used elsewhere too")
+    return _replaced(network, {last.name: nn.Identity()})
+
+
+def unfrozen(network: nn.Module, run: Run) -> nn.Module:
+    """All parameters train."""
+    if all(p.requires_grad for p in network.parameters()):
+        raise NoMend("none of its parameters is frozen")
+    return network.requires_grad_()
+
+
+def activation(network: nn.Module, run: Run) -> nn.Module:
+    """The recipe's activation in place of those between the layers that saturate or die."""
+    name = run.recipe.activation
+    ends = [call.module for call in _calls(network, run) if call.is_answer]
+    places = [
+        place
+        for place, module in network.named_modules(remove_duplicate=False)
+        if isinstance(module, (*RECTIFIERS, *SQUASHERS)) and _name_of(module) != name and module not in ends
+    ]
+    if not places:
+        raise NoMend(f"no module between its layers is an activation that {name} could stand for")
+    return _replaced(network, {place: activation_of(name) for place in places})
+
+
+def normalization(network: nn.Module, run: Run) -> nn.Module:
+    """The recipe's normalization, "layer" or "group", in place of batch norms; or behind hidden layers, where no module
+    normalizes: behind those that a module of torch's own calls one after the other.
+    """
+    name = run.recipe.normalization
+    if name not in ("layer", "group"):
+        raise NoMend(f"normalization {name!r} needs more than a look at it")
+    norms = {place: module for place, module in network.named_modules() if isinstance(module, NORMS)}
+    batch_norms = {place: module for place, module in norms.items() if isinstance(module, _BatchNorm)}
+    if norms and not batch_norms:
+        raise NoMend("it has normalization, and no batch norm")
+    if batch_norms:
+        return _replaced(network, {place: _norm(name, norm.num_features) for place, norm in batch_norms.items()})
+    seen = _calls(network, run)
+    in_order = {place for place, module in network.named_modules() if isinstance(module, nn.Sequential)}
+    hidden = {
+        call.name: nn.Sequential(call.module, norm)
+        for call in _weighted(seen)[:-1]
+        if call.name.rpartition(".")[0] in in_order
+        and sum(other.module is call.module for other in seen) == 1
+        and (norm := _norm_behind(call, name)) is not None
+    }
+    if not hidden:
+        raise NoMend("none of its hidden layers stands in an nn.Sequential")
+    return _replaced(network, hidden)
+
+
+def dropout(network: nn.Module, run: Run) -> nn.Module:
+    """The recipe's share in all its modules of dropout."""
+    share = run.recipe.dropout
+    found = [module for module in network.modules() if isinstance(module, _DropoutNd) and module.p != share]
+    if not found:
+        raise NoMend(f"it has no module of dropout with another share than {share:g}")
+    for module in found:
+        module.p = share
+    return network
+
+
+def init(network: nn.Module, run: Run) -> nn.Module:
+    """First weights drawn anew: by the recipe's init for the activation behind each layer, small at the end;
+    orthogonal recurrent weights and open forget gates; torch's own in norms and embeddings.
+    """
+    seen = _calls(network, run)
+    layers = _weighted(seen)
+    behind = {call.module: name for call, name in zip(layers, _activations(seen), strict=True)}
+    with _seeded(network, run):
+        drawn = [_draw(module, run.recipe.init, behind) for module in network.modules()]
+        if layers and isinstance(head := layers[-1].module, nn.Linear | _ConvNd) and _trains(head):
+            initialize(head, "lecun", "identity", scale=HEAD_SCALE)
+    if not any(drawn):
+        raise NoMend("it has no layer that trains and whose good first weights are known")
+    return network
+
+
+def answer(network: nn.Module, run: Run) -> nn.Module:
+    """Small first outputs around the best constant answer: the last layer's bias says how frequent classes are."""
+    layers = _weighted(_calls(network, run))
+    if not layers or not isinstance(last := layers[-1].module, nn.Linear | _ConvNd):
+        raise NoMend("its last layer with weights is neither nn.Linear nor a convolution")
+    batches = [batch.targets for batch in run.train.batches(run.recipe.batch_size, seed=None)]
+    constant = run.task.constant(tuple(torch.cat(parts) for parts in zip(*batches, strict=True))).flatten()
+    with _seeded(network, run):
+        initialize(last, "lecun", "identity", scale=HEAD_SCALE)
+    if isinstance(last.bias, Tensor) and last.bias.numel() == constant.numel():
+        last.bias.detach().copy_(constant)
+    return network
+
+
+def _structure(network: nn.Module) -> list[object]:
+    plain = bool | int | float | str | tuple
+    return [
+        (name, type(module), [(key, value) for key, value in vars(module).items() if isinstance(value, plain)])
+        for name, module in network.named_modules()
+    ]
+
+
+def _calls(network: nn.Module, run: Run) -> tuple[Call, ...]:
+    batch = next(run.train.batches(min(FEW, run.recipe.batch_size), seed=None))
+    return calls(network, batch.to(device_of(network)))
+
+
+def _weighted(seen: Iterable[Call]) -> list[Call]:
+    """The first call of each layer with matrices or kernels."""
+    first = dict[nn.Module, Call]()
+    for call in seen:
+        if isinstance(call.module, WEIGHTED):
+            first.setdefault(call.module, call)
+    return list(first.values())
+
+
+def _activations(seen: tuple[Call, ...]) -> list[str]:
+    """For each of `_weighted` the first activation that is called behind it, before the next; relu where none is."""
+    names = list[str]()
+    for call in _weighted(seen):
+        behind = takewhile(lambda other: not isinstance(other.module, WEIGHTED), seen[seen.index(call) + 1 :])
+        names.append(next((name for other in behind if (name := _name_of(other.module))), "relu"))
+    return names
+
+
+def _name_of(module: nn.Module) -> str:
+    """The key of ACTIVATIONS; empty for what is none."""
+    names = (name for name in ACTIVATIONS if name not in ("identity", "softmax"))
+    return next((name for name in names if type(module) is resolve("activation", name, ACTIVATIONS)), "")
+
+
+def _replaced(network: nn.Module, places: Mapping[str, nn.Module]) -> nn.Module:
+    device = device_of(network)
+    for place, module in places.items():
+        if not place:
+            return module.to(device)
+        network.set_submodule(place, module.to(device))
+    return network
+
+
+def _norm(name: str, channels: int) -> nn.Module:
+    """Behind channels that are the second axis."""
+    return group(Signal("map", channels), groups=1 if name == "layer" else None)
+
+
+def _norm_behind(call: Call, name: str) -> nn.Module | None:
+    if isinstance(call.module, _ConvNd):
+        return _norm(name, call.module.out_channels)
+    if not isinstance(call.module, nn.Linear):
+        return None
+    width = call.module.out_features
+    return _norm(name, width) if name == "group" and len(call.shape) == 2 else nn.LayerNorm(width)
+
+
+@contextmanager
+def _seeded(network: nn.Module, run: Run) -> Generator[None]:
+    """torch's generators stand where the run's seed puts them, and at the end where they stood."""
+    device = device_of(network)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(run.recipe.seed)
+        yield
+
+
+def _trains(module: nn.Module) -> bool:
+    return any(p.requires_grad for p in module.parameters())
+
+
+def _draw(module: nn.Module, init: str, behind: Mapping[nn.Module, str]) -> bool:
+    """Draws a layer's first weights; whether it is one that has good ones. What is frozen may have been learned."""
+    if not _trains(module):
+        return False
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        initialize_recurrent(module)
+    elif isinstance(module, nn.MultiheadAttention):
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+            elif "in_proj" in name:
+                nn.init.zeros_(parameter)
+        initialize(module.out_proj, "xavier", "identity")
+    elif isinstance(module, (*NORMS, nn.Embedding)):
+        module.reset_parameters()
+    elif module in behind:
+        initialize(module, init, behind[module])
+    else:
+        return False
+    return not isinstance(module, NORMS)
+
+
+def _sums(x: Tensor) -> Tensor:
+    """(4, ...): how many, those that are finite, their sum and that of their squares, for each feature or channel."""
+    axis = 1 if x.ndim > 3 else x.ndim - 1
+    axes = [k for k in range(x.ndim) if k != axis or x.ndim == 1]
+    is_there = x.isfinite() & x.is_floating_point()
+    values = torch.where(is_there, x, 0.0).double()
+    parts = (torch.ones_like(values), is_there.double(), values, values.square())
+    return torch.stack([part.sum(axes, keepdim=True).squeeze(0) for part in parts])
+
+
+def _moments(sums: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Mean and spread, that of a constant 1; None where there are no numbers."""
+    if not bool(sums[1].any()):
+        return None
+    count = sums[1].clamp(min=1)
+    mean = sums[2] / count
+    spread = (sums[3] / count - mean.square()).clamp(min=0).sqrt()
+    return mean.float(), torch.where(spread > ROUNDING * mean.abs(), spread, 1.0).float()
+
+
+def _is_far(sums: Tensor) -> bool:
+    if (moments := _moments(sums)) is None:
+        return False
+    mean, spread = moments
+    is_off = (mean.abs() > NEAR_MEAN * spread) | (spread > NEAR_SPREAD) | (spread < 1 / NEAR_SPREAD)
+    return bool(is_off.any()) or bool((sums[1] < sums[0]).any())
