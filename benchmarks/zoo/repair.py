@@ -17,7 +17,7 @@ from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.evidence import diagnose, of_run
 from netwright.data.examples import adopted
 from netwright.planning.paired import Measures, gain
-from netwright.planning.treat import measured, random_change, treat_run, variant
+from netwright.planning.treat import Edits, measured, random_change, treat_run, variant
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import Finding, Report
@@ -53,7 +53,7 @@ class Repaired:
     """What came of a case."""
 
     how: str  # treated, by hand, or nothing where no remedy was kept
-    changes: str
+    edits: str
     is_gone: bool  # R0: the planted code is no longer told
     faulty: float
     twin: float
@@ -67,7 +67,7 @@ class Repaired:
 def repaired(case: Case, run: Run, report: Report, twin: Plan) -> dict[str, Any]:
     """The case treated, as a row's entry: `run` is its training, `report` what the doctor says of it."""
     bench = _Bench(case.plan, twin)
-    plan, how, changes, is_gone, trainings, error = case.plan, "nothing", dict[str, object](), False, 0, ""
+    plan, how, edits, is_gone, trainings, error = case.plan, "nothing", Edits(), False, 0, ""
     if is_by_hand(case, report.findings):
         plan, how, trainings = taken_back(case.plan), "by hand", 1
         evidence = trained(plan)
@@ -88,19 +88,19 @@ def repaired(case: Case, run: Run, report: Report, twin: Plan) -> dict[str, Any]
             error = f"{type(problem).__name__}: {problem.problem}"
         else:
             trainings += SEEDS * (1 + sum(bool(tried.gains) for tried in note.tried)) if note.tried else 0
-            if changes := dict(note.changes):
+            if edits := Edits(note.changes, note.mends):
                 how = "treated" if how == "nothing" else how
                 is_gone = treated.diagnosis is not None and not _is_told(case, treated.diagnosis)
     return asdict(
         Repaired(
             how=how,
-            changes=", ".join(f"{name}={value}" for name, value in changes.items()),
+            edits=", ".join([*(f"{name}={value}" for name, value in edits.recipe.items()), *edits.mends]),
             is_gone=is_gone,
             faulty=bench.faulty,
             twin=bench.twin,
-            score=bench.score(plan, changes),
+            score=bench.score(plan, edits),
             random=bench.score(case.plan, bench.best_random(min(MOST_RANDOM, max(1, trainings // SEEDS - 1)))),
-            defaults=bench.score(case.plan, DEFAULTS),
+            defaults=bench.score(case.plan, Edits(DEFAULTS)),
             trainings=trainings,
             error=error,
         )
@@ -128,31 +128,31 @@ class _Bench:
     def __init__(self, plan: Plan, twin: Plan) -> None:
         self.plan = plan
         self.seeds = range(plan.seed, plan.seed + SEEDS)
-        self.before = self._measures(plan, {}, SCORING)
+        self.before = self._measures(plan, Edits(), SCORING)
         self.faulty = _value(self.before, run_of(plan), SCORING)
-        self.twin = _value(self._measures(twin, {}, SCORING), run_of(twin), SCORING)
+        self.twin = _value(self._measures(twin, Edits(), SCORING), run_of(twin), SCORING)
 
-    def score(self, plan: Plan, changes: Mapping[str, object]) -> Score:
-        """Of the plan trained with these changes of its recipe."""
-        if plan == self.plan and not changes:
+    def score(self, plan: Plan, edits: Edits) -> Score:
+        """Of the plan trained with these edits."""
+        if plan == self.plan and not edits:
             return Score(self.faulty, is_better=False, is_healthy=self.faulty >= ALIKE * self.twin, is_worse=False)
-        after = self._measures(plan, changes, SCORING)
+        after = self._measures(plan, edits, SCORING)
         value = _value(after, run_of(plan), SCORING)
         gains = [gain(name, self.before[name], after[name], self.seeds[0]) for name in self.before]
         is_better = gains[0].low > 0 or (gains[-1].low > 0 and gains[0].value >= 0)
         return Score(value, is_better, value >= ALIKE * self.twin, gains[0].high < 0)
 
-    def best_random(self, count: int) -> Mapping[str, object]:
+    def best_random(self, count: int) -> Edits:
         """The best of some random changes, on the treatment's half of the rows."""
         run, generator = run_of(self.plan), np.random.default_rng(self.plan.seed)
-        drawn = [random_change(generator, run) for _ in range(count)]
+        drawn = [Edits(random_change(generator, run)) for _ in range(count)]
         return max(drawn, key=lambda one: _value(self._measures(self.plan, one, DECIDING), run, DECIDING))
 
-    def _measures(self, plan: Plan, changes: Mapping[str, object], part: int) -> Measures:
+    def _measures(self, plan: Plan, edits: Edits, part: int) -> Measures:
         """Of trainings whose weights are kept by the deciding half."""
         run = run_of(plan)
         run = replace(run, valid=half(run, DECIDING))
-        trainings = [carried_out(variant(run, {**changes, "seed": seed}), plan) for seed in self.seeds]
+        trainings = [carried_out(variant(run, edits, seed), plan) for seed in self.seeds]
         found = [measured(replace(done, valid=half(run_of(plan), part))) for done in trainings]
         return {
             name: np.stack([np.nan_to_num(one[name], nan=WORST).clip(max=WORST) for one in found]) for name in found[0]

@@ -114,7 +114,7 @@ def _repairs(name: str, rows: Sequence[Row]) -> str:
     ahead = np.array([float(r["score"]["is_healthy"]) - float(r["random"]["is_healthy"]) for r in found])
     error = NORMAL * ahead.std() / len(ahead) ** 0.5
     left = [
-        f"- {row['name']}: {r['how']} {r['changes']} {r['error']}: {r['faulty']:.3f} to {r['score']['value']:.3f}, "
+        f"- {row['name']}: {r['how']} {r['edits']} {r['error']}: {r['faulty']:.3f} to {r['score']['value']:.3f}, "
         f"twin {r['twin']:.3f}" + ("" if r["score"]["is_better"] else ", not better beyond chance")
         for row in rows
         if not ((r := row["repair"])["score"]["is_healthy"] and r["score"]["is_better"])

@@ -41,6 +41,24 @@ SPANS = {"lr": (1e-5, 1e-1), "batch_size": (8, 512), "depth": (1, 6), "width": (
 MOST_DROPOUT = 0.6
 WHOLE = ("batch_size", "depth", "width")
 
+
+@final
+@dataclass(frozen=True)
+class Edits:
+    """Of the recipe, and of an engineer's own network: names of MENDS."""
+
+    recipe: Mapping[str, object] = field(default_factory=dict[str, object])
+    mends: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.recipe or self.mends)
+
+    def beside(self, other: "Edits") -> "Edits":
+        """These, and then the others."""
+        return Edits({**self.recipe, **other.recipe}, tuple(dict.fromkeys((*self.mends, *other.mends))))
+
+
 Judge = Callable[[Run, Collection[str]], Report]
 """What is wrong with a training, beside findings of these codes."""
 
@@ -53,6 +71,7 @@ def treat_run(
     seeds: Sequence[int],
     judge: Judge,
     tell: Callable[[str | Progress], object],
+    controls: bool = True,
 ) -> tuple[Run, Note]:
     """Treats the findings of a report, the worst first: those with the codes, or all that are no mere notes.
 
@@ -61,7 +80,8 @@ def treat_run(
     lies above zero and no new grave finding comes up. The gain is that of right answers where there are classes, or,
     where that cannot be told from chance and is not below zero, of losses; a training that diverges is worse than any
     that ends. Once a finding is gone, those of the treated run are treated; notes are where nothing else was found. As
-    many random changes as remedies were trained are tried beside them. Ctrl-C ends it early once something is kept.
+    many random changes as remedies were trained are tried beside them (`controls`). Ctrl-C ends it early once something
+    is kept.
 
     Returns the treated run of the first seed, or the run as it is where nothing was kept. Raises RecipeError for fewer
     than three seeds or a code that was not found, DataError without a validation part.
@@ -79,7 +99,8 @@ def treat_run(
     ended = ""
     try:
         treatment.go()
-        treatment.control()
+        if controls:
+            treatment.control()
     except KeyboardInterrupt:
         if not treatment.kept:
             raise
@@ -102,7 +123,7 @@ class _Treatment:
         self._look(report)
         is_mild = all(finding.severity == "note" for finding in report.findings)
         self.notes = {finding.code for finding in report.findings} if is_mild else set[str]()
-        self.kept = _Edits()
+        self.kept = Edits()
         self.tried: list[Tried] = []
         self.advised: list[str] = []
         self.controls: list[Tried] = []
@@ -123,8 +144,8 @@ class _Treatment:
             return
         generator = np.random.default_rng(self.seeds[0])
         for _ in [tried for tried in self.tried if tried.gains]:
-            edit = _random_change(generator, self.run)
-            self.controls.append(self._attempt("", Remedy(edited(edit), edit), _Edits())[0])
+            edit = random_change(generator, self.run)
+            self.controls.append(self._attempt("", Remedy(edited(edit), edit), Edits())[0])
 
     def outcome(self, ended: str) -> tuple[Run, Note]:
         """The treated run, where something was kept, and the note."""
@@ -173,9 +194,9 @@ class _Treatment:
             f"treatment: at most {counted(remedies, 'change')} and as many random ones beside them, "
             f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one helps"
         )
-        runs = attempted([_variant(self.run, _Edits(), seed) for seed in self.seeds], self.tell)
+        runs = attempted([variant(self.run, Edits(), seed) for seed in self.seeds], self.tell)
         self.untreated = self.measures = _stacked(
-            [_measured(run) if isinstance(run, Run) else _lost(self.run) for run in runs]
+            [measured(run) if isinstance(run, Run) else lost(self.run) for run in runs]
         )
 
     def _treat(self, finding: Finding) -> None:
@@ -195,13 +216,13 @@ class _Treatment:
                 else:
                     self.best, self.measures = replace(run, diagnosis=after), measures
                     self._look(after)
-                    self.kept = self.kept.beside(_Edits(tried.edit, tried.mends))
+                    self.kept = self.kept.beside(Edits(tried.edit, tried.mends))
             self.tried.append(tried)
             self.tell(str(tried))
             if tried.is_kept and finding.code not in {left.code for left in self.report.findings}:
                 return
 
-    def _attempt(self, code: str, remedy: Remedy, kept: "_Edits") -> tuple[Tried, Run | None, Measures]:
+    def _attempt(self, code: str, remedy: Remedy, kept: Edits) -> tuple[Tried, Run | None, Measures]:
         """Trains the run with the kept edits and the remedy's; the run is that of the first seed."""
         new, problem = _possible(self.run, remedy, kept)
         said = partial(Tried, code, remedy.advice, new.recipe, mends=new.mends)
@@ -212,8 +233,8 @@ class _Treatment:
             self._begin()
         self.tell(f"treating {code or 'at random'}: {remedy.advice.rstrip('.')}, {counted(len(self.seeds), 'seed')}")
         try:
-            runs = trained([_variant(self.run, kept.beside(new), seed) for seed in self.seeds], self.tell)
-            after = _stacked([_measured(run) for run in runs])
+            runs = trained([variant(self.run, kept.beside(new), seed) for seed in self.seeds], self.tell)
+            after = _stacked([measured(run) for run in runs])
             gains = self._gains(self.measures if kept else self.untreated, after)
         except NetwrightError as error:
             return said((), False, f"it cannot be trained so: {error.problem}"), None, {}
@@ -233,21 +254,6 @@ def _verdict(gains: tuple[Gain, ...]) -> tuple[bool, str]:
     return False, f"{first.metric} is worse" if first.high < 0 else f"no gain in {first.metric} beyond chance"
 
 
-@final
-@dataclass(frozen=True)
-class _Edits:
-    """Of the recipe, and of an engineer's own network."""
-
-    recipe: Mapping[str, object] = field(default_factory=dict[str, object])
-    mends: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.recipe or self.mends)
-
-    def beside(self, other: "_Edits") -> "_Edits":
-        return _Edits({**self.recipe, **other.recipe}, tuple(dict.fromkeys((*self.mends, *other.mends))))
-
-
 def _is_advice(run: Run, remedy: Remedy) -> bool:
     """Whether nothing of a remedy can be tried from outside."""
     if run.schema.inputs:
@@ -256,16 +262,16 @@ def _is_advice(run: Run, remedy: Remedy) -> bool:
     return not remedy.mend and (_changeable(run) | follows).isdisjoint(remedy.edit)
 
 
-def _possible(run: Run, remedy: Remedy, kept: _Edits) -> tuple[_Edits, str]:
+def _possible(run: Run, remedy: Remedy, kept: Edits) -> tuple[Edits, str]:
     """What of a remedy can be done beside the kept edits, and why the rest of it cannot.
 
     Settings of an engineer's own network are followed by the function that builds it; what it does not follow is done
     by the mend of the setting's name.
     """
     if run.schema.inputs:
-        return _Edits(remedy.edit), ""
+        return Edits(remedy.edit), ""
     recipe, problems = run.recipe.edit(kept.recipe), list[str]()
-    done = _Edits({name: value for name, value in remedy.edit.items() if name in _changeable(run) - {*OF_THE_NETWORK}})
+    done = Edits({name: value for name, value in remedy.edit.items() if name in _changeable(run) - {*OF_THE_NETWORK}})
     wanted = [(name, {name: remedy.edit[name]}) for name in remedy.edit if name in OF_THE_NETWORK]
     for name, edit in (*wanted, *([(remedy.mend, {})] if remedy.mend else [])):
         if (
@@ -273,11 +279,11 @@ def _possible(run: Run, remedy: Remedy, kept: _Edits) -> tuple[_Edits, str]:
             and edit
             and not are_equal(designed(run.design, recipe), designed(run.design, recipe.edit(edit)))
         ):
-            done = done.beside(_Edits(edit))
+            done = done.beside(Edits(edit))
         elif name not in MENDS:
             problems.append(f"the network does not follow {name}")
         else:
-            new = done.beside(_Edits(edit, (name,)))
+            new = done.beside(Edits(edit, (name,)))
             try:
                 _network(run, kept.beside(new), run.recipe.seed)
                 done = new
@@ -290,14 +296,14 @@ def _possible(run: Run, remedy: Remedy, kept: _Edits) -> tuple[_Edits, str]:
     return done, "; ".join(problems)
 
 
-def _network(run: Run, edits: _Edits, seed: int) -> nn.Module:
+def _network(run: Run, edits: Edits, seed: int) -> nn.Module:
     """An engineer's own network with these edits, before its training."""
     recipe = run.recipe.edit({**edits.recipe, "seed": seed})
     network = run.build() if run.design is None else designed(run.design, recipe)
     return mended(network.to(device_of(run.network)), replace(run, recipe=recipe), edits.mends)
 
 
-def _variant(run: Run, edits: _Edits, seed: int) -> Run:
+def variant(run: Run, edits: Edits, seed: int) -> Run:
     """The run before its training, edited, with another seed."""
     recipe = run.recipe.edit({**edits.recipe, "seed": seed})
     if run.schema.inputs:
@@ -322,7 +328,7 @@ def _stacked(measured: Sequence[Mapping[str, NDArray[np.float64]]]) -> Measures:
     return {name: np.stack([one[name] for one in measured]) for name in measured[0]}
 
 
-def _lost(run: Run) -> Mapping[str, NDArray[np.float64]]:
+def lost(run: Run) -> Mapping[str, NDArray[np.float64]]:
     """Measures of a training that has no end: each answer is wrong, and each loss infinite."""
     losses = np.full(len(run.valid), np.inf)
     return (
@@ -330,7 +336,7 @@ def _lost(run: Run) -> Mapping[str, NDArray[np.float64]]:
     )
 
 
-def _measured(run: Run) -> Mapping[str, NDArray[np.float64]]:
+def measured(run: Run) -> Mapping[str, NDArray[np.float64]]:
     """Each metric for each validation row, smaller is better; calibrates the run."""
     calibrate(run)
     losses = np.nan_to_num(losses_of(run, run.valid)[1], nan=np.inf, posinf=np.inf, neginf=np.inf)
@@ -349,7 +355,7 @@ def _changeable(run: Run) -> set[str]:
     return names - (set() if isinstance(run.train, InMemory) else {"batch_size"})
 
 
-def _random_change(generator: np.random.Generator, run: Run) -> dict[str, object]:
+def random_change(generator: np.random.Generator, run: Run) -> dict[str, object]:
     """One of the eight hyperparameters, drawn anew."""
     drawn = dict[str, object]()
     for name, (low, high) in SPANS.items():
