@@ -160,6 +160,21 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     )
 
 
+def falls_short(evidence: TrainingEvidence) -> str:
+    """How it is seen on validation rows that the training left something; empty where nothing shows it.
+
+    A fault that was found before is a warning then, and a note else: many a strange training ends as well as any.
+    """
+    try:
+        train, valid = evidence.once(parts)
+        gap, better = _gap(evidence, train, valid), _better_twin(evidence)
+    except Skip:
+        return ""
+    if better is not None:
+        return f"a {better[0]} model's loss on validation rows is lower by {better[1].value:.4g}"
+    return f"training rows score {gap.value:.1%} of the way to perfect above validation rows" if gap.low > GAP else ""
+
+
 def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     """the limit of the data
 
@@ -232,9 +247,11 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: a simple model is cheaper, faster, easier to explain, and here as good.
 
     How it is decided: on validation rows, the loss of the best constant, or of a linear model, is lower than the
-    network's, or within the 95 % interval of the paired difference. Against the constant it is grave.
+    network's (with logits recalibrated, as for `underfitting`), or within the 95 % interval of the paired difference.
+    Against the constant it is grave.
     """
     own, simple = evidence.once(_recalibrated), evidence.once(twins)
+    plain = evidence.once(parts)[1].losses.mean()
     for name, severity in (("constant", "error"), ("linear", "note")):
         if name not in simple:
             continue
@@ -244,7 +261,8 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
                 "NW346",
                 "error" if severity == "error" else "note",
                 "no better than a simple model",
-                f"a {name} model's loss is {simple[name].mean():.4g}, the network's {own.mean():.4g}",
+                f"a {name} model's loss is {simple[name].mean():.4g}, the network's {plain:.4g}"
+                + (f", {own.mean():.4g} with logits recalibrated" if own.mean() < plain else ""),
                 (Measure("the network's advantage", gain.value, gain.low, gain.high, 0.0),),
                 confidence=0.95,
                 remedies=(Remedy(f"use the {name} model, or find out what keeps the network from learning."),),

@@ -6,7 +6,9 @@ from math import isfinite
 from statistics import median
 
 from netwright.checks.evidence import Skip
+from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.held_out import NORMAL, parts
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 
 LEAST_EPOCHS = 6  # fewer show no swing
@@ -27,8 +29,9 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
     was chosen on the validation part.
 
     How it is decided: of the epochs after the first fifth (SETTLING), those whose validation loss rises by more than a
-    tenth (SWING) of all that it fell in the training, and falls again by as much later, are swings; a quarter of the
-    epochs (SWINGS) has to swing. A loss that rises and stays up is overfitting, not a swing.
+    tenth (SWING) of all that it fell in the training, and by more than the 95 % interval of a mean loss over so many
+    rows, and falls again by as much later, are swings; a quarter of the epochs (SWINGS) has to swing. A loss that rises
+    and stays up is overfitting, not a swing; where nearly all was learned in the first epoch, losses move by chance.
     """
     losses = [epoch.valid["loss"] for epoch in evidence.history.epochs if "loss" in epoch.valid]
     if len(losses) < LEAST_EPOCHS:
@@ -37,8 +40,10 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
     fell = losses[0] - min(losses)
     if not isfinite(fell) or fell <= 0:
         return
+    _, valid = evidence.once(parts)
+    least = max(SWING * fell, NORMAL * float(valid.losses.std()) / len(valid.losses) ** 0.5)
     swings = sum(
-        after - before > SWING * fell and min(calm[k + 2 :], default=after) < after - SWING * fell
+        after - before > least and min(calm[k + 2 :], default=after) < after - least
         for k, (before, after) in enumerate(pairwise(calm))
     )
     share = swings / len(calm)
@@ -48,7 +53,7 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
             "NW333",
             "warning",
             "oscillation",
-            f"the validation loss swings in {swings} of {len(calm)} epochs by more than {SWING:.0%} of its fall",
+            f"the validation loss swings in {swings} of {len(calm)} epochs by more than {least:.3g}; it fell by {fell:.3g}",
             (Measure("share of epochs that swing", share, threshold=SWINGS),),
             confidence=0.9,
             otherwise=("a validation part of few rows swings by itself.",),
@@ -81,8 +86,9 @@ def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: steps are seen in stretches. A stretch whose highest loss lies ten times (JUMP) the median
     absolute deviation above the median of the stretches around it is a spike. It is a warning where the mean loss
-    stays twice the deviation (RECOVERED) above the level before it to the end, and a note where it comes down again
-    from above the loss of the first steps; lower spikes that pass are not told.
+    stays twice the deviation (RECOVERED) above the level before it to the end, and where it comes down again from above
+    the loss of the first steps but the training falls short of a simple model; where it does not, that is a note. Lower
+    spikes that pass are not told.
     """
     stretches = evidence.watched.losses
     if len(stretches) < LEAST_STRETCHES:
@@ -103,12 +109,14 @@ def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
     stays = bool(after) and min(after) > median(before) + RECOVERED * spread
     if not stays and max(stretches[k].most for k in found) <= stretches[0].mean:
         return  # not even as bad as the untrained network, and gone again
+    short = "" if stays else falls_short(evidence)
     yield Finding(
         "NW339",
-        "warning" if stays else "note",
+        "warning" if stays or short else "note",
         "loss spikes",
         f"the loss jumps {len(found)} times, first near step {stretches[found[0]].first:,}, "
-        + ("and never comes down to where it was" if stays else "and comes down again"),
+        + ("and never comes down to where it was" if stays else "and comes down again")
+        + (f"; {short}" if short else ""),
         (Measure("spikes", len(found)), Measure("highest loss", max(stretches[k].most for k in found))),
         confidence=0.9,
         otherwise=("a batch of hard or wrong rows.",),
