@@ -8,7 +8,17 @@ import numpy as np
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import Compared, Numbers, Part, difference, hits, paired, parts, twins
+from netwright.checks.training.held_out import (
+    Compared,
+    Numbers,
+    Part,
+    difference,
+    hits,
+    known_hits,
+    paired,
+    parts,
+    twins,
+)
 from netwright.checks.training.progress import best, rungs
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.tasks.classification import Classification
@@ -73,8 +83,9 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: the validation loss rises from its lowest value by three times (ROSE) the noise of its curve and
     by 5 % of it (ROSE_SHARE) while the training loss goes on falling; or right answers are so many more on training
     rows than on validation rows that the lower end of the difference's 95 % interval is above 5 % (GAP) of the way from
-    chance to perfect. It is a warning where the kept weights lose by it: their gap is that large; a note where the best
-    epoch was kept, or the score holds although the loss rises.
+    chance to perfect; what a linear model that learned from both parts finds easier of the one is left out. It is a
+    warning where the kept weights lose by it: their gap is that large; a note where the best epoch was kept, or the
+    score holds although the loss rises.
     """
     train, valid = evidence.once(parts)
     gap = _gap(evidence, train, valid)
@@ -339,6 +350,9 @@ def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Compared:
         base = float((shares**2).sum())  # right answers of one who draws them with these shares
         gap = difference(hits(train), hits(valid))
         scale = max(1 - base, 1e-9)
+        if gap.low > GAP * scale:
+            easy_train, easy_valid = evidence.once(known_hits)
+            gap = difference(hits(train) - easy_train, hits(valid) - easy_valid)
     else:
         gap, scale = difference(valid.losses, train.losses), max(float(chance.mean()), 1e-12)
     return Compared(gap.value / scale, gap.low / scale, gap.high / scale)

@@ -37,13 +37,17 @@ class Progress:
     @property
     def held_out_left(self) -> float:
         """What is left of the loss on validation rows, of training rows' where there are none."""
-        return self.held_out / min(self.start, self.chance) if isfinite(self.held_out) else self.left
+        return self.held_out / self.untrained if isfinite(self.held_out) else self.left
 
     @property
     def left(self) -> float:
         """What is left of the loss, of a constant answer's where the first weights were worse than that."""
-        start = min(self.start, self.chance) if isfinite(self.start) else self.chance
-        return self.end / start if isfinite(self.end) and start > 0 else nan
+        return self.end / self.untrained if isfinite(self.end) and self.untrained > 0 else nan
+
+    @property
+    def untrained(self) -> float:
+        """The loss of the first weights, or a constant answer's where they were worse."""
+        return min(self.start, self.chance) if isfinite(self.start) else self.chance
 
 
 def steps_taken(evidence: TrainingEvidence) -> int:

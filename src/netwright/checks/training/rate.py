@@ -16,8 +16,11 @@ REACHES = 0.7  # what another rate has to reach in a few steps for the rate to b
 MARGIN = 0.1  # of what the other rate won: by so much it has to beat the whole training
 SAFE = 3.0  # the best rung is near the edge where training diverges: a third of it is safe
 TWICE = 2.0  # times as fast is worth telling
-LATE = 1 / 3  # of the epochs, lost to a rate that lr/10 overtakes in less than one or two of them
-TIMES, LEAST = 10, 0.05  # so many times what the whole training won, and so much of the first loss
+LATE = 1 / 3  # of the epochs: more than any warm-up or settling takes
+TIMES, LEAST = (
+    10,
+    0.05,
+)  # so many times what the whole training won in many more steps; and of the first loss, beyond noise
 LAST, FALLING = 0.2, 0.05  # of the epochs, and of all that the loss fell: what falls less has arrived
 
 
@@ -144,7 +147,7 @@ def _late(evidence: TrainingEvidence, rung: Rung) -> float:
     """The share of the epochs whose validation loss was clearly above what the rung reached."""
     losses = [epoch.valid["loss"] for epoch in evidence.history.epochs if "loss" in epoch.valid]
     high = rung.end + MARGIN * (rung.start - rung.end)
-    return sum(loss > high for loss in losses) / len(losses) if losses else 0.0
+    return sum(loss > high for loss in losses) / len(losses) if losses and losses[-1] < rung.end else 0.0
 
 
 def _is_unfinished(evidence: TrainingEvidence) -> bool:

@@ -75,7 +75,8 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: with the first weights, on three batches, the smallest gradient of a hidden layer's weights is
     below 1e-4 (SHRUNK) of the largest, or zero. Where the training learned all the same (less than half, LITTLE, of
-    its first loss left), it is a note, or a warning as for `exploding gradients`. Hochreiter 1991; Glorot and Bengio 2010; He et al. 2015, arXiv:1502.01852.
+    its first loss left), it is a note, or a warning as for `exploding gradients`. Hochreiter 1991; Glorot and Bengio
+    2010; He et al. 2015, arXiv:1502.01852.
     """
     layers = evidence.once(first_look)
     hidden = [layer for layer in layers if not isnan(layer.gradient)][:-1]
@@ -193,8 +194,9 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: a layer of equal units is one unit, whatever its width.
 
     How it is decided: more than half (TWINS) of the rows of a hidden weight matrix equal another row, with the first
-    weights and with the kept ones; with the first ones alone it is a note, or a warning as for `exploding gradients`.
-    The last layer may start at zero, as is often done on purpose.
+    weights and with the kept ones; with the first ones alone it is a note, or a warning if the training falls short of
+    a simple model: units that were told apart late are fewer than they look. The last layer may start at zero, as is
+    often done on purpose.
     """
     if evidence.build is None:
         raise Skip("the network's first weights are not known")
@@ -205,7 +207,7 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
         share = max(first[name] for name in names)
         yield Finding(
             "NW305",
-            "error" if stayed else "warning" if _costs(evidence) else "note",
+            "error" if stayed else "warning" if falls_short(evidence) else "note",
             "identical units",
             f"{share:.0%} of the units of {names[0]} equal another one before training"
             + (" and after it" if stayed else "; what else they have, as biases, told them apart"),
