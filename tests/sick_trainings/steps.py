@@ -92,7 +92,7 @@ NOISY: dict[str, object] = {"optimizer": "sgd", "lr": 0.05, "schedule": "constan
 
 CASES = {
     "NW331": (partial(evidence, lr=1.0, clip=0.0), evidence),
-    "NW332": (partial(evidence, lr=1e-5), evidence),
+    "NW332": (partial(evidence, lr=1e-5), partial(evidence, epochs=12)),
     "NW333": (partial(curves, SWINGING), partial(curves, FALLING)),
     "NW334": (partial(evidence, lr=2e-3, epochs=6, schedule="constant"), partial(evidence, lr=1e-2)),
     "NW335": (partial(rates, 1e-3, 1e-4, *[1e-6] * 6), partial(rates, 1e-4, *[1e-3] * 6, 1e-6)),

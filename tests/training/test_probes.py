@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from math import isnan
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +9,7 @@ from netwright.records.batch import Batch
 from netwright.records.recipe import Recipe
 from netwright.tasks.classification import Classification
 from netwright.training.adopt import adopt
-from netwright.training.probes import as_the_recipe, copied, ladder, learned_by_heart, without_dropout
+from netwright.training.probes import as_the_recipe, copied, ladder, learned_by_heart, mean_loss, without_dropout
 
 TASK = Classification(("a", "b"))
 
@@ -107,3 +108,22 @@ def test_without_dropout_switches_off_that_of_recurrent_layers_too():
         without_dropout(copy)
         assert copy[0].dropout == 0.0 and copy[1].p == 0.0
     assert net[0].dropout == 0.5
+
+
+def test_rungs_clip_as_the_training_does():
+    run, net = adopt(network(), TASK, rows()), nn.Linear(4, 2)
+    recipe = Recipe(optimizer="sgd", momentum=0.0, weight_decay=0.0)
+    free, clipped = (
+        ladder(net, losses, run.train, as_the_recipe(recipe), lr=1.0,
+               batch_size=200, steps=1, count=1, below=0, clip=clip)[0] for clip in (0.0, 1e-12)
+    )  # fmt: skip
+    assert free.end < clipped.end == pytest.approx(clipped.start)
+
+
+def test_a_rung_is_measured_on_the_batches_it_is_shown():
+    run = adopt(network(), TASK, rows())
+    shown = Batch((torch.zeros(50, 4),), (torch.zeros(50, dtype=torch.int64),), torch.arange(50))
+    net = network()
+    rung = ladder(net, losses, run.train, as_the_recipe(Recipe()), lr=1e-2, batch_size=32, steps=2, count=1, below=0,
+                  shown=[shown])[0]  # fmt: skip
+    assert rung.start == mean_loss(net, losses, [shown])

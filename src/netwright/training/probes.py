@@ -12,6 +12,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]  the parent of all dropouts
+from torch.nn.utils import clip_grad_norm_
 
 from netwright.records.batch import Batch, Examples
 from netwright.records.recipe import Recipe
@@ -83,11 +84,15 @@ def ladder(
     below: int = 3,
     count: int = RUNGS,
     seed: int = 0,
+    clip: float = 0.0,
+    shown: Sequence[Batch] = (),
 ) -> tuple[Rung, ...]:
     """`count` trainings of a few steps from these weights, each with RUNG times the learning rate of the one before.
 
-    The first is `below` rungs below `lr`. All see the same batches in the same order, with the same dropout; `loss`
-    measures their ends, where it is not the objective itself. They are tried from `lr` upwards and then downwards, each
+    The first is `below` rungs below `lr`. All see the same batches in the same order, with the same dropout, and clip
+    gradients longer than `clip`, unless it is 0; `loss` measures their ends, where it is not the objective itself, on
+    the `shown` batches, or on the last ENDS of those that were trained on. They are tried from `lr` upwards and then
+    downwards, each
     way until WORSE_RUNGS in a row are no better than the best: those behind are not made and have no end.
     """
     batches = _batches(network, train, batch_size, steps, seed)
@@ -97,7 +102,9 @@ def ladder(
     for way in (range(own, count), range(own - 1, -1, -1)):
         worse = 0
         for k in way:
-            found[k] = _rung(network, objective, batches, optimizer, rates[k], steps, seed, loss or objective)
+            found[k] = _rung(
+                network, objective, batches, optimizer, rates[k], steps, seed, loss or objective, clip, shown
+            )
             worse = 0 if found[k].end < least else worse + 1
             least = min(least, found[k].end) if isfinite(found[k].end) else least
             if worse >= WORSE_RUNGS and isfinite(least):
@@ -114,11 +121,13 @@ def _rung(
     steps: int,
     seed: int,
     loss: Objective,
+    clip: float,
+    shown: Sequence[Batch],
 ) -> Rung:
-    shown = batches[-ENDS:]
+    shown = shown or batches[-ENDS:]
     with copied(network) as copy:
         start = mean_loss(copy, loss, shown)
-        losses = tuple(_steps(copy, objective, islice(cycle(batches), steps), build(copy, lr), seed))
+        losses = tuple(_steps(copy, objective, islice(cycle(batches), steps), build(copy, lr), seed, clip))
         end = mean_loss(copy, loss, shown) if len(losses) == steps else nan
     return Rung(lr, losses, start, end if isfinite(end) else nan)
 
@@ -189,9 +198,14 @@ def _batches(network: nn.Module, train: Examples, size: int, most: int, seed: in
 
 
 def _steps(
-    network: nn.Module, objective: Objective, batches: Iterable[Batch], optimizer: UpdateRule, seed: int
+    network: nn.Module,
+    objective: Objective,
+    batches: Iterable[Batch],
+    optimizer: UpdateRule,
+    seed: int,
+    clip: float = 0.0,
 ) -> Iterator[float]:
-    """Mean losses of plain steps without clipping; ends where one is no number."""
+    """Mean losses of plain steps; ends where one is no number."""
     network.train()
     for number, batch in enumerate(batches):
         torch.manual_seed(mixed(seed + number))
@@ -200,6 +214,8 @@ def _steps(
         if not isfinite(value := float(loss.detach())):
             return
         loss.backward()
+        if clip > 0:
+            clip_grad_norm_(network.parameters(), clip)
         optimizer.step()
         yield value
 

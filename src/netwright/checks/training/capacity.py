@@ -8,7 +8,17 @@ import numpy as np
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import Compared, Numbers, Part, difference, hits, paired, parts, twins
+from netwright.checks.training.held_out import (
+    Compared,
+    Numbers,
+    Part,
+    difference,
+    hits,
+    known_hits,
+    paired,
+    parts,
+    twins,
+)
 from netwright.checks.training.progress import best, rungs
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.tasks.classification import Classification
@@ -73,8 +83,9 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: the validation loss rises from its lowest value by three times (ROSE) the noise of its curve and
     by 5 % of it (ROSE_SHARE) while the training loss goes on falling; or right answers are so many more on training
     rows than on validation rows that the lower end of the difference's 95 % interval is above 5 % (GAP) of the way from
-    chance to perfect. It is a warning where the kept weights lose by it: their gap is that large; a note where the best
-    epoch was kept, or the score holds although the loss rises.
+    chance to perfect; what a linear model that learned from both parts finds easier of the one is left out. It is a
+    warning where the kept weights lose by it: their gap is that large; a note where the best epoch was kept, or the
+    score holds although the loss rises.
     """
     train, valid = evidence.once(parts)
     gap = _gap(evidence, train, valid)
@@ -160,6 +171,21 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     )
 
 
+def falls_short(evidence: TrainingEvidence) -> str:
+    """How it is seen on validation rows that the training left something; empty where nothing shows it.
+
+    A fault that was found before is a warning then, and a note else: many a strange training ends as well as any.
+    """
+    try:
+        train, valid = evidence.once(parts)
+        gap, better = _gap(evidence, train, valid), _better_twin(evidence)
+    except Skip:
+        return ""
+    if better is not None:
+        return f"a {better[0]} model's loss on validation rows is lower by {better[1].value:.4g}"
+    return f"training rows score {gap.value:.1%} of the way to perfect above validation rows" if gap.low > GAP else ""
+
+
 def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     """the limit of the data
 
@@ -232,9 +258,11 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: a simple model is cheaper, faster, easier to explain, and here as good.
 
     How it is decided: on validation rows, the loss of the best constant, or of a linear model, is lower than the
-    network's, or within the 95 % interval of the paired difference. Against the constant it is grave.
+    network's (with logits recalibrated, as for `underfitting`), or within the 95 % interval of the paired difference.
+    Against the constant it is grave.
     """
     own, simple = evidence.once(_recalibrated), evidence.once(twins)
+    plain = evidence.once(parts)[1].losses.mean()
     for name, severity in (("constant", "error"), ("linear", "note")):
         if name not in simple:
             continue
@@ -244,7 +272,8 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
                 "NW346",
                 "error" if severity == "error" else "note",
                 "no better than a simple model",
-                f"a {name} model's loss is {simple[name].mean():.4g}, the network's {own.mean():.4g}",
+                f"a {name} model's loss is {simple[name].mean():.4g}, the network's {plain:.4g}"
+                + (f", {own.mean():.4g} with logits recalibrated" if own.mean() < plain else ""),
                 (Measure("the network's advantage", gain.value, gain.low, gain.high, 0.0),),
                 confidence=0.95,
                 remedies=(Remedy(f"use the {name} model, or find out what keeps the network from learning."),),
@@ -321,6 +350,9 @@ def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Compared:
         base = float((shares**2).sum())  # right answers of one who draws them with these shares
         gap = difference(hits(train), hits(valid))
         scale = max(1 - base, 1e-9)
+        if gap.low > GAP * scale:
+            easy_train, easy_valid = evidence.once(known_hits)
+            gap = difference(hits(train) - easy_train, hits(valid) - easy_valid)
     else:
         gap, scale = difference(valid.losses, train.losses), max(float(chance.mean()), 1e-12)
     return Compared(gap.value / scale, gap.low / scale, gap.high / scale)

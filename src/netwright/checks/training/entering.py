@@ -7,14 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from netwright.checks.evidence import Skip
+from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.progress import BELOW, progress, rungs, shown_batches
+from netwright.checks.training.progress import first_network, own_rung, progress, shown_batches, some_steps
 from netwright.records.batch import Batch
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.look import matrices
-from netwright.training.probes import Rung, as_the_recipe, copied, ladder
+from netwright.training.probes import Rung, copied
 
 ROWS = 2_000  # looked at: single rows far off are seen too
 HIGH, WIDE, NARROW = 50.0, 10.0, 0.01  # greatest value and spread that suit weights of size one
@@ -37,8 +38,10 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     is above 50 (HIGH), its spread above 10 (WIDE) or below 0.01 (NARROW), or the spreads of two columns differ more
     than a hundredfold (UNEVEN), the narrowest tenth (FEW) left out. That is a suspicion; it is a finding if the same
     network with standardized inputs beats, in the few steps of a rung, the whole training by a tenth (MARGIN) of what
-    it won, or if the training left more than half (LITTLE) of its first loss, on training or on validation rows. Else
-    it is a note. LeCun et al. 1998, Efficient BackProp.
+    it won, or if the training left more than half (LITTLE) of its first loss, on training or on validation rows. It is
+    grave if it beats the training, or its own first steps where the training left so much. Where the training falls
+    short of a simple model alone, it is a warning if it beats these first steps, and else a note. LeCun et al. 1998,
+    Efficient BackProp.
     """
     entering = evidence.once(_entering)
     spread = float(entering.std())
@@ -51,12 +54,13 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     done = evidence.once(progress)
     scaled = evidence.once(_standardized)
-    helps = (
-        scaled is not None and isfinite(scaled.end) and not scaled.end > done.end - MARGIN * (scaled.start - scaled.end)
-    )
+    learned = done.left < LITTLE and done.held_out_left < LITTLE
+    helps = scaled is not None and _beats(scaled, done.end)
+    starts_better = scaled is not None and not helps and _beats(scaled, evidence.once(own_rung).end)
+    costs = not learned or (starts_better and falls_short(evidence))
     yield Finding(
         "NW321",
-        "error" if helps else "note" if done.left < LITTLE and done.held_out_left < LITTLE else "warning",
+        "error" if helps or (starts_better and not learned) else "warning" if costs else "note",
         "unnormalized inputs",
         f"what enters the first layer reaches {most:.3g}, its spread is {spread:.3g}, columns differ {uneven:.3g}-fold"
         + (f"; standardized, {len(scaled.losses)} steps beat the training" if helps and scaled is not None else ""),
@@ -137,6 +141,10 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
     return torch.cat(got)
 
 
+def _beats(scaled: Rung, end: float) -> bool:
+    return isfinite(scaled.end) and not scaled.end > end - MARGIN * (scaled.start - scaled.end)
+
+
 def _spreads(x: Tensor) -> Tensor:
     """Of each column; 1 for one that only rounding moves."""
     spread = x.std(0)
@@ -145,8 +153,7 @@ def _spreads(x: Tensor) -> Tensor:
 
 def _standardized(evidence: TrainingEvidence) -> Rung | None:
     """The training's own rung with inputs of mean 0 and spread 1; None where the inputs are no floating numbers."""
-    if evidence.build is None or not evidence.is_over:
-        raise Skip("the network's first weights are not known")
+    network = first_network(evidence)
     batches = shown_batches(evidence)
     if not all(x.is_floating_point() for x in batches[0].inputs) or (
         evidence.run is not None and evidence.run.schema.inputs
@@ -164,18 +171,4 @@ def _standardized(evidence: TrainingEvidence) -> Rung | None:
 
         return losses
 
-    recipe, network = evidence.recipe, evidence.build().to(device_of(evidence.network))
-    steps = len(evidence.once(rungs)[BELOW].losses) or 1
-    return ladder(
-        network,
-        scaled(evidence.objective),
-        evidence.train,
-        as_the_recipe(recipe),
-        lr=recipe.lr,
-        batch_size=recipe.batch_size,
-        loss=scaled(evidence.loss),
-        steps=steps,
-        below=0,
-        count=1,
-        seed=recipe.seed,
-    )[0]
+    return some_steps(evidence, network, objective=scaled(evidence.objective), loss=scaled(evidence.loss))

@@ -75,6 +75,28 @@ def hits(part: Part) -> Numbers:
     return (part.outputs.argmax(1) == part.targets).astype(np.float64)
 
 
+def known_hits(evidence: TrainingEvidence) -> tuple[Numbers, Numbers]:
+    """Hits on training and on validation rows of a linear model that learned from both, and so from neither more.
+
+    What it finds harder is harder by chance, and not because it was not learned. Zeros where it cannot be had.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    both = evidence.once(parts)
+    if not all(part.inputs.shape[1] for part in both):
+        return np.zeros(len(both[0].losses)), np.zeros(len(both[1].losses))
+    chosen = [_some(len(part.targets), TWIN_ROWS // 2) for part in both]
+    x = np.concatenate([part.inputs[rows] for part, rows in zip(both, chosen, strict=True)])
+    y = np.concatenate([part.targets[rows] for part, rows in zip(both, chosen, strict=True)])
+    weights = "balanced" if evidence.recipe.class_weights == "balanced" else None
+    linear = LogisticRegression(max_iter=200, class_weight=weights)
+    model: Any = make_pipeline(StandardScaler(), linear).fit(np.nan_to_num(x), y)
+    train, valid = ((model.predict(np.nan_to_num(p.inputs)) == p.targets).astype(np.float64) for p in both)
+    return train, valid
+
+
 def twins(evidence: TrainingEvidence) -> dict[str, Numbers]:
     """Losses on the validation rows of simple models that learned from the training rows: (n,) each.
 

@@ -1,26 +1,27 @@
 """Settings that keep a network from learning whatever the data: schedules, decay, batch norm with tiny batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from math import isfinite
+from math import isfinite, nan
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.checks.evidence import Skip
+from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.progress import BELOW, progress, rungs, shown_batches, steps_taken
+from netwright.checks.training.progress import (
+    SHOWN,
+    first_network,
+    progress,
+    shown_batches,
+    some_steps,
+    steps_taken,
+)
+from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.training.evaluate import device_of
-from netwright.training.probes import (
-    ENDS,
-    Rung,
-    as_the_recipe,
-    copied,
-    ladder,
-    mean_loss,
-    without_dropout,
-)
+from netwright.training.probes import ENDS, RUNG_STEPS, Rung, copied, mean_loss, without_dropout
 from netwright.training.schedule import schedule
 
 LOW = 0.01  # of the peak: steps at so low a rate change nothing
@@ -28,6 +29,7 @@ LOW_SHARE = 0.3  # of all steps
 DECAY = 0.01  # of each weight, a step: half is gone in 70 steps
 DROPPED = 0.7  # share of the units
 MARGIN = 0.1  # of what a training without the penalty wins: by so much it has to beat the whole training
+EASED = 0.1  # of the held-out loss, gone in a few steps without the penalty: beyond what batches of rows differ by
 TINY = 8  # rows of a batch, below which its mean and variance are mostly noise; Wu and He 2018, arXiv:1803.08494
 SETTLED = 64  # rows whose statistics are those of the data
 WORSE = 1.5  # times the loss with the batch's own statistics
@@ -94,21 +96,29 @@ def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: a strength that can do so (decay of more than 0.01 (DECAY) of each weight a step, dropout above
     0.7 (DROPPED), or any L1 penalty) is a suspicion. It is a finding if the same network without it, from its first
-    weights, beats the end of the whole training within the few steps of a rung, by a tenth (MARGIN) of what it won.
+    weights, beats the end of the whole training within the few steps of a rung, by a tenth (MARGIN) of what it won. Or
+    if the trained network, released from it for these few steps, loses a tenth (EASED) more of its loss than with it,
+    on validation rows where there are any: a penalty that keeps a network from overfitting is not released for good.
     """
     recipe = evidence.recipe
     suspects = _suspects(evidence)
     if not suspects:
         return
     free, end = evidence.once(_without_penalty)
-    if isfinite(free.end) and not free.end > end - MARGIN * (free.start - free.end):
+    beats = isfinite(free.end) and not free.end > end - MARGIN * (free.start - free.end)
+    held, released = (nan, nan) if beats else evidence.once(_released)
+    if beats or released < (1 - EASED) * held:
         changes = {name: value for name, value, _ in suspects}
-        told = ", ".join(text for _, _, text in suspects)
+        told = ", ".join(text for _, _, text in suspects) + (
+            f"; without it {len(free.losses)} steps reach {free.end:.4g}, the whole training {end:.4g}"
+            if beats
+            else f"; {len(free.losses)} more steps without it take the loss to {released:.4g}, with it to {held:.4g}"
+        )
         yield Finding(
             "NW336",
             "error" if not end < (1 - MARGIN) * free.start else "warning",
             "regularization dominates",
-            f"{told}; without it {len(free.losses)} steps reach {free.end:.4g}, the whole training {end:.4g}",
+            told,
             (
                 Measure("decay of a weight in a step", recipe.lr * recipe.weight_decay, threshold=DECAY),
                 Measure("dropout", recipe.dropout, threshold=DROPPED),
@@ -136,18 +146,24 @@ def _suspects(evidence: TrainingEvidence) -> list[tuple[str, float, str]]:
 
 def _without_penalty(evidence: TrainingEvidence) -> tuple[Rung, float]:
     """The training's own rung without decay, L1 and dropout; and the training's end, measured alike."""
-    if evidence.build is None or not evidence.is_over:
-        raise Skip("the network's first weights are not known")
+    free = _some_free_steps(evidence, first_network(evidence), ())
+    return free, mean_loss(evidence.network, evidence.loss, shown_batches(evidence))
+
+
+def _released(evidence: TrainingEvidence) -> tuple[float, float]:
+    """The loss, held out where it can be, after some more steps with the penalty, and after as many without it."""
+    device = device_of(evidence.network)
+    shown = [batch.to(device) for batch in islice(evidence.drawn(evidence.valid, SHOWN), ENDS)]
+    held = some_steps(evidence, evidence.network, shown=shown)
+    return held.end, _some_free_steps(evidence, evidence.network, shown).end
+
+
+def _some_free_steps(evidence: TrainingEvidence, network: nn.Module, shown: Sequence[Batch]) -> Rung:
     recipe = evidence.recipe.edit({"weight_decay": 0.0, "l1": 0.0})
     objective = evidence.task.objective(recipe) if evidence.task is not None else evidence.objective
-    network = evidence.build().to(device_of(evidence.network))
-    without_dropout(network)
-    steps = len(evidence.once(rungs)[BELOW].losses) or 1
-    rungs_here = ladder(
-        network, objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr, batch_size=recipe.batch_size,
-        loss=evidence.loss, steps=steps, below=0, count=1, seed=recipe.seed,
-    )  # fmt: skip
-    return rungs_here[0], mean_loss(evidence.network, evidence.loss, shown_batches(evidence))
+    with copied(network) as free:
+        without_dropout(free)
+        return some_steps(evidence, free, recipe=recipe, objective=objective, shown=shown)
 
 
 def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -193,11 +209,7 @@ def _helped(evidence: TrainingEvidence) -> str:
 
 def _larger_batches(evidence: TrainingEvidence) -> Rung:
     """Some steps at the training's own rate with batches of SETTLED rows."""
-    if evidence.build is None or not evidence.is_over:
-        raise Skip("the network's first weights are not known")
-    recipe, network = evidence.recipe, evidence.build().to(device_of(evidence.network))
-    return ladder(network, evidence.objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr, batch_size=SETTLED,
-                  loss=evidence.loss, below=0, count=1, seed=recipe.seed)[0]  # fmt: skip
+    return some_steps(evidence, first_network(evidence), batch_size=SETTLED, steps=RUNG_STEPS)
 
 
 def _norms(network: nn.Module) -> list[nn.Module]:
@@ -211,10 +223,12 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     Why it matters: the network is trained as one function and used as another.
 
-    How it is decided: the network has batch norm, and its loss on training rows is 1.5 times (WORSE) as high with the
-    running statistics as with those of 64 rows or more (SETTLED) at once: because training batches have fewer than 8
-    rows (TINY), or because the statistics never settled. Or training batches are as small, and a few steps with
-    batches of 64 rows from the first weights beat the end of the whole training.
+    How it is decided: the network has batch norm and training batches of fewer than 8 rows (TINY). That is a note, with
+    the share of the outputs' variance on training rows that the other rows of a batch decide. It is a warning where it
+    costs: the loss on training rows is 1.5 times (WORSE) as high with the running statistics as with those of 64 rows
+    or more (SETTLED) at once; or a few steps with batches of 64 rows from the first weights beat the end of the whole
+    training; or the training falls short of a simple model. The first is told of larger batches too: there the
+    statistics never settled.
     """
     if not _norms(evidence.network):
         return
@@ -228,14 +242,23 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
     tiny = evidence.recipe.batch_size < TINY
     differs = own > 0 and running > WORSE * own and evidence.once(progress).start > running - own > MARGIN * own
     helped = tiny and _larger_batches_help(evidence)
-    if differs or helped:
+    short = falls_short(evidence) if tiny and not (differs or helped) else ""
+    if differs or tiny:
+        told = (
+            f"the loss on training batches is {running:.4g} with running statistics, {own:.4g} with the batches' own "
+            f"(batches of {evidence.recipe.batch_size} rows)" + (_helped(evidence) if helped else "")
+        )
+        measures = [Measure("loss with running over own statistics", running / own, threshold=WORSE)] if own > 0 else []
+        if tiny:
+            share = _decided_by_mates(evidence)
+            told += f"; while training, the other rows of a batch decide {share:.0%} of the variance of answers"
+            measures.append(Measure("share of the outputs' variance that batch mates decide", share))
         yield Finding(
             "NW337",
-            "warning",
+            "warning" if differs or helped or short else "note",
             "batch too small for batch norm" if tiny else "batch norm has not settled",
-            f"the loss on training batches is {running:.4g} with running statistics, {own:.4g} with the batches' own "
-            f"(batches of {evidence.recipe.batch_size} rows)" + (_helped(evidence) if helped else ""),
-            (Measure("loss with running over own statistics", running / own, threshold=WORSE),),
+            told + (f"; {short}" if short else ""),
+            tuple(measures),
             confidence=0.9 if tiny else 0.7,
             otherwise=()
             if tiny
@@ -246,3 +269,27 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
                 Remedy("let the rate fall towards the end.", {"schedule": "cosine"}),
             ),
         )
+
+
+def _decided_by_mates(evidence: TrainingEvidence) -> float:
+    """The share of the outputs' variance, on training rows in training mode, that is another beside other rows."""
+    size = evidence.recipe.batch_size
+    some = next(evidence.drawn(evidence.train, SETTLED))
+    count = len(some) // size * size
+    generator = torch.Generator().manual_seed(evidence.recipe.seed)
+    with copied(evidence.network) as copy, torch.no_grad():
+        without_dropout(copy)
+        copy.train()
+        twice = list[Tensor]()
+        for _ in range(2):
+            order = torch.randperm(count, generator=generator)
+            parts = order.to(device_of(copy)).split(size)
+            answers = torch.cat([_flat(copy(*(x[rows] for x in some.inputs))) for rows in parts])
+            twice.append(answers[order.argsort()])
+    whole = torch.cat(twice).var(0).sum()
+    return float((twice[0] - twice[1]).square().mean(0).sum() / 2 / whole) if whole > 0 else 0.0
+
+
+def _flat(answer: Tensor | tuple[Tensor, ...]) -> Tensor:
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    return torch.cat([part.flatten(1).float() for part in parts], 1)

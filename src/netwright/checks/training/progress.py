@@ -1,16 +1,20 @@
 """How far a training came, and what other learning rates reach in a few steps from the same first weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import inf, isfinite, nan
 from typing import final
 
 import torch
+from torch import nn
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import PROBING, TrainingEvidence
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart
+from netwright.records.recipe import Recipe
+from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.probes import ENDS, RUNG_STEPS, RUNGS, Rung, as_the_recipe, ladder, mean_loss
 
@@ -33,13 +37,17 @@ class Progress:
     @property
     def held_out_left(self) -> float:
         """What is left of the loss on validation rows, of training rows' where there are none."""
-        return self.held_out / min(self.start, self.chance) if isfinite(self.held_out) else self.left
+        return self.held_out / self.untrained if isfinite(self.held_out) else self.left
 
     @property
     def left(self) -> float:
         """What is left of the loss, of a constant answer's where the first weights were worse than that."""
-        start = min(self.start, self.chance) if isfinite(self.start) else self.chance
-        return self.end / start if isfinite(self.end) and start > 0 else nan
+        return self.end / self.untrained if isfinite(self.end) and self.untrained > 0 else nan
+
+    @property
+    def untrained(self) -> float:
+        """The loss of the first weights, or a constant answer's where they were worse."""
+        return min(self.start, self.chance) if isfinite(self.start) else self.chance
 
 
 def steps_taken(evidence: TrainingEvidence) -> int:
@@ -72,10 +80,8 @@ def _chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
 
 def rungs(evidence: TrainingEvidence) -> tuple[Rung, ...]:
     """The ladder around the training's own rate, which is number BELOW."""
-    if evidence.build is None or not evidence.is_over:
-        raise Skip("the network's first weights are not known" if evidence.is_over else "training is not over")
     return ladder(
-        evidence.build().to(device_of(evidence.network)),
+        first_network(evidence),
         evidence.objective,
         evidence.train,
         as_the_recipe(evidence.recipe),
@@ -85,7 +91,50 @@ def rungs(evidence: TrainingEvidence) -> tuple[Rung, ...]:
         steps=_rung_steps(evidence),
         below=BELOW,
         seed=evidence.recipe.seed,
+        clip=evidence.recipe.clip,
     )
+
+
+def some_steps(
+    evidence: TrainingEvidence,
+    network: nn.Module,
+    *,
+    recipe: Recipe | None = None,
+    objective: Objective | None = None,
+    loss: Objective | None = None,
+    batch_size: int = 0,
+    steps: int = 0,
+    shown: Sequence[Batch] = (),
+) -> Rung:
+    """A network after as many steps as a rung has, as the training made them but for what is given."""
+    recipe = recipe or evidence.recipe
+    return ladder(
+        network,
+        objective or evidence.objective,
+        evidence.train,
+        as_the_recipe(recipe),
+        lr=recipe.lr,
+        batch_size=batch_size or recipe.batch_size,
+        loss=loss or evidence.loss,
+        steps=steps or _rung_steps(evidence),
+        below=0,
+        count=1,
+        seed=recipe.seed,
+        clip=recipe.clip,
+        shown=shown,
+    )[0]
+
+
+def own_rung(evidence: TrainingEvidence) -> Rung:
+    """The training's own first steps."""
+    return some_steps(evidence, first_network(evidence))
+
+
+def first_network(evidence: TrainingEvidence) -> nn.Module:
+    """The network before its first step. Raises Skip where it is not known, or while training goes on."""
+    if evidence.build is None or not evidence.is_over:
+        raise Skip("the network's first weights are not known" if evidence.is_over else "training is not over")
+    return evidence.build().to(device_of(evidence.network))
 
 
 def best(rungs: tuple[Rung, ...]) -> Rung | None:

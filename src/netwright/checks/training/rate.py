@@ -6,7 +6,7 @@ from math import isfinite
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.plan import LOW_SHARE, fallen_share, rates
 from netwright.checks.training.progress import BELOW, Progress, best, ladder_chart, progress, rungs
-from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
 from netwright.training.probes import Rung
 
 ROSE = 1.2  # a loss so many times that of the first weights: noise of a few batches stays below
@@ -16,6 +16,11 @@ REACHES = 0.7  # what another rate has to reach in a few steps for the rate to b
 MARGIN = 0.1  # of what the other rate won: by so much it has to beat the whole training
 SAFE = 3.0  # the best rung is near the edge where training diverges: a third of it is safe
 TWICE = 2.0  # times as fast is worth telling
+LATE = 1 / 3  # of the epochs: more than any warm-up or settling takes
+TIMES, LEAST = (
+    10,
+    0.05,
+)  # so many times what the whole training won in many more steps; and of the first loss, beyond noise
 LAST, FALLING = 0.2, 0.05  # of the epochs, and of all that the loss fell: what falls less has arrived
 
 
@@ -32,22 +37,25 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
     (STUCK) of the loss, or its loss rose to 1.2 times (ROSE) the first one, while a rate ten times lower or less leaves
     less than 0.9 in these few steps; or if they leave less than 0.7 (REACHES) of the loss and beat the end of
     the whole training clearly: by a tenth (MARGIN) of what they won, and so that it won less than 0.7 of what they did
-    or they leave less than 0.7 of what it left. Smith 2015, arXiv:1506.01186, tries rates in
-    this way.
+    or they leave less than 0.7 of what it left. It is a note if the training was at least a third of its epochs (LATE)
+    above what such a lower rate leaves in these few steps, by a tenth of what it won, and came down when its schedule
+    did. Smith 2015, arXiv:1506.01186, tries rates in this way.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     lower, top = best(tried[:BELOW]), best(tried)
     if lower is None or top is None or (top.lr > evidence.recipe.lr and isfinite(done.end)):
         return
     is_lost = not isfinite(done.end) or done.left > STUCK or done.rose > ROSE
-    if not lower.progress < (STUCK if is_lost else REACHES):
+    is_late = _late(evidence, lower) >= LATE
+    if not lower.progress < (STUCK if is_lost or is_late else REACHES):
         return
-    if is_lost or _beats(lower, done):
+    beaten = lower.progress < REACHES and _beats(lower, done)
+    if is_lost or beaten or is_late:
         rate = lower.lr / SAFE
         yield _found(
             evidence,
             "NW331",
-            "error" if is_lost else "warning",
+            "error" if is_lost else "warning" if beaten else "note",
             "learning rate too high",
             lower,
             (
@@ -67,16 +75,21 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: the ladder of `learning rate too high`. The rate is too low if, within at most 60 steps from the
     first weights, a rate ten times higher or more beats the end of the whole training clearly, as there, and leaves
-    at most 0.7 (REACHES) of the loss. It is grave if the whole
-    training left more than 0.7 (SLOW). Where the schedule is at fault, that is said instead.
+    at most 0.7 (REACHES) of the loss; or, of a training that left more than 0.9 (STUCK), if it wins ten times (TIMES)
+    as much as the whole training did, and 5 % (LEAST) of the first loss. It is grave if the whole training left more
+    than 0.7 (SLOW). Where the schedule is at fault, that is said instead.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     higher, top = best(tried[BELOW + 1 :]), best(tried)
-    if higher is None or top is None or not higher.progress < REACHES or top.lr < evidence.recipe.lr:
+    if higher is None or top is None or top.lr < evidence.recipe.lr:
+        return
+    won = higher.start - higher.end
+    is_stuck = done.left > STUCK and won > TIMES * (done.start - done.end) and won > LEAST * higher.start
+    if not (is_stuck or higher.progress < REACHES):
         return
     if fallen_share(rates(evidence)) > LOW_SHARE:
         return
-    if isfinite(done.end) and _beats(higher, done):
+    if isfinite(done.end) and (is_stuck or _beats(higher, done)):
         rate = higher.lr / SAFE
         yield _found(
             evidence,
@@ -130,6 +143,13 @@ def _beats(rung: Rung, done: Progress) -> bool:
     return clearly and (done.start - done.end < REACHES * (rung.start - rung.end) or rung.end < REACHES * done.end)
 
 
+def _late(evidence: TrainingEvidence, rung: Rung) -> float:
+    """The share of the epochs whose validation loss was clearly above what the rung reached."""
+    losses = [epoch.valid["loss"] for epoch in evidence.history.epochs if "loss" in epoch.valid]
+    high = rung.end + MARGIN * (rung.start - rung.end)
+    return sum(loss > high for loss in losses) / len(losses) if losses and losses[-1] < rung.end else 0.0
+
+
 def _is_unfinished(evidence: TrainingEvidence) -> bool:
     losses = [epoch.train_loss for epoch in evidence.history.epochs]
     if len(losses) < 2:
@@ -147,7 +167,7 @@ def _reached(rung: Rung, own: Rung) -> int:
 
 
 def _found(
-    evidence: TrainingEvidence, code: str, severity: str, title: str, rung: Rung, remedies: tuple[Remedy, ...]
+    evidence: TrainingEvidence, code: str, severity: Severity, title: str, rung: Rung, remedies: tuple[Remedy, ...]
 ) -> Finding:
     done, lr = evidence.once(progress), evidence.recipe.lr
     summary = (
@@ -161,7 +181,7 @@ def _found(
     grave = severity == "error"
     return Finding(
         code,
-        "error" if grave else "warning",
+        severity,
         title,
         summary,
         tuple(measures),

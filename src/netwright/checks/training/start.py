@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from math import isfinite, isnan, log10, nan
+from math import inf, isfinite, isnan, log10, nan
 
 import torch
 from torch import Tensor, nn
 
 from netwright.checks.evidence import Skip
+from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.progress import progress
+from netwright.checks.training.progress import first_network, own_rung, progress, some_steps
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
 from netwright.training.evaluate import device_of
 from netwright.training.look import Layer, look, matrices
-from netwright.training.probes import mean_loss
+from netwright.training.probes import Rung, copied, mean_loss
 
 BATCHES = 3
 LOOKED = 512  # rows at least: a unit that is idle on fewer may have its moment elsewhere
@@ -25,6 +26,7 @@ SATURATED = 0.5  # share of a layer's outputs
 TWINS = 0.5  # share of a layer's units that equal another
 TIMES_CHANCE = 5.0  # the loss of the first weights over that of the best constant answer
 COLLAPSED = 0.01  # of what rows differ by at the first layer, left at the last
+FRESH = 0.1  # of what it won: by so much a network with other first weights has to be ahead after its first steps
 LITTLE = 0.5  # of the first loss left by the training: where more was learned, a strange start is only worth a note
 
 
@@ -36,12 +38,13 @@ def exploding_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: the first steps throw the weights far away, or to infinity.
 
     How it is decided: with the first weights, on three batches, the length of all gradients together is above 1000
-    (LONG) or no number. Where the training learned all the same (less than half, LITTLE, of its first loss left, as
-    clipping and Adam may bring about), it is a note.
+    (LONG), or outputs are no numbers already. Where the training learned all the same (less than half, LITTLE, of its
+    first loss left, as clipping and Adam may bring about), it is a note; or a warning if the same network with weights
+    drawn as PyTorch draws them starts better (FRESH) and the training falls short of a simple model.
     """
     layers = evidence.once(first_look)
     lengths = [layer.gradient for layer in layers if not isnan(layer.gradient)]
-    whole = sum(length**2 for length in lengths) ** 0.5
+    whole = sum(length**2 for length in lengths) ** 0.5 if all(isfinite(layer.rms) for layer in layers) else inf
     if whole <= LONG:
         return
     worst = sorted((layer for layer in layers if layer.gradient == layer.gradient), key=lambda layer: -layer.gradient)
@@ -72,7 +75,8 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: with the first weights, on three batches, the smallest gradient of a hidden layer's weights is
     below 1e-4 (SHRUNK) of the largest, or zero. Where the training learned all the same (less than half, LITTLE, of
-    its first loss left), it is a note. Hochreiter 1991; Glorot and Bengio 2010; He et al. 2015, arXiv:1502.01852.
+    its first loss left), it is a note, or a warning as for `exploding gradients`. Hochreiter 1991; Glorot and Bengio
+    2010; He et al. 2015, arXiv:1502.01852.
     """
     layers = evidence.once(first_look)
     hidden = [layer for layer in layers if not isnan(layer.gradient)][:-1]
@@ -112,8 +116,8 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: on 512 rows (LOOKED) or more, with the first and with the kept weights. More than 0.9 (DEAD) of a
     layer's units before the first step is grave, more than half (MOSTLY_DEAD) a warning, and so is more than 0.9 that
     the training killed, since its steps are then the cause; half of them is a note. Where the training learned all the
-    same (less than half, LITTLE, of its first loss left), the network had units to spare, and it is a note. A third of
-    idle units is usual with ReLU. Lu et al. 2019, arXiv:1903.06733.
+    same (less than half, LITTLE, of its first loss left), the network had units to spare, and it is a note, or a
+    warning as for `exploding gradients`. A third of idle units is usual with ReLU. Lu et al. 2019, arXiv:1903.06733.
     """
     first, last = evidence.once(first_look), evidence.once(last_look)
     worst = max(
@@ -156,7 +160,8 @@ def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: with the first weights, more than half (SATURATED) of a layer's outputs lie where the slope is
     below a sixteenth of the steepest (|tanh| above .97). Gates at the very end of a network are not meant. Where the
-    training learned all the same (less than half, LITTLE, of its first loss left), it is a note.
+    training learned all the same (less than half, LITTLE, of its first loss left), it is a note, or a warning as for
+    `exploding gradients`.
     """
     layers = [layer for layer in evidence.once(first_look) if not isnan(layer.saturated)]
     flat = [layer for layer in layers if layer.saturated > SATURATED]
@@ -189,7 +194,8 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: a layer of equal units is one unit, whatever its width.
 
     How it is decided: more than half (TWINS) of the rows of a hidden weight matrix equal another row, with the first
-    weights and with the kept ones; with the first ones alone it is a note. The last layer may start at zero, as is
+    weights and with the kept ones; with the first ones alone it is a note, or a warning if the training falls short of
+    a simple model: units that were told apart late are fewer than they look. The last layer may start at zero, as is
     often done on purpose.
     """
     if evidence.build is None:
@@ -201,7 +207,7 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
         share = max(first[name] for name in names)
         yield Finding(
             "NW305",
-            "error" if stayed else "note",
+            "error" if stayed else "warning" if falls_short(evidence) else "note",
             "identical units",
             f"{share:.0%} of the units of {names[0]} equal another one before training"
             + (" and after it" if stayed else "; what else they have, as biases, told them apart"),
@@ -224,7 +230,7 @@ def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: the loss of the first weights is above five times (TIMES_CHANCE) that of the best constant
     answer. An untrained network should be about as good as it. Where the training learned all the same (less than the
-    constant's loss is left), it is a note.
+    constant's loss is left), it is a note, or a warning as for `exploding gradients`.
     """
     if evidence.task is None:
         raise Skip("the task is not known")
@@ -241,7 +247,7 @@ def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
     end = mean_loss(evidence.network, evidence.task.losses, batches)
     yield Finding(
         "NW306",
-        "note" if end < chance else "warning",
+        "note" if end < chance and not _costs(evidence) else "warning",
         "bad loss at the start",
         f"the untrained network's loss is {first:.4g}; always the same answer costs {chance:.4g}",
         (
@@ -271,7 +277,8 @@ def signal_collapse(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: with the first weights, rows differ at the last hidden layer by less than a hundredth (COLLAPSED)
     of what they differ by at the first, relative to the outputs' size. Vanishing gradients, which have the same cause,
-    are said instead where they are found. Where the training learned all the same, it is a note. Schoenholz et al.
+    are said instead where they are found. Where the training learned all the same, it is a note, or a warning as for
+    `exploding gradients`. Schoenholz et al.
     2017, arXiv:1611.01232.
     """
     if any(True for _ in vanishing_gradients(evidence)):
@@ -317,10 +324,32 @@ def _batches(evidence: TrainingEvidence) -> list[Batch]:
 
 
 def _severity(evidence: TrainingEvidence) -> Severity:
-    """Grave where the training learned little that holds for other rows, else a note: whether a strange start matters
-    is seen at the end."""
+    """Grave where the training learned little that holds for other rows: whether a strange start matters is seen at
+    the end."""
     done = evidence.once(progress)
-    return "note" if done.left < LITTLE and done.held_out_left < LITTLE else "error"
+    if not (done.left < LITTLE and done.held_out_left < LITTLE):
+        return "error"
+    return "warning" if _costs(evidence) else "note"
+
+
+def _costs(evidence: TrainingEvidence) -> bool:
+    """Whether the training fell short, and other first weights would have started better."""
+    if not evidence.is_over:
+        return False
+    own, fresh = evidence.once(own_rung), evidence.once(_fresh)
+    is_better = isfinite(fresh.end) and not fresh.end > own.end - FRESH * (fresh.start - fresh.end)
+    return is_better and bool(falls_short(evidence))
+
+
+def _fresh(evidence: TrainingEvidence) -> Rung:
+    """The first steps of the same network with weights drawn as PyTorch draws them."""
+    with copied(first_network(evidence)) as network:
+        torch.manual_seed(evidence.recipe.seed)
+        for module in network.modules():
+            reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+            if callable(reset):
+                reset()
+        return some_steps(evidence, network)
 
 
 def _twins(network: nn.Module) -> dict[str, float]:

@@ -20,6 +20,7 @@ from netwright.training.look import calls
 from netwright.training.probes import as_the_recipe, copied, ladder
 
 OFTEN = 0.5  # share of the steps looked at
+LEFT = 0.1  # of them with old gradients: clearing every few steps may fall in with the steps that are looked at
 FAINT = 1e-4  # of the steepest gradient: that of a bias in front of batch norm is rounding alone
 SHARE = 0.01  # of all parameters: a forgotten scalar is worth a note
 ONE = 1e-3  # how near to 1 the outputs' sum has to be; float32 sums of 1,000 shares are within 1e-5
@@ -41,19 +42,20 @@ def gradients_not_cleared(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: the network follows where it was, not where it is; it diverges, or learns far worse.
 
     How it is decided: at the first backward pass after an update, gradients from before the update still stand, in
-    more than half (OFTEN) of the steps looked at. Several backward passes for one update are accumulation, no fault.
+    more than a tenth (LEFT) of the steps looked at, and in two at least. Several backward passes for one update are
+    accumulation, no fault.
     """
     seen = evidence.watched
     if not seen.looked:
         raise Skip("the training's steps were not watched")
     share = seen.uncleared / seen.looked
-    if share > OFTEN:
+    if share > LEFT and seen.uncleared > 1:
         yield Finding(
             "NW311",
             "error",
             "gradients not cleared",
             f"in {share:.0%} of the steps looked at, gradients of steps before were still there",
-            (Measure("share of steps with old gradients", share, threshold=OFTEN),),
+            (Measure("share of steps with old gradients", share, threshold=LEFT),),
             confidence=0.99,
             remedies=(Remedy("call optimizer.zero_grad() in every step, before loss.backward()."),),
         )
@@ -68,14 +70,17 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: parameters that ask for gradients but never got one (cut off by detach, or never used), that got
     one and are in no optimizer, or that are as they were before training although they got gradients: more than a
-    hundredth (SHARE) of all parameters. Less is usual: what stands for missing cells, where none are missing.
-    Parameters with requires_grad off were frozen on purpose: a note.
+    hundredth (SHARE) of all parameters. Less is usual: what stands for missing cells, where none are missing. Those
+    that a few steps (STEPS) on a copy, at the training's own rate, do not move either are left out: there the rate is
+    lost in rounding, and told as too low. Parameters with requires_grad off were frozen on purpose: a note.
     """
     seen = evidence.watched
     sizes = {name: p.numel() for name, p in evidence.network.named_parameters()}
     slopes = evidence.once(_slopes)
     cut = [*seen.without_gradient] if seen.looked else [name for name, slope in slopes.items() if slope is None]
-    still = (*seen.not_in_optimizer, *seen.never_updated) if seen.looked else _unmoved(evidence, slopes)
+    still = (
+        (*seen.not_in_optimizer, *_movable(evidence, seen.never_updated)) if seen.looked else _unmoved(evidence, slopes)
+    )
     steepest = max((slope for slope in slopes.values() if slope is not None), default=0.0)
     unknown = [name for name in still if (slopes.get(name) or 0.0) > FAINT * steepest and name not in cut]
     whole = max(1, sum(sizes.values()))
@@ -368,6 +373,24 @@ def _unmoved(evidence: TrainingEvidence, slopes: dict[str, float | None]) -> lis
         if torch.equal(p.detach().cpu(), first[name].detach().cpu())
         and (slopes.get(name) or 0.0) * evidence.recipe.lr > MOVED * float(p.detach().abs().max())
     ]
+
+
+def _movable(evidence: TrainingEvidence, names: Sequence[str]) -> list[str]:
+    """Those of the parameters that some steps on a copy do move."""
+    if not names:
+        return []
+    recipe = evidence.recipe
+    lr = max((moment.lr for moment in evidence.watched.moments), default=recipe.lr)
+    with copied(evidence.network) as copy:
+        before = {name: p.detach().clone() for name, p in copy.named_parameters()}
+        optimizer, batches = as_the_recipe(recipe)(copy, lr), evidence.drawn(evidence.train, recipe.batch_size)
+        copy.train()
+        for batch in islice(batches, STEPS):
+            optimizer.zero_grad()
+            evidence.objective(copy, batch).mean().backward()
+            optimizer.step()
+        after = dict(copy.named_parameters())
+        return [name for name in names if name in after and not torch.equal(before[name], after[name])]
 
 
 def _answers(network: nn.Module, batch: Batch) -> Tensor:
