@@ -3,6 +3,7 @@
 import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, isfinite, nan
 
 import torch
@@ -12,6 +13,7 @@ from benchmarks.zoo.networks import network
 from benchmarks.zoo.plans import Plan
 
 from netwright.checks.training.evidence import TrainingEvidence, of_run
+from netwright.planning.again import trained_again
 from netwright.records.errors import NetwrightError
 from netwright.records.history import Epoch, History
 from netwright.records.recipe import Recipe
@@ -68,10 +70,17 @@ def trained(plan: Plan) -> TrainingEvidence:
     run = run_of(plan)
     if not plan.loop:
         try:
-            return of_run(_fitted(run))
+            return _evidence(plan, _fitted(run))
         except NetwrightError:
             pass
-    return of_run(_looped(run, LOOPS[plan.loop or "careful"]))
+    return _evidence(plan, _looped(run, LOOPS[plan.loop or "careful"]))
+
+
+def _evidence(plan: Plan, run: Run) -> TrainingEvidence:
+    for parameter in run.network.get_submodule("last").parameters():
+        parameter.data *= plan.sharpened
+    again = partial(trained_again, run, lambda _event: None) if plan.deep else None
+    return replace(of_run(run), retrain=again)
 
 
 def _fitted(run: Run) -> Run:

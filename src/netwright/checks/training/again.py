@@ -6,19 +6,21 @@ from math import isfinite, nan, sqrt
 from typing import final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from netwright.checks.data.learning_curve import EXPONENTS, LARGE
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import NORMAL, Compared, hits, part_of, parts
+from netwright.checks.training.held_out import NORMAL, Compared, Numbers, Part, hits, part_of, parts
 from netwright.checks.training.progress import chance
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.tasks.classification import Classification
+from netwright.training.calibrate import temperature_of
 
 SEEDS = 3  # the fewest that have a spread worth the name
-T_95 = 4.303  # Student's factor for three seeds
+T_95 = 2.776  # Student's factor for twice three seeds: their spreads are pooled
 SPREAD_95 = 3.689  # 97.5 % quantile of the F distribution with 2 and many degrees of freedom
 SPREAD_05 = 0.0253  # and the 2.5 % quantile
 HALF = 0.5
@@ -45,16 +47,16 @@ def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: no setting replaces rows; where the curve still falls, collecting pays more than tuning.
 
     How it is decided: the training is made again, with as many steps, from three seeds on all rows and on a half that
-    each seed draws. The loss on validation rows has to fall from half to all of the rows beyond chance - the 95 %
-    interval over rows and seeds (Student's t) of the gain lies above zero - and the score must not get worse. From
-    there the power laws of learning curves, a + b * n^-c with c of 0.1 to 1, are followed to twice the rows: 0.5 to
-    0.93 of that gain again (Hestness et al. 2017, arXiv:1712.00409). It is a warning where twice the rows would bring 3
-    points (LARGE) of accuracy, or of the constant's loss where there are no classes, at c = 0.5 (USUAL), and that
-    gain's interval lies above zero too; else a note.
+    each seed draws. On validation rows, right answers or losses (of classes, with the temperature that suits them best)
+    have to be better with all rows beyond chance - the 95 % interval of the gain over rows and seeds (Student's t) lies
+    above zero - and neither may be worse. From there the power laws of learning curves, a + b * n^-c with c of 0.1 to
+    1, are followed to twice the rows: 0.5 to 0.93 of that gain again (Hestness et al. 2017, arXiv:1712.00409). It is a
+    warning where twice the rows would bring 3 points (LARGE) of accuracy, or of the constant's loss where there are no
+    classes, at c = 0.5 (USUAL), and that gain's interval lies above zero too; else a note.
     """
     all_rows, half = evidence.once(_all_rows), evidence.once(_half_of_the_rows)
     loss, score = _gain(half.losses, all_rows.losses), _gain(half.errors, all_rows.errors)
-    if loss.low <= 0 or score.value < 0:
+    if max(loss.low, score.low) <= 0 or min(loss.value, score.value) < 0:
         return
     twice = _twice(score)
     is_large = twice.value >= LARGE and score.low > 0
@@ -160,10 +162,19 @@ def _measured(evidence: TrainingEvidence, networks: Sequence[nn.Module]) -> _Mea
     if not np.isfinite(losses).all():
         raise Skip("answers of a training that was made again are no numbers")
     if _has_classes(evidence) and found[0].outputs.shape[1]:
-        return _Measured(losses, np.stack([1 - hits(part) for part in found]))
+        return _Measured(
+            np.stack([_recalibrated(part) for part in found]), np.stack([1 - hits(part) for part in found])
+        )
     of_constant = chance(evidence, list(evidence.drawn(evidence.valid, evidence.recipe.batch_size)))
     shares = losses / (of_constant if isfinite(of_constant) else losses.mean())
     return _Measured(shares, shares)
+
+
+def _recalibrated(part: Part) -> Numbers:
+    """Losses with the temperature that suits these rows: as many steps on fewer rows make a network surer."""
+    rows, targets = np.arange(len(part.targets)), part.targets.astype(int)
+    logits = part.outputs / temperature_of(torch.tensor(part.outputs), torch.tensor(targets))
+    return np.logaddexp.reduce(logits, 1) - logits[rows, targets]
 
 
 def _has_classes(evidence: TrainingEvidence) -> bool:
@@ -172,10 +183,10 @@ def _has_classes(evidence: TrainingEvidence) -> bool:
 
 def _gain(before: Matrix, after: Matrix) -> Compared:
     """How much smaller numbers became, with the 95 % interval over rows and seeds together."""
-    better = before - after
-    value, (seeds, rows) = float(better.mean()), better.shape
-    by_rows = NORMAL * float(better.mean(0).std()) / sqrt(rows)
-    by_seeds = T_95 * float(better.mean(1).std(ddof=1)) / sqrt(seeds)
+    better = before.mean(0) - after.mean(0)
+    value = float(better.mean())
+    by_rows = NORMAL * float(better.std()) / sqrt(len(better))
+    by_seeds = T_95 * sqrt(sum(float(each.mean(1).var(ddof=1)) / len(each) for each in (before, after)))
     half = sqrt(by_rows**2 + by_seeds**2)
     return Compared(value, value - half, value + half)
 

@@ -20,6 +20,7 @@ OFF = 0.03  # of calibration error: TRUST's bar, three answers in a hundred
 BIN_ROWS, MOST_BINS = 20, 15  # the usual 15 bins, where each has rows enough for a mean
 DRAWS = 400  # resamples: the ends of a 95 % interval are means of the tenth highest
 AGREED = 0.99  # quantile of what calibrated answers of the same confidences show: at most one false alarm in a hundred
+OTHER_SHARES = 0.1  # of the rows would have to be of another class, beyond what chance makes of so few rows
 MIXING = ("mixup", "cutmix")
 
 
@@ -58,13 +59,14 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     et al. 2017, arXiv:1706.04599). Few rows show an error where there is none, so the error is corrected by as much as
     resampling adds to it (basic bootstrap, Efron and Tibshirani 1993), and has to be above what 99 % (AGREED) of
     calibrated answers as sure as these would show. It is a finding where the lower end of the corrected 95 % interval
-    is above 0.03 (OFF). A note where the recipe asks for other answers than frequencies: label smoothing, weights of
-    classes, another loss than the task's own, mixed rows. A temperature is fitted to each half of the rows and judged
-    on the other.
+    is above 0.03 (OFF). It is a warning where answers are too sure; a note where they are too timid, which costs a
+    second look and no mistakes, and where the training asks for other answers than frequencies: label smoothing,
+    weights of classes, another loss than the task's own, mixed rows, or other shares of the classes than the validation
+    part has (OTHER_SHARES). A temperature is fitted to each half of the rows and judged on the other.
     """
     if not isinstance(evidence.task, Classification):
         raise Skip("there are no classes")
-    _, valid = evidence.once(parts)
+    train, valid = evidence.once(parts)
     if valid.outputs.shape[1] != len(evidence.task.labels):
         raise Skip("the outputs are not one number for each class")
     answers = _answers(valid.outputs, hits(valid))
@@ -74,11 +76,11 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     temperature = temperature_of(torch.tensor(valid.outputs), torch.tensor(valid.targets).long())
     left = _left_by_temperature(valid)
     timid = answers.sure.mean() < answers.right.mean()
-    declared = _declared(evidence.recipe)
     recipe = evidence.recipe
+    declared = _declared(recipe) or _other_shares(train, valid, len(evidence.task.labels))
     yield Finding(
         "NW351",
-        "note" if declared else "warning",
+        "note" if timid or declared else "warning",
         "miscalibrated",
         f"answers are {answers.sure.mean():.1%} sure and {answers.right.mean():.1%} right; a temperature fitted to one "
         f"half of the validation rows takes the calibration error on the other from {left[0]:.3f} to {left[1]:.3f}, "
@@ -160,3 +162,11 @@ def _declared(recipe: Recipe) -> str:
     if recipe.loss not in ("auto", "cross_entropy"):
         return f"loss={recipe.loss}"
     return next((f"augment={name}" for name in recipe.augment if str(name).partition(":")[0] in MIXING), "")
+
+
+def _other_shares(train: Part, valid: Part, classes: int) -> str:
+    """Whether training rows were of other classes than validation rows are: oversampled ones, say."""
+    shares = [np.bincount(part.targets.astype(int), minlength=classes) / len(part.targets) for part in (train, valid)]
+    by_chance = 0.4 * (classes / min(len(train.targets), len(valid.targets))) ** 0.5  # mean of a multinomial's
+    is_other = np.abs(shares[0] - shares[1]).sum() / 2 > OTHER_SHARES + by_chance
+    return "training on other shares of the classes" if is_other else ""
