@@ -157,6 +157,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("W5+S2", "NW315", ("dense/digits",), ({"inside": "leaking", "lr": 1e-6},), ("code",), also=("NW332",)),
     Fault("D4+S2", "NW332", ("dense/blobs",), ({"shares": (0.95, 0.05), "lr": 1e-6},), ("lr", "class_weights"),
           also=("NW324",)),
+    # What is left after training, and too few rows.
+    Fault("D6", "NW326", ("dense/digits", "dense/tabular"), ({"rows": 120}, {"rows": 250}), ("code", "dropout"),
+          also=("NW343",), base={"epochs": 20, "deep": True}),
+    Fault("T1", "NW351", ("dense/blobs", "conv/bars"), ({"sharpened": 10.0}, {"sharpened": 4.0}), ("code", "keep")),
+    Fault("T3", "NW353", ("dense/digits", "conv/bars"), ({"stamp": 4.0}, {"stamp": 2.0}), ("code",)),
 )  # fmt: skip
 
 CONTROLS: tuple[Control, ...] = (

@@ -47,6 +47,9 @@ def rows(plan: Plan) -> Rows:
         y[chosen] = y[drawn.integers(0, train, len(chosen))]
     if plan.change:
         x = CHANGES[plan.change](x.clone(), plan.amount, drawn)
+    if plan.stamp:
+        x = x.clone()
+        x[:, :2, :2] = plan.stamp * (2.0 * (y[:, None, None] >> torch.arange(4).reshape(2, 2) & 1) - 1)
     task = made.task
     if isinstance(task, Classification):
         task = replace(task, counts=tuple(torch.bincount(y[:train], minlength=len(task.labels)).tolist()))

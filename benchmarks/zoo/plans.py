@@ -37,10 +37,13 @@ class Plan:
     change: str = ""  # a key of data.CHANGES: of the inputs
     amount: float = 0.0  # of it
     shares: tuple[float, ...] = ()  # of the classes
+    stamp: float = 0.0  # the class of each row in the four cells of a corner: its bits, each minus this or this
     loader: str = ""  # a key of loaders.LOADERS; "" gathers batches in memory
     # The steps.
     loop: str = ""  # a key of trainings.LOOPS: a bare loop; "" is netwright's own
+    sharpened: float = 1.0  # what logits are multiplied by once they are trained
     recipe: tuple[tuple[str, Any], ...] = ()
+    deep: bool = False  # the doctor may train it again
 
     def edit(self, changes: Changes) -> "Plan":
         """The plan with other fields; what is no field is a setting of the recipe."""

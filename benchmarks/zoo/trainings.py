@@ -13,6 +13,7 @@ from benchmarks.zoo.loaders import loader
 from benchmarks.zoo.plans import Plan
 
 from netwright.checks.training.evidence import TrainingEvidence, of_run
+from netwright.planning.again import trained_again
 from netwright.records.errors import NetwrightError
 from netwright.records.history import Epoch, History
 from netwright.records.recipe import Recipe
@@ -66,7 +67,9 @@ def run_of(plan: Plan) -> Run:
 
 def trained(plan: Plan) -> TrainingEvidence:
     """What the plan's training shows. Where losses are no numbers, `fit` refuses to go on and a bare loop does not."""
-    return of_run(carried_out(run_of(plan), plan))
+    run = carried_out(run_of(plan), plan)
+    again = partial(trained_again, run, lambda _event: None) if plan.deep else None
+    return replace(of_run(run), retrain=again)
 
 
 def carried_out(run: Run, plan: Plan) -> Run:
@@ -74,10 +77,16 @@ def carried_out(run: Run, plan: Plan) -> Run:
     torch.manual_seed(run.recipe.seed)
     if not plan.loop:
         try:
-            return _fitted(run)
+            return _sharpened(_fitted(run), plan)
         except NetwrightError:
             pass
-    return _looped(run, LOOPS[plan.loop or "careful"])
+    return _sharpened(_looped(run, LOOPS[plan.loop or "careful"]), plan)
+
+
+def _sharpened(run: Run, plan: Plan) -> Run:
+    for parameter in run.network.get_submodule("last").parameters():
+        parameter.data *= plan.sharpened
+    return run
 
 
 def _fitted(run: Run) -> Run:

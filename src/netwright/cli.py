@@ -342,6 +342,7 @@ def train(
 @netwright.command(short_help="What is wrong with a training, and remedies that are proven.")
 @click.argument("run")
 @click.option("--data", default=None, metavar="DATA", help="The run's own data, where they are no longer in place.")
+@click.option("--deep", is_flag=True, help="Also train it again: on half of the rows, and with two other seeds.")
 @click.option("--treat", is_flag=True, help="Try the remedies; what is proven to help is kept, as a new run.")
 @click.option("--try", "codes", multiple=True, metavar="CODE", help="Try those of this finding; may be repeated.")
 @click.option("--seeds", default=3, show_default=True, help="Trainings for each remedy, and as many without it.")
@@ -353,6 +354,7 @@ def train(
 def diagnose(
     run: str,
     data: str | None,
+    deep: bool,
     treat: bool,
     codes: tuple[str, ...],
     seeds: int,
@@ -376,7 +378,7 @@ def diagnose(
 
     show = None if quiet else progress()
     loaded = lifecycle.reopened(lifecycle.load(Path(run)), data)
-    report = lifecycle.diagnose(loaded, page=page_file, show=show)
+    report = lifecycle.diagnose(loaded, deep=deep, page=page_file, show=show)
     if not is_json:
         click.echo(str(report))
     treatment = None

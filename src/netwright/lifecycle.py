@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from netwright.data.split import Split
 from netwright.data.split import split as split_rows
 from netwright.explanations.augmented import augmented_picture
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
+from netwright.planning.again import trained_again
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
 from netwright.planning.device import prepare_device, suited
@@ -415,6 +417,7 @@ def diagnose(
     run: Run | Path | str,
     *,
     data: Any = None,  # Any: as in `train`
+    deep: bool = False,
     page: Path | str | None = None,
     show: Show | None = None,
 ) -> Report:
@@ -422,14 +425,15 @@ def diagnose(
 
     A run in memory, a run folder, or a network and loaders of your own: `nw.diagnose(nw.adopt(network, loss, loader))`.
     Small experiments on copies decide where a threshold would guess; the network is left as it was. The rows of a run
-    from a folder are read again (`data` where they are no longer where they were), and the report is put there. `page`
-    names an HTML file to write it to, with charts; it needs the extra `report`.
+    from a folder are read again (`data` where they are no longer where they were), and the report is put there. `deep`
+    also trains it again, on half of the rows and with two other seeds: whether more rows would help, and whether the
+    score is luck. `page` names an HTML file to write it to, with charts; it needs the extra `report`.
     """
     if page is not None:
         require("jinja2", extra=EXTRA)
     run = reopened(load(run) if isinstance(run, Path | str) else run, data)
     with prepare_device(run.recipe.threads):
-        report = _diagnosed(run, show or _silent)
+        report = _diagnosed(run, show or _silent, deep=deep)
     if run.folder is not None:
         run_folder.write_diagnosis(report, run.folder)
     if page is not None:
@@ -477,12 +481,13 @@ def treat(
     return Treatment(treated, note)
 
 
-def _diagnosed(run: Run, tell: Show, without: Collection[str] = ()) -> Report:
+def _diagnosed(run: Run, tell: Show, without: Collection[str] = (), *, deep: bool = False) -> Report:
     stages = {
         stage: {code: path for code, path in table.items() if code not in without}
         for stage, table in TRAINING_STAGES.items()
     }
-    return diagnosed(of_run(run, tell), stages, str(run.folder or "training"))
+    evidence = replace(of_run(run, tell), retrain=partial(trained_again, run, tell) if deep else None)
+    return diagnosed(evidence, stages, str(run.folder or "training"))
 
 
 def _judged(run: Run, without: Collection[str]) -> Report:

@@ -91,13 +91,18 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
         "NW343": "netwright.checks.training.capacity:overfitting",
         "NW342": "netwright.checks.training.capacity:underfitting",
         "NW344": "netwright.checks.training.capacity:limit_of_the_data",
+        "NW326": "netwright.checks.training.again:too_little_data",
     },
     "after": {
         "NW324": "netwright.checks.training.capacity:imbalance_hurts",
+        "NW351": "netwright.checks.training.calibration:miscalibrated",
+        "NW352": "netwright.checks.training.again:unstable",
+        "NW353": "netwright.checks.training.shortcut:shortcut",
     },
 }
 
 # Of these, what experiments and simple models decide is left to `netwright diagnose`: a training makes the others.
 LEFT_TO_DIAGNOSE = (
     "NW317", "NW321", "NW331", "NW332", "NW334", "NW336", "NW337", "NW341", "NW346", "NW342", "NW344",
+    "NW326", "NW352", "NW353",
 )  # fmt: skip

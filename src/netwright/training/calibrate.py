@@ -30,15 +30,18 @@ def calibrate(run: Run) -> float:
     with evaluating(network):
         for batch in run.valid.batches(run.recipe.batch_size, seed=None):
             rows.add((network(*batch.to(device_of(network)).inputs).double().cpu(), batch.targets[0]))
-    temperature = _temperature(*rows.joined())
+    temperature = temperature_of(*rows.joined())
     with torch.no_grad():
         for weights in network.head.parameters():
             weights.div_(temperature)
     return temperature
 
 
-def _temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
-    """By bisection on the slope of the loss, which is convex in 1 / temperature."""
+def temperature_of(logits: torch.Tensor, targets: torch.Tensor) -> float:
+    """What logits (n, K) have to be divided by for the least log loss with targets (n,).
+
+    By bisection on the slope of the loss, which is convex in 1 / temperature.
+    """
     low, high = -WIDEST, WIDEST
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -1,7 +1,7 @@
 """What checks of a training look at, and the order in which they are made."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast, final
 
@@ -24,6 +24,9 @@ from netwright.training.objective import build_objective
 
 T = TypeVar("T")
 
+Retrain = Callable[[float, Sequence[int]], Sequence[Run]]
+"""(share of the training rows, seeds) -> the training made again with as many steps: a run for each seed."""
+
 PROBING = 0.1  # of the training's time may go into experiments on copies
 
 
@@ -45,6 +48,7 @@ class TrainingEvidence:
     seconds: float = 0.0  # that the training took: experiments may take PROBING of it together
     is_over: bool = True  # False while it is still training: only what is sure already is told
     tell: Callable[[str], object] = lambda _note: None
+    retrain: Retrain | None = None  # None where no trainings beyond PROBING were asked for
     known: dict[Callable[..., Any], Any] = field(default_factory=dict[Callable[..., Any], Any], repr=False)
 
     @property

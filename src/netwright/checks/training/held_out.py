@@ -50,7 +50,7 @@ def parts(evidence: TrainingEvidence) -> tuple[Part, Part]:
     """Training and validation rows. Raises Skip where there are too few of them."""
     if len(evidence.valid) < LEAST or len(evidence.train) < LEAST:
         raise Skip(f"fewer than {LEAST} validation rows")
-    both = _part(evidence, evidence.train), _part(evidence, evidence.valid)
+    both = part_of(evidence, evidence.train), part_of(evidence, evidence.valid)
     if not all(np.isfinite(part.losses).all() for part in both):
         raise Skip("the network's answers are no numbers")
     return both
@@ -103,7 +103,11 @@ def twins(evidence: TrainingEvidence) -> dict[str, Numbers]:
     A constant, a linear model, nearest neighbors and boosted trees, on flat inputs. Raises Skip for tasks or inputs
     that they cannot take.
     """
-    train, valid = evidence.once(parts)
+    return simple_models(evidence, *evidence.once(parts))
+
+
+def simple_models(evidence: TrainingEvidence, train: Part, valid: Part) -> dict[str, Numbers]:
+    """The twins, of rows with other inputs than the network's."""
     if not train.targets.size or not train.inputs.shape[1]:
         raise Skip("simple models cannot take these inputs or targets")
     if isinstance(evidence.task, Classification):
@@ -162,7 +166,8 @@ def _number_twins(train: Part, valid: Part, evidence: TrainingEvidence) -> dict[
     return found
 
 
-def _part(evidence: TrainingEvidence, examples: Examples) -> Part:
+def part_of(evidence: TrainingEvidence, examples: Examples) -> Part:
+    """Up to MOST rows in the order drawn by the recipe's seed, under the evidence's network."""
     losses, outputs, targets, inputs, count = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor](), 0
     objective = evidence.task.losses if evidence.task is not None else evidence.objective
     with evaluating(evidence.network):
@@ -173,7 +178,7 @@ def _part(evidence: TrainingEvidence, examples: Examples) -> Part:
             outputs.append(answer.float().cpu() if is_flat else torch.empty(len(batch), 0))
             if len(batch.targets) == 1 and batch.targets[0].numel() == len(batch):
                 targets.append(batch.targets[0].flatten().double().cpu())
-            inputs.append(_flat(batch))
+            inputs.append(flat(batch))
             count += len(batch)
             if count >= MOST:
                 break
@@ -186,7 +191,7 @@ def _part(evidence: TrainingEvidence, examples: Examples) -> Part:
     )
 
 
-def _flat(batch: Batch) -> Tensor:
+def flat(batch: Batch) -> Tensor:
     """Numbers and pixels side by side, every few of very many; nothing for codes of words."""
     columns = [x.cpu().flatten(1) if x.ndim > 1 else x.cpu()[:, None] for x in batch.inputs]
     if any(not x.is_floating_point() and x.dtype != torch.uint8 for x in batch.inputs):

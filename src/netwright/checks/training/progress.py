@@ -66,10 +66,11 @@ def progress(evidence: TrainingEvidence) -> Progress:
     rose = epochs[-1] / epochs[0] if epochs and epochs[0] > 0 else nan
     shown = list(islice(evidence.drawn(evidence.valid, SHOWN), ENDS))
     held_out = mean_loss(evidence.network, evidence.loss, shown) if shown else nan
-    return Progress(start, end if isfinite(end) else nan, rose, _chance(evidence, batches), held_out)
+    return Progress(start, end if isfinite(end) else nan, rose, chance(evidence, batches), held_out)
 
 
-def _chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
+def chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
+    """The mean loss of the best constant answer to these batches; infinite where it is not known."""
     if evidence.task is None or not all(batch.targets for batch in batches):
         return inf
     chance = evidence.task.chance_loss(

@@ -1,0 +1,229 @@
+"""What trainings made again tell: with half of the rows, and from other seeds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, nan, sqrt
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from netwright.checks.data.learning_curve import EXPONENTS, LARGE
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.held_out import NORMAL, Compared, Numbers, Part, hits, part_of, parts
+from netwright.checks.training.progress import chance
+from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.tasks.classification import Classification
+from netwright.training.calibrate import temperature_of
+
+SEEDS = 3  # the fewest that have a spread worth the name
+T_95 = 2.776  # Student's factor for twice three seeds: their spreads are pooled
+SPREAD_95 = 3.689  # 97.5 % quantile of the F distribution with 2 and many degrees of freedom
+SPREAD_05 = 0.0253  # and the 2.5 % quantile
+HALF = 0.5
+USUAL = 0.5  # exponent of learning curves between those of networks, .1 to .4, and of parametric models, 1
+UNSTABLE = 0.02  # of the way from nothing to a perfect score: two points
+
+Matrix = NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What trainings make of the validation rows: (seeds, rows) each."""
+
+    losses: Matrix  # as shares of the best constant's mean loss, where that is known
+    errors: Matrix  # 1 where the answer is wrong; the losses where there are no classes
+
+
+def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """too little data
+
+    Held-out rows are answered better by the whole training part than by half of it, so more rows would bring more.
+
+    Why it matters: no setting replaces rows; where the curve still falls, collecting pays more than tuning.
+
+    How it is decided: the training is made again, with as many steps, from three seeds on all rows and on a half that
+    each seed draws. On validation rows, right answers or losses (of classes, with the temperature that suits them best)
+    have to be better with all rows beyond chance - the 95 % interval of the gain over rows and seeds (Student's t) lies
+    above zero - and neither may be worse. From there the power laws of learning curves, a + b * n^-c with c of 0.1 to
+    1, are followed to twice the rows: 0.5 to 0.93 of that gain again (Hestness et al. 2017, arXiv:1712.00409). It is a
+    warning where twice the rows would bring 3 points (LARGE) of accuracy, or of the constant's loss where there are no
+    classes, at c = 0.5 (USUAL), and that gain's interval lies above zero too; else a note.
+    """
+    all_rows, half = evidence.once(_all_rows), evidence.once(_half_of_the_rows)
+    loss, score = _gain(half.losses, all_rows.losses), _gain(half.errors, all_rows.errors)
+    if max(loss.low, score.low) <= 0 or min(loss.value, score.value) < 0:
+        return
+    twice = _twice(score)
+    is_large = twice.value >= LARGE and score.low > 0
+    has_classes = _has_classes(evidence)
+    unit = "points of accuracy" if has_classes else "hundredths of the constant's loss"
+    count = len(evidence.train)
+    yield Finding(
+        "NW326",
+        "warning" if is_large else "note",
+        "too little data",
+        f"from {round(HALF * count):,} to {count:,} training rows it gains {_points(score)} {unit}; twice the rows "
+        f"would bring about {_points(twice)}",
+        (
+            Measure("gain from half to all rows", score.value, score.low, score.high, 0.0),
+            Measure("gain by twice the rows", twice.value, twice.low, twice.high, LARGE),
+            Measure("fall of the loss from half to all rows", loss.value, loss.low, loss.high, 0.0),
+        ),
+        confidence=0.9,
+        otherwise=("settings that suit few rows less than many.",),
+        remedies=(
+            Remedy("change the training rows at random (augment)."),
+            Remedy("collect and label more rows, first of those that are answered worst."),
+            Remedy("drop more units.", {"dropout": min(0.5, max(0.25, 2 * evidence.recipe.dropout))}),
+        ),
+        charts=(_curve(half, all_rows, count, twice, "share of wrong answers" if has_classes else "loss"),),
+    )
+
+
+def unstable(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """unstable
+
+    The same training gives networks of different worth, by the seed alone.
+
+    Why it matters: the score at hand is luck, and no comparison of two settings means anything beside that spread.
+
+    How it is decided: the training is made again from two other seeds. The standard deviation of the three scores on
+    the validation part - accuracy, or the loss as a share of a constant's where there are no classes - has to be above
+    2 points (UNSTABLE), with the lower end of its 95 % interval: what the three differ by through the choice of
+    validation rows is taken off first (analysis of variance with two factors; Searle et al. 1992, "Variance
+    components"). Of three seeds, a spread below 4 points is never sure.
+    """
+    measured = evidence.once(_all_rows)
+    spread = _spread(measured.errors)
+    if spread.low <= UNSTABLE:
+        return
+    has_classes = _has_classes(evidence)
+    told = [1 - mean if has_classes else mean for mean in measured.errors.mean(1)]
+    seeds = _seeds(evidence)
+    what = "accuracy" if has_classes else "loss as a share of the constant's"
+    recipe = evidence.recipe
+    yield Finding(
+        "NW352",
+        "warning",
+        "unstable",
+        f"{what} on the validation part is "
+        + ", ".join(f"{score:.1%} (seed {seed})" for score, seed in zip(told, seeds, strict=True)),
+        (Measure("standard deviation over seeds", spread.value, spread.low, spread.high, UNSTABLE),),
+        confidence=0.95,
+        otherwise=("one seed of three that failed altogether: look at it by itself.",),
+        remedies=(
+            Remedy("keep a running average of the weights.", {"average": 1.0}),
+            Remedy(
+                "train several networks side by side, and average their answers.", {"members": max(4, recipe.members)}
+            ),
+            Remedy(
+                "train longer, with a rate that falls towards the end.",
+                {"epochs": 2 * recipe.epochs, "schedule": "cosine"},
+            ),
+        ),
+        charts=(
+            Chart("bars", f"{what} by seed", "seed", what, tuple(map(str, seeds)), tuple((score,) for score in told)),
+        ),
+    )
+
+
+def _all_rows(evidence: TrainingEvidence) -> _Measured:
+    """The training itself, and two more from other seeds."""
+    again = _again(evidence, 1.0, _seeds(evidence)[1:])
+    return _measured(evidence, (evidence.network, *again))
+
+
+def _half_of_the_rows(evidence: TrainingEvidence) -> _Measured:
+    return _measured(evidence, _again(evidence, HALF, _seeds(evidence)))
+
+
+def _seeds(evidence: TrainingEvidence) -> tuple[int, ...]:
+    return tuple(range(evidence.recipe.seed, evidence.recipe.seed + SEEDS))
+
+
+def _again(evidence: TrainingEvidence, share: float, seeds: Sequence[int]) -> list[nn.Module]:
+    if evidence.build is None or not evidence.is_over:
+        raise Skip("the network's first weights are not known" if evidence.is_over else "training is not over")
+    if evidence.retrain is None or evidence.run is None:
+        raise Skip(f"it takes trainings of its own, {2 * SEEDS - 1} for these together: ask for it with --deep")
+    evidence.once(parts)  # too few validation rows are told before the work, not after
+    return [run.network for run in evidence.retrain(share, seeds)]
+
+
+def _measured(evidence: TrainingEvidence, networks: Sequence[nn.Module]) -> _Measured:
+    """Rows come in one order for all: it is drawn by the recipe's seed."""
+    found = [part_of(replace(evidence, network=network), evidence.valid) for network in networks]
+    losses = np.stack([part.losses for part in found])
+    if not np.isfinite(losses).all():
+        raise Skip("answers of a training that was made again are no numbers")
+    if _has_classes(evidence) and found[0].outputs.shape[1]:
+        return _Measured(
+            np.stack([_recalibrated(part) for part in found]), np.stack([1 - hits(part) for part in found])
+        )
+    of_constant = chance(evidence, list(evidence.drawn(evidence.valid, evidence.recipe.batch_size)))
+    shares = losses / (of_constant if isfinite(of_constant) else losses.mean())
+    return _Measured(shares, shares)
+
+
+def _recalibrated(part: Part) -> Numbers:
+    """Losses with the temperature that suits these rows: as many steps on fewer rows make a network surer."""
+    rows, targets = np.arange(len(part.targets)), part.targets.astype(int)
+    logits = part.outputs / temperature_of(torch.tensor(part.outputs), torch.tensor(targets))
+    return np.logaddexp.reduce(logits, 1) - logits[rows, targets]
+
+
+def _has_classes(evidence: TrainingEvidence) -> bool:
+    return isinstance(evidence.task, Classification)
+
+
+def _gain(before: Matrix, after: Matrix) -> Compared:
+    """How much smaller numbers became, with the 95 % interval over rows and seeds together."""
+    better = before.mean(0) - after.mean(0)
+    value = float(better.mean())
+    by_rows = NORMAL * float(better.std()) / sqrt(len(better))
+    by_seeds = T_95 * sqrt(sum(float(each.mean(1).var(ddof=1)) / len(each) for each in (before, after)))
+    half = sqrt(by_rows**2 + by_seeds**2)
+    return Compared(value, value - half, value + half)
+
+
+def _twice(gain: Compared) -> Compared:
+    """What twice the rows bring where the last doubling brought that much: 2^-c of it by the law with exponent c."""
+    least, most = 2.0 ** -float(EXPONENTS[-1]), 2.0 ** -float(EXPONENTS[0])
+    return Compared(
+        gain.value * 2.0**-USUAL,
+        gain.low * (least if gain.low > 0 else most),
+        gain.high * (most if gain.high > 0 else least),
+    )
+
+
+def _spread(errors: Matrix) -> Compared:
+    """The standard deviation of the seeds' means, less what their rows alone make them differ by."""
+    seeds, rows = errors.shape
+    means = errors.mean(1)
+    rest = errors - errors.mean(0) - means[:, None] + errors.mean()
+    noise = float((rest**2).sum()) / ((seeds - 1) * (rows - 1) * rows)
+    seen = float(means.var(ddof=1))
+    return Compared(*(sqrt(max(0.0, seen / by - noise)) for by in (1.0, SPREAD_95, SPREAD_05)))
+
+
+def _points(gain: Compared) -> str:
+    return f"{100 * gain.value:+.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}]"
+
+
+def _curve(half: _Measured, whole: _Measured, count: int, twice: Compared, what: str) -> Chart:
+    """Measured at half and all of the rows, and from there where the laws lead."""
+    before, now = float(half.errors.mean()), float(whole.errors.mean())
+    lines = (
+        (before, now, nan),
+        (nan, now, max(0.0, now - twice.value)),
+        (nan, now, max(0.0, now - twice.low)),
+        (nan, now, max(0.0, now - twice.high)),
+    )
+    names = ("measured", "likely", "at least", "at most")
+    places = (HALF * count, float(count), 2.0 * count)
+    return Chart("lines", f"{what} by training rows", "training rows", what, names, lines, places)

@@ -1,0 +1,172 @@
+"""Whether probabilities mean what they say."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from netwright.checks.evidence import Skip
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.held_out import Compared, Numbers, Part, hits, parts
+from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.records.recipe import Recipe
+from netwright.tasks.classification import Classification
+from netwright.training.calibrate import temperature_of
+
+OFF = 0.03  # of calibration error: TRUST's bar, three answers in a hundred
+BIN_ROWS, MOST_BINS = 20, 15  # the usual 15 bins, where each has rows enough for a mean
+DRAWS = 400  # resamples: the ends of a 95 % interval are means of the tenth highest
+AGREED = 0.99  # quantile of what calibrated answers of the same confidences show: at most one false alarm in a hundred
+OTHER_SHARES = 0.1  # of the rows would have to be of another class, beyond what chance makes of so few rows
+MIXING = ("mixup", "cutmix")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """Rows by how sure their answers are, in bins of as many rows each."""
+
+    sure: Numbers  # (n,) probability of the answer, ascending
+    right: Numbers  # (n,) 1 where it is right
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        count = len(self.sure)
+        bins = max(1, min(MOST_BINS, count // BIN_ROWS))
+        return np.arange(bins) * count // bins
+
+    def means(self, values: Numbers) -> Numbers:
+        """(bins,) of the values."""
+        return np.add.reduceat(values, self.starts) / np.diff([*self.starts, len(values)])
+
+    def errors(self, gaps: Numbers) -> Any:
+        """The calibration error of each row of gaps (..., n) between right (0 or 1) and sure."""
+        return np.abs(np.add.reduceat(gaps, self.starts, axis=-1)).sum(-1) / len(self.sure)
+
+
+def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """miscalibrated
+
+    The probabilities of the answers are not the shares in which they are right.
+
+    Why it matters: whoever sets a threshold, weighs costs, or leaves the doubtful rows to a person, relies on them.
+
+    How it is decided: validation rows are sorted by how sure their answers are and cut into up to 15 bins (MOST_BINS)
+    of 20 rows or more (BIN_ROWS); the calibration error is the mean distance between sure and right over the bins (Guo
+    et al. 2017, arXiv:1706.04599). Few rows show an error where there is none, so the error is corrected by as much as
+    resampling adds to it (basic bootstrap, Efron and Tibshirani 1993), and has to be above what 99 % (AGREED) of
+    calibrated answers as sure as these would show. It is a finding where the lower end of the corrected 95 % interval
+    is above 0.03 (OFF). It is a warning where answers are too sure; a note where they are too timid, which costs a
+    second look and no mistakes, and where the training asks for other answers than frequencies: label smoothing,
+    weights of classes, another loss than the task's own, mixed rows, or other shares of the classes than the validation
+    part has (OTHER_SHARES). A temperature is fitted to each half of the rows and judged on the other.
+    """
+    if not isinstance(evidence.task, Classification):
+        raise Skip("there are no classes")
+    train, valid = evidence.once(parts)
+    if valid.outputs.shape[1] != len(evidence.task.labels):
+        raise Skip("the outputs are not one number for each class")
+    answers = _answers(valid.outputs, hits(valid))
+    error, chance = calibration_error(answers.sure, answers.right)
+    if error.low <= OFF or float(answers.errors(answers.right - answers.sure)) <= chance:
+        return
+    temperature = temperature_of(torch.tensor(valid.outputs), torch.tensor(valid.targets).long())
+    left = _left_by_temperature(valid)
+    timid = answers.sure.mean() < answers.right.mean()
+    recipe = evidence.recipe
+    declared = _declared(recipe) or _other_shares(train, valid, len(evidence.task.labels))
+    yield Finding(
+        "NW351",
+        "note" if timid or declared else "warning",
+        "miscalibrated",
+        f"answers are {answers.sure.mean():.1%} sure and {answers.right.mean():.1%} right; a temperature fitted to one "
+        f"half of the validation rows takes the calibration error on the other from {left[0]:.3f} to {left[1]:.3f}, "
+        "and no answer changes" + (f"; {declared} makes them so" if declared else ""),
+        (
+            Measure("calibration error", error.value, error.low, error.high, OFF),
+            Measure("most that calibrated answers would show", chance),
+            Measure("temperature", temperature, threshold=1.0),
+        ),
+        confidence=0.95,
+        otherwise=("a validation part of another kind than the training part.",),
+        remedies=(
+            Remedy(
+                f"divide the logits by {temperature:.2f}: the temperature with the least log loss on validation rows.",
+                effect=f"a calibration error of {left[1]:.3f}, measured on rows that it was not fitted to",
+                cost="none",
+            ),
+            Remedy("smooth the labels less.", {"label_smoothing": recipe.label_smoothing / 4})
+            if timid
+            else Remedy(
+                "keep the best epoch, and stop early.", {"keep": "best", "patience": max(3, recipe.epochs // 5)}
+            ),
+        ),
+        charts=(
+            Chart(
+                "lines",
+                "how often answers are right, by how sure they are",
+                "probability of the answer",
+                "share that is right",
+                ("right", "as sure"),
+                (tuple(answers.means(answers.right)), tuple(answers.means(answers.sure))),
+                tuple(answers.means(answers.sure)),
+            ),
+        ),
+    )
+
+
+def calibration_error(sure: Numbers, right: Numbers) -> tuple[Compared, float]:
+    """The error corrected for its bias, with its 95 % interval; and the most that calibrated answers would show.
+
+    `sure` are probabilities of answers, `right` is 1 or 0 for each; sorted alike.
+    """
+    answers = _Answers(sure, right)
+    drawn = np.random.default_rng(0)
+    gaps, count = right - sure, len(sure)
+    seen = float(answers.errors(gaps))
+    weights = (drawn.multinomial(count, np.full(count, 1 / count)) for _ in range(DRAWS))
+    again = np.array([answers.errors(weight * gaps) for weight in weights])
+    low, high = np.percentile(again, (2.5, 97.5))
+    corrected = Compared(*(float(max(0.0, 2 * seen - end)) for end in (again.mean(), high, low)))
+    calibrated = [answers.errors((drawn.random(count) < sure) - sure) for _ in range(DRAWS)]
+    return corrected, float(np.quantile(calibrated, AGREED))
+
+
+def _answers(outputs: Numbers, right: Numbers) -> _Answers:
+    sure = np.exp(outputs.max(1) - np.logaddexp.reduce(outputs, 1))
+    order = np.argsort(sure, kind="stable")
+    return _Answers(sure[order], right[order])
+
+
+def _left_by_temperature(valid: Part) -> tuple[float, float]:
+    """The mean corrected error of both halves as they are, and with the temperature of the other half."""
+    halves = np.arange(len(valid.targets)) % 2 == 0
+    before, after = list[float](), list[float]()
+    for half in (halves, ~halves):
+        factor = temperature_of(torch.tensor(valid.outputs[~half]), torch.tensor(valid.targets[~half]).long())
+        for scale, errors in ((1.0, before), (factor, after)):
+            answers = _answers(valid.outputs[half] / scale, hits(valid)[half])
+            errors.append(calibration_error(answers.sure, answers.right)[0].value)
+    return sum(before) / 2, sum(after) / 2
+
+
+def _declared(recipe: Recipe) -> str:
+    """What of the recipe asks for answers that are no frequencies."""
+    if recipe.label_smoothing > 0:
+        return f"label_smoothing={recipe.label_smoothing:g}"
+    if recipe.class_weights != "none":
+        return f"class_weights={recipe.class_weights}"
+    if recipe.loss not in ("auto", "cross_entropy"):
+        return f"loss={recipe.loss}"
+    return next((f"augment={name}" for name in recipe.augment if str(name).partition(":")[0] in MIXING), "")
+
+
+def _other_shares(train: Part, valid: Part, classes: int) -> str:
+    """Whether training rows were of other classes than validation rows are: oversampled ones, say."""
+    shares = [np.bincount(part.targets.astype(int), minlength=classes) / len(part.targets) for part in (train, valid)]
+    by_chance = 0.4 * (classes / min(len(train.targets), len(valid.targets))) ** 0.5  # mean of a multinomial's
+    is_other = np.abs(shares[0] - shares[1]).sum() / 2 > OTHER_SHARES + by_chance
+    return "training on other shares of the classes" if is_other else ""

@@ -1,0 +1,314 @@
+"""Whether a network lives on one small part of its inputs, and whether it should."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Literal, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from netwright.checks.data.target_leaks import MISSED_CLASSES, SURE
+from netwright.checks.evidence import Skip
+from netwright.checks.intervals import share
+from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.held_out import LEAST, Compared, Numbers, flat, paired, parts, simple_models
+from netwright.checks.training.progress import chance
+from netwright.records.batch import Batch
+from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.records.schema import Block
+from netwright.tasks.classification import Classification
+from netwright.tasks.regression import Regression
+from netwright.training.evaluate import evaluating
+
+ROWS = 512  # validation rows whose blocks change places: a share of one half is then known to 6 points
+BYTES = 1 << 27  # of them at most
+AT_ONCE = 256  # rows
+LEARNED = 0.25  # of the constant's errors have to be gone: of less, half is within chance
+LIVES_ON = 0.5  # of the gain over the best constant: what permuting a block has to cost
+PATCHES = 4  # of a picture's side
+RANGES = 8  # of steps
+MOST_COLUMNS = 64  # more are taken together, side by side: each costs a pass over the rows
+BORDER = 8  # a picture's outer eighth is where stamps and frames stand
+ENOUGH = 0.8  # of the network's gain: what simple models of the block alone, and of the rest alone, have to reach
+NEAREST = 5  # rows whose classes are asked
+AUDITED = ("NW134", "NW135")  # of columns that give the answer away
+
+Family = Literal["columns", "patches", "channels", "steps"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some cells of one input tensor."""
+
+    family: Family
+    name: str
+    number: int  # of the tensor
+    cells: Tensor  # bool, the shape of a row
+    column: str = ""  # named by the data
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Costs:
+    """What permuting each part among rows costs, as a share of the gain over the best constant."""
+
+    batch: Batch
+    costs: tuple[tuple[_Part, Compared], ...]
+
+
+def shortcut(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """a shortcut
+
+    The network lives on one small part of its inputs that it should not need.
+
+    Why it matters: a stamp in the corner, a frame, a scanner's number answer these rows, and no rows from elsewhere.
+
+    How it is decided: among up to 512 validation rows (ROWS), the values of one block change places: a column, a patch
+    of a 4 x 4 grid (PATCHES), a channel, an eighth of the steps (RANGES). What that costs is compared with what the
+    network gained over always answering the most frequent class, or the mean (Breiman 2001, "Random forests"; of
+    squared errors half the cost counts, since a value from another row misses twice). A block that costs more than half
+    of the gain (LIVES_ON), with the lower end of its 95 % interval, carries the answer - which is honest where nothing
+    else could. It is a warning where a second sign says that it is not: a column, or what of a patch lies in a
+    picture's outer eighth (BORDER), tells the class of nearly every row by itself, as the audit's leak checks ask it;
+    or the audit has named the column; or, of pictures and series, simple models reach 0.8 (ENOUGH) of the network's
+    gain with the block alone and as much without it, so that the network had the choice (Geirhos et al. 2020,
+    arXiv:2004.07780). Where one named column alone costs as much without such a sign, it is a note. A network that
+    keeps three quarters of the constant's errors (LEARNED) is not judged.
+    """
+    found = evidence.once(_costs)
+    heavy = [(part, cost) for part, cost in found.costs if cost.low > LIVES_ON]
+    for part, cost in sorted(heavy, key=lambda one: int(one[0].cells.sum())):
+        if sign := _second_sign(evidence, found.batch, part):
+            yield _told(found, part, cost, sign)
+            return
+    named = [(part, cost) for part, cost in heavy if part.column]
+    if len(named) == 1:
+        yield _told(found, *named[0], "")
+
+
+def _told(found: _Costs, part: _Part, cost: Compared, sign: str) -> Finding:
+    family = [(other, paid) for other, paid in found.costs if other.family == part.family]
+    family.sort(key=lambda one: -one[1].value)
+    remedies = (
+        Remedy(f"leave {part.name} out, and see what is learned without it."),
+        Remedy("bring rows where it says nothing of the answer, or hide it at random (augment)."),
+        Remedy("audit the data for where it comes from."),
+    )
+    return Finding(
+        "NW353",
+        "warning" if sign else "note",
+        "a shortcut" if sign else "one column carries the answer",
+        f"with the values of {part.name} in other rows, {min(1.0, cost.value):.0%} of the gain over a constant answer "
+        f"is lost{'; ' if sign else ''}{sign}",
+        (Measure(f"share of the gain that {part.name} carries", cost.value, cost.low, cost.high, LIVES_ON),),
+        (part.column,) if part.column else (),
+        confidence=0.9 if sign else 0.95,
+        otherwise=("it is known wherever answers are asked for, and means what it meant here.",),
+        remedies=remedies if sign else (),
+        charts=(
+            Chart(
+                "bars",
+                f"share of the gain that is lost where {part.family} change places",
+                "share of the gain",
+                part.family,
+                tuple(other.name for other, _ in family),
+                tuple((paid.value,) for _, paid in family),
+            ),
+        ),
+    )
+
+
+def _costs(evidence: TrainingEvidence) -> _Costs:
+    batch = _rows(evidence)
+    measure = _measure(evidence)
+    before = measure(batch)
+    constant = _chance(evidence, batch)
+    mean = constant - float(before.mean())
+    if not mean > LEARNED * constant:
+        raise Skip("the network learned too little to live on anything")
+    scale = mean * (2 if isinstance(evidence.task, Regression) else 1)
+    order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(evidence.recipe.seed))
+    source = torch.empty_like(order)
+    source[order] = order.roll(1)  # every row gets another's values
+    costs = list[tuple[_Part, Compared]]()
+    for part in _blocks(evidence, batch):
+        x = batch.inputs[part.number]
+        other = torch.where(part.cells.to(x.device), x[source.to(x.device)], x)
+        inputs = (*batch.inputs[: part.number], other, *batch.inputs[part.number + 1 :])
+        lost = paired(measure(replace(batch, inputs=inputs)), before)
+        costs.append((part, Compared(lost.value / scale, lost.low / scale, lost.high / scale)))
+    if not costs:
+        raise Skip("there are no columns, pixels or steps to permute")
+    return _Costs(batch, tuple(costs))
+
+
+def _rows(evidence: TrainingEvidence) -> Batch:
+    """As many validation rows as are looked at, in one batch."""
+    found, count, size = list[Batch](), 0, 0
+    for batch in evidence.drawn(evidence.valid, min(AT_ONCE, evidence.recipe.batch_size)):
+        found.append(batch.head(ROWS - count))
+        count += len(found[-1])
+        size += sum(x.nbytes for x in batch.inputs)
+        if count >= ROWS or size >= BYTES:
+            break
+    if count < LEAST:
+        raise Skip(f"fewer than {LEAST} validation rows")
+    if len({tuple(x.shape[1:] for x in batch.inputs) for batch in found}) > 1:
+        raise Skip("rows of different batches have different shapes")
+    inputs, targets = (tuple(map(torch.cat, zip(*which, strict=True))) for which in (
+        [batch.inputs for batch in found], [batch.targets for batch in found]))  # fmt: skip
+    return Batch(inputs, targets, torch.cat([batch.rows for batch in found]))
+
+
+def _measure(evidence: TrainingEvidence) -> Callable[[Batch], Numbers]:
+    """Errors where there are classes, else losses: (n,) of a batch, smaller is better."""
+
+    def measure(batch: Batch) -> Numbers:
+        found = list[Tensor]()
+        with evaluating(evidence.network):
+            for start in range(0, len(batch), AT_ONCE):
+                rows = slice(start, start + AT_ONCE)
+                some = Batch(
+                    tuple(x[rows] for x in batch.inputs), tuple(t[rows] for t in batch.targets), batch.rows[rows]
+                )
+                if isinstance(evidence.task, Classification):
+                    answers = evidence.network(*some.inputs)
+                    if not isinstance(answers, Tensor) or answers.ndim != 2:
+                        raise Skip("the outputs are not one number for each class")
+                    found.append((answers.argmax(1) != some.targets[0].reshape(-1)).double().cpu())
+                else:
+                    found.append(evidence.loss(evidence.network, some).double().cpu())
+        return torch.cat(found).numpy()
+
+    return measure
+
+
+def _chance(evidence: TrainingEvidence, batch: Batch) -> float:
+    """What always the same answer costs, in what `_measure` measures."""
+    if isinstance(evidence.task, Classification):
+        targets = batch.targets[0].reshape(-1).cpu()
+        return float((targets != targets.mode().values).double().mean())
+    cost = chance(evidence, [batch])
+    if not isfinite(cost):
+        raise Skip("what a constant answer costs is not known")
+    return cost
+
+
+def _blocks(evidence: TrainingEvidence, batch: Batch) -> Iterator[_Part]:
+    """Columns where rows are made of them; else patches, channels and steps."""
+    blocks = evidence.run.schema.blocks if evidence.run is not None else ()
+    is_lone = len(batch.inputs) == 1
+    for number, x in enumerate(batch.inputs):
+        block = blocks[number] if len(blocks) == len(batch.inputs) else None
+        row = torch.zeros(x.shape[1:], dtype=torch.bool)
+        if block is not None and block.fields[0].joins:
+            for place, field in enumerate(block.fields):
+                yield _Part("columns", field.name, number, _at(row, 0, place, place + 1), field.name)
+        elif not is_lone or row.ndim == 0:
+            name = f"input {number + 1}" if block is None else block.name
+            yield _Part("columns", name, number, ~row, "" if block is None else block.name)
+        if (block is None or not block.fields[0].joins) and _holds_numbers(x):
+            yield from _inside(number, row, block)
+
+
+def _inside(number: int, row: Tensor, block: Block | None) -> Iterator[_Part]:
+    """Parts of a row of numbers (F,), steps (T, C) or a picture (C, H, W); (H, W) where it is not known which."""
+    if row.ndim == 1:
+        for low, high in _cuts(len(row), MOST_COLUMNS):
+            yield _Part("columns", _said("column", low, high), number, _at(row, 0, low, high))
+    if row.ndim == 2:
+        for low, high in _cuts(row.shape[0], RANGES):
+            yield _Part("steps", _said("step", low, high), number, _at(row, 0, low, high))
+    if row.ndim in (2, 3) and row.shape[axis := 3 - row.ndim] > 1:
+        for low, high in _cuts(row.shape[axis], MOST_COLUMNS):
+            yield _Part("channels", _said("channel", low, high), number, _at(row, axis, low, high))
+    if row.ndim == 3 or (row.ndim == 2 and block is None):
+        height, width = row.shape[-2:]
+        for top, bottom in _cuts(height, PATCHES):
+            for left, right in _cuts(width, PATCHES):
+                name = f"the patch of rows {top} to {bottom - 1}, columns {left} to {right - 1}"
+                cells = _at(row, -2, top, bottom) & _at(row, -1, left, right)
+                yield _Part("patches", name, number, cells)
+
+
+def _second_sign(evidence: TrainingEvidence, batch: Batch, part: _Part) -> str:
+    """What says that the network should not live on this part; nothing where it may."""
+    audit = evidence.run.audit if evidence.run is not None else None
+    if part.column and audit is not None:
+        named = [f.code for f in audit.findings if f.code in AUDITED and part.column in f.columns]
+        if named:
+            return f"the audit says that it gives the answer away ({named[0]})"
+    can_tell = isinstance(evidence.task, Classification) and part.family in ("columns", "patches")
+    if can_tell and _tells_alone(batch, part):
+        where = "what of it lies at the border" if part.family == "patches" else "it"
+        return f"{where} tells the class of nearly every row by itself"
+    if part.family != "columns" and _had_the_choice(evidence, part, batch):
+        return "simple models tell nearly as much from it alone, and as much from all the rest"
+    return ""
+
+
+def _tells_alone(batch: Batch, part: _Part) -> bool:
+    """Whether a column, or what of a patch lies at the border, tells the class of nearly every row: by its nearest."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    cells = part.cells & _border(part.cells) if part.family == "patches" else part.cells
+    x = torch.nan_to_num(batch.inputs[part.number].cpu().double())[:, cells].numpy()
+    y = batch.targets[0].reshape(-1).cpu().numpy()
+    if not x.size:
+        return False
+    odd = np.arange(len(y)) % 2 == 1
+    told = KNeighborsClassifier(NEAREST).fit(x[~odd], y[~odd]).predict(x[odd])
+    of_constant = 1 - np.unique(y, return_counts=True)[1].max() / len(y)
+    missed = share(int((told != y[odd]).sum()), int(odd.sum()))
+    return missed.value < MISSED_CLASSES * of_constant and missed.high < SURE * of_constant
+
+
+def _border(cells: Tensor) -> Tensor:
+    """The outer cells of a picture (C, H, W); of rows (H, W) that may as well be steps, the corner patches alone."""
+    sides = list[Tensor]()
+    for axis in (-2, -1):
+        length = cells.shape[axis]
+        wide = max(1, length // (BORDER if cells.ndim == 3 else PATCHES))
+        empty = torch.zeros_like(cells)
+        sides.append(_at(empty, axis, 0, wide) | _at(empty, axis, length - wide, length))
+    return sides[0] | sides[1] if cells.ndim == 3 else sides[0] & sides[1]
+
+
+def _had_the_choice(evidence: TrainingEvidence, part: _Part, batch: Batch) -> bool:
+    """Whether simple models get most of the network's gain from the part alone, and from everything else."""
+    train, valid = evidence.once(parts)
+    masks = (part.cells if k == part.number else torch.zeros(x.shape[1:]) for k, x in enumerate(batch.inputs))
+    cells = flat(Batch(tuple(mask[None].float() for mask in masks), (), torch.zeros(1))).bool().numpy()[0]
+    if train.inputs.shape[1] != len(cells):
+        return False
+    for kept in (cells, ~cells):
+        both = [replace(each, inputs=np.where(kept, each.inputs, 0.0)) for each in (train, valid)]
+        losses = {name: float(each.mean()) for name, each in simple_models(evidence, *both).items()}
+        constant = losses.pop("constant")
+        if not losses or constant - min(losses.values()) < ENOUGH * (constant - float(valid.losses.mean())):
+            return False
+    return True
+
+
+def _holds_numbers(x: Tensor) -> bool:
+    """Whether cells can be taken apart: no codes of words, and no padding."""
+    return (x.dtype == torch.uint8 and x.ndim == 4) or (x.is_floating_point() and not bool(x.isnan().any()))
+
+
+def _at(row: Tensor, axis: int, low: int, high: int) -> Tensor:
+    cells = torch.zeros_like(row)
+    cells.narrow(axis, low, high - low).fill_(True)
+    return cells
+
+
+def _cuts(length: int, most: int) -> list[tuple[int, int]]:
+    """Up to so many pieces of about the same length, one behind the other."""
+    count = min(length, most)
+    return [(k * length // count, (k + 1) * length // count) for k in range(count)]
+
+
+def _said(what: str, low: int, high: int) -> str:
+    return f"{what} {low}" if high - low == 1 else f"{what}s {low} to {high - 1}"

@@ -1,0 +1,67 @@
+"""A training made again: from other seeds, or with fewer of its rows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import nn
+
+from netwright.data.examples import InMemory
+from netwright.data.readers.files import counted
+from netwright.planning.quick import trained
+from netwright.records.batch import Examples
+from netwright.records.errors import DataError
+from netwright.records.history import History, Progress
+from netwright.records.run import Run
+from netwright.training.calibrate import calibrate
+from netwright.training.evaluate import device_of
+
+
+def trained_again(run: Run, tell: Callable[[str | Progress], object], share: float, seeds: Sequence[int]) -> list[Run]:
+    """The training of a run from each of the seeds, on a share of its rows that the seed draws, with as many steps.
+
+    A run's own `build` is called with torch's generator at the seed. One that gives the same weights always leaves the
+    order of rows and dropout to differ. Raises DataError for a part of rows that come out of a loader, and the error of
+    the first training that failed.
+    """
+    seconds = sum(epoch.seconds for epoch in run.history.epochs)
+    rows = "" if share == 1 else f" on {share:.0%} of the rows"
+    tell(f"training it again{rows}: {counted(len(seeds), 'training')} of about {seconds:.1f} s")
+    done = trained([_untrained(run, share, seed) for seed in seeds], tell)
+    for one in done:
+        calibrate(one)
+    return done
+
+
+def _untrained(run: Run, share: float, seed: int) -> Run:
+    recipe = run.recipe
+    epochs = {"epochs": round(recipe.epochs / share), "patience": round(recipe.patience / share)}
+    recipe = recipe.edit({**epochs, "seed": seed})
+    build = partial(run.task.network, run.schema, recipe) if run.schema.inputs else partial(_seeded, run.build, seed)
+    return replace(
+        run,
+        network=build().to(device_of(run.network)),
+        recipe=recipe,
+        train=run.train if share == 1 else _drawn(run.train, share, seed),
+        build=build,
+        history=History(),
+        scores=None,
+        folder=None,
+        diagnosis=None,
+        treatment=None,
+    )
+
+
+def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return build()
+
+
+def _drawn(train: Examples, share: float, seed: int) -> Examples:
+    if not isinstance(train, InMemory):
+        problem = "training rows that come out of a loader cannot be made fewer"
+        raise DataError(problem, remedy="give nw.adopt all of them as one pair (x, y).")
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
+    return replace(train, index=train.index[order[: max(1, round(share * len(train)))].sort().values])
