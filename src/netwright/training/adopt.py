@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
+from math import ceil
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from netwright.records.task import Task
 from netwright.tasks.own_loss import Loss, task_of
 from netwright.training.check import check_network, outputs_of
 from netwright.training.evaluate import device_of, evaluating
+from netwright.training.watch import Watching
 from netwright.training.weights import named
 
 
@@ -28,6 +31,7 @@ def adopt(
     test_loader: Iterable[Any] | None = None,
     recipe: Recipe | None = None,
     build: Callable[[], nn.Module] | None = None,
+    watch: Watching | None = None,
 ) -> Run:
     """A run around a network and loaders that are there already; what stages do to it leaves both as they are.
 
@@ -37,27 +41,34 @@ def adopt(
 
     In place of a task, the loss that the network is trained with: `nn.CrossEntropyLoss()`, `F.mse_loss`, a function
     (outputs, targets) -> loss. `build` makes the network as it was before any training: of one that is trained already,
-    diagnosing asks for it. `recipe` says what is known of the training: lr, optimizer, epochs.
+    diagnosing asks for it. `recipe` says what is known of the training: lr, optimizer, epochs. `watch` is what saw the
+    training, `with nw.watch(network, optimizer) as watch:`; it tells what `build` and `recipe` would, and the losses.
 
     Raises DataError for loaders without batches, NetworkError where the outputs do not fit the task.
     """
     train = adopted(train_loader, "train loader")
-    settings = recipe or Recipe()
+    settings = recipe or (Recipe() if watch is None else Recipe().edit(watch.settings()))
     first = next(train.batches(settings.batch_size, seed=None)).to(device_of(network))
     if not isinstance(task, Task):
         with evaluating(network):
             task = task_of(task, outputs_of(network, first), first)
     check_network(network, task, first)
-    return Run(
+    settings = settings if isinstance(train, InMemory) else settings.edit({"batch_size": len(first)})
+    run = Run(
         network=network,
         task=task,
         schema=Schema(()),
-        recipe=settings if isinstance(train, InMemory) else settings.edit({"batch_size": len(first)}),
+        recipe=settings,
         train=train,
         valid=empty() if valid_loader is None else adopted(valid_loader, "validation loader"),
         test=empty() if test_loader is None else adopted(test_loader, "test loader"),
-        build=build or partial(deepcopy, deepcopy(network)),
+        build=build or (watch and watch.build) or partial(deepcopy, deepcopy(network)),
     )
+    if watch is None:
+        return run
+    history = watch.history(ceil(len(train) / settings.batch_size))
+    recipe = settings if recipe is not None else settings.edit({"epochs": max(1, len(history.epochs))})
+    return replace(run, recipe=recipe, watched=watch.watched(), history=history)
 
 
 def knows_first_weights(run: Run) -> bool:
