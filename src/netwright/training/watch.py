@@ -11,6 +11,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from netwright.records.history import Epoch, History
 from netwright.records.watched import Watched
@@ -150,7 +151,7 @@ class Watching:
 def _copied(network: nn.Module) -> Mapping[str, Tensor] | None:
     """The network's weights and buffers; None where they take more than FIRST_BYTES, or have no shape yet."""
     tensors = network.state_dict()
-    if any(isinstance(t, nn.parameter.UninitializedTensorMixin) for t in tensors.values()):
+    if any(is_lazy(t) for t in tensors.values()):
         return None
     if sum(t.nbytes for t in tensors.values()) > FIRST_BYTES:
         return None

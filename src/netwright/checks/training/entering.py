@@ -50,7 +50,7 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     if most <= HIGH and NARROW <= spread <= WIDE and uneven <= UNEVEN:
         return
     done = evidence.once(progress)
-    scaled = evidence.once(_standardized)
+    scaled = evidence.once(_standardized) if evidence.is_over else None
     helps = (
         scaled is not None and isfinite(scaled.end) and not scaled.end > done.end - MARGIN * (scaled.start - scaled.end)
     )
