@@ -1,6 +1,6 @@
 """The whole product on one page: each stage is a call, and here they are joined."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from netwright import run_folder
 from netwright.baselines import BASELINES
 from netwright.checks import DATA_CHECKS, LEFT_TO_DIAGNOSE, MODEL_CHECKS, TRAINING_STAGES
 from netwright.checks.evidence import DataEvidence, examine
+from netwright.checks.training.early import beginning, explain, sure, told
 from netwright.checks.training.evidence import diagnose as diagnosed
 from netwright.checks.training.evidence import of_run
 from netwright.data.cache import Cache, read_cache
@@ -44,14 +45,15 @@ from netwright.planning.quick import quick_runs, untrained
 from netwright.planning.treat import treat_run
 from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
-from netwright.records.errors import DataError, RunError
-from netwright.records.finding import Fix, Report, Severity
+from netwright.records.errors import DataError, NetwrightError, RunError
+from netwright.records.finding import Finding, Fix, Report, Severity
 from netwright.records.history import Epoch, Progress
 from netwright.records.proof import Proof
 from netwright.records.recipe import Recipe
 from netwright.records.run import Reading, Run
 from netwright.records.task import Scores, Task
 from netwright.records.treatment import Treatment
+from netwright.records.watched import Watched
 from netwright.reports.answers import placed, written
 from netwright.reports.charts import charts_of
 from netwright.reports.page import EXTRA, write_page
@@ -263,8 +265,9 @@ def train(
     `kinds` overrules what columns are taken for ({"zip": "category"}), `settings` any setting of the Recipe. `series`,
     `time` and `labels` read long tables of series. The test part is as `split` says, or cut by `group` or `by_time`,
     else drawn at random, stratified. `fixes` are applied to the data, once they are split. `audit` makes the quick
-    checks of `nw.audit`: what they find is told, and in `run.audit`. `diagnose` makes, at the end, those of
-    `nw.diagnose` that need no experiments: grave findings are told, all are in `run.diagnosis`.
+    checks of `nw.audit`: what they find is told, and in `run.audit`. `diagnose` ends a training that diverges for sure,
+    or is dead for good (`run.history.ended` says why), and makes, at the end, those checks of `nw.diagnose` that need
+    no experiments: grave findings are told, all are in `run.diagnosis`.
 
     With a `folder` the run is written there, and a training that was stopped goes on; without one it stays in memory.
     `show` is told every note, step and epoch: `show=nw.progress()`. Raises a NetwrightError that says what to change.
@@ -272,8 +275,7 @@ def train(
     tell = show or _silent
     given = dict(settings or {})
     if isinstance(data, Run):
-        run = _train_run(data, given, tell)
-        return _looked_at(run, tell) if diagnose else run
+        return _train_run(data, given, tell, diagnose=diagnose)
     seed = Recipe().edit(given).seed
     dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
     parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
@@ -294,14 +296,13 @@ def train(
     if folder is not None:
         looks = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else raw, chosen)
         _open(run, Path(folder), looks, dataset, parts, chosen, command, tell)
-    run = _finish(run, None if folder is None else Path(folder), tell)
-    return _looked_at(run, tell) if diagnose else run
+    return _finish(run, None if folder is None else Path(folder), tell, diagnose=diagnose)
 
 
 def _audited(evidence: DataEvidence, tell: Show) -> Report:
     """The quick checks; a line for each finding that costs score or trust, and one for the others."""
     report = examine(evidence, DATA_CHECKS)
-    _tell_findings(report, ("error", "warning"), tell)
+    _tell_findings(report.findings, ("error", "warning"), tell)
     notes = sum(finding.severity == "note" for finding in report.findings)
     if report.findings:
         more = f" and {counted(notes, 'note')}" if notes else ""
@@ -309,18 +310,20 @@ def _audited(evidence: DataEvidence, tell: Show) -> Report:
     return report
 
 
-def _looked_at(run: Run, tell: Show) -> Run:
-    """The run with the cheap part of its diagnosis; grave findings are told."""
+def _looked_at(run: Run, first: tuple[Finding, ...], tell: Show) -> Run:
+    """The run with the cheap part of its diagnosis; grave findings are told. `first` is told already: it ended it."""
     with prepare_device(run.recipe.threads):
         report = _diagnosed(run, tell, LEFT_TO_DIAGNOSE)
-    _tell_findings(report, ("error",), tell)
+    others = tuple(f for f in report.findings if f.code not in {known.code for known in first})
+    _tell_findings(others, ("error",), tell)
+    report = replace(report, findings=(*first, *others))
     if run.folder is not None:
         run_folder.write_diagnosis(report, run.folder)
     return replace(run, diagnosis=report)
 
 
-def _tell_findings(report: Report, severities: Collection[Severity], tell: Show) -> None:
-    for finding in report.findings:
+def _tell_findings(findings: Iterable[Finding], severities: Collection[Severity], tell: Show) -> None:
+    for finding in findings:
         if finding.severity in severities:
             tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
 
@@ -347,13 +350,13 @@ def _in_fastest_arithmetic(run: Run) -> Run:
     return replace(run, recipe=run.recipe.edit(changes), notes=(*run.notes, f"arithmetic: {found}"))
 
 
-def _train_run(run: Run, given: Mapping[str, object], tell: Show) -> Run:
+def _train_run(run: Run, given: Mapping[str, object], tell: Show, *, diagnose: bool) -> Run:
     """Trains a run that is there already, from the weights it has."""
     run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
     for note in run.notes:
         tell(note)
     fresh = replace(run, scores=None, baselines=(), folder=None, diagnosis=None, treatment=None)
-    return _finish(fresh, None, tell)
+    return _finish(fresh, None, tell, diagnose=diagnose)
 
 
 def _sample(train: Examples) -> tuple[Tensor, ...]:
@@ -380,21 +383,32 @@ def _open(
         replace_file(folder / AUGMENTED, picture.save)
 
 
-def _finish(run: Run, folder: Path | None, tell: Show) -> Run:
-    """Trains, scores the test part once beside the simple models, and writes the run."""
+def _finish(run: Run, folder: Path | None, tell: Show, *, diagnose: bool) -> Run:
+    """Trains, scores the test part once beside the simple models, writes the run, and diagnoses it."""
+    evidence, found = beginning(run), list[Finding]()
+
+    def judge(watched: Watched) -> str:
+        found.extend(sure(replace(evidence, watched=watched)))
+        return f"stopped early: {told(found[0])}" if found else ""
+
     with prepare_device(run.recipe.threads):
-        events = fit(run, folder=folder)
+        events = fit(run, folder=folder, judge=judge if diagnose else None)
         while True:
             try:
                 tell(next(events))
             except StopIteration as end:
                 run = end.value
                 break
+            except NetwrightError as error:
+                if diagnose:
+                    explain(error, evidence)
+                raise
         tell(ending(run.history, run.task.metric))
         if (temperature := calibrate(run)) != 1.0:
             tell(f"probabilities fitted to the validation part: logits divided by {temperature:.2f}")
         run = _scored(run)
-    return run if folder is None else run_folder.write(run, folder)
+    run = run if folder is None else run_folder.write(run, folder)
+    return _looked_at(run, tuple(found), tell) if diagnose else run
 
 
 def _scored(run: Run) -> Run:

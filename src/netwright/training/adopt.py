@@ -3,7 +3,9 @@
 import inspect
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
+from math import ceil
 from typing import Any, cast
 
 import torch
@@ -18,6 +20,7 @@ from netwright.records.task import Task
 from netwright.tasks.own_loss import Loss, task_of
 from netwright.training.check import check_network, outputs_of
 from netwright.training.evaluate import device_of, evaluating
+from netwright.training.watch import Watching
 from netwright.training.weights import misfit, named
 
 Build = Callable[[], nn.Module] | Callable[[Recipe], nn.Module]
@@ -33,6 +36,7 @@ def adopt(
     test_loader: Iterable[Any] | None = None,
     recipe: Recipe | None = None,
     build: Build | None = None,
+    watch: Watching | None = None,
 ) -> Run:
     """A run around a network and loaders that are there already; what stages do to it leaves both as they are.
 
@@ -44,13 +48,14 @@ def adopt(
     (outputs, targets) -> loss. `build` makes the network as it was before any training: of one that is trained already,
     diagnosing asks for it. It may take the recipe and follow its settings of the network (width, depth, activation,
     normalization, dropout, init), so that a treatment can try others; torch's generator is then seeded by the recipe.
-    `recipe` says what is known of the training: lr, optimizer, epochs.
+    `recipe` says what is known of the training: lr, optimizer, epochs. `watch` is what saw the training, `with
+    nw.watch(network, optimizer) as watch:`; it tells what `build` and `recipe` would, and the losses.
 
     Raises DataError for loaders without batches, NetworkError where the outputs do not fit the task or `build` gives
     another network.
     """
     train = adopted(train_loader, "train loader")
-    settings = recipe or Recipe()
+    settings = recipe or (Recipe() if watch is None else Recipe().edit(watch.settings()))
     first = next(train.batches(settings.batch_size, seed=None)).to(device_of(network))
     if not isinstance(task, Task):
         with evaluating(network):
@@ -61,11 +66,13 @@ def adopt(
     design = None if build is None or not _takes_a_recipe(build) else cast(Callable[[Recipe], nn.Module], build)
     if design is not None:
         build = partial(designed, design, settings)
-    first_build = cast(Callable[[], nn.Module], build or partial(deepcopy, deepcopy(network)))
+    first_build = cast(
+        Callable[[], nn.Module], build or (watch and watch.build) or partial(deepcopy, deepcopy(network))
+    )
     if build is not None and (problem := misfit(network, named(first_build()))):
         problem = problem.replace("the file", "what build gives")
         raise NetworkError(f"build gives another network: {problem}", remedy="let build make this very network.")
-    return Run(
+    run = Run(
         network=network,
         task=task,
         schema=Schema(()),
@@ -76,6 +83,11 @@ def adopt(
         build=first_build,
         design=design,
     )
+    if watch is None:
+        return run
+    history = watch.history(ceil(len(train) / settings.batch_size))
+    recipe = settings if recipe is not None else settings.edit({"epochs": max(1, len(history.epochs))})
+    return replace(run, recipe=recipe, watched=watch.watched(), history=history)
 
 
 def designed(design: Callable[[Recipe], nn.Module], recipe: Recipe) -> nn.Module:

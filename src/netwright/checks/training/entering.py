@@ -53,7 +53,7 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     if most <= HIGH and NARROW <= spread <= WIDE and uneven <= UNEVEN:
         return
     done = evidence.once(progress)
-    scaled = evidence.once(_standardized)
+    scaled = evidence.once(_standardized) if evidence.is_over else None
     learned = done.left < LITTLE and done.held_out_left < LITTLE
     helps = scaled is not None and _beats(scaled, done.end)
     starts_better = scaled is not None and not helps and _beats(scaled, evidence.once(own_rung).end)
