@@ -57,6 +57,7 @@ class Repaired:
     is_gone: bool  # R0: the planted code is no longer told
     faulty: float
     twin: float
+    does_harm: bool  # whether the healthy twin is better than the faulty training beyond chance
     score: Score
     random: Score
     defaults: Score
@@ -98,6 +99,7 @@ def repaired(case: Case, run: Run, report: Report, twin: Plan) -> dict[str, Any]
             is_gone=is_gone,
             faulty=bench.faulty,
             twin=bench.twin,
+            does_harm=bench.does_harm,
             score=bench.score(plan, edits),
             random=bench.score(case.plan, bench.best_random(min(MOST_RANDOM, max(1, trainings // SEEDS - 1)))),
             defaults=bench.score(case.plan, Edits(DEFAULTS)),
@@ -130,7 +132,10 @@ class _Bench:
         self.seeds = range(plan.seed, plan.seed + SEEDS)
         self.before = self._measures(plan, Edits(), SCORING)
         self.faulty = _value(self.before, run_of(plan), SCORING)
-        self.twin = _value(self._measures(twin, Edits(), SCORING), run_of(twin), SCORING)
+        healthy = self._measures(twin, Edits(), SCORING)
+        self.twin = _value(healthy, run_of(twin), SCORING)
+        is_paired = all(healthy[name].shape == self.before[name].shape for name in healthy)
+        self.does_harm = self._is_better(healthy) if is_paired else self.faulty < ALIKE * self.twin
 
     def score(self, plan: Plan, edits: Edits) -> Score:
         """Of the plan trained with these edits."""
@@ -138,15 +143,20 @@ class _Bench:
             return Score(self.faulty, is_better=False, is_healthy=self.faulty >= ALIKE * self.twin, is_worse=False)
         after = self._measures(plan, edits, SCORING)
         value = _value(after, run_of(plan), SCORING)
-        gains = [gain(name, self.before[name], after[name], self.seeds[0]) for name in self.before]
-        is_better = gains[0].low > 0 or (gains[-1].low > 0 and gains[0].value >= 0)
-        return Score(value, is_better, value >= ALIKE * self.twin, gains[0].high < 0)
+        name = next(iter(self.before))
+        is_worse = gain(name, self.before[name], after[name], self.seeds[0]).high < 0
+        return Score(value, self._is_better(after), value >= ALIKE * self.twin, is_worse)
 
     def best_random(self, count: int) -> Edits:
         """The best of some random changes, on the treatment's half of the rows."""
         run, generator = run_of(self.plan), np.random.default_rng(self.plan.seed)
         drawn = [Edits(random_change(generator, run)) for _ in range(count)]
         return max(drawn, key=lambda one: _value(self._measures(self.plan, one, DECIDING), run, DECIDING))
+
+    def _is_better(self, after: Measures) -> bool:
+        """Than the faulty trainings: in answers, or in losses where answers are not worse."""
+        gains = [gain(name, self.before[name], after[name], self.seeds[0]) for name in self.before]
+        return gains[0].low > 0 or (gains[-1].low > 0 and gains[0].value >= 0)
 
     def _measures(self, plan: Plan, edits: Edits, part: int) -> Measures:
         """Of trainings whose weights are kept by the deciding half."""

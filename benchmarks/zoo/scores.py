@@ -92,14 +92,28 @@ def _part(name: str, rows: Sequence[Row]) -> str:
 
 
 def _repairs(name: str, rows: Sequence[Row]) -> str:
-    """What treatments brought; a row is a faulty training."""
-    head = ("", "n", "R0 %", "R1 %", "R2 %", "harm %", "random R1 %", "random R2 %", "defaults R1 %", "defaults R2 %")
+    """What treatments brought; a row is a faulty training. R1 is of those that are worse than their healthy twin."""
+    head = (
+        "",
+        "n",
+        "R0 %",
+        "R1 %",
+        "R1 of all %",
+        "R2 %",
+        "harm %",
+        "random R1 %",
+        "random R2 %",
+        "defaults R1 %",
+        "defaults R2 %",
+    )
     found = [row["repair"] for row in rows]
 
     def line(label: str, some: Sequence[Row]) -> list[object]:
         scores = [(r["score"], r["random"], r["defaults"]) for r in some]
         return [
-            label, len(some), share(r["is_gone"] for r in some), share(own["is_better"] for own, _, _ in scores),
+            label, len(some), share(r["is_gone"] for r in some),
+            share(r["score"]["is_better"] for r in some if r["does_harm"]),
+            share(own["is_better"] for own, _, _ in scores),
             share(own["is_healthy"] for own, _, _ in scores), share(own["is_worse"] for own, _, _ in scores),
             share(other["is_better"] for _, other, _ in scores), share(other["is_healthy"] for _, other, _ in scores),
             share(other["is_better"] for _, _, other in scores), share(other["is_healthy"] for _, _, other in scores),
@@ -117,7 +131,7 @@ def _repairs(name: str, rows: Sequence[Row]) -> str:
         f"- {row['name']}: {r['how']} {r['edits']} {r['error']}: {r['faulty']:.3f} to {r['score']['value']:.3f}, "
         f"twin {r['twin']:.3f}" + ("" if r["score"]["is_better"] else ", not better beyond chance")
         for row in rows
-        if not ((r := row["repair"])["score"]["is_healthy"] and r["score"]["is_better"])
+        if not (r := row["repair"])["score"]["is_healthy"] or (r["does_harm"] and not r["score"]["is_better"])
     ]
     return "\n\n".join([
         f"### Repaired, {name}",

@@ -59,14 +59,16 @@ class Call:
     module: nn.Module
     shape: tuple[int, ...]  # of its output, or of the first where it gives several
     is_answer: bool  # whether the output is what the network gives
+    entered: Tensor | None  # of the first row; None where no floating tensor has a row for each of the batch
+    left: Tensor | None
 
 
 def calls(network: nn.Module, batch: Batch) -> tuple[Call, ...]:
     """A network's calls of its modules, in their order, for a batch in evaluation mode."""
-    called = list[tuple[str, nn.Module, Any]]()
+    called = list[tuple[str, nn.Module, Any, Any]]()
 
     def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        return lambda module, _inputs, output: called.append((name, module, output))
+        return lambda module, inputs, output: called.append((name, module, inputs, output))
 
     handles = [
         module.register_forward_hook(hook(name)) for name, module in network.named_modules() if _is_layer(module)
@@ -77,7 +79,10 @@ def calls(network: nn.Module, batch: Batch) -> tuple[Call, ...]:
     finally:
         for handle in handles:
             handle.remove()
-    return tuple(Call(name, module, _shape(output), output is answer) for name, module, output in called)
+    return tuple(
+        Call(name, module, _shape(output), output is answer, _row(inputs, len(batch)), _row((output,), len(batch)))
+        for name, module, inputs, output in called
+    )
 
 
 def _is_layer(module: nn.Module) -> bool:
@@ -158,3 +163,32 @@ def _weights(module: nn.Module) -> list[nn.Parameter]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else nan
+
+
+def parting(network: nn.Module, first: Batch, second: Batch, tolerance: float) -> tuple[str, ...]:
+    """Where answers to the first row of two batches part in evaluation, though what came in was the same until then.
+
+    A module's name, or those of the modules before and behind code that stands between them; () where they do not part.
+    Numbers differ where they do by more than `tolerance` of their size.
+    """
+    one, other, before = calls(network, first), calls(network, second), ""
+    for call, again in zip(one, other, strict=False):
+        if not _alike(call.left, again.left, tolerance):
+            is_here = not before or _alike(call.entered, again.entered, tolerance)
+            return (call.name,) if is_here else (before, call.name)
+        before = call.name
+    return (before,) if before and len(one) == len(other) else ()
+
+
+def _row(values: Any, count: int) -> Tensor | None:
+    """The first row of the first tensor that has a row for each of the batch."""
+    flat = [v for value in values for v in (value if isinstance(value, tuple) else (value,))]
+    found = (v for v in flat if isinstance(v, Tensor) and v.is_floating_point() and v.ndim and len(v) == count)
+    tensor = next(found, None)
+    return None if tensor is None else tensor[0].detach().clone()
+
+
+def _alike(one: Tensor | None, other: Tensor | None, tolerance: float) -> bool:
+    if one is None or other is None:
+        return True
+    return float((one - other).abs().max()) <= tolerance * max(float(one.abs().mean()), 1e-12)

@@ -16,7 +16,7 @@ from netwright.tasks.classification import Classification
 from netwright.tasks.multilabel import Multilabel
 from netwright.tasks.regression import Regression
 from netwright.training.evaluate import device_of, evaluating
-from netwright.training.look import calls
+from netwright.training.look import calls, parting
 from netwright.training.probes import as_the_recipe, copied, ladder
 
 OFTEN = 0.5  # share of the steps looked at
@@ -198,8 +198,10 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
             "NW314",
             "error",
             "wrong mode",
-            f"two answers to the same rows in evaluation mode differ by {difference:.2g} of their size",
+            f"two answers to the same rows in evaluation mode differ by {difference:.2g} of their size"
+            + _told(where := parting(evidence.network, batch, batch, SAME)),
             (Measure("difference of two passes", difference, threshold=SAME),),
+            layers=where,
             confidence=0.97,
             otherwise=("noise on purpose.",),
             remedies=(Remedy("give self.training to F.dropout(x, p, training=self.training) in forward."),),
@@ -250,8 +252,8 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
         raise Skip("the batches have fewer than four rows")
     inputs = tuple(x[:count] for x in batch.inputs)
     other_inputs = tuple(torch.cat([x[:1], x[count : 2 * count - 1]]) for x in batch.inputs)
-    one = _answers(evidence.network, Batch(inputs, (), batch.rows[:count]))
-    other = _answers(evidence.network, Batch(other_inputs, (), batch.rows[:count]))
+    beside, beside_others = (Batch(some, (), batch.rows[:count]) for some in (inputs, other_inputs))
+    one, other = _answers(evidence.network, beside), _answers(evidence.network, beside_others)
     if len(one) != count or len(other) != count:
         return
     size = float(one.abs().mean()) or 1.0
@@ -261,8 +263,10 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
             "NW315",
             "error",
             "rows leak into each other",
-            f"the answer to a row changes by {change:.2g} of its size beside other rows",
+            f"the answer to a row changes by {change:.2g} of its size beside other rows"
+            + _told(where := parting(evidence.network, beside, beside_others, LEAKED)),
             (Measure("change of an answer", change, threshold=LEAKED),),
+            layers=where,
             confidence=0.95,
             remedies=(Remedy("look for view, reshape or a mean that mixes the batch with another axis."),),
         )
@@ -391,6 +395,11 @@ def _movable(evidence: TrainingEvidence, names: Sequence[str]) -> list[str]:
             optimizer.step()
         after = dict(copy.named_parameters())
         return [name for name in names if name in after and not torch.equal(before[name], after[name])]
+
+
+def _told(where: tuple[str, ...]) -> str:
+    """Code between two modules has no name of its own."""
+    return "" if not where else f", from {where[0]} on" if len(where) == 1 else f", between {where[0]} and {where[1]}"
 
 
 def _answers(network: nn.Module, batch: Batch) -> Tensor:
