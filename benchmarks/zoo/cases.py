@@ -160,7 +160,7 @@ FAULTS: tuple[Fault, ...] = (
     # What is left after training, and too few rows.
     Fault("D6", "NW326", ("dense/digits", "dense/tabular"), ({"rows": 120}, {"rows": 250}), ("code", "dropout"),
           also=("NW343",), base={"epochs": 20, "deep": True}),
-    Fault("T1", "NW351", ("dense/blobs", "conv/bars"), ({"sharpened": 10.0}, {"sharpened": 4.0}), ("code", "keep")),
+    Fault("T1", "NW351", ("dense/blobs",), ({"sharpened": 10.0}, {"sharpened": 4.0}), ("code", "keep")),
     Fault("T3", "NW353", ("dense/digits", "conv/bars"), ({"stamp": 4.0}, {"stamp": 2.0}), ("code",)),
 )  # fmt: skip
 

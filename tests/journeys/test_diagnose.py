@@ -82,6 +82,19 @@ def test_steps_that_are_too_short_are_found_treated_and_the_gain_is_proven(
     assert cured.treatment.after == cured.scores
 
 
+def test_a_deep_diagnosis_trains_again_and_says_so(rings: Path, tmp_path: Path, netwright: Callable) -> None:
+    twice = tmp_path / "twice.csv"
+    pl.concat([pl.read_csv(rings)] * 2).write_csv(twice)
+    run = nw.train(twice, target="place", settings=PLAIN, folder=tmp_path / "run", audit=False, diagnose=False)
+    left_out = {check.code: check.skipped for check in nw.diagnose(run).checks}
+    assert "5 for these together: ask for it with --deep" in left_out["NW326"]
+    assert left_out["NW326"] == left_out["NW352"]
+    told = netwright("diagnose", run.folder, "--deep", "--fail-on", "never")
+    assert "training it again: 2 trainings" in told.err
+    assert "training it again on 50% of the rows: 3 trainings" in told.err
+    assert not {check.code: check.skipped for check in nw.load(run.folder).diagnosis.checks}["NW352"]
+
+
 def test_what_does_not_help_a_healthy_run_is_rolled_back(healthy: nw.Run) -> None:
     report = nw.diagnose(healthy)
     assert not report.fails("warning")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
@@ -26,25 +26,21 @@ MIXING = ("mixup", "cutmix")
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Answers:
+class Answers:
     """Rows by how sure their answers are, in bins of as many rows each."""
 
     sure: Numbers  # (n,) probability of the answer, ascending
     right: Numbers  # (n,) 1 where it is right
 
     @property
-    def starts(self) -> NDArray[np.int64]:
+    def bins(self) -> NDArray[np.int64]:
+        """(n,) the bin of each row."""
         count = len(self.sure)
-        bins = max(1, min(MOST_BINS, count // BIN_ROWS))
-        return np.arange(bins) * count // bins
+        return np.arange(count) * max(1, min(MOST_BINS, count // BIN_ROWS)) // count
 
     def means(self, values: Numbers) -> Numbers:
         """(bins,) of the values."""
-        return np.add.reduceat(values, self.starts) / np.diff([*self.starts, len(values)])
-
-    def errors(self, gaps: Numbers) -> Any:
-        """The calibration error of each row of gaps (..., n) between right (0 or 1) and sure."""
-        return np.abs(np.add.reduceat(gaps, self.starts, axis=-1)).sum(-1) / len(self.sure)
+        return np.bincount(self.bins, values) / np.bincount(self.bins)
 
 
 def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -70,8 +66,8 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     if valid.outputs.shape[1] != len(evidence.task.labels):
         raise Skip("the outputs are not one number for each class")
     answers = _answers(valid.outputs, hits(valid))
-    error, chance = calibration_error(answers.sure, answers.right)
-    if error.low <= OFF or float(answers.errors(answers.right - answers.sure)) <= chance:
+    error, seen = calibration_error(answers)
+    if error.low <= OFF or seen <= (chance := _most_of_calibrated(answers)):
         return
     temperature = temperature_of(torch.tensor(valid.outputs), torch.tensor(valid.targets).long())
     left = _left_by_temperature(valid)
@@ -118,27 +114,30 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     )
 
 
-def calibration_error(sure: Numbers, right: Numbers) -> tuple[Compared, float]:
-    """The error corrected for its bias, with its 95 % interval; and the most that calibrated answers would show.
-
-    `sure` are probabilities of answers, `right` is 1 or 0 for each; sorted alike.
-    """
-    answers = _Answers(sure, right)
+def calibration_error(answers: Answers) -> tuple[Compared, float]:
+    """The error corrected for what few rows add to it, with its 95 % interval; and as it is."""
     drawn = np.random.default_rng(0)
-    gaps, count = right - sure, len(sure)
-    seen = float(answers.errors(gaps))
-    weights = (drawn.multinomial(count, np.full(count, 1 / count)) for _ in range(DRAWS))
-    again = np.array([answers.errors(weight * gaps) for weight in weights])
+    gaps, count, bins = answers.right - answers.sure, len(answers.sure), answers.bins
+    seen = _error(bins, gaps)
+    again = [_error(bins[rows], gaps[rows]) for rows in (drawn.integers(0, count, count) for _ in range(DRAWS))]
     low, high = np.percentile(again, (2.5, 97.5))
-    corrected = Compared(*(float(max(0.0, 2 * seen - end)) for end in (again.mean(), high, low)))
-    calibrated = [answers.errors((drawn.random(count) < sure) - sure) for _ in range(DRAWS)]
-    return corrected, float(np.quantile(calibrated, AGREED))
+    return Compared(*(max(0.0, 2 * seen - float(end)) for end in (np.mean(again), high, low))), seen
 
 
-def _answers(outputs: Numbers, right: Numbers) -> _Answers:
+def _most_of_calibrated(answers: Answers) -> float:
+    """The error below which AGREED of calibrated answers that are as sure as these stay."""
+    drawn, bins, sure = np.random.default_rng(1), answers.bins, answers.sure
+    return float(np.quantile([_error(bins, (drawn.random(len(sure)) < sure) - sure) for _ in range(DRAWS)], AGREED))
+
+
+def _error(bins: NDArray[np.int64], gaps: Numbers) -> float:
+    return float(np.abs(np.bincount(bins, gaps)).sum()) / len(gaps)
+
+
+def _answers(outputs: Numbers, right: Numbers) -> Answers:
     sure = np.exp(outputs.max(1) - np.logaddexp.reduce(outputs, 1))
     order = np.argsort(sure, kind="stable")
-    return _Answers(sure[order], right[order])
+    return Answers(sure[order], right[order])
 
 
 def _left_by_temperature(valid: Part) -> tuple[float, float]:
@@ -149,7 +148,7 @@ def _left_by_temperature(valid: Part) -> tuple[float, float]:
         factor = temperature_of(torch.tensor(valid.outputs[~half]), torch.tensor(valid.targets[~half]).long())
         for scale, errors in ((1.0, before), (factor, after)):
             answers = _answers(valid.outputs[half] / scale, hits(valid)[half])
-            errors.append(calibration_error(answers.sure, answers.right)[0].value)
+            errors.append(calibration_error(answers)[0].value)
     return sum(before) / 2, sum(after) / 2
 
 

@@ -32,7 +32,6 @@ RANGES = 8  # of steps
 MOST_COLUMNS = 64  # more are taken together, side by side: each costs a pass over the rows
 BORDER = 8  # a picture's outer eighth is where stamps and frames stand
 ENOUGH = 0.8  # of the network's gain: what simple models of the block alone, and of the rest alone, have to reach
-NEAREST = 5  # rows whose classes are asked
 AUDITED = ("NW134", "NW135")  # of columns that give the answer away
 
 Family = Literal["columns", "patches", "channels", "steps"]
@@ -72,7 +71,8 @@ def shortcut(evidence: TrainingEvidence) -> Iterator[Finding]:
     squared errors half the cost counts, since a value from another row misses twice). A block that costs more than half
     of the gain (LIVES_ON), with the lower end of its 95 % interval, carries the answer - which is honest where nothing
     else could. It is a warning where a second sign says that it is not: a column, or what of a patch lies in a
-    picture's outer eighth (BORDER), tells the class of nearly every row by itself, as the audit's leak checks ask it;
+    picture's outer eighth (BORDER), tells a tree the class of nearly every row, with the thresholds of the audit's leak
+    checks;
     or the audit has named the column; or, of pictures and series, simple models reach 0.8 (ENOUGH) of the network's
     gain with the block alone and as much without it, so that the network had the choice (Geirhos et al. 2020,
     arXiv:2004.07780). Where one named column alone costs as much without such a sign, it is a note. A network that
@@ -251,8 +251,8 @@ def _second_sign(evidence: TrainingEvidence, batch: Batch, part: _Part) -> str:
 
 
 def _tells_alone(batch: Batch, part: _Part) -> bool:
-    """Whether a column, or what of a patch lies at the border, tells the class of nearly every row: by its nearest."""
-    from sklearn.neighbors import KNeighborsClassifier
+    """Whether a column, or what of a patch lies at the border, tells the class of nearly every row to a tree."""
+    from sklearn.tree import DecisionTreeClassifier
 
     cells = part.cells & _border(part.cells) if part.family == "patches" else part.cells
     x = torch.nan_to_num(batch.inputs[part.number].cpu().double())[:, cells].numpy()
@@ -260,7 +260,7 @@ def _tells_alone(batch: Batch, part: _Part) -> bool:
     if not x.size:
         return False
     odd = np.arange(len(y)) % 2 == 1
-    told = KNeighborsClassifier(NEAREST).fit(x[~odd], y[~odd]).predict(x[odd])
+    told = DecisionTreeClassifier(random_state=0).fit(x[~odd], y[~odd]).predict(x[odd])
     of_constant = 1 - np.unique(y, return_counts=True)[1].max() / len(y)
     missed = share(int((told != y[odd]).sum()), int(odd.sum()))
     return missed.value < MISSED_CLASSES * of_constant and missed.high < SURE * of_constant
