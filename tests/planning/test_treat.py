@@ -141,10 +141,10 @@ def test_settings_of_the_network_are_tried_through_the_function_that_builds_it()
     assert note.tried[0].reason == "the network does not follow depth"
     assert note.tried[1].mends == ("activation",)
     assert note.tried[2].reason.startswith("the network does not follow normalization: ")
-    assert [bool(tried.gains) for tried in note.tried] == [False, True, False, True]
+    assert [bool(tried.gains) for tried in note.tried[:4]] == [False, True, False, True]
     assert note.changes["width"] == 24
     assert outcome.build()[0].out_features == 24
-    assert len(note.controls) == 2
+    assert len(note.controls) == sum(bool(tried.gains) for tried in note.tried)
 
 
 def test_what_can_be_done_of_a_remedy_is_tried_without_the_rest(run: Run) -> None:

@@ -175,8 +175,8 @@ class _Treatment:
         seconds = sum(epoch.seconds for epoch in self.run.history.epochs)
         self.tell(
             f"treatment: at first {counted(remedies, 'change')} and as many random ones beside them, "
-            f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one helps, "
-            f"more where something stays"
+            f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one "
+            "helps, more where it helps and something stays"
         )
         runs = attempted([_variant(self.run, _Edits(), seed) for seed in self.seeds], self.tell)
         self.untreated = self.measures = _stacked(
@@ -194,6 +194,8 @@ class _Treatment:
                 self.advised.append(f"{finding.code}  {remedy.advice}{at}{edit}")
                 continue
             tried, run, measures = self._attempt(finding.code, remedy, self.kept)
+            if not tried.gains and self.rounds[finding.code] > 1:
+                continue  # said before
             if tried.is_kept and run is not None:
                 after = self.judge(run, ())
                 new = [f.code for f in after.findings if f.severity == "error" and f.code in self.sound]
