@@ -8,14 +8,16 @@ import torch
 from torch import nn
 
 from netwright.data.examples import empty
+from netwright.planning.mends import are_equal
+from netwright.planning.paired import gain
 from netwright.planning.treat import OF_THE_NETWORK, SPANS, treat_run
-from netwright.records.errors import DataError
+from netwright.records.errors import DataError, NetworkError
 from netwright.records.finding import Checked, Finding, Remedy, Report
 from netwright.records.note import Note
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.tasks.regression import Regression
-from netwright.training.adopt import adopt
+from netwright.training.adopt import adopt, designed
 
 CALM = Recipe(lr=1e-6, epochs=3, batch_size=32, precision="fp32", kernels="torch", compile="never", keep="last")
 FASTER = Remedy("take longer steps.", {"lr": 0.05})
@@ -87,12 +89,12 @@ def test_a_remedy_that_brings_a_grave_finding_is_rolled_back(run: Run) -> None:
 
 
 def test_a_grave_finding_that_no_remedy_removes_does_not_hide_the_next(run: Run) -> None:
-    hopeless = finding("NW305", Remedy("say so again.", {"lr": 1e-6}), Remedy("draw weights.", {"init": "auto"}))
+    hopeless = finding("NW305", Remedy("say so again.", {"lr": 1e-6}), Remedy("go wider.", {"width": 512}))
     _, note, asked = treated(run, report(hopeless), report(finding("NW342", FASTER, severity="warning")))
     assert asked == [("NW305",), ()]
     assert [(tried.code, tried.is_kept) for tried in note.tried] == [("NW305", False), ("NW342", True)]
     assert note.tried[0].reason == "the recipe says so already"
-    assert note.advised == ("NW305  draw weights. That is init=auto in a recipe.",)
+    assert note.advised == ("NW305  go wider. That is width=512 in a recipe.",)
     assert note.changes == {"lr": 0.05}
 
 
@@ -119,3 +121,81 @@ def test_a_training_that_fails_is_told_and_rolled_back(run: Run) -> None:
     assert not note.tried[0].is_kept
     assert note.tried[0].reason.startswith("it cannot be trained so: ")
     assert np.isfinite(next(iter(run.network.parameters())).detach().numpy()).all()
+
+
+def of_recipe(recipe: Recipe) -> nn.Module:
+    """Follows the width alone."""
+    return nn.Sequential(nn.Linear(2, recipe.width), nn.Sigmoid(), nn.Linear(recipe.width, 1))
+
+
+def test_settings_of_the_network_are_tried_through_the_function_that_builds_it() -> None:
+    recipe = CALM.edit({"lr": 0.02, "width": 1, "epochs": 12})
+    network = designed(of_recipe, recipe.edit({"seed": 5}))
+    run = adopt(network, Regression(), rows(256, 1), rows(200, 2), recipe=recipe, build=of_recipe)
+    assert are_equal(run.build(), designed(of_recipe, recipe))
+    narrow = finding(
+        "NW342", Remedy("go deeper.", {"depth": 7}), Remedy("bend less.", {"activation": "gelu"}),
+        Remedy("normalize.", {"normalization": "rms"}), Remedy("go wider.", {"width": 24}), severity="warning",
+    )  # fmt: skip
+    outcome, note, _ = treated(run, report(narrow), report(narrow))
+    assert note.tried[0].reason == "the network does not follow depth"
+    assert note.tried[1].mends == ("activation",)
+    assert note.tried[2].reason.startswith("the network does not follow normalization: ")
+    assert [bool(tried.gains) for tried in note.tried[:4]] == [False, True, False, True]
+    assert note.changes["width"] == 24
+    assert outcome.build()[0].out_features == 24
+    assert len(note.controls) == sum(bool(tried.gains) for tried in note.tried)
+
+
+def test_what_can_be_done_of_a_remedy_is_tried_without_the_rest(run: Run) -> None:
+    both = Remedy("drop less, step further.", {"dropout": 0.3, "lr": 0.05})
+    _, note, _ = treated(run, report(finding("NW342", both)), report())
+    assert note.changes == {"lr": 0.05}
+    assert note.mends == ()
+
+
+def test_a_mend_that_an_own_network_does_not_need_is_not_trained(run: Run) -> None:
+    remedies = (Remedy("let all train.", mend="unfrozen"), Remedy("no softmax.", mend="logits"))
+    outcome, note, _ = treated(run, report(finding("NW313", *remedies)), report())
+    assert outcome is run
+    assert [tried.reason for tried in note.tried] == [
+        "it cannot be mended: none of its parameters is frozen",
+        "it cannot be mended: no module at its end bounds the outputs",
+    ]
+
+
+def test_notes_are_treated_where_nothing_else_was_found(run: Run) -> None:
+    note = finding("NW332", FASTER, severity="note")
+    assert treated(run, report(note), report())[1].changes == {"lr": 0.05}
+    beside = finding("NW342", Remedy("say so again.", {"lr": 1e-6}), severity="warning")
+    assert not treated(run, report(beside, note), report(beside, note))[1].is_changed
+
+
+def test_a_function_that_builds_another_network_is_refused() -> None:
+    with pytest.raises(NetworkError, match="build gives another network: 'weight' has shape"):
+        adopt(nn.Linear(2, 1), Regression(), rows(64, 1), build=lambda: nn.Linear(1, 2))
+
+
+def test_an_infinite_loss_is_worse_than_any_finite_one() -> None:
+    before = np.array([[np.inf, np.inf, 1.0, np.nan], [np.inf, 3.0, 1.0, 2.0]])
+    after = np.array([[5.0, 4.0, 1.0, 1.0], [5.0, 3.0, 1.0, 1.0]])
+    found = gain("loss", before, after, 0)
+    assert found.count == 3
+    assert found.value == pytest.approx((2 * 5 + 6) / 6)
+    assert gain("loss", after[:, :3], before[:, :3], 0).value == -found.value
+    assert gain("loss", np.full((3, 4), np.inf), np.full((3, 4), np.inf), 0).value == 0
+
+
+def test_batch_norm_with_batches_of_two_becomes_group_norm() -> None:
+    def network(seed: int) -> nn.Module:
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            return nn.Sequential(nn.Linear(2, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, 1))
+
+    recipe = CALM.edit({"lr": 0.01, "batch_size": 2, "epochs": 1})
+    run = adopt(network(1), Regression(), rows(128, 1), rows(200, 2), recipe=recipe, build=lambda: network(0))
+    found = finding("NW337", Remedy("normalize over groups.", {"normalization": "group"}))
+    outcome, note, _ = treated(run, report(found), report())
+    assert note.mends == ("normalization",)
+    assert note.gains[0].low > 0
+    assert [type(module) for module in outcome.network] == [nn.Linear, nn.GroupNorm, nn.ReLU, nn.Linear]

@@ -1,5 +1,6 @@
 """Remedies tried on paired seeds: what makes a training better beyond chance is kept, the rest is rolled back."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ OF_THE_NETWORK = (
 # Where random changes are drawn: the ranges that people search. Those of the Recipe hold networks of hours.
 SPANS = {"lr": (1e-5, 1e-1), "batch_size": (8, 512), "depth": (1, 6), "width": (16, 512), "weight_decay": (1e-4, 0.3)}
 MOST_DROPOUT = 0.6
+ROUNDS = 3  # of treatment of one finding that becomes better and stays: epochs, for one, are doubled three times
 WHOLE = ("batch_size", "depth", "width")
 
 
@@ -119,6 +121,8 @@ class _Treatment:
         self.run, self.codes, self.seeds, self.judge, self.tell = run, codes, seeds, judge, tell
         self.report, self.subject = report, report.subject  # of the run as treated so far
         self.findings: dict[str, Finding] = {}  # all that were treated, by code
+        self.rounds = Counter[str]()  # of treatment, by code
+        self.done: set[str] = set()  # codes that are treated no more
         self.sound: set[str] = set()  # codes of grave findings that are not there
         self._look(report)
         is_mild = all(finding.severity == "note" for finding in report.findings)
@@ -178,7 +182,7 @@ class _Treatment:
             for f in self.report.findings
             if (f.code in self.codes if self.codes else f.code in self.notes or f.severity != "note")
         ]
-        return [finding for finding in chosen if finding.code not in self.findings]
+        return [finding for finding in chosen if finding.code not in self.done]
 
     def _is_hiding(self) -> bool:
         """Whether what no remedy removed is grave, so that what comes after it was not looked for."""
@@ -186,13 +190,14 @@ class _Treatment:
 
     def _begin(self) -> None:
         """States what it may cost, and trains the run as it is on all seeds."""
-        found = [*self.findings.values(), *self._waiting()]
+        found = {finding.code: finding for finding in (*self.findings.values(), *self._waiting())}.values()
         remedies = sum(not _is_advice(self.run, remedy) for finding in found for remedy in finding.remedies)
         trainings = (1 + 2 * remedies) * len(self.seeds)
         seconds = sum(epoch.seconds for epoch in self.run.history.epochs)
         self.tell(
-            f"treatment: at most {counted(remedies, 'change')} and as many random ones beside them, "
-            f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one helps"
+            f"treatment: at first {counted(remedies, 'change')} and as many random ones beside them, "
+            f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one "
+            "helps, more where it helps and something stays"
         )
         runs = attempted([variant(self.run, Edits(), seed) for seed in self.seeds], self.tell)
         self.untreated = self.measures = _stacked(
@@ -200,7 +205,9 @@ class _Treatment:
         )
 
     def _treat(self, finding: Finding) -> None:
-        self.findings[finding.code] = finding
+        self.findings.setdefault(finding.code, finding)
+        self.rounds[finding.code] += 1
+        before = self.kept
         for remedy in finding.remedies:
             if _is_advice(self.run, remedy):
                 at = f" (in {listed(finding.layers)})" if finding.layers else ""
@@ -208,6 +215,8 @@ class _Treatment:
                 self.advised.append(f"{finding.code}  {remedy.advice}{at}{edit}")
                 continue
             tried, run, measures = self._attempt(finding.code, remedy, self.kept)
+            if not tried.gains and self.rounds[finding.code] > 1:
+                continue  # said before
             if tried.is_kept and run is not None:
                 after = self.judge(run, ())
                 new = [f.code for f in after.findings if f.severity == "error" and f.code in self.sound]
@@ -220,7 +229,11 @@ class _Treatment:
             self.tried.append(tried)
             self.tell(str(tried))
             if tried.is_kept and finding.code not in {left.code for left in self.report.findings}:
-                return
+                break
+        # What stays after a gain may want more of it: the treated run's own finding says how much.
+        stays = finding.code in {left.code for left in self.report.findings}
+        if not stays or self.kept == before or self.rounds[finding.code] >= ROUNDS:
+            self.done.add(finding.code)
 
     def _attempt(self, code: str, remedy: Remedy, kept: Edits) -> tuple[Tried, Run | None, Measures]:
         """Trains the run with the kept edits and the remedy's; the run is that of the first seed."""

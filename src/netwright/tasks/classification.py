@@ -1,6 +1,7 @@
 """One label for each example, out of two or many."""
 
 from dataclasses import dataclass
+from math import nan
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -150,7 +151,7 @@ class Classification(Task):
 
     def _quick(self, logs: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, float]:
         found = metrics.values(self._statistics(logs, targets, quick=True), len(targets))
-        return {"loss": found["log_loss"], **found}
+        return {"loss": found.get("log_loss", nan), **found}
 
     def _result(self, logs: NDArray[np.float32], targets: NDArray[np.int64]) -> Scores:
         classes, count = len(self.labels), len(targets)

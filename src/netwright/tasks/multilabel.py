@@ -1,6 +1,7 @@
 """Several labels for each example, any number of them at once."""
 
 from dataclasses import dataclass
+from math import nan
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -166,7 +167,7 @@ class Multilabel(Task):
 
     def _quick(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
         found = metrics.values(self._statistics(logits, targets), len(targets))
-        return {"loss": found["log_loss"], **found}
+        return {"loss": found.get("log_loss", nan), **found}
 
     def _result(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
         found = metrics.intervals(

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from math import nan
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -187,7 +188,7 @@ class Segmentation(Task):
 
     def _quick(self, loss: metrics.Array, *pixels: metrics.Array) -> dict[str, float]:
         found = metrics.values(_statistics(loss, *pixels), len(loss))
-        return {"loss": found["log_loss"], **found}
+        return {"loss": found.get("log_loss", nan), **found}
 
     def _result(self, loss: metrics.Array, right: metrics.Array, true: metrics.Array, given: metrics.Array) -> Scores:
         found = metrics.intervals(
