@@ -25,6 +25,7 @@ from netwright.training.objective import build_objective
 T = TypeVar("T")
 
 PROBING = 0.1  # of the training's time may go into experiments on copies
+PROBING_SECONDS = 1.0  # that they may take where that is more: nobody waits for it
 
 
 @final
