@@ -74,7 +74,8 @@ def fit(
     result bit for bit as if it had never stopped. The last checkpoint stays: whoever has written the weights removes
     it. Leaving the loop early, or Ctrl-C, saves a checkpoint.
 
-    The judge is asked behind each epoch, and in the first one every READ_STEPS steps. Where it gives a reason, training
+    The judge is asked every READ_STEPS steps of the first epoch, and behind each epoch that has a multiple of them: in
+    short epochs it would cost more than a hundredth of the time. Where it gives a reason, training
     ends with it, as after a last epoch.
 
     Raises NetworkError for outputs that do not fit the task; RecipeError, DataError or NetworkError, by the cause, for
@@ -412,7 +413,8 @@ class _Training:
         if is_better and self.chooses:
             self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
         self.position = following(self.position, self.run, value, is_better=is_better)
-        if not self.position.ended and self._is_ended_by_judge():
+        is_time = p.step // READ_STEPS > (p.step - p.taken) // READ_STEPS or p.epoch == 1
+        if not self.position.ended and is_time and self._is_ended_by_judge():
             self.position = replace(self.position, ended=self.verdict)
         if self.folder is not None:
             checkpoint.append_epoch(self.folder, epoch)

@@ -22,7 +22,7 @@ from netwright.training.fused import UpdateRule
 from netwright.training.signals import CHANNELS_FIRST, functional, is_activation, signals, tensor_of
 
 EARLY = 32  # up to here the steps 0, 1, 2, 4, 8 ... are watched: most of what goes wrong does so at once
-EVERY = 128  # then every so many: a watched step takes 1.1 to 2.6 times as long (benchmarks/doctor_cost.py)
+EVERY = 256  # then every so many: a watched step takes 1.1 to 2.6 times as long (benchmarks/doctor_cost.py)
 MOST_MOMENTS = 64
 MOST_STRETCHES = 256
 MOST_UNREAD = 8  # watched steps whose numbers may wait on the device

@@ -23,6 +23,7 @@ LEAST_STEPS = 100  # fewer may still be a start that finds its way
 LEAST_MOMENTS = 4  # behind each other
 CHANCE_ROWS = 512  # of which the best constant answer is worked out
 FAR = 3.0  # times the first loss and that of a constant answer; healthy trainings of the zoo stay below 1
+NOISE = 10.0  # median absolute deviations over the root of their number: four standard errors of two medians
 NOTHING = 0.98  # of the constant's loss left: nothing was learned but how often each answer comes
 LOWER = 10.0  # what the rate is divided by, as where a loss is no number
 
@@ -44,9 +45,9 @@ def sure(evidence: TrainingEvidence) -> Iterator[Finding]:
     first LEAST_STEPS steps, and, where the loss of the best constant answer is not known, how high a loss is.
 
     *Diverging*: in the later half of the steps no loss is below FAR times the first one and the constant's, and the
-    median of the last quarter is above all of the quarter before. *Dead*: from the first step on no gradient arrives
-    anywhere, or no step moves a weight; or all units of a layer are zero in LEAST_MOMENTS watched steps behind each
-    other, and no more is learned than a constant answer.
+    median of the last quarter is above that of the quarter before, beyond NOISE. *Dead*: from the first step on no
+    gradient arrives anywhere, or no step moves a weight; or all units of a layer are zero in LEAST_MOMENTS watched
+    steps behind each other, and no more is learned than a constant answer.
     """
     if evidence.watched.steps < LEAST_STEPS:
         return
@@ -154,8 +155,15 @@ def _diverging(evidence: TrainingEvidence) -> Iterator[Finding]:
     before = late[: -len(last)]
     if not before or not min(s.least for s in late) >= FAR * chance:
         return
-    if min(s.least for s in late) >= FAR * losses[0].mean and median(_means(last)) > max(_means(before)):
+    if min(s.least for s in late) >= FAR * losses[0].mean and _rises(_means(before), _means(last)):
         yield _too_high(evidence, _course(evidence))
+
+
+def _rises(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Whether the median rose by more than noise does."""
+    low, high = median(before), median(after)
+    deviation = median([*(abs(x - low) for x in before), *(abs(x - high) for x in after)])
+    return high - low > NOISE * deviation / len(after) ** 0.5
 
 
 def _too_high(evidence: TrainingEvidence, summary: str) -> Finding:

@@ -28,6 +28,7 @@ Retrain = Callable[[float, Sequence[int]], Sequence[Run]]
 """(share of the training rows, seeds) -> the training made again with as many steps: a run for each seed."""
 
 PROBING = 0.1  # of the training's time may go into experiments on copies
+PROBING_SECONDS = 1.0  # that they may take where that is more: nobody waits for it
 
 
 @final

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from netwright.checks.evidence import Skip
-from netwright.checks.training.evidence import PROBING, TrainingEvidence
+from netwright.checks.training.evidence import PROBING, PROBING_SECONDS, TrainingEvidence
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart
 from netwright.records.recipe import Recipe
@@ -159,9 +159,15 @@ def ladder_chart(rungs: tuple[Rung, ...], lr: float, end: float) -> Chart:
 
 
 def _rung_steps(evidence: TrainingEvidence) -> int:
-    """No more than the training took; all rungs together PROBING of it, but for LEAST_STEPS a rung."""
+    """No more than the training took; all rungs together PROBING of it, but for LEAST_STEPS a rung.
+
+    Where these take long, as many as take PROBING_SECONDS in all, but for ENDS a rung.
+    """
     taken = steps_taken(evidence) or RUNG_STEPS  # those of a network that was adopted trained are not known
-    return max(1, min(RUNG_STEPS, taken, max(LEAST_STEPS, round(PROBING * taken / RUNGS))))
+    share, least = PROBING / RUNGS, LEAST_STEPS
+    if evidence.seconds:
+        least = max(ENDS, min(LEAST_STEPS, round(PROBING_SECONDS / RUNGS * taken / evidence.seconds)))
+    return max(1, min(RUNG_STEPS, taken, max(least, round(share * taken))))
 
 
 def shown_batches(evidence: TrainingEvidence) -> list[Batch]:
