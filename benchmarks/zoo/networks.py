@@ -160,11 +160,12 @@ def dense(plan: Plan, shape: tuple[int, ...]) -> tuple[list[nn.Module], int]:
 
 
 def conv(plan: Plan, shape: tuple[int, ...]) -> tuple[list[nn.Module], int]:
-    """3 x 3 convolutions on 8 x 8 pictures, halved behind the first and flattened behind the last."""
+    """3 x 3 convolutions on pictures, halved behind the first and flattened behind the last."""
     channels = max(4, plan.width // 4)
+    high, wide = shape
     blocks: list[nn.Module] = []
     for number in range(plan.depth):
-        parts: list[nn.Module] = [nn.Unflatten(1, (1, 8))] if number == 0 else []
+        parts: list[nn.Module] = [nn.Unflatten(1, (1, high))] if number == 0 else []
         parts.append(nn.Conv2d(1 if number == 0 else channels, channels, 3, padding=1))
         parts += [nn.BatchNorm2d(channels)] if plan.norm else []
         parts.append(_activation(plan))
@@ -172,7 +173,7 @@ def conv(plan: Plan, shape: tuple[int, ...]) -> tuple[list[nn.Module], int]:
         parts += [nn.Dropout(plan.dropout)] if plan.dropout else []
         parts += [nn.Flatten()] if number == plan.depth - 1 else []
         blocks.append(nn.Sequential(*parts))
-    return blocks, channels * 16
+    return blocks, channels * (high // 2) * (wide // 2)
 
 
 def recurrent(kind: type[nn.LSTM] | type[nn.GRU]) -> Callable[[Plan, tuple[int, ...]], tuple[list[nn.Module], int]]:
@@ -205,11 +206,16 @@ FAMILIES: dict[str, Callable[[Plan, tuple[int, ...]], tuple[list[nn.Module], int
 }
 
 
-def network(plan: Plan, shape: tuple[int, ...], outputs: int) -> Network:
-    """The plan's network with its first weights: He's for dense and convolution layers, torch's own for the others."""
+def network(plan: Plan, x: Tensor, outputs: int) -> Network:
+    """For inputs like all of x; whole numbers are words, and get vectors.
+
+    First weights are He's for dense and convolution layers, torch's own for the others.
+    """
     torch.manual_seed(plan.seed)
-    blocks, width = FAMILIES[plan.family](plan, shape)
-    made = Network(blocks, nn.Linear(width, outputs), plan)
+    shape = tuple(x.shape[1:])
+    words = [] if x.is_floating_point() else [nn.Embedding(int(x.max()) + 1, plan.width)]
+    blocks, width = FAMILIES[plan.family](plan, (*shape, plan.width) if words else shape)
+    made = Network([*words, *blocks], nn.Linear(width, outputs), plan)
     with torch.no_grad():
         for name, weight in made.blocks.named_parameters():
             if weight.ndim < 2 or "places" in name:
