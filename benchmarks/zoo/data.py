@@ -1,11 +1,17 @@
-"""Small problems, each from a seed, and what can be wrong with their inputs."""
+"""Small problems, each from a seed; parts of public data, dealt by a seed; and what can be wrong with their inputs."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
+from benchmarks import public_data
 from benchmarks.zoo.plans import Plan
 from sklearn.datasets import load_digits, make_circles, make_friedman1
 from torch import Tensor
@@ -16,6 +22,8 @@ from netwright.tasks.regression import Regression
 
 APART = 1.83  # of two clouds of spread one: 18 % of the rows lie on the wrong side of the middle
 SYMBOLS = 6
+TAKEN, HELD_OUT = 10_000, 2_000  # rows of public data: enough to learn from, in seconds
+VOCABULARY, STEPS = 4_000, 24  # of reviews; three in four have no more words
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +38,7 @@ class Rows:
 
 def rows(plan: Plan) -> Rows:
     """The plan's data with all that is planted in them."""
-    made = DATA[plan.data](plan.seed)
+    made = DATA[plan.data](plan.seed) if plan.data in DATA else PUBLIC[plan.data](plan.seed, Path(plan.folder))
     drawn = np.random.default_rng((plan.seed, 1))
     x, y, train = made.x, made.y, made.train
     if plan.shares:
@@ -129,6 +137,67 @@ DATA: dict[str, Callable[[int], Rows]] = {
     "tabular": tabular,
     "bars": bars,
     "copy": copied,
+}
+
+
+@cache
+def _public(name: str, folder: Path) -> pl.DataFrame:
+    frame = next(case for case in public_data.CASES if case.name == name).load(folder)
+    return frame.filter(pl.col("part") == "train") if "part" in frame.columns else frame
+
+
+def _dealt(frame: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, int]:
+    """Rows in a random order, and how many of them are for training."""
+    count = min(TAKEN + HELD_OUT, frame.height)
+    return frame[np.random.default_rng(seed).permutation(frame.height)[:count]], count - HELD_OUT
+
+
+def _numbers(frame: pl.DataFrame, train: int) -> np.ndarray:
+    """Columns with the mean and spread of training rows taken out."""
+    x = frame.to_numpy().astype(np.float64)
+    return (x - x[:train].mean(0)) / x[:train].std(0)
+
+
+def fashion(seed: int, folder: Path) -> Rows:
+    """28 x 28 pictures of ten kinds of clothes. Xiao et al. 2017, arXiv:1708.07747."""
+    frame, train = _dealt(_public("Fashion-MNIST", folder), seed)
+    pixels = frame["image"].to_numpy()
+    return _classes((pixels / 255 - 0.286) / 0.353, frame["label"].to_numpy().astype(int), train)
+
+
+def telescope(seed: int, folder: Path) -> Rows:
+    """Ten measures of showers of light, of gamma rays (65 %) or of hadrons. Bock et al. 2004."""
+    frame, train = _dealt(_public("telescope", folder), seed)
+    return _classes(_numbers(frame.drop("Class"), train), (frame["Class"] == "h").to_numpy(), train)
+
+
+def bikes(seed: int, folder: Path) -> Rows:
+    """Bikes lent in an hour, as a logarithm: from season, weather and kind of day, without the hour."""
+    frame, train = _dealt(pl.read_csv(folder / "bike_sharing.csv"), seed)
+    # Counts of two kinds of customers sum to the target.
+    x = _numbers(frame.drop("casual", "registered", "count").to_dummies(("season", "weather")), train)
+    y = _numbers(frame.select(pl.col("count").log1p()), train)[:, 0]
+    return Rows(torch.tensor(x).float(), torch.tensor(y).float(), train, Regression())
+
+
+def reviews(seed: int, folder: Path) -> Rows:
+    """Sentences about films, good or bad: the numbers of their first words, and zeros before. Pang and Lee 2005."""
+    frame, train = _dealt(_public("movie reviews", folder), seed)
+    texts = [re.findall(r"[a-z']+", text.lower())[:STEPS] for text in frame["text"]]
+    common = Counter(chain.from_iterable(texts[:train])).most_common(VOCABULARY - 2)
+    numbers = {word: number for number, (word, _) in enumerate(common, 2)}  # 1 is any other word
+    x = np.zeros((len(texts), STEPS), dtype=np.int64)
+    for row, text in zip(x, texts, strict=True):
+        row[STEPS - len(text) :] = [numbers.get(word, 1) for word in text]
+    made = _classes(x, (frame["sentiment"] == "positive").to_numpy(), train)
+    return replace(made, x=made.x.long())
+
+
+PUBLIC: dict[str, Callable[[int, Path], Rows]] = {
+    "fashion": fashion,
+    "telescope": telescope,
+    "bikes": bikes,
+    "reviews": reviews,
 }
 
 

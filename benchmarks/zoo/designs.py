@@ -29,7 +29,7 @@ def settings_of(plan: Plan) -> dict[str, object]:
     }
 
 
-def design(plan: Plan, shape: tuple[int, ...], outputs: int, recipe: Recipe) -> nn.Module:
+def design(plan: Plan, x: Tensor, outputs: int, recipe: Recipe) -> nn.Module:
     """The plan's network, but for what the recipe says otherwise. The recipe's seed decides its weights."""
     said = settings_of(plan)
     changes: dict[str, object] = {"seed": recipe.seed, **{name: getattr(recipe, name) for name in FOLLOWED}}
@@ -39,4 +39,4 @@ def design(plan: Plan, shape: tuple[int, ...], outputs: int, recipe: Recipe) -> 
         changes["norm"] = {"none": "", "auto": "layer"}.get(recipe.normalization, recipe.normalization)
     if recipe.init != PLANTED:
         changes |= HEALTHY
-    return network(plan.edit(changes), shape, outputs)
+    return network(plan.edit(changes), x, outputs)

@@ -13,8 +13,9 @@ class Plan:
     """What is built, from which data, and how it is trained. The same plan gives the same training, bit for bit."""
 
     family: str  # a key of networks.FAMILIES
-    data: str  # a key of data.DATA
+    data: str  # a key of data.DATA, or of data.PUBLIC
     seed: int
+    folder: str = ""  # where the files of PUBLIC are
     # The network.
     depth: int = 2
     width: int = 48

@@ -33,6 +33,7 @@ PLAIN: dict[str, object] = {
     "optimizer": "adamw", "lr": 3e-3, "batch_size": 32, "epochs": 12, "schedule": "cosine", "weight_decay": 1e-2,
 }  # fmt: skip
 EARLY, BARELY = 0.05, 1e-4  # where the schedule `fallen` falls, and to what share of its peak
+BLOW, SHORT = 20.0, 0.01  # times the rate, and for which share of the steps, in `spiked`
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def run_of(plan: Plan) -> Run:
     x, y = made.x[: made.train], made.y[: made.train]
     train = loader(plan.loader, x, y, recipe.batch_size, plan.amount)
     valid = (made.x[made.train :], made.y[made.train :])
-    build = partial(design, plan, tuple(x.shape[1:]), outputs)
+    build = partial(design, plan, made.x, outputs)
     return adopt(build(recipe), made.task, train, valid, recipe=recipe, build=build)
 
 
@@ -149,3 +150,9 @@ def fallen(step: int, steps: int, _warmup: float) -> float:
 def restarted(step: int, steps: int, _warmup: float) -> float:
     """Three cosines behind each other. Loshchilov and Hutter 2016, arXiv:1608.03983."""
     return 0.5 * (1 + torch.cos(torch.tensor(torch.pi * (3 * step / steps % 1.0))).item()) + 1e-3
+
+
+def spiked(step: int, steps: int, _warmup: float) -> float:
+    """A cosine that is blown up for a moment: the loss jumps, and comes back."""
+    course = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / steps)).item())
+    return course * (BLOW if 0.4 <= step / steps < 0.4 + SHORT else 1.0)
