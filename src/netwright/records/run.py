@@ -54,6 +54,4 @@ class Run:
     audit: Report | None = None  # what quick checks found in the data; None where they were left out
     diagnosis: Report | None = None  # what was found in the training; None where nobody looked
     treatment: Note | None = None  # how it came out of another run; None where it did not
-    design: Callable[[Recipe], nn.Module] | None = (
-        None  # an engineer's own network of other settings, where it is known
-    )
+    design: Callable[[Recipe], nn.Module] | None = None  # makes an engineer's own network for other settings
