@@ -213,7 +213,7 @@ def test_an_engineers_trained_network_is_judged_by_what_is_known(loss: Callable)
     assert all(torch.equal(a, b) for a, b in zip(before, trained.parameters(), strict=True))
 
 
-def test_of_an_own_network_only_the_training_is_treated() -> None:
+def test_an_own_network_is_treated_from_its_first_weights() -> None:
     run = nw.adopt(network(), F.cross_entropy, points(400, 1), points(200, 2), test_loader=points(200, 3), recipe=OWN)
     with pytest.raises(DataError, match="first weights of this network are not known"):
         nw.treat(run)

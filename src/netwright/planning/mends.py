@@ -112,8 +112,8 @@ def activation(network: nn.Module, run: Run) -> nn.Module:
 
 
 def normalization(network: nn.Module, run: Run) -> nn.Module:
-    """The recipe's normalization, "layer" or "group", in place of batch norms; or behind hidden layers, where no module
-    normalizes: behind those that a module of torch's own calls one after the other.
+    """The recipe's normalization, "layer" or "group", in place of batch norms; where no module normalizes, behind the
+    hidden layers that stand in an nn.Sequential.
     """
     name = run.recipe.normalization
     if name not in ("layer", "group"):

@@ -43,9 +43,6 @@ class Run:
     valid: Examples
     test: Examples
     build: Callable[[], nn.Module]  # an untrained network of the same seed
-    design: Callable[[Recipe], nn.Module] | None = (
-        None  # an engineer's own, for other settings; None where there is none
-    )
     history: History = field(default_factory=History)
     scores: Scores | None = None  # the test part, scored once
     baselines: tuple[tuple[str, Scores], ...] = ()  # simple models on the same test part
@@ -57,3 +54,4 @@ class Run:
     audit: Report | None = None  # what quick checks found in the data; None where they were left out
     diagnosis: Report | None = None  # what was found in the training; None where nobody looked
     treatment: Note | None = None  # how it came out of another run; None where it did not
+    design: Callable[[Recipe], nn.Module] | None = None  # makes an engineer's own network for other settings
