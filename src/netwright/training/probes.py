@@ -92,8 +92,8 @@ def ladder(
     The first is `below` rungs below `lr`. All see the same batches in the same order, with the same dropout, and clip
     gradients longer than `clip`, unless it is 0; `loss` measures their ends, where it is not the objective itself, on
     the `shown` batches, or on the last ENDS of those that were trained on. They are tried from `lr` upwards and then
-    downwards, each
-    way until WORSE_RUNGS in a row are no better than the best: those behind are not made and have no end.
+    downwards, each way until WORSE_RUNGS in a row are no better than the best: those behind are not made and have no
+    end.
     """
     batches = _batches(network, train, batch_size, steps, seed)
     rates = [lr * RUNG ** (k - below) for k in range(count)]

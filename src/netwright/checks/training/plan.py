@@ -97,8 +97,8 @@ def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: a strength that can do so (decay of more than 0.01 (DECAY) of each weight a step, dropout above
     0.7 (DROPPED), or any L1 penalty) is a suspicion. It is a finding if the same network without it, from its first
     weights, beats the end of the whole training within the few steps of a rung, by a tenth (MARGIN) of what it won. Or
-    if the trained network, released from it for these few steps, loses a tenth (EASED) more of its loss than with it,
-    on validation rows where there are any: a penalty that keeps a network from overfitting is not released for good.
+    if the trained network, released from it for 60 steps, loses a tenth (EASED) more of its loss than with it, on
+    validation rows where there are any: a penalty that keeps a network from overfitting is not released for good.
     """
     recipe = evidence.recipe
     suspects = _suspects(evidence)
@@ -112,7 +112,7 @@ def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
         told = ", ".join(text for _, _, text in suspects) + (
             f"; without it {len(free.losses)} steps reach {free.end:.4g}, the whole training {end:.4g}"
             if beats
-            else f"; {len(free.losses)} more steps without it take the loss to {released:.4g}, with it to {held:.4g}"
+            else f"; {RUNG_STEPS} more steps without it take the loss to {released:.4g}, with it to {held:.4g}"
         )
         yield Finding(
             "NW336",
@@ -146,7 +146,7 @@ def _suspects(evidence: TrainingEvidence) -> list[tuple[str, float, str]]:
 
 def _without_penalty(evidence: TrainingEvidence) -> tuple[Rung, float]:
     """The training's own rung without decay, L1 and dropout; and the training's end, measured alike."""
-    free = _some_free_steps(evidence, first_network(evidence), ())
+    free = _some_free_steps(evidence, first_network(evidence))
     return free, mean_loss(evidence.network, evidence.loss, shown_batches(evidence))
 
 
@@ -154,16 +154,18 @@ def _released(evidence: TrainingEvidence) -> tuple[float, float]:
     """The loss, held out where it can be, after some more steps with the penalty, and after as many without it."""
     device = device_of(evidence.network)
     shown = [batch.to(device) for batch in islice(evidence.drawn(evidence.valid, SHOWN), ENDS)]
-    held = some_steps(evidence, evidence.network, shown=shown)
-    return held.end, _some_free_steps(evidence, evidence.network, shown).end
+    held = some_steps(evidence, evidence.network, steps=RUNG_STEPS, shown=shown)
+    return held.end, _some_free_steps(evidence, evidence.network, RUNG_STEPS, shown).end
 
 
-def _some_free_steps(evidence: TrainingEvidence, network: nn.Module, shown: Sequence[Batch]) -> Rung:
+def _some_free_steps(
+    evidence: TrainingEvidence, network: nn.Module, steps: int = 0, shown: Sequence[Batch] = ()
+) -> Rung:
     recipe = evidence.recipe.edit({"weight_decay": 0.0, "l1": 0.0})
     objective = evidence.task.objective(recipe) if evidence.task is not None else evidence.objective
     with copied(network) as free:
         without_dropout(free)
-        return some_steps(evidence, free, recipe=recipe, objective=objective, shown=shown)
+        return some_steps(evidence, free, recipe=recipe, objective=objective, steps=steps, shown=shown)
 
 
 def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:

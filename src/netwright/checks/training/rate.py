@@ -17,10 +17,8 @@ MARGIN = 0.1  # of what the other rate won: by so much it has to beat the whole 
 SAFE = 3.0  # the best rung is near the edge where training diverges: a third of it is safe
 TWICE = 2.0  # times as fast is worth telling
 LATE = 1 / 3  # of the epochs: more than any warm-up or settling takes
-TIMES, LEAST = (
-    10,
-    0.05,
-)  # so many times what the whole training won in many more steps; and of the first loss, beyond noise
+TIMES = 10  # times what the whole training won, in fewer steps
+LEAST = 0.05  # of the first loss: more than batches differ by
 LAST, FALLING = 0.2, 0.05  # of the epochs, and of all that the loss fell: what falls less has arrived
 
 
@@ -74,17 +72,18 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: time is paid for nothing, and the score is taken for the best that the network can do.
 
     How it is decided: the ladder of `learning rate too high`. The rate is too low if, within at most 60 steps from the
-    first weights, a rate ten times higher or more beats the end of the whole training clearly, as there, and leaves
-    at most 0.7 (REACHES) of the loss; or, of a training that left more than 0.9 (STUCK), if it wins ten times (TIMES)
-    as much as the whole training did, and 5 % (LEAST) of the first loss. It is grave if the whole training left more
-    than 0.7 (SLOW). Where the schedule is at fault, that is said instead.
+    first weights, a rate ten times higher or more beats the end of the whole training clearly, as there, and leaves at
+    most 0.7 (REACHES) of the loss; or, of a training that left more than 0.9 (STUCK), if it wins, beyond as many steps
+    of the training's own rate, ten times (TIMES) what all its steps won, and 5 % (LEAST) of the first loss. It is grave
+    if the whole training left more than 0.7 (SLOW). Where the schedule is at fault, that is said instead.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     higher, top = best(tried[BELOW + 1 :]), best(tried)
     if higher is None or top is None or top.lr < evidence.recipe.lr:
         return
-    won = higher.start - higher.end
-    is_stuck = done.left > STUCK and won > TIMES * (done.start - done.end) and won > LEAST * higher.start
+    own = tried[BELOW].end  # statistics of batch norm have moved there as well
+    won = own - higher.end
+    is_stuck = done.left > STUCK and won > TIMES * (own - done.end) and won > LEAST * higher.start
     if not (is_stuck or higher.progress < REACHES):
         return
     if fallen_share(rates(evidence)) > LOW_SHARE:

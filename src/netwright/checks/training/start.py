@@ -278,8 +278,7 @@ def signal_collapse(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: with the first weights, rows differ at the last hidden layer by less than a hundredth (COLLAPSED)
     of what they differ by at the first, relative to the outputs' size. Vanishing gradients, which have the same cause,
     are said instead where they are found. Where the training learned all the same, it is a note, or a warning as for
-    `exploding gradients`. Schoenholz et al.
-    2017, arXiv:1611.01232.
+    `exploding gradients`. Schoenholz et al. 2017, arXiv:1611.01232.
     """
     if any(True for _ in vanishing_gradients(evidence)):
         return
