@@ -85,8 +85,9 @@ def carried_out(run: Run, plan: Plan) -> Run:
 
 
 def _sharpened(run: Run, plan: Plan) -> Run:
-    for parameter in run.network.get_submodule("last").parameters():
-        parameter.data *= plan.sharpened
+    for name, parameter in run.network.named_parameters():
+        if plan.sharpened != 1 and "last" in name.split("."):
+            parameter.data *= plan.sharpened
     return run
 
 
