@@ -17,7 +17,7 @@ from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.evidence import diagnose, of_run
 from netwright.data.examples import adopted
 from netwright.planning.paired import Measures, gain
-from netwright.planning.treat import Edits, measured, random_change, treat_run, variant
+from netwright.planning.treat import BALANCED, Edits, measured, random_change, treat_run, variant
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import Finding, Report
@@ -143,7 +143,7 @@ class _Bench:
             return Score(self.faulty, is_better=False, is_healthy=self.faulty >= ALIKE * self.twin, is_worse=False)
         after = self._measures(plan, edits, SCORING)
         value = _value(after, run_of(plan), SCORING)
-        name = next(iter(self.before))
+        name = _answers(self.before)
         is_worse = gain(name, self.before[name], after[name], self.seeds[0]).high < 0
         return Score(value, self._is_better(after), value >= ALIKE * self.twin, is_worse)
 
@@ -155,8 +155,9 @@ class _Bench:
 
     def _is_better(self, after: Measures) -> bool:
         """Than the faulty trainings: in answers, or in losses where answers are not worse."""
-        gains = [gain(name, self.before[name], after[name], self.seeds[0]) for name in self.before]
-        return gains[0].low > 0 or (gains[-1].low > 0 and gains[0].value >= 0)
+        names = _answers(self.before), "loss"
+        answers, losses = (gain(name, self.before[name], after[name], self.seeds[0]) for name in names)
+        return answers.low > 0 or (losses.low > 0 and answers.value >= 0)
 
     def _measures(self, plan: Plan, edits: Edits, part: int) -> Measures:
         """Of trainings whose weights are kept by the deciding half."""
@@ -175,10 +176,15 @@ def half(run: Run, part: int) -> Examples:
     return adopted((batch.inputs[0][part::2], batch.targets[0][part::2]))
 
 
+def _answers(measures: Measures) -> str:
+    """The measure that says how good answers are: where classes are uneven, each counts the same."""
+    return BALANCED if BALANCED in measures else next(iter(measures))
+
+
 def _value(measures: Measures, run: Run, part: int) -> float:
     """Mean recall of the classes, or the share of variance explained; over all seeds."""
     targets = next(half(run, part).batches(len(run.valid), seed=None)).targets[0]
-    errors = next(iter(measures.values())).mean(0)
+    errors = next(iter(measures.values())).mean(0)  # of answers; of numbers the squared ones
     if isinstance(run.task, Classification):
         return float(np.mean([1 - errors[(targets == k).numpy()].mean() for k in targets.unique()]))
     return float(1 - errors.mean() / targets.double().var(correction=0))

@@ -57,5 +57,5 @@ def gain(metric: str, before: NDArray[np.float64], after: NDArray[np.float64], s
         for _ in range(RESAMPLES)
     ]
     low, high = np.percentile(drawn, (2.5, 97.5))
-    told = (lambda errors: 1 - errors.mean()) if metric == "accuracy" else (lambda errors: errors.mean())
+    told = (lambda errors: 1 - errors.mean()) if metric.endswith("accuracy") else (lambda errors: errors.mean())
     return Gain(metric, float(told(before)), float(told(after)), float(better.mean()), float(low), float(high), rows)

@@ -41,6 +41,9 @@ OF_THE_NETWORK = (
 SPANS = {"lr": (1e-5, 1e-1), "batch_size": (8, 512), "depth": (1, 6), "width": (16, 512), "weight_decay": (1e-4, 0.3)}
 MOST_DROPOUT = 0.6
 ROUNDS = 3  # of treatment of one finding that becomes better and stays: epochs, for one, are doubled three times
+BALANCED = "balanced accuracy"
+IMBALANCE = "NW324"  # its remedies trade some of the frequent class for the rare ones
+UNEVEN = 1.5  # times as many rows in the largest class as in the smallest: below, both accuracies say the same
 WHOLE = ("batch_size", "depth", "width")
 
 
@@ -128,6 +131,8 @@ class _Treatment:
         is_mild = all(finding.severity == "note" for finding in report.findings)
         self.notes = {finding.code for finding in report.findings} if is_mild else set[str]()
         self.kept = Edits()
+        self.held = Edits()  # what removed a grave finding and is not proven: the next gain decides
+        self.waiting_for_gain: list[int] = []  # the places of what is held among what was tried
         self.tried: list[Tried] = []
         self.advised: list[str] = []
         self.controls: list[Tried] = []
@@ -214,26 +219,45 @@ class _Treatment:
                 edit = f" That is {edited(remedy.edit)} in a recipe." if remedy.edit else ""
                 self.advised.append(f"{finding.code}  {remedy.advice}{at}{edit}")
                 continue
-            tried, run, measures = self._attempt(finding.code, remedy, self.kept)
+            tried, run, measures = self._attempt(finding.code, remedy, self.kept.beside(self.held))
             if not tried.gains and self.rounds[finding.code] > 1:
                 continue  # said before
-            if tried.is_kept and run is not None:
-                after = self.judge(run, ())
-                new = [f.code for f in after.findings if f.severity == "error" and f.code in self.sound]
-                if new:
-                    tried = replace(tried, is_kept=False, reason=f"it brings {listed(new)}")
-                else:
-                    self.best, self.measures = replace(run, diagnosis=after), measures
-                    self._look(after)
-                    self.kept = self.kept.beside(Edits(tried.edit, tried.mends))
+            if run is not None and (tried.is_kept or _may_be_held(finding, tried)):
+                tried = self._judged(finding, tried, run, measures)
             self.tried.append(tried)
             self.tell(str(tried))
-            if tried.is_kept and finding.code not in {left.code for left in self.report.findings}:
+            if run is not None and finding.code not in {left.code for left in self.report.findings}:
                 break
         # What stays after a gain may want more of it: the treated run's own finding says how much.
         stays = finding.code in {left.code for left in self.report.findings}
         if not stays or self.kept == before or self.rounds[finding.code] >= ROUNDS:
             self.done.add(finding.code)
+
+    def _judged(self, finding: Finding, tried: Tried, run: Run, measures: Measures) -> Tried:
+        """Keeps what was gained, with what was held for it, or holds what removes a grave finding without a gain yet.
+
+        Of two faults at once, mending one alone may show nothing: a network whose rate is far too low learns as little
+        without its softmax as with it.
+        """
+        after = self.judge(run, ())
+        if new := [f.code for f in after.findings if f.severity == "error" and f.code in self.sound]:
+            return replace(tried, is_kept=False, reason=f"it brings {listed(new)}")
+        edits = Edits(tried.edit, tried.mends)
+        if tried.is_kept:
+            self.best, self.measures = replace(run, diagnosis=after), measures
+            self.kept = self.kept.beside(self.held).beside(edits)
+            together = f"with the remedy of {finding.code} it is better beyond chance"
+            for index in self.waiting_for_gain:
+                self.tried[index] = replace(self.tried[index], is_kept=True, reason=together)
+            self.held, self.waiting_for_gain = Edits(), []
+        elif finding.code not in {left.code for left in after.findings}:
+            self.held = self.held.beside(edits)
+            self.waiting_for_gain.append(len(self.tried))
+            tried = replace(tried, reason=f"{finding.code} is gone, but nothing was gained by it")
+        else:
+            return tried
+        self._look(after)
+        return tried
 
     def _attempt(self, code: str, remedy: Remedy, kept: Edits) -> tuple[Tried, Run | None, Measures]:
         """Trains the run with the kept edits and the remedy's; the run is that of the first seed."""
@@ -251,14 +275,20 @@ class _Treatment:
             gains = self._gains(self.measures if kept else self.untreated, after)
         except NetwrightError as error:
             return said((), False, f"it cannot be trained so: {error.problem}"), None, {}
-        return said(gains, *_verdict(gains)), runs[0], after
+        return said(gains, *_verdict(gains, code)), runs[0], after
 
     def _gains(self, before: Measures, after: Measures) -> tuple[Gain, ...]:
         return tuple(gain(name, before[name], after[name], self.seeds[0]) for name in before)
 
 
-def _verdict(gains: tuple[Gain, ...]) -> tuple[bool, str]:
-    """Answers decide; where they cannot be told apart, losses."""
+def _may_be_held(finding: Finding, tried: Tried) -> bool:
+    return finding.severity == "error" and bool(tried.gains) and tried.gains[0].high >= 0
+
+
+def _verdict(gains: tuple[Gain, ...], code: str) -> tuple[bool, str]:
+    """Answers decide; where they cannot be told apart, losses. Of classes that are missed, all count the same."""
+    if code == IMBALANCE and len(gains) == len(("accuracy", BALANCED, "loss")):
+        gains = gains[1:2]
     first, last = gains[0], gains[-1]
     if first.low > 0:
         return True, f"{first.metric} is better beyond chance"
@@ -344,9 +374,10 @@ def _stacked(measured: Sequence[Mapping[str, NDArray[np.float64]]]) -> Measures:
 def lost(run: Run) -> Mapping[str, NDArray[np.float64]]:
     """Measures of a training that has no end: each answer is wrong, and each loss infinite."""
     losses = np.full(len(run.valid), np.inf)
-    return (
-        {"accuracy": np.ones(len(losses)), "loss": losses} if isinstance(run.task, Classification) else {"loss": losses}
-    )
+    if not isinstance(run.task, Classification):
+        return {"loss": losses}
+    targets, wrong = _targets(run), np.ones(len(losses))
+    return {"accuracy": wrong, **_balanced(wrong, targets), "loss": losses}
 
 
 def measured(run: Run) -> Mapping[str, NDArray[np.float64]]:
@@ -356,9 +387,23 @@ def measured(run: Run) -> Mapping[str, NDArray[np.float64]]:
     if not isinstance(run.task, Classification):
         return {"loss": losses}
     answers = pl.concat(list(predictions(run.network, run.task, run.valid, run.recipe)))["prediction"]
+    targets = _targets(run)
+    wrong = (answers.to_numpy() != np.array(run.task.labels)[targets]).astype(np.float64)
+    return {"accuracy": wrong, **_balanced(wrong, targets), "loss": losses}
+
+
+def _targets(run: Run) -> NDArray[np.int64]:
     batches = run.valid.batches(run.recipe.batch_size, seed=None)
-    targets = np.concatenate([batch.targets[0].reshape(-1).cpu().numpy() for batch in batches])
-    return {"accuracy": (answers.to_numpy() != np.array(run.task.labels)[targets]).astype(np.float64), "loss": losses}
+    return np.concatenate([batch.targets[0].reshape(-1).cpu().numpy() for batch in batches])
+
+
+def _balanced(wrong: NDArray[np.float64], targets: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
+    """Wrong answers with the weight of their class, where the classes are uneven: their mean is that of the recalls."""
+    counts = np.bincount(targets)
+    shown = counts[counts > 0]
+    if shown.max() <= UNEVEN * shown.min():
+        return {}
+    return {BALANCED: wrong * len(targets) / (len(shown) * counts[targets])}
 
 
 def _changeable(run: Run) -> set[str]:
