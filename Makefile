@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test quick lint install clean
+.PHONY: demo test quick zoo lint install clean
 .DEFAULT_GOAL := install
 
 install: .venv/installed
@@ -21,6 +21,10 @@ test: install
 
 quick: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --ignore=tests/journeys --ignore=tests/docs
+
+# Some 180 small trainings with and without a known fault: is the doctor as good as it was?
+zoo: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.zoo --tier fast --bars
 
 lint: install
 	$(BIN)/ruff format --check src tests benchmarks examples

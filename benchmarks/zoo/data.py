@@ -23,7 +23,7 @@ from netwright.tasks.regression import Regression
 APART = 1.83  # of two clouds of spread one: 18 % of the rows lie on the wrong side of the middle
 SYMBOLS = 6
 TAKEN, HELD_OUT = 10_000, 2_000  # rows of public data: enough to learn from, in seconds
-VOCABULARY, STEPS = 4_000, 24  # of reviews; three in four have no more words
+VOCABULARY, STEPS = 1_200, 24  # of reviews: 4,000 words are learned by heart, .88 right in training for .77
 
 
 @dataclass(frozen=True, eq=False)
