@@ -42,7 +42,7 @@ class Goal:
 GOALS = {
     "92": Goal(0.92, 60, {"width": 8, "depth": 1, "epochs": 4}),
     "93": Goal(0.93, 170, {"width": 16, "epochs": 5}),
-    "94.5": Goal(0.945, 360, {"width": 24, "lr": 8e-3, "epochs": 12, "augment": ("flip",)}),
+    "94.5": Goal(0.945, 360, {"width": 16, "lr": 8e-3, "epochs": 16, "augment": ("flip",), "mirror": True}),
 }
 
 
