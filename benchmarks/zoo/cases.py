@@ -244,7 +244,7 @@ FAULTS = (*SINGLE, *DOUBLE)
 CONTROLS: tuple[Control, ...] = (
     Control("data that overlap", ("dense/blobs",), {}),
     Control("dropout", ("dense/digits", "conv/digits", "attention/digits"), {"dropout": 0.4, "epochs": 25},
-            real=("dense/fashion", "attention/fashion")),
+            real=("dense/fashion",)),
     Control("smoothed labels", ("dense/digits", "conv/bars", "gru/copy"), {"label_smoothing": 0.2},
             real=("conv/fashion",)),
     Control("long warm-up", ("dense/digits", "attention/copy"), {"warmup": 0.3},
