@@ -6,13 +6,9 @@ from itertools import product
 
 from benchmarks.zoo.plans import Changes, Plan
 
-TUNING = ("dense", "conv")  # families whose odd seeds thresholds may be tuned on; all else is for the score
-SEEDS = {
-    "fast": (0,),
-    "tuning": (1,),
-    "fresh": (8,),
-    "full": (20, 21, 22),
-}  # nothing was chosen by those of the last two
+TUNING = ("dense", "conv")  # families whose seed 1 thresholds may be tuned on; all else is for the score
+# Nothing was chosen by those of fresh and full.
+SEEDS = {"fast": (0,), "tuning": (1,), "fresh": (10,), "full": (20, 21, 22)}
 # The tier fast has to be done in three minutes: so many of the places of each fault and control.
 FAULT_PLACES, CONTROL_PLACES = 2, 1
 SGD: Changes = {"optimizer": "sgd", "lr": 0.05}
@@ -41,8 +37,6 @@ BASES: Mapping[str, Changes] = {
     "gru/reviews": {"depth": 1, "width": 32, "batch_size": 64, "epochs": 3, "dropout": 0.3},
     "attention/reviews": {"depth": 1, "width": 32, "batch_size": 64, "epochs": 4, "dropout": 0.3, "lr": 1e-3},
 }
-DIGITS = tuple(name for name in BASES if name.endswith("digits"))
-RECURRENT = ("lstm/copy", "gru/digits", "lstm/digits", "gru/copy")
 
 
 @dataclass(frozen=True)
@@ -207,7 +201,7 @@ SINGLE: tuple[Fault, ...] = (
           ({"rows": 150, "wrong": 0.3, "width": 96, "epochs": 40, "keep": "last"},
            {"rows": 300, "wrong": 0.2, "width": 96, "epochs": 40, "keep": "last"}),
           ("keep", "weight_decay", "dropout", "width", "depth", "code"),
-          real=("dense/fashion", "gru/reviews", "conv/fashion")),
+          real=("dense/fashion", "conv/fashion")),  # 150 reviews teach nothing at all
     # What is left after training, and too few rows.
     Fault("D6", "NW326", ("dense/digits", "dense/tabular"), ({"rows": 120}, {"rows": 250}), ("code", "dropout"),
           also=("NW343",), base={"epochs": 20, "deep": True}),
@@ -255,7 +249,7 @@ FAULTS = (*SINGLE, *DOUBLE)
 CONTROLS: tuple[Control, ...] = (
     Control("data that overlap", ("dense/blobs",), {}),
     Control("dropout", ("dense/digits", "conv/digits", "attention/digits"), {"dropout": 0.4, "epochs": 25},
-            real=("dense/fashion", "attention/fashion")),
+            real=("dense/fashion",)),
     Control("smoothed labels", ("dense/digits", "conv/bars", "gru/copy"), {"label_smoothing": 0.2},
             real=("conv/fashion",)),
     Control("long warm-up", ("dense/digits", "attention/copy"), {"warmup": 0.3},

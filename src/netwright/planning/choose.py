@@ -78,7 +78,7 @@ def _images(signal: Signal, rows: int, passes: int) -> Changes:
     epochs = passes or _epochs(rows, batch_size, steps=IMAGE_STEPS, most=30)
     return {
         "backbone": "convnet", "width": IMAGE_WIDTH, "depth": 2, "batch_size": batch_size,
-        "lr": 1e-2, "beta2": 0.99, "weight_decay": 0.05, "schedule": "triangular", "label_smoothing": 0.1, "keep": "last",
+        "lr": 1e-2, "beta2": 0.99, "weight_decay": 0.05, "schedule": "triangular", "label_smoothing": 0.1,
         "keep": "last", "augment": ("shift",) if rows >= SMALL and epochs >= MANY_PASSES else (), "epochs": epochs,
     }  # fmt: skip
 
