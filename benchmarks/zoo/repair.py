@@ -5,6 +5,7 @@ SEEDS pairs: the faulty one, the treated one and the healthy twin start from the
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -151,7 +152,11 @@ class _Bench:
         """The best of some random changes, on the treatment's half of the rows."""
         run, generator = run_of(self.plan), np.random.default_rng(self.plan.seed)
         drawn = [Edits(random_change(generator, run)) for _ in range(count)]
-        return max(drawn, key=lambda one: _value(self._measures(self.plan, one, DECIDING), run, DECIDING))
+        values = dict[float, Edits]()
+        for one in drawn:
+            with suppress(NetwrightError):  # muon, for example, has nothing to update in some networks
+                values[_value(self._measures(self.plan, one, DECIDING), run, DECIDING)] = one
+        return values[max(values)] if values else Edits()
 
     def _is_better(self, after: Measures) -> bool:
         """Than the faulty trainings: in answers, or in losses where answers are not worse."""
