@@ -1,5 +1,7 @@
 """Twelve settings of a small network: trained at once, one after the other, and by the loop that tutorials write.
 
+The loop has torch's dropout, the others that of netwright's own networks.
+
     python -m benchmarks.speed.population
 
 Prints a block of Markdown: seconds for all twelve as median (lowest to highest) of the rounds. The cases take turns
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from netwright.data.examples import InMemory, empty
+from netwright.models.dropout import Dropout
 from netwright.records.errors import NetwrightError
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
@@ -98,15 +101,15 @@ def _run(number: int, train: InMemory) -> Run:
     return Run(network, task, Schema(()), recipe, train, empty(), empty(), lambda: _perceptron(recipe.dropout))
 
 
-def _perceptron(dropout: float) -> nn.Module:
+def _perceptron(dropout: float, kind: type[nn.Dropout] = Dropout) -> nn.Module:
     widths = (COLUMNS, HIDDEN, HIDDEN, HIDDEN)
-    layers = [(nn.Linear(a, b), nn.ReLU(), nn.Dropout(dropout)) for a, b in pairwise(widths)]
+    layers = [(nn.Linear(a, b), nn.ReLU(), kind(dropout)) for a, b in pairwise(widths)]
     return nn.Sequential(*(part for layer in layers for part in layer), nn.Linear(HIDDEN, CLASSES))
 
 
 def _loop(run: Run) -> nn.Module:
     """As in torch's tutorials."""
-    recipe, network = run.recipe, _perceptron(run.recipe.dropout)
+    recipe, network = run.recipe, _perceptron(run.recipe.dropout, nn.Dropout)
     loader = DataLoader(_dataset(run), batch_size=BATCH, shuffle=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     network.train()

@@ -167,7 +167,8 @@ def test_networks_of_plain_layers_are_stacked_too() -> None:
     for seed, run in enumerate(runs):
         torch.manual_seed(seed)
         network = nn.Sequential(
-            nn.Linear(3, 5, bias=False), stems.Flat(), nn.LayerNorm(20, bias=False), nn.Linear(20, 1)
+            *(nn.Linear(3, 5, bias=False), stems.Flat(), nn.LayerNorm(20, bias=False)),
+            *(nn.Dropout(0.1 * seed), nn.Linear(20, 1)),
         )
         parts = {"train": replace(run.train, inputs=inputs), "valid": replace(run.valid, inputs=inputs)}
         runs[seed] = replace(run, network=network, **parts)

@@ -5,6 +5,7 @@ from typing import final
 from torch import Tensor, nn
 
 from netwright.models.activations import activation
+from netwright.models.dropout import Dropout
 from netwright.models.forms import require_form
 from netwright.models.inits import initialize
 from netwright.models.normalizations import normalization
@@ -47,7 +48,7 @@ class _Residual(nn.Module):
     def __init__(self, recipe: Recipe, *, dilation: int) -> None:
         super().__init__()
         first, second = (_conv(recipe.width, recipe, dilation=dilation) for _ in range(2))
-        self.body = Chain(first, *_after(recipe), EachStep(nn.Dropout(recipe.dropout)), second, *_after(recipe))
+        self.body = Chain(first, *_after(recipe), EachStep(Dropout(recipe.dropout)), second, *_after(recipe))
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return x + self.body(x, lengths)[0], lengths

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.models.activations import activation
+from netwright.models.dropout import Dropout
 from netwright.models.forms import require_form
 from netwright.models.inits import HEAD_SCALE, initialize
 from netwright.models.normalizations import normalization
@@ -23,7 +24,7 @@ def mlp(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
     """
     require_form("mlp", signal, "vector")
     layers: list[nn.Module] = [Fan(recipe.members)] if recipe.members > 1 else []
-    layers += [_dense(signal.width, recipe, first=True), activation(recipe.activation), nn.Dropout(recipe.dropout)]
+    layers += [_dense(signal.width, recipe, first=True), activation(recipe.activation), Dropout(recipe.dropout)]
     layers += [_block(recipe) for _ in range(recipe.depth - 1)]
     return nn.Sequential(*layers), Signal("vector", recipe.width)
 
@@ -41,7 +42,7 @@ def _block(recipe: Recipe) -> nn.Module:
     name = "layer" if recipe.normalization == "auto" else recipe.normalization
     norm = _norm(name, recipe)
     dense = _dense(recipe.width, recipe)
-    body = [norm, dense, activation(recipe.activation), nn.Dropout(recipe.dropout)]
+    body = [norm, dense, activation(recipe.activation), Dropout(recipe.dropout)]
     return ResidualBlock(nn.Sequential(*body), recipe.depth**-0.5)
 
 

@@ -5,6 +5,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from netwright.models.dropout import Dropout
 from netwright.models.forms import require_form
 from netwright.models.normalizations import normalization
 from netwright.models.sequences import Chain, EachStep
@@ -58,7 +59,7 @@ def _recurrent(
     for _ in range(recipe.depth):
         layer = Recurrent(signal.width, recipe.width, cell, both_ways=both_ways)
         signal = Signal("sequence", layer.width, signal.size)
-        layers += [layer, normalization(norm, signal), EachStep(nn.Dropout(recipe.dropout))]
+        layers += [layer, normalization(norm, signal), EachStep(Dropout(recipe.dropout))]
     return Chain(*layers), signal
 
 

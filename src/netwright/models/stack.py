@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from netwright.models import ACTIVATIONS
 from netwright.models.activations import activation
+from netwright.models.dropout import Dropout
 from netwright.models.forms import MEANING
 from netwright.models.inits import initialize
 from netwright.models.layers import NORMS, Layer, read, total_stride
@@ -173,7 +174,7 @@ def _flatten(spot: _Spot) -> tuple[nn.Module, Signal]:
 
 
 def _dropout(spot: _Spot) -> tuple[nn.Module, Signal]:
-    return _each_step(nn.Dropout(float(spot.layer.value)), spot.signal), spot.signal
+    return _each_step(Dropout(float(spot.layer.value)), spot.signal), spot.signal
 
 
 def _norm_of_groups(spot: _Spot) -> tuple[nn.Module, Signal]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.models import NUMBER_EMBEDDINGS
+from netwright.models.dropout import Dropout
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Signal
 from netwright.resolve import resolve
@@ -285,7 +286,7 @@ class Tokens(nn.Module):
     def __init__(self, size: int, width: int, dropout: float) -> None:
         super().__init__()
         self.table = _embedding(size, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) to (B, T of the longest, width) and lengths (B,)."""

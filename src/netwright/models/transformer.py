@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from netwright.models.activations import activation
+from netwright.models.dropout import Dropout
 from netwright.models.forms import require_form
 from netwright.models.inits import initialize
 from netwright.models.normalizations import normalization
@@ -41,7 +42,7 @@ def _transformer(signal: Signal, recipe: Recipe, *, causal: bool) -> tuple[nn.Mo
     enter = nn.Linear(signal.width, width)
     initialize(enter, recipe.init, "identity")
     scale = (2 * recipe.depth) ** -0.5
-    layers: list[nn.Module] = [EachStep(enter), EachStep(nn.Dropout(recipe.dropout))]
+    layers: list[nn.Module] = [EachStep(enter), EachStep(Dropout(recipe.dropout))]
     for _ in range(recipe.depth):
         attend = Attention(width, max(1, width // HEAD_WIDTH), causal=causal, scale=scale)
         layers.append(_Residual(normalization(name, after), attend, recipe.dropout))
@@ -70,7 +71,7 @@ class _Residual(nn.Module):
         super().__init__()
         self.norm = norm
         self.body = body
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return x + self.dropout(self.body(*self.norm(x, lengths))[0]), lengths

@@ -269,8 +269,9 @@ class _Plan:
 
     active: list[int]  # members of each step
     counts: list[list[int]]  # rows of each member's batch, by step
+    shares: list[Tensor]  # (active, B) for each step: what each row weighs in its member's mean loss
     rows: Tensor  # (steps, K, B) row numbers; behind a batch's end, its member's first row
-    columns: dict[str, Tensor]  # (steps, K, 1) each: numbers of the updates
+    columns: dict[str, tuple[Tensor, ...]]  # for each step (K, 1): numbers of the updates
 
 
 @final
@@ -283,7 +284,7 @@ class _Stack:
         self.task, self.recipe = members[0].run.task, recipes[0]
         self.stacked = Stacked([member.run.network for member in members])
         weights = self.stacked.weights([member.run.network for member in members])
-        self.rows = {name: torch.zeros_like(weights) for name in ("first", "second")}
+        self.rows = {name: torch.zeros_like(weights) for name in ("first", "second", "gradient")}
         self.rows |= {"weights": weights, "best": weights.clone()}
         if any(member.half_life for member in members):
             self.rows["average"] = weights.clone()
@@ -292,6 +293,7 @@ class _Stack:
         at = (0.0, SMOOTH) if len(smooth) > 1 else tuple(smooth)
         self.objectives = [self.task.objective(replace(self.recipe, label_smoothing=share)) for share in at]
         self.rule = RULES[self.recipe.optimizer][self.recipe.nesterov]
+        self._known: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
 
     @property
     def epoch(self) -> int:
@@ -343,6 +345,7 @@ class _Stack:
             return
         self.members = [self.members[row] for row in which]
         self.rows = {name: tensor[which] for name, tensor in self.rows.items()}
+        self._known.clear()
         if self.members:
             self.stacked = Stacked([member.run.network for member in self.members])
 
@@ -356,9 +359,11 @@ class _Stack:
             rows[: len(some), k, : padded.shape[1]] = padded
             rows[: len(some), k, padded.shape[1] :] = some[0][0]
         counts = [[len(some[step]) for some in batches if step < len(some)] for step in range(steps)]
-        return _Plan([len(some) for some in counts], counts, rows, self._columns(steps))
+        known = {tuple(some): _shares(some, self.rows["weights"].dtype) for some in counts}
+        shares = [known[tuple(some)] for some in counts]
+        return _Plan([len(some) for some in counts], counts, shares, rows, self._columns(steps))
 
-    def _columns(self, steps: int) -> dict[str, Tensor]:
+    def _columns(self, steps: int) -> dict[str, tuple[Tensor, ...]]:
         """Numbers of each step and member, worked out in float64 as torch does for its updates."""
         recipes = [member.run.recipe for member in self.members]
         done = torch.tensor([member.position.step for member in self.members], dtype=torch.float64)
@@ -387,19 +392,21 @@ class _Stack:
             kept = [[_kept(m, m.position.step + s) for m in self.members] for s in range(1, steps + 1)]
             columns["fresh"] = 1 - torch.tensor(kept, dtype=torch.float64)
         dtype = self.rows["weights"].dtype
-        return {name: c.to(dtype).expand(steps, -1)[..., None] for name, c in columns.items()}
+        return {name: c.to(dtype).expand(steps, -1)[..., None].unbind() for name, c in columns.items()}
 
     def _train(self, plan: _Plan) -> tuple[list[Tensor], list[Tensor]]:
         """All steps of the epoch: losses (active, B) and gradient norms (active,) of each."""
         losses: list[Tensor] = []
         norms: list[Tensor] = []
         seeds = [member.seed() for member in self.members]
-        for step, (active, counts) in enumerate(zip(plan.active, plan.counts, strict=True)):
+        for step, active in enumerate(plan.active):
             for member, seed in zip(self.members[:active], seeds, strict=False):
                 member.generator.manual_seed(mixed(seed + step))
-            rows = {name: tensor[:active] for name, tensor in self.rows.items()}
-            columns = {name: column[step, :active] for name, column in plan.columns.items()}
-            found, gradient = self._gradient(rows["weights"], plan.rows[step, :active, : max(counts)], counts, columns)
+            columns = {name: column[step] for name, column in plan.columns.items()}
+            rows = self.rows
+            if active < len(self.members):
+                rows, columns = ({name: t[:active] for name, t in some.items()} for some in (rows, columns))
+            found, gradient = self._gradient(plan, step, columns)
             norm = torch.linalg.vector_norm(gradient, dim=1)
             gradient.mul_((columns["clip"] / (norm[:, None] + CLIP_EPS)).clamp_(max=1.0))
             self.rule(rows, gradient, self.stacked.heavy, columns)
@@ -409,34 +416,41 @@ class _Stack:
             norms.append(norm)
         return losses, norms
 
-    def _gradient(
-        self, rows: Tensor, index: Tensor, counts: list[int], columns: dict[str, Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def _gradient(self, plan: _Plan, step: int, columns: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Losses (active, B) and the gradient (active, weights) of each member's mean loss."""
-        active = len(index)
-        weights = rows.detach().requires_grad_()
+        active, counts, shares = plan.active[step], plan.counts[step], plan.shares[step]
         data = self.members[0].train
-        targets = tuple(t.index_select(0, index.flatten()) for t in data.targets)
-        outputs = self._outputs(
-            weights, _gathered(data, index), generators=[m.generator for m in self.members[:active]], counts=counts
-        )
-        batch = Batch((), targets, index.flatten())
+        weights, gradients = self._parts(active)
+        index = plan.rows[step, :active, : shares.shape[1]]
+        batch = Batch((), _rows_of(data.targets, index.flatten()), index.flatten())
+        generators = [member.generator for member in self.members[:active]]
+        outputs = self._outputs(weights, _gathered(data, index), generators=generators, counts=counts)
         given = Given(outputs.flatten(0, 1))
-        found = [objective(given, batch).view(index.shape) for objective in self.objectives]
+        found = [objective(given, batch).view(shares.shape) for objective in self.objectives]
         losses = found[0]
         if len(found) > 1:  # every smoothed loss is linear in the share that is smoothed
             losses = torch.lerp(found[0], found[1], columns["smooth"])
         if self.has_l1:
-            losses = losses + columns["l1"] * weights[:, : self.stacked.heavy].abs().sum(1, keepdim=True)
-        (gradient,) = torch.autograd.grad(losses, weights, _shares(counts, losses.dtype))
-        return losses.detach(), gradient
+            losses = losses + columns["l1"] * self.stacked.absolute(weights)
+        made = torch.autograd.grad(losses, tuple(weights.values()), shares, materialize_grads=True)
+        for gradient, place in zip(made, gradients.values(), strict=True):
+            place.copy_(gradient)
+        return losses.detach(), self.rows["gradient"][:active]
+
+    def _parts(self, active: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weights and gradients of the first members by name: made once, as they stand in their rows."""
+        if active not in self._known:
+            weights, gradients = (self.stacked.parts(self.rows[name][:active]) for name in ("weights", "gradient"))
+            leaves = {name: part.detach().requires_grad_() for name, part in weights.items()}
+            self._known[active] = leaves, gradients
+        return self._known[active]
 
     def _outputs(
-        self, weights: Tensor, inputs: Sequence[Tensor], *,
+        self, parts: dict[str, Tensor], inputs: Sequence[Tensor], *,
         generators: Sequence[torch.Generator] = (), counts: Sequence[int] = (),
     ) -> Tensor:  # fmt: skip
         with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            outputs = self.stacked(weights, inputs, generators=generators, counts=counts)
+            outputs = self.stacked(parts, inputs, generators=generators, counts=counts)
         return outputs.float() if outputs.dtype == torch.bfloat16 else outputs
 
     @torch.no_grad()
@@ -445,9 +459,8 @@ class _Stack:
         data, indices = self.members[0].valid, [member.valid.index for member in self.members]
         padded = torch.stack([torch.cat([i, i[:1].expand(max(map(len, indices)) - len(i))]) for i in indices])
         size = max(EVALUATED, self.recipe.batch_size)
-        outputs = torch.cat(
-            [self._outputs(self._result_rows(), _gathered(data, some)) for some in padded.split(size, 1)], 1
-        )
+        parts = self.stacked.parts(self._result_rows())
+        outputs = torch.cat([self._outputs(parts, _gathered(data, some)) for some in padded.split(size, 1)], 1)
         scores = [self.task.score() for _ in indices]
         for score, index, out in zip(scores, indices, outputs, strict=True):
             score.add(out[: len(index)], Batch((), tuple(t.index_select(0, index) for t in data.targets), index))
@@ -457,10 +470,14 @@ class _Stack:
         self, plan: _Plan, losses: list[Tensor], norms: list[Tensor], done: dict[int, Run | NetwrightError]
     ) -> None:
         """Takes note of what was trained; members with a loss that is no number are done with their error."""
-        for row, member in enumerate(self.members):
+        every = [
+            loss.where(share > 0, 0).sum(1, dtype=torch.float64)
+            for loss, share in zip(losses, plan.shares, strict=True)
+        ]
+        table = zip(*(pad_sequence(some).tolist() for some in (every, norms)), strict=True)
+        for row, (member, (sums, lengths)) in enumerate(zip(self.members, table, strict=True)):
             counts = [some[row] for some in plan.counts[: member.epoch_steps]]
-            sums = torch.stack([losses[s][row, :n].sum(dtype=torch.float64) for s, n in enumerate(counts)]).tolist()
-            lengths = torch.stack([norms[s][row] for s in range(len(counts))]).tolist()
+            sums, lengths = sums[: len(counts)], lengths[: len(counts)]
             lengths = [n if is_watched(member.run.recipe, s) else 0.0 for s, n in enumerate(lengths)]  # as in `fit`
             bad = next(
                 (s for s, pair in enumerate(zip(sums, lengths, strict=True)) if not all(map(isfinite, pair))), None
@@ -530,7 +547,7 @@ def _adam(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[s
 def _adam_step(rows: dict[str, Tensor], gradient: Tensor, columns: dict[str, Tensor]) -> None:
     mean = rows["first"].lerp_(gradient, columns["fresh1"])
     size = rows["second"].lerp_(gradient.square_(), columns["fresh2"]).sqrt().add_(columns["eps"])
-    rows["weights"].sub_(torch.div(mean, size, out=size).mul_(columns["gain"]))
+    rows["weights"].addcdiv_(mean * columns["gain"], size, value=-1)
 
 
 def _sgd(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, vmap
 
-from netwright.models import activations, mlp, network, normalizations, sequences, stems
+from netwright.models import activations, dropout, mlp, network, normalizations, sequences, stems
 from netwright.training.optimizer import decayed
 
 Structure = tuple[tuple[object, ...], ...]
@@ -30,6 +30,7 @@ class Stacked:
         self._names = [*matrices, *(name for name in trained if name not in matrices)]
         self._shapes = [trained[name].shape for name in self._names]
         self._sizes = [trained[name].numel() for name in self._names]
+        self._matrices = list(matrices)
         self.heavy = sum(matrix.numel() for matrix in matrices.values())
         every = [_tensors(one) for one in networks]
         self._constants = {
@@ -37,8 +38,8 @@ class Stacked:
             for name, tensor in every[0].items()
             if name not in trained and tensor.is_floating_point()
         }
-        self._kept = {
-            name: [1 - _dropped(one.get_submodule(name)) for one in networks]
+        self._shares = {
+            name: _Shares([1 - _dropped(one.get_submodule(name)) for one in networks])
             for name, module in self.template.named_modules()
             if isinstance(module, nn.Dropout)
         }
@@ -56,22 +57,28 @@ class Stacked:
             for name, part in zip(self._names, row.split(self._sizes), strict=True):
                 parameters[name].copy_(part.view_as(parameters[name]))
 
+    def parts(self, rows: Tensor) -> dict[str, Tensor]:
+        """What stands in rows of weights by name, (len(rows), *shape) each, in the rows' own memory."""
+        split = zip(self._names, rows.split(self._sizes, 1), self._shapes, strict=True)
+        return {name: part.view(len(rows), *shape) for name, part, shape in split}
+
+    def absolute(self, parts: dict[str, Tensor]) -> Tensor:
+        """(K, 1): the sum of the absolute weights that decay."""
+        return torch.cat([parts[name].flatten(1) for name in self._matrices], 1).abs().sum(1, keepdim=True)
+
     def __call__(
         self,
-        weights: Tensor,
+        parts: dict[str, Tensor],
         inputs: Sequence[Tensor],
         *,
         generators: Sequence[Generator] = (),
         counts: Sequence[int] = (),
     ) -> Tensor:
-        """Outputs of the first len(weights) networks. With `generators`, one for each, they train: dropout draws from
-        them as it would in a network alone, for the first `counts` rows of each.
+        """Outputs of the networks whose weights are given, the first of all. With `generators`, one for each, they
+        train: dropout draws from them as it would in a network alone, for the first `counts` rows of each.
         """
-        split = zip(weights.split(self._sizes, 1), self._shapes, strict=True)
-        parts = [part.view(len(weights), *shape) for part, shape in split]
-        tensors = dict(zip(self._names, parts, strict=True))
-        tensors |= {name: tensor[: len(weights)] for name, tensor in self._constants.items()}
-        return _Pass(tensors, self._kept, generators, counts).through(self.template, "", *inputs)
+        constants = {name: tensor[: len(inputs[0])] for name, tensor in self._constants.items()}
+        return _Pass(parts | constants, self._shares, generators, counts).through(self.template, "", *inputs)
 
 
 def structure(one: nn.Module) -> Structure:
@@ -121,7 +128,7 @@ class _Pass:
     """One way through the networks: their tensors (K, ...) by name, and what dropout needs while they train."""
 
     tensors: dict[str, Tensor]
-    kept: dict[str, list[float]]  # by dropout layer: the share of units that each network keeps
+    shares: dict[str, "_Shares"]  # by dropout layer
     generators: Sequence[Generator]
     counts: Sequence[int]
 
@@ -188,16 +195,48 @@ def _linear(p: _Pass, module: nn.Linear, name: str, x: Tensor) -> Tensor:
     return torch.baddbmm(p.tensors[_joined(name, "bias")][:, None], x, weight)
 
 
+@final
+class _Shares:
+    """The share of units that each network keeps in a dropout layer."""
+
+    def __init__(self, kept: list[float]) -> None:
+        self.kept = kept
+        self.means = torch.tensor(kept)
+        self.limits = torch.tensor(list(map(dropout.limit, kept)), dtype=torch.int16)
+        self.scales = torch.tensor(list(map(dropout.scale, kept)))
+
+
 def _dropout(p: _Pass, module: nn.Dropout, name: str, x: Tensor) -> Tensor:
     """Each network's own draws, as torch's dropout on a CPU makes them: Bernoulli, then divided by its mean."""
-    kept = p.kept[name][: len(x)]
-    if not p.generators or min(kept) == 1:
+    shares = p.shares[name]
+    if not p.generators or min(shares.kept) == 1:
         return x
     mask = torch.ones_like(x)
-    for row, share, generator, count in zip(mask.unbind(), kept, p.generators, p.counts, strict=True):
-        if share < 1:
-            (row if count == len(row) else row[:count]).bernoulli_(share, generator=generator)
-    return x * mask.div_(torch.tensor(kept, dtype=x.dtype).view(-1, *(1,) * (x.ndim - 1)))
+    for row, kept, generator, count in zip(mask.unbind(), shares.kept, p.generators, p.counts, strict=False):
+        if kept < 1:
+            row[:count].bernoulli_(kept, generator=generator)
+    return x * mask.div_(_beside(shares.means, x))
+
+
+def _own_dropout(p: _Pass, module: dropout.Dropout, name: str, x: Tensor) -> Tensor:
+    """Each network's own draws, as the module makes them."""
+    shares = p.shares[name]
+    if not p.generators or min(shares.kept) == 1:
+        return x
+    units = x[0].numel()
+    most = dropout.needed(units)
+    numbers = torch.zeros(len(x), most, dtype=torch.int64)  # 0 is below the limit of who keeps all
+    for row, kept, generator, count in zip(numbers.unbind(), shares.kept, p.generators, p.counts, strict=False):
+        if kept < 1:
+            few = dropout.needed(units // x.shape[1] * count)
+            dropout.draw(row if few == most else row[:few], generator)
+    draws = numbers.view(torch.int16)[:, :units]
+    return x * dropout.mask(draws, _beside(shares.limits, x), _beside(shares.scales, x), x)
+
+
+def _beside(numbers: Tensor, x: Tensor) -> Tensor:
+    """One of the numbers for each network, shaped to stand beside x."""
+    return numbers[: len(x)].view(-1, *(1,) * (x.ndim - 1))
 
 
 def _layer_norm(p: _Pass, module: nn.LayerNorm, name: str, x: Tensor) -> Tensor:
@@ -237,6 +276,7 @@ FORMS: dict[type[nn.Module], Callable[..., Tensor]] = {
     mlp.MemberHead: _member_head,
     nn.Linear: _linear,
     nn.Dropout: _dropout,
+    dropout.Dropout: _own_dropout,
     nn.LayerNorm: _layer_norm,
     nn.RMSNorm: _mapped,
     normalizations.RMSNorm: _mapped,
