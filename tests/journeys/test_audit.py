@@ -201,7 +201,7 @@ def test_proof_keeps_what_helps_and_rolls_back_what_harms() -> None:
         ]
 
     good = relabel(np.flatnonzero(wrong[:400]), "NW110")
-    harmful = relabel(np.flatnonzero((truth[:400] == 0) & (x[:400, 0] > -0.5)), "NW111")
+    harmful = relabel(np.flatnonzero((truth[:400] == 0) & (x[:400, 0] > -1.0)), "NW111")
     move = nw.Fix(0, "array 'test', row 0", "move", "", "test", "train", "NW130")
     heard: list[object] = []
     settings = {"epochs": 8, "width": 32, "depth": 1, "batch_size": 32}
