@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
+from netwright.planning.pages import keep_pages
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
 from netwright.training.threads import threads
@@ -59,7 +60,7 @@ def prepare_device(count: int = 0) -> Generator[None]:
     was_flushing = (torch.tensor([DENORMAL]) * 0.5).item() == 0
     torch.set_flush_denormal(True)
     try:
-        with threads(count):
+        with threads(count), keep_pages():
             yield
     finally:
         torch.set_flush_denormal(was_flushing)

@@ -34,6 +34,7 @@ ROUNDS = 3  # the fastest of so many counts: other programs only ever make a ste
 SECONDS = 0.02  # of steps in a round, one step at least
 MOST_STEPS = 50
 SLOW = 0.06  # seconds: a step that takes longer is measured on a part of its batch, so that measuring takes seconds
+LONG = 0.1  # seconds of the fastest choice's step, from which one round is enough: others average out within a step
 LEAST_ROWS = 16  # of that part: fewer say nothing about a batch
 HANDICAP = {"bf16": 1.2, "own": 1.05}  # a gain has to be larger: bf16 costs mantissa, own kernels are known less well
 FEWER = 0.95  # of the speed of all threads that one thread must reach to be preferred: the other cores stay free
@@ -138,7 +139,7 @@ class _Trial:
         """The seconds of a step with each choice: the fastest of ROUNDS, the choices in turn."""
         firsts = {choice: max(self.step(*choice), 1e-6) for choice in choices}  # the first step warms up
         best = dict.fromkeys(choices, inf)
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS if min(firsts.values()) < LONG else 1):
             for choice in choices:
                 count = max(1, min(MOST_STEPS, int(SECONDS / min(firsts[choice], best[choice]))))  # inf gives one
                 best[choice] = min(best[choice], self.step(*choice, count=count))

@@ -18,7 +18,7 @@ from netwright.training.look import Layer, look, matrices
 from netwright.training.probes import Rung, copied, mean_loss
 
 BATCHES = 3
-LOOKED = 512  # rows at least: a unit that is idle on fewer may have its moment elsewhere
+LOOKED = 512  # answers at least: a unit that is idle on fewer may have its moment elsewhere
 SHRUNK = 1e-4  # of the largest gradient of a hidden layer
 LONG = 1e3  # length of all gradients together
 DEAD, MOSTLY_DEAD = 0.9, 0.5  # share of a layer's units
@@ -113,11 +113,12 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     Why it matters: the network is smaller than it looks, in the worst case a layer passes nothing on.
 
-    How it is decided: on 512 rows (LOOKED) or more, with the first and with the kept weights. More than 0.9 (DEAD) of a
-    layer's units before the first step is grave, more than half (MOSTLY_DEAD) a warning, and so is more than 0.9 that
-    the training killed, since its steps are then the cause; half of them is a note. Where the training learned all the
-    same (less than half, LITTLE, of its first loss left), the network had units to spare, and it is a note, or a
-    warning as for `exploding gradients`. A third of idle units is usual with ReLU. Lu et al. 2019, arXiv:1903.06733.
+    How it is decided: on 512 answers (LOOKED; of rows, tokens or pixels) or more, with the first and with the kept
+    weights. More than 0.9 (DEAD) of a layer's units before the first step is grave, more than half (MOSTLY_DEAD) a
+    warning, and so is more than 0.9 that the training killed, since its steps are then the cause; half of them is a
+    note. Where the training learned all the same (less than half, LITTLE, of its first loss left), the network had
+    units to spare, and it is a note, or a warning as for `exploding gradients`. A third of idle units is usual with
+    ReLU. Lu et al. 2019, arXiv:1903.06733.
     """
     first, last = evidence.once(first_look), evidence.once(last_look)
     worst = max(
@@ -318,8 +319,15 @@ def last_look(evidence: TrainingEvidence) -> tuple[Layer, ...]:
 
 
 def _batches(evidence: TrainingEvidence) -> list[Batch]:
-    size = max(evidence.recipe.batch_size, -(-LOOKED // BATCHES))
+    size = max(evidence.recipe.batch_size, -(-LOOKED // (BATCHES * _answers(evidence))))
     return list(islice(evidence.drawn(evidence.train, size), BATCHES))
+
+
+def _answers(evidence: TrainingEvidence) -> int:
+    """Answers to a row that each unit takes part in: the tokens of a text that goes on, the pixels of a mask, or 1."""
+    first = next(evidence.drawn(evidence.train, 1))
+    answer = (first.targets or first.inputs)[0]
+    return 1 if answer.is_floating_point() else answer.numel()
 
 
 def _severity(evidence: TrainingEvidence) -> Severity:
