@@ -196,8 +196,8 @@ def flat(batch: Batch) -> Tensor:
     columns = [x.cpu().flatten(1) if x.ndim > 1 else x.cpu()[:, None] for x in batch.inputs]
     if any(not x.is_floating_point() and x.dtype != torch.uint8 for x in batch.inputs):
         return torch.empty(len(batch), 0)
-    flat = torch.cat([x.float() for x in columns], 1)
-    return flat[:, :: -(-flat.shape[1] // TWIN_COLUMNS)]
+    flat = torch.cat(columns, 1)
+    return flat[:, :: -(-flat.shape[1] // TWIN_COLUMNS)].to(torch.float32, copy=True)  # a view would hold all pixels
 
 
 def _some(count: int, most: int) -> NDArray[np.int64]:
