@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import Any
 
 # Of mallopt(3). glibc gives each tensor above 32 MB, and often smaller ones, back to the system when it is freed, and
@@ -16,7 +17,8 @@ KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: -1}
 GIVE_BACK = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20}
 OF_THE_USER = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # whoever sets these has chosen
 
-_inside = 0  # contexts that are open
+_inside = 0  # contexts that are open, of all threads
+_one_at_a_time = Lock()
 
 
 @contextmanager
@@ -30,16 +32,18 @@ def keep_pages() -> Generator[None]:
     if library is None:
         yield
         return
-    _inside += 1
-    if _inside == 1:
-        _set(library, KEEP)
+    with _one_at_a_time:
+        _inside += 1
+        if _inside == 1:
+            _set(library, KEEP)
     try:
         yield
     finally:
-        _inside -= 1
-        if _inside == 0:
-            _set(library, GIVE_BACK)
-            library.malloc_trim(0)
+        with _one_at_a_time:
+            _inside -= 1
+            if _inside == 0:
+                _set(library, GIVE_BACK)
+                library.malloc_trim(0)
 
 
 def _set(library: Any, values: dict[int, int]) -> None:  # Any: ctypes' functions
