@@ -27,10 +27,13 @@ from torch import Tensor, nn
 import netwright as nw
 from netwright.data.prepare import encode_new
 from netwright.data.read import read
+from netwright.planning.device import prepare_device
 from netwright.training.evaluate import predictions
 
 SIZES = (256, 1024, 4096, 16384)  # rows of a batch that each way is tried with
 TRIED = 0.1  # share of the rows on which its best one is found
+FEW = 2048  # rows on which all ways are compared first
+HOPELESS = 3.0  # times the fastest way there, from which a way is left out: bf16 without instructions for it
 COLUMNS = 20
 TRAINED, TRAINED_PICTURES = 20_000, 12_000  # rows
 TABLE = {"members": 1, "epochs": 2}
@@ -39,15 +42,13 @@ BAR = 1.3  # the answers may take so many times as long as the fastest forward p
 CLOSE = 1e-3  # ONNX Runtime sums in another order
 SHOWN = 512  # rows on which ways have to agree
 
-PAGE = """# Speed: answers
-
-{tables}
-
+PAGE = """
 Every plain way runs the trained network on the same encoded tensors, from memory to logits, with the best of the
-batch sizes {sizes}, in `torch.inference_mode`; torch.compile with dynamic=True, its compiling
-not counted. netwright's two rows do more: *answers* (`training.evaluate.predictions`) makes labels and probabilities of
-the same tensors, as a frame; *predict* is the whole `nw.predict`, which reads and encodes before. Bar: the answers
-within {bar} times the fastest. {rounds} rounds, all ways in turn: median [least-most].{notes}
+batch sizes {sizes}, found on a tenth of the rows, in `torch.inference_mode`; torch.compile with
+dynamic=True, its compiling not counted. netwright's two rows do more: *answers* (`training.evaluate.predictions`, in
+the settings that `predict` makes for the process) are labels and probabilities of the same tensors, as a frame;
+*predict* is the whole `nw.predict`, which reads and encodes before. Bar: the answers within {bar} times the fastest.
+{rounds} rounds, all ways in turn: median [least-most].{notes}
 
 {conditions}"""
 
@@ -60,11 +61,12 @@ def main() -> None:
     keep_to(options.threads)
     torch.set_num_threads(options.threads)
     made = {"table": _table_run, "pictures": _pictures_run}
-    tables = [_measured(name, *made[name](options), options) for name in options.only]
+    print("# Speed: answers", flush=True)
+    for name in options.only:
+        print(f"\n{_measured(name, *made[name](options), options)}", flush=True)
     notes = "" if _has_compiler() else " No C++ compiler was found: torch.compile was left out."
     print(
         PAGE.format(
-            tables="\n\n".join(tables),
             sizes=", ".join(map(str, SIZES)),
             bar=BAR,
             rounds=options.rounds,
@@ -105,12 +107,15 @@ def _measured(name: str, run: nw.Run, data: Any, options: argparse.Namespace) ->
     examples, _ = encode_new(run.schema, None, read(data))
     inputs = next(examples.batches(len(examples), seed=None)).inputs
     network = run.network.eval()
-    best = {way: _best(way, forward, inputs) for way, forward in _ways(network, inputs).items()}
+    ways = _ways(network, inputs)
+    behind = _behind(ways, inputs)
+    best = {way: _best(way, forward, inputs) for way, forward in ways.items() if behind[way] < HOPELESS}
     plain: dict[str, Callable[[], object]] = {way: partial(_forward, *found, inputs) for way, found in best.items()}
 
     def answers() -> None:
-        for _ in predictions(network, run.task, examples, run.recipe):
-            pass
+        with prepare_device():
+            for _ in predictions(network, run.task, examples, run.recipe):
+                pass
 
     found = in_turn({**plain, "answers": answers, "predict": partial(nw.predict, run, data)}, options.rounds)
     fastest = min(plain, key=lambda way: median(found[way]))
@@ -125,6 +130,8 @@ def _measured(name: str, run: nw.Run, data: Any, options: argparse.Namespace) ->
         )
         for way, times in found.items()
     ]
+    left_out = [way for way in ways if way not in best]
+    lines += [(way, "", "left out", "", f"{behind[way]:.0f} on {FEW:,} rows", "") for way in left_out]
     head = ("way", "batch", "seconds", "rows a second", "times the fastest", f"bar {BAR}")
     parameters = sum(p.numel() for p in network.parameters())
     return f"## {len(examples):,} rows, {name}, {parameters:,} parameters\n\n{table(head, lines)}"
@@ -174,6 +181,14 @@ def _onnx(network: nn.Module, inputs: tuple[Tensor, ...]) -> Forward:
         session = onnxruntime.InferenceSession(file, options)
     names = [declared.name for declared in session.get_inputs()]
     return lambda batch: session.run(None, {n: x.numpy() for n, x in zip(names, batch, strict=True)})[0]
+
+
+def _behind(ways: dict[str, Forward], inputs: tuple[Tensor, ...]) -> dict[str, float]:
+    """How many times as long as the fastest each way takes on a few rows, after a first time that does not count."""
+    few = {way: partial(_forward, forward, SIZES[1], tuple(x[:FEW] for x in inputs)) for way, forward in ways.items()}
+    in_turn(few, 1)
+    seconds = {way: min(times) for way, times in in_turn(few, 2).items()}
+    return {way: taken / min(seconds.values()) for way, taken in seconds.items()}
 
 
 def _best(way: str, forward: Forward, inputs: tuple[Tensor, ...]) -> tuple[Forward, int]:

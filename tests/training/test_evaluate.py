@@ -1,6 +1,9 @@
+from math import prod
+
 import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 from torch import Tensor, nn
 
 from netwright.data.examples import InMemory
@@ -68,6 +71,32 @@ def test_predictions_come_batch_by_batch_behind_their_row_numbers(monkeypatch: p
     assert frames[0].columns[0] == "row"
     assert pl.concat(frames)["row"].to_list() == list(range(10, 50))
     assert net.training
+
+
+def test_answers_of_many_passes_come_joined_and_are_those_of_one_pass_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network()
+    passes: list[int] = []
+    net.register_forward_pre_hook(lambda _module, inputs: passes.append(len(inputs[0])))
+    apart = pl.concat(list(predictions(net, TASK, examples(), Recipe(batch_size=4))))
+    monkeypatch.setattr("netwright.training.evaluate.MOST_ROWS", 4)
+    monkeypatch.setattr("netwright.training.evaluate.MOST_JOINED", 30)
+    passes.clear()
+    frames = list(predictions(net, TASK, examples(), Recipe(batch_size=4)))
+    assert [len(frame) for frame in frames] == [30, 10]
+    assert passes == [4, *[4] * 7, 2, 4, 4, 2]  # the first is the look at the outputs' size
+    assert_frame_equal(pl.concat(frames), apart)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (10,)])
+def test_answers_are_joined_only_where_each_is_a_vector_of_few_numbers(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr("netwright.training.evaluate.MOST_ROWS", 4)
+    monkeypatch.setattr("netwright.training.evaluate.JOINED_CELLS", 30)  # ten rows of 3 inputs
+    net = nn.Sequential(nn.Linear(3, prod(shape)), nn.Unflatten(1, shape))
+    task = Classification(tuple(str(k) for k in range(shape[-1])))
+    frames = list(predictions(net, task, examples(), Recipe(batch_size=4)))
+    assert len(frames[0]) == (10 if shape == (2,) else 4)
 
 
 def test_the_network_is_as_it_was_between_two_batches_of_predictions() -> None:

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 # Of mallopt(3). glibc gives each tensor above 32 MB, and often smaller ones, back to the system when it is freed, and
-# the system clears each page of the next one: a third of a step of an LSTM, a tenth of one of a transformer.
+# the system clears each page of the next one: a third of a step of an LSTM, a seventh of one of a small GPT.
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: -1}
 # What glibc comes to by itself in a process that frees large tensors: mallopt cannot bring its adapting back.

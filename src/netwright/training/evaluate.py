@@ -2,19 +2,24 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import final
 
 import polars as pl
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.records.batch import Examples
 from netwright.records.recipe import Recipe
 from netwright.records.task import Score, Task
 from netwright.training.objective import Arithmetic
 
-# Rows answered at once: enough that the time goes into products, and their activations stay in a core's cache.
+# Rows in a forward pass: enough that the time goes into products, and their activations stay in a core's cache.
 MOST_ROWS = 1024
 BATCH_CELLS = 1 << 17  # of input: 167 pictures of 28 x 28; four times as many took 1.3 times as long (two cores)
+# Rows in a frame of answers. With those of one forward pass of a table it took 1.25 times as long (two cores).
+MOST_JOINED = 65_536
+JOINED_CELLS = 1 << 21  # of inputs or outputs: 8 MB
+WORTH_A_LOOK = 8  # forward passes, from which one more, to see how large the outputs are, costs little
 ROW = "row"  # the column of row numbers in front of the answers
 
 
@@ -33,17 +38,48 @@ def evaluate(network: nn.Module, task: Task, examples: Examples, recipe: Recipe)
 
 
 def predictions(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> Iterator[pl.DataFrame]:
-    """Answers batch by batch, so that memory stays bounded: the task's columns behind a column of row numbers.
+    """Answers some rows at a time, so that memory stays bounded: the task's columns behind a column of row numbers.
 
     In the recipe's arithmetic, as the scores were measured.
     """
-    runner, size = Arithmetic(network, recipe), recipe.batch_size
-    if (first := next(examples.batches(size, seed=None), None)) is not None:
-        size = max(size, min(MOST_ROWS, BATCH_CELLS // max(1, sum(x[0].numel() for x in first.inputs))))
+    runner, size = _runner(network, examples, recipe)
     for batch in examples.batches(size, seed=None):
         with evaluating(network):  # for each batch: between two of them the caller has the network as it was
             answers = task.predict(runner, batch.to(device_of(network)))
         yield answers.insert_column(0, pl.Series(ROW, batch.rows.numpy(), dtype=pl.Int64))
+
+
+def _runner(network: nn.Module, examples: Examples, recipe: Recipe) -> tuple[nn.Module, int]:
+    """The network in the recipe's arithmetic, and how many rows to answer at once.
+
+    Many passes are joined where there are many and each gives a vector for a row: steps end with the longest of a pass.
+    """
+    runner, size = Arithmetic(network, recipe), recipe.batch_size
+    if (first := next(examples.batches(size, seed=None), None)) is None:
+        return runner, size
+    cells = max(1, sum(x[0].numel() for x in first.inputs))
+    size = max(size, min(MOST_ROWS, BATCH_CELLS // cells))
+    joined = min(MOST_JOINED, JOINED_CELLS // cells)
+    if joined <= size or len(examples) <= WORTH_A_LOOK * size:
+        return runner, size
+    with evaluating(network):
+        outputs = runner(*first.to(device_of(network)).inputs)
+    is_flat = isinstance(outputs, Tensor) and outputs.ndim == 2
+    joined = min(joined, JOINED_CELLS // max(1, outputs.shape[1])) if is_flat else 0
+    return (InPieces(runner, size), joined) if joined > size else (runner, size)
+
+
+@final
+class InPieces(nn.Module):
+    """A network that takes its inputs some rows at a time and gives the outputs of all."""
+
+    def __init__(self, network: nn.Module, rows: int) -> None:
+        super().__init__()
+        self.network, self.rows = network, rows
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The network's outputs."""
+        return torch.cat([self.network(*piece) for piece in zip(*(x.split(self.rows) for x in inputs), strict=True)])
 
 
 @contextmanager
