@@ -56,6 +56,11 @@ def test_bf16_is_not_taken_for_a_small_gain() -> None:
     assert choice(Timed(0.011, 0.01)) == Arithmetic("fp32", "torch", 1, "never", 1.0)
 
 
+def test_own_kernels_that_are_asked_for_stay_where_fp32_is_faster() -> None:
+    found = choice(Timed(0.01, 0.03), {"kernels": "own"})
+    assert (found.precision, found.kernels) == ("fp32", "own")
+
+
 def test_a_setting_overrules_the_measurement() -> None:
     assert choice(Timed(0.03, 0.01), {"precision": "fp32"}).precision == "fp32"
     assert choice(Timed(0.01, 0.03), {"precision": "bf16"}).precision == "bf16"

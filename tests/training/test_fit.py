@@ -326,6 +326,19 @@ def test_inputs_that_the_network_does_not_take_are_told() -> None:
         trained(untrained(nn.Linear(9, 2)))
 
 
+def test_a_precision_that_torch_lacks_for_the_network_is_told_before_the_first_step() -> None:
+    class WithoutBf16(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            if torch.is_autocast_enabled("cpu"):
+                raise RuntimeError("no such kernel")
+            return super().forward(x)
+
+    trained(untrained(WithoutBf16(COLUMNS, 2)))
+    with pytest.raises(RecipeError, match="cannot compute this network in bf16 on this device: no such") as caught:
+        trained(untrained(WithoutBf16(COLUMNS, 2), precision="bf16"))
+    assert "precision=auto" in caught.value.remedy
+
+
 def test_no_training_rows_is_an_error() -> None:
     with pytest.raises(DataError, match="there are no training rows"):
         trained(replace(untrained(), train=examples(0, 0)))

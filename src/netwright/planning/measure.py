@@ -9,7 +9,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from itertools import repeat
+from itertools import product, repeat
 from math import inf, prod
 from pathlib import Path
 from typing import final
@@ -106,7 +106,8 @@ def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> A
     if recipe.kernels == "auto":
         has_own = "bf16" in precisions and calls_them(lambda: trial.step(*plain, count))
         kernels = ("torch", "own") if has_own else ("torch",)
-    choices = [(precision, kernel) for precision in precisions for kernel in kernels if (precision, kernel) != NO_USE]
+    pairs = product(precisions, kernels)
+    choices = [pair for pair in pairs if pair != NO_USE or recipe.kernels == "own"]  # asked for: then in fp32 too
     taken = trial.seconds([(p, k, count) for p, k in dict.fromkeys((plain, *choices))])
     if taken[(*plain, count)] == inf:  # then nothing was measured: the training's first step says why
         return Arithmetic("fp32", "torch", count, "never", 1.0)

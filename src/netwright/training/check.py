@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError, NetworkError, NetwrightError, RecipeError
+from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.task import Task
 from netwright.training.evaluate import evaluating
 from netwright.training.loop import Step
+from netwright.training.objective import Arithmetic
 
 LOWER = 10  # after a divergence the learning rate to try is so many times lower: a factor of 3 often diverges again
 
@@ -28,6 +30,23 @@ def check_network(network: nn.Module, task: Task, batch: Batch) -> None:
             f"expected one loss for each of {len(batch)} rows, got {_shape(losses)} from outputs {_shape(outputs)}",
             remedy=f"give the network the outputs of this task: {task.describe()}.",
         )
+
+
+def check_precision(network: nn.Module, batch: Batch, recipe: Recipe) -> None:
+    """Raises RecipeError where torch cannot compute a network, which fits its task, in the recipe's precision here.
+
+    Without AVX-512 it has no recurrent layers in bf16. Runs the batch once, unless in fp32.
+    """
+    if recipe.precision != "bf16":
+        return
+    try:
+        with evaluating(network):
+            Arithmetic(network, recipe)(*batch.inputs)
+    except RuntimeError as error:
+        raise RecipeError(
+            f"torch cannot compute this network in bf16 on this device: {_first_line(error)}",
+            remedy="set precision=auto, which takes what is fastest here.",
+        ) from error
 
 
 def not_finite(run: Run, step: Step, batches: Iterable[Batch], *, number: int, where: str) -> NetwrightError:

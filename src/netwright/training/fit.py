@@ -28,7 +28,7 @@ from netwright.records.task import Task
 from netwright.records.watched import Watched
 from netwright.training import checkpoint
 from netwright.training.average import Average
-from netwright.training.check import check_network, not_finite
+from netwright.training.check import check_network, check_precision, not_finite
 from netwright.training.checkpoint import Position
 from netwright.training.evaluate import device_of, evaluate
 from netwright.training.files import unwritable
@@ -221,7 +221,9 @@ class _Training:
         self.batch_size = self.recipe.batch_size
         self.epoch_steps = ceil(ceil(len(run.train) / self.batch_size) / self.recipe.accumulate)
         self.all_steps = self.epoch_steps * self.recipe.epochs
-        check_network(self.network, run.task, next(run.train.batches(self.batch_size, seed=None)).to(self.device))
+        first = next(run.train.batches(self.batch_size, seed=None)).to(self.device)
+        check_network(self.network, run.task, first)
+        check_precision(self.network, first, self.recipe)
         self.network.train()
         self.schedule = schedule(self.recipe, self.all_steps)
         self.objective = build_objective(run.task, self.recipe)
