@@ -52,6 +52,23 @@ def test_bf16_is_taken_where_whole_steps_are_clearly_faster() -> None:
     assert choice(Timed(0.03, 0.01)) == Arithmetic("bf16", "torch", 1, "never", 3.0)
 
 
+def test_bf16_is_not_tried_where_the_cpu_has_no_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_slow(on: torch.device, _clock: object) -> bool:
+        return on.type == "cpu"
+
+    monkeypatch.setattr("netwright.planning.measure.is_slow_in_bf16", is_slow)
+    tried: list[bool] = []
+    network = Timed(0.03, 0.01)
+    run = run_of(network)
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda *_: tried.append(torch.is_autocast_enabled("cpu"))
+    )
+    with hook:
+        assert measured(run, clock=clock).precision == "fp32"
+    assert tried
+    assert not any(tried)
+
+
 def test_bf16_is_not_taken_for_a_small_gain() -> None:
     assert choice(Timed(0.011, 0.01)) == Arithmetic("fp32", "torch", 1, "never", 1.0)
 

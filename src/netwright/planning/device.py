@@ -33,10 +33,15 @@ def suited(recipe: Recipe, on: torch.device, clock: Callable[[], float] = time.p
     A network trained in bf16 answers in bf16, as it was scored. A CPU without instructions for it takes up to a hundred
     times as long and gets fp32, which differs in the third digit.
     """
-    if recipe.precision != "bf16" or on.type != "cpu" or _rate(torch.bfloat16, clock) >= _rate(torch.float32, clock):
+    if recipe.precision != "bf16" or not is_slow_in_bf16(on, clock):
         return recipe, ""
     told = "this CPU is slow in bf16, in which the network was trained: answers are computed in fp32"
     return recipe.edit({"precision": "fp32"}), told
+
+
+def is_slow_in_bf16(on: torch.device, clock: Callable[[], float] = time.perf_counter) -> bool:
+    """Whether this is a CPU whose products in bf16 take longer than those in fp32; found in some milliseconds."""
+    return on.type == "cpu" and _rate(torch.bfloat16, clock) < _rate(torch.float32, clock)
 
 
 def _rate(dtype: torch.dtype, clock: Callable[[], float]) -> float:

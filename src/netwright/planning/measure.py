@@ -18,6 +18,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from netwright.models.network import channels_last
+from netwright.planning.device import is_slow_in_bf16
 from netwright.records.batch import Batch
 from netwright.records.errors import RunError
 from netwright.records.run import Run
@@ -98,7 +99,9 @@ def measured(
 
 def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> Arithmetic:
     recipe = run.recipe
-    precisions = ("fp32", "bf16") if recipe.precision == "auto" else (recipe.precision,)
+    precisions = (recipe.precision,)
+    if recipe.precision == "auto":  # steps in bf16 that no instructions help take ten times as long
+        precisions = ("fp32",) if is_slow_in_bf16(device_of(run.network), clock) else ("fp32", "bf16")
     plain = ("fp32", "torch")
     trial = _Trial(run, batch, clock)
     count = recipe.threads or most
