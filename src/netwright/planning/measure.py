@@ -135,6 +135,10 @@ class _Trial:
         self._network = channels_last(deepcopy(run.network)).train()
         self._optimizer = build_optimizer(self._network, run.recipe)
         self._objectives: dict[tuple[str, str, str], Objective] = {}
+        self._batch = batch.head(LEAST_ROWS)
+        self.step("fp32", "torch", 0)  # the first step warms up
+        if SLOW < self.step("fp32", "torch", 0) < inf:
+            return
         self._batch = batch
         if SLOW < (seconds := self.step("fp32", "torch", 0)) < inf:
             self._batch = batch.head(max(LEAST_ROWS, int(len(batch) * SLOW / seconds)))

@@ -12,7 +12,7 @@ from netwright.records.run import Run
 from netwright.records.task import Task
 from netwright.training.evaluate import evaluating
 from netwright.training.loop import Step
-from netwright.training.objective import Arithmetic
+from netwright.training.objective import Arithmetic, Given
 
 LOWER = 10  # after a divergence the learning rate to try is so many times lower: a factor of 3 often diverges again
 
@@ -24,7 +24,7 @@ def check_network(network: nn.Module, task: Task, batch: Batch) -> None:
     """
     with evaluating(network):
         outputs = outputs_of(network, batch)
-        losses = _losses(network, task, batch, outputs)
+        losses = _losses(task, batch, outputs)
     if losses.shape != (len(batch),):
         raise NetworkError(
             f"expected one loss for each of {len(batch)} rows, got {_shape(losses)} from outputs {_shape(outputs)}",
@@ -90,11 +90,11 @@ def outputs_of(network: nn.Module, batch: Batch) -> Tensor | tuple[Tensor, ...]:
     return outputs
 
 
-def _losses(network: nn.Module, task: Task, batch: Batch, outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+def _losses(task: Task, batch: Batch, outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
     """The task's losses, after its score has taken the outputs."""
     try:
         task.score().add(outputs, batch)
-        return task.losses(network, batch)
+        return task.losses(Given(outputs), batch)
     except NetwrightError:
         raise
     except Exception as error:  # outputs of a wrong shape may raise anything in a task

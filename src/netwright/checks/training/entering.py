@@ -1,6 +1,7 @@
 """Data as they enter the first layer with weights."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from math import isfinite
 
 import torch
@@ -115,22 +116,26 @@ def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         )
 
 
+class _Entered(Exception):  # no error: what lies behind the first layer need not be computed
+    """The first layer with weights has been called."""
+
+
 def _entering(evidence: TrainingEvidence) -> Tensor:
     """(rows, ...) float: what the first module with a matrix or a kernel gets."""
     got, seen = list[Tensor](), 0
 
     def hook(_module: nn.Module, inputs: tuple[object, ...]) -> None:
-        if not done and inputs and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
+        if inputs and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
             got.append(inputs[0].detach().float())
-        done.append(True)
+        raise _Entered
 
     with copied(evidence.network) as copy, torch.no_grad():
         heavy = [module for module in copy.modules() if matrices(module)]
         handles = [m.register_forward_pre_hook(hook) for m in heavy]
         copy.eval()
         for batch in evidence.drawn(evidence.train, evidence.recipe.batch_size):
-            done = list[bool]()
-            copy(*batch.to(device_of(copy)).inputs)
+            with suppress(_Entered):
+                copy(*batch.to(device_of(copy)).inputs)
             seen += len(batch)
             if seen >= ROWS:
                 break

@@ -120,7 +120,10 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     units to spare, and it is a note, or a warning as for `exploding gradients`. A third of idle units is usual with
     ReLU. Lu et al. 2019, arXiv:1903.06733.
     """
-    first, last = evidence.once(first_look), evidence.once(last_look)
+    first = evidence.once(first_look)
+    if all(isnan(layer.dead) for layer in first):
+        return
+    last = evidence.once(last_look)
     worst = max(
         (layer for layer in (*first, *last) if not isnan(layer.dead)), key=lambda layer: layer.dead, default=None
     )

@@ -76,11 +76,12 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     seen = evidence.watched
     sizes = {name: p.numel() for name, p in evidence.network.named_parameters()}
-    slopes = evidence.once(_slopes)
-    cut = [*seen.without_gradient] if seen.looked else [name for name, slope in slopes.items() if slope is None]
-    still = (
-        (*seen.not_in_optimizer, *_movable(evidence, seen.never_updated)) if seen.looked else _unmoved(evidence, slopes)
-    )
+    if seen.looked:
+        cut, still = [*seen.without_gradient], (*seen.not_in_optimizer, *_movable(evidence, seen.never_updated))
+        slopes = _slopes(evidence) if still else {}
+    else:
+        slopes = _slopes(evidence)
+        cut, still = [name for name, slope in slopes.items() if slope is None], _unmoved(evidence, slopes)
     steepest = max((slope for slope in slopes.values() if slope is not None), default=0.0)
     unknown = [name for name in still if (slopes.get(name) or 0.0) > FAINT * steepest and name not in cut]
     whole = max(1, sum(sizes.values()))
