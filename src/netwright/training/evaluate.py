@@ -52,7 +52,7 @@ def predictions(network: nn.Module, task: Task, examples: Examples, recipe: Reci
 def _runner(network: nn.Module, examples: Examples, recipe: Recipe) -> tuple[nn.Module, int]:
     """The network in the recipe's arithmetic, and how many rows to answer at once.
 
-    Many passes are joined where there are many and each gives a vector for a row: steps end with the longest of a pass.
+    Passes are joined where there are many and each gives a vector for a row: answers to steps differ in length by pass.
     """
     runner, size = Arithmetic(network, recipe), recipe.batch_size
     if (first := next(examples.batches(size, seed=None), None)) is None:
