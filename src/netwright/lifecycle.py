@@ -445,7 +445,7 @@ def diagnose(
     """
     if page is not None:
         require("jinja2", extra=EXTRA)
-    run = reopened(load(run) if isinstance(run, Path | str) else run, data)
+    run = _computable(reopened(load(run) if isinstance(run, Path | str) else run, data), show or _silent)
     with prepare_device(run.recipe.threads):
         report = _diagnosed(run, show or _silent, deep=deep)
     if run.folder is not None:
@@ -478,7 +478,7 @@ def treat(
     treated run's `build` makes it untrained. Ctrl-C keeps what is proven by then.
     """
     tell = show or _silent
-    run = reopened(load(run) if isinstance(run, Path | str) else run, data)
+    run = _computable(reopened(load(run) if isinstance(run, Path | str) else run, data), tell)
     with prepare_device(run.recipe.threads):
         report = report or _diagnosed(run, tell)
         chosen = range(run.recipe.seed, run.recipe.seed + seeds)
@@ -558,7 +558,8 @@ def evaluate(run: Run, data: Any = None, *, labels: str | Path | None = None, sh
     examples, bad = encode_new(run.schema, run.task, dataset)
     _tell_bad(dataset, bad, show or _silent)
     with prepare_device():
-        return score_examples(run.network, run.task, examples, _answering(run, show or _silent)).result()
+        run = _computable(run, show or _silent)
+        return score_examples(run.network, run.task, examples, run.recipe).result()
 
 
 def predict(run: Run, data: Any, *, to: Path | str | None = None, show: Show | None = None) -> pl.DataFrame:
@@ -581,11 +582,11 @@ def predict_chunks(run: Run, data: Any, *, show: Show | None = None) -> Iterator
     """Answers some rows at a time, so that data of any size fit."""
     reading = run.reading
     with prepare_device():
-        recipe = _answering(run, show or _silent)
+        run = _computable(run, show or _silent)
         for dataset in read_chunks(_whole(run, data), series=reading.series, time=reading.time):
             examples, bad = encode_new(run.schema, None, dataset)
             _tell_bad(dataset, bad, show or _silent)
-            found = predictions(run.network, run.task, examples, recipe)
+            found = predictions(run.network, run.task, examples, run.recipe)
             yield placed(found if len(examples) else (_no_answers(run),), dataset)
 
 
@@ -595,12 +596,13 @@ def _no_answers(run: Run) -> pl.DataFrame:
     return next(predictions(run.network, run.task, first, run.recipe)).clear()
 
 
-def _answering(run: Run, tell: Show) -> Recipe:
-    """The recipe to compute answers with here."""
+def _computable(run: Run, tell: Show) -> Run:
+    """The run with the recipe to compute with here, of one that may have been trained elsewhere."""
     recipe, note = suited(run.recipe, device_of(run.network))
-    if note:
-        tell(note)
-    return recipe
+    if not note:
+        return run
+    tell(note)
+    return replace(run, recipe=recipe)
 
 
 def _whole(run: Run, data: Any) -> Any:  # Any: as in `predict`

@@ -223,3 +223,27 @@ def test_an_own_network_is_treated_from_its_first_weights() -> None:
     assert isinstance(treatment.note.gains[0], Gain)
     assert treatment.run.scores["accuracy"].value > trained.scores["accuracy"].value
     assert all("width" not in control.edit and "depth" not in control.edit for control in treatment.note.controls)
+
+
+def test_a_run_trained_in_bf16_elsewhere_is_looked_at_and_treated_in_fp32_where_the_cpu_is_slow_in_it(
+    slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_slow(on: torch.device, _clock: object) -> bool:
+        return on.type == "cpu"
+
+    monkeypatch.setattr("netwright.planning.device.is_slow_in_bf16", is_slow)
+    run = nw.load(slow)
+    moved = replace(reopened(run), recipe=run.recipe.edit({"precision": "bf16"}), folder=None)
+    was_bf16: list[bool] = []
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda *_: was_bf16.append(torch.is_autocast_enabled("cpu"))
+    )
+    news: list[str] = []
+    with hook:
+        treatment = nw.treat(moved, seeds=3, show=lambda event: news.append(str(event)))
+        nw.diagnose(moved, show=lambda event: news.append(str(event)))
+    assert was_bf16
+    assert not any(was_bf16)
+    assert treatment.run.recipe.precision == "fp32"
+    assert sum("slow in bf16" in line for line in news) == 2
+    assert moved.recipe.precision == "bf16"

@@ -28,14 +28,14 @@ def device(name: str) -> torch.device:
 
 
 def suited(recipe: Recipe, on: torch.device, clock: Callable[[], float] = time.perf_counter) -> tuple[Recipe, str]:
-    """The recipe to compute answers with on this device, and what to tell where it is not the one trained with.
+    """The recipe to compute with on this device, and what to tell where it is not the one trained with.
 
     A network trained in bf16 answers in bf16, as it was scored. A CPU without instructions for it takes up to a hundred
     times as long and gets fp32, which differs in the third digit.
     """
     if recipe.precision != "bf16" or not is_slow_in_bf16(on, clock):
         return recipe, ""
-    told = "this CPU is slow in bf16, in which the network was trained: answers are computed in fp32"
+    told = "this CPU is slow in bf16, in which the network was trained: it computes in fp32"
     return recipe.edit({"precision": "fp32"}), told
 
 
