@@ -47,8 +47,9 @@ Every plain way runs the trained network on the same encoded tensors, from memor
 batch sizes {sizes}, found on a tenth of the rows, in `torch.inference_mode`; torch.compile with
 dynamic=True, its compiling not counted. netwright's two rows do more: *answers* (`training.evaluate.predictions`, in
 the settings that `predict` makes for the process) are labels and probabilities of the same tensors, as a frame;
-*predict* is the whole `nw.predict`, which reads and encodes before. Bar: the answers within {bar} times the fastest.
-{rounds} rounds, all ways in turn: median [least-most].{notes}
+*predict* is the whole `nw.predict`, which reads and encodes before. A way that takes {hopeless:.0f} times the fastest
+on {few:,} rows is left out. Bar: the answers within {bar} times the fastest. {rounds} rounds, all ways in turn:
+median [least-most].{notes}
 
 {conditions}"""
 
@@ -69,6 +70,8 @@ def main() -> None:
         PAGE.format(
             sizes=", ".join(map(str, SIZES)),
             bar=BAR,
+            few=FEW,
+            hopeless=HOPELESS,
             rounds=options.rounds,
             notes=notes,
             conditions=conditions(options.threads, ("netwright", "torch", "onnxruntime", "onnx", "onnxscript")),

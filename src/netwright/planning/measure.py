@@ -100,7 +100,7 @@ def measured(
 def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> Arithmetic:
     recipe = run.recipe
     precisions = (recipe.precision,)
-    if recipe.precision == "auto":  # steps in bf16 that no instructions help take ten times as long
+    if recipe.precision == "auto":  # without instructions for bf16 its trial would take longest
         precisions = ("fp32",) if is_slow_in_bf16(device_of(run.network), clock) else ("fp32", "bf16")
     plain = ("fp32", "torch")
     trial = _Trial(run, batch, clock)

@@ -16,7 +16,7 @@ from netwright.training.objective import Arithmetic
 # Rows in a forward pass: enough that the time goes into products, and their activations stay in a core's cache.
 MOST_ROWS = 1024
 BATCH_CELLS = 1 << 17  # of input: 167 pictures of 28 x 28; four times as many took 1.3 times as long (two cores)
-# Rows in a frame of answers. With those of one forward pass of a table it took 1.25 times as long (two cores).
+# Rows in a frame of answers: making a frame for each pass of a small network costs a good part of the pass.
 MOST_JOINED = 65_536
 JOINED_CELLS = 1 << 21  # of inputs or outputs: 8 MB
 WORTH_A_LOOK = 8  # forward passes, from which one more, to see how large the outputs are, costs little
@@ -66,11 +66,11 @@ def _runner(network: nn.Module, examples: Examples, recipe: Recipe) -> tuple[nn.
         outputs = runner(*first.to(device_of(network)).inputs)
     is_flat = isinstance(outputs, Tensor) and outputs.ndim == 2
     joined = min(joined, JOINED_CELLS // max(1, outputs.shape[1])) if is_flat else 0
-    return (InPieces(runner, size), joined) if joined > size else (runner, size)
+    return (_InPieces(runner, size), joined) if joined > size else (runner, size)
 
 
 @final
-class InPieces(nn.Module):
+class _InPieces(nn.Module):
     """A network that takes its inputs some rows at a time and gives the outputs of all."""
 
     def __init__(self, network: nn.Module, rows: int) -> None:
