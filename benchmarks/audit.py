@@ -152,7 +152,7 @@ def _measured(path: Path, target: str, *, is_fast: bool) -> Audited:
     from netwright.data.read import read
     from netwright.data.split import split
     from netwright.lifecycle import train
-    from netwright.planning.device import prepare_device
+    from netwright.machine.device import prepare_device
 
     began = time.process_time()
     dataset = read(path, target=target or ())

@@ -22,11 +22,11 @@ import numpy as np
 import polars as pl
 import public_data
 import torch
-from machine import machine, processor
 from PIL import Image
 from torch import Generator
 
 import netwright as nw
+from machine import machine, processor
 from netwright.data import AUGMENTATIONS
 from netwright.data.augment import Mixing, kind_of
 from netwright.resolve import resolve

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from machine import machine
 from sklearn import datasets
 
+from machine import machine
 from netwright.checks import DATA_CHECKS
 from netwright.checks.data.columns import wilson
 from netwright.checks.evidence import DataEvidence, examine

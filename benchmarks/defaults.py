@@ -18,11 +18,11 @@ from pathlib import Path
 import polars as pl
 import simple_models
 import torch
-from machine import machine, processor
 from page import Measured, table
 from public_data import CASES, Case
 
 import netwright as nw
+from machine import machine, processor
 
 NETWRIGHT = "netwright"
 PART = "benchmark_part"  # the column that tells netwright the training and the test rows

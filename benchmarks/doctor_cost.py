@@ -25,10 +25,10 @@ import netwright as nw
 from netwright.checks import LEFT_TO_DIAGNOSE, TRAINING_STAGES
 from netwright.checks.training.early import beginning, sure, told
 from netwright.checks.training.evidence import diagnose, of_run
+from netwright.machine.fused import Fused, fused_adam
 from netwright.records.run import Run
 from netwright.records.watched import Watched
 from netwright.training import fit as training
-from netwright.training.fused import Fused, fused_adam
 from netwright.training.recorder import Recorder, following
 
 BAR = 1.03

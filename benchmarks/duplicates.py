@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from machine import machine, processor
 from numpy.typing import NDArray
 from PIL import Image
 from torch import get_num_threads, set_num_threads
 
+from machine import machine, processor
 from netwright.checks.data.leaks import leaks
 from netwright.checks.evidence import DataEvidence
 from netwright.data.prepare import prepare

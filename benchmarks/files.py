@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from machine import machine, processor
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_digits
 
+from machine import machine, processor
 from netwright.checks import DATA_CHECKS
 from netwright.checks.evidence import DataEvidence, examine
 from netwright.data.prepare import prepare

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 import netwright as nw
 from netwright.data.prepare import encode_new
 from netwright.data.read import read
-from netwright.planning.device import prepare_device
+from netwright.machine.device import prepare_device
 from netwright.training.evaluate import predictions
 
 SIZES = (256, 1024, 4096, 16384)  # rows of a batch that each way is tried with

@@ -33,10 +33,10 @@ from netwright.data.split import Split
 from netwright.data.split import split as split_rows
 from netwright.explanations.augmented import augmented_picture
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
+from netwright.machine.device import prepare_device, suited
 from netwright.planning.again import trained_again
 from netwright.planning.choose import choose
 from netwright.planning.cost import Layer, layers
-from netwright.planning.device import prepare_device, suited
 from netwright.planning.labelling import COMMITTEE, worth_labelling
 from netwright.planning.measure import measured
 from netwright.planning.paired import LEAST_SEEDS

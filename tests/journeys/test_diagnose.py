@@ -231,7 +231,7 @@ def test_a_run_trained_in_bf16_elsewhere_is_looked_at_and_treated_in_fp32_where_
     def is_slow(on: torch.device, _clock: object) -> bool:
         return on.type == "cpu"
 
-    monkeypatch.setattr("netwright.planning.device.is_slow_in_bf16", is_slow)
+    monkeypatch.setattr("netwright.machine.device.is_slow_in_bf16", is_slow)
     run = nw.load(slow)
     moved = replace(reopened(run), recipe=run.recipe.edit({"precision": "bf16"}), folder=None)
     was_bf16: list[bool] = []

@@ -7,13 +7,14 @@ from polars.testing import assert_frame_equal
 from torch import Tensor, nn
 
 from netwright.data.examples import InMemory
+from netwright.machine.arithmetic import Arithmetic
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError, NetworkError
 from netwright.records.recipe import Recipe
 from netwright.tasks.classification import Classification
 from netwright.training.adopt import adopt
 from netwright.training.evaluate import evaluate, evaluating, predictions
-from netwright.training.objective import Arithmetic, build_objective, with_l1
+from netwright.training.objective import build_objective, with_l1
 
 TASK = Classification(("no", "yes"))
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from netwright import run_folder
 from netwright.data.examples import InMemory
+from netwright.machine.fused import UpdateRule, fused_adam, fused_sgd
 from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
@@ -20,7 +21,6 @@ from netwright.records.watched import Watched
 from netwright.tasks.classification import Classification
 from netwright.training import checkpoint, fit
 from netwright.training.adopt import adopt
-from netwright.training.fused import UpdateRule, fused_adam, fused_sgd
 from netwright.training.recorder import MOST_MOMENTS, MOST_STRETCHES, Recorder, following
 from netwright.training.weights import named
 

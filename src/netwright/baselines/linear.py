@@ -1,6 +1,5 @@
 """Logistic regression or ridge on plain features of every column."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from netwright.baselines.constant import batch_rows
 from netwright.data.features import Matrix, features
+from netwright.machine.quiet import without_warnings
 from netwright.records.batch import Examples, Rows
 from netwright.records.schema import Schema
 from netwright.records.task import Scores, Task
@@ -143,6 +143,5 @@ def _logistic(table: Matrix, targets: NDArray[Any], strength: float) -> Any:  # 
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # ITERATIONS is a bound on time
+    with without_warnings(ConvergenceWarning):  # ITERATIONS is a bound on time
         return LogisticRegression(C=strength, max_iter=ITERATIONS).fit(table, targets)

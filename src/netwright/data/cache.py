@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from netwright.data.readers.files import counted
+from netwright.machine.quiet import without_warnings
 from netwright.records.errors import BudgetError, RecipeError, Unreadable
 from netwright.records.schema import Field
 
@@ -279,8 +279,7 @@ def _opened(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Decoded | No
         return None
     with suppress(OSError):  # of another user's entries
         os.utime(path / _ABOUT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # read-only is meant: a private map would count as memory, a writable one break
+    with without_warnings():  # read-only is meant: a private map would count as memory, a writable one break
         return Decoded(torch.from_numpy(rows), about.bad)
 
 

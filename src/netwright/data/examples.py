@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from netwright.data.augment import Change, Changes, changes
 from netwright.data.dataset import Dataset
 from netwright.data.mapped import Encoder, gathered
+from netwright.machine.randomness import seeded
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError
 from netwright.records.schema import Schema
@@ -171,8 +172,7 @@ def _rows(loader: Iterable[Any]) -> int:
 
 def _seeded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
     """The loader's items; what it draws to shuffle, at its start, comes from `seed`, not from the state of torch."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         items = iter(loader)
         first = list(islice(items, 1))
     return chain(first, items)

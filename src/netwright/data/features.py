@@ -1,6 +1,5 @@
 """Plain features of encoded columns, for models that are no networks."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netwright.machine.quiet import without_warnings
 from netwright.records.schema import Block, Schema
 
 PIXELS = 32  # sides of images are averaged down to this
@@ -43,8 +43,7 @@ def _scaled(block: Block, train: Tensor) -> Features:
     """Flattened, the median where missing, scaled; and a column for each that has gaps in training."""
     x = _floats(train)
     gaps = np.flatnonzero(np.isnan(x).any(0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of columns without a number: filled by 0
+    with without_warnings(RuntimeWarning):  # of columns without a number: filled by 0
         median = np.nan_to_num(np.nanmedian(x, axis=0)) if len(x) else np.zeros(x.shape[1])
     filled = np.where(np.isnan(x), median, x)
     mean, spread = filled.mean(0), filled.std(0)

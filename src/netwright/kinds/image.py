@@ -1,11 +1,9 @@
 """Pictures: files, encoded bytes, or arrays."""
 
 import os
-import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
@@ -23,6 +21,7 @@ from torch import Tensor, nn
 
 from netwright.kinds.cells import NEARLY_ALL, Values, array_shape, leaf, refuse_cells, sample, stacked
 from netwright.kinds.markup import counted, picture, shaded
+from netwright.machine.quiet import without_warnings
 from netwright.models.stems import pixels
 from netwright.records.errors import DataError, Unreadable
 from netwright.records.recipe import Recipe
@@ -174,7 +173,7 @@ def viewer(column: pl.Series) -> Callable[[pl.Series, int], PIL.Image | None]:
 
     def view(cell: pl.Series, side: int) -> PIL.Image | None:
         try:
-            with _quiet():
+            with without_warnings():  # of pillow: a file is either read or reported as unreadable
                 if size := _array_size(cell.name, cell):
                     arrays, bad = _encode_arrays(cell, size, 3, black, white)
                     image = None if bad else PIL.fromarray(arrays[0].transpose(1, 2, 0))
@@ -247,7 +246,7 @@ def _bounds(cells: pl.Series) -> tuple[float, float]:
 def _sizes(name: str, cells: pl.Series) -> Counter[tuple[int, int]]:
     """How often each (height, width) comes, as the headers say."""
     found: Counter[tuple[int, int]] = Counter()
-    with _quiet():
+    with without_warnings():
         for cell in cells:
             try:
                 with PIL.open(BytesIO(cell) if isinstance(cell, bytes) else cell) as file:
@@ -291,7 +290,7 @@ def _encode(
     def fill(rows: range) -> list[tuple[int, str]]:
         return list(_fill(out, cells, rows))
 
-    with _quiet():
+    with without_warnings():
         if len(blocks) == 1:
             return out, dict(fill(blocks[0]))
         with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -399,11 +398,3 @@ def _as_channels(images: Values, channels: int) -> Values:
     if images.shape[1] == 1 or images.shape[1] == channels:
         return np.repeat(images, channels, axis=1) if images.shape[1] < channels else images
     return np.tensordot(images, _LUMA, axes=(1, 0)).round().astype(np.uint8)[:, None]
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Without pillow's warnings: a file is either read or told to be unreadable."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -1,12 +1,12 @@
 """From columns to a network: a stem for each input, a trunk, a head."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from netwright.machine.randomness import seeded
 from netwright.models import BACKBONES, CAUSAL_BACKBONES, DENSE_BACKBONES
 from netwright.models.forms import Misfit
 from netwright.models.inits import HEAD_SCALE, initialize
@@ -34,7 +34,7 @@ def joined(schema: Schema, recipe: Recipe, outputs: int) -> nn.Module:
     Raises RecipeError for a backbone that suits no input, layers that do not fit, `members` without a perceptron, or
     `mirror` without a picture.
     """
-    with _seeded(recipe.seed):
+    with seeded(recipe.seed):
         stems = [block.stem(recipe) for block in schema.blocks]
         signals = [signal for _, signal in stems]
         bodies, trunk = _trunk(signals, recipe)
@@ -60,7 +60,7 @@ def dense(schema: Schema, recipe: Recipe, outputs: int, *, causal: bool = False)
         raise RecipeError(
             "mirror=true is for one answer to a picture, not one to each pixel or step", remedy="set mirror to false."
         )
-    with _seeded(recipe.seed):
+    with seeded(recipe.seed):
         stem, signal = schema.blocks[0].stem(recipe)
         body, after = _dense_body(signal, recipe, causal=causal)
         return channels_last(_Dense(stem, body, _dense_head(after, outputs)))
@@ -124,13 +124,6 @@ class _Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         features = self.body(x)
         return self.head(features[0] if isinstance(features, tuple) else features)  # a sequence comes with lengths
-
-
-@contextmanager
-def _seeded(seed: int) -> Generator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def _trunk(signals: Sequence[Signal], recipe: Recipe) -> tuple[list[nn.Module], tuple[nn.Module, Signal]]:

@@ -9,6 +9,7 @@ from torch import nn
 
 from netwright.data.examples import InMemory
 from netwright.data.readers.files import counted
+from netwright.machine.randomness import seeded
 from netwright.planning.quick import trained
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
@@ -54,8 +55,7 @@ def _untrained(run: Run, share: float, seed: int) -> Run:
 
 
 def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return build()
 
 

@@ -3,7 +3,6 @@
 import json
 import platform
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -17,19 +16,21 @@ from typing import final
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from netwright.machine.device import is_slow_in_bf16
+from netwright.machine.kernels import calls_them
+from netwright.machine.quiet import without_warnings
+from netwright.machine.randomness import forked
+from netwright.machine.threads import threads
 from netwright.models.network import channels_last
-from netwright.planning.device import is_slow_in_bf16
 from netwright.records.batch import Batch
 from netwright.records.errors import RunError
 from netwright.records.run import Run
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.files import replace_text
-from netwright.training.kernels import calls_them
 from netwright.training.loop import steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
-from netwright.training.threads import threads
 
 ROUNDS = 3  # the fastest of so many counts: other programs only ever make a step slower
 SECONDS = 0.02  # of steps in a round, one step at least
@@ -89,7 +90,7 @@ def measured(
     if memory is not None and (known := _recall(memory).get(key)) is not None:
         return known
     began, work = clock(), worked()
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with forked():
         found = _measure(run, batch, most, clock)
     is_quiet = device.type != "cpu" or worked() - work >= QUIET * (clock() - began)
     if memory is not None and is_quiet:
@@ -162,8 +163,7 @@ class _Trial:
         ahead = len(run.train) * run.recipe.epochs / len(self._batch)  # steps
         if ahead * seconds < TRY_COMPILING[device_of(run.network).type]:
             return 1.0
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of compilers and of what torch leaves uncompiled
+        with without_warnings():  # of compilers and of what torch leaves uncompiled
             making = self.step(*choice, compiled="always")
             after = min(self.step(*choice, compiled="always") for _ in range(ROUNDS))
         return after / seconds if making + after * ahead < WORTH_COMPILING * seconds * ahead else 1.0

@@ -1,7 +1,6 @@
 """Edits of an engineer's own network before its training: each gives the network mended, or says why it cannot."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from itertools import takewhile
 
@@ -11,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase  # pyright: ignore[
 from torch.nn.modules.conv import _ConvNd  # pyright: ignore[reportPrivateUsage]  the parent of all convolutions
 from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]  the parent of all dropouts
 
+from netwright.machine.randomness import seeded
 from netwright.models import ACTIVATIONS
 from netwright.models.activations import activation as activation_of
 from netwright.models.inits import HEAD_SCALE, initialize
@@ -156,7 +156,7 @@ def init(network: nn.Module, run: Run) -> nn.Module:
     seen = _calls(network, run)
     layers = _weighted(seen)
     behind = {call.module: name for call, name in zip(layers, _activations(seen), strict=True)}
-    with _seeded(network, run):
+    with seeded(run.recipe.seed):
         drawn = [_draw(module, run.recipe.init, behind) for module in network.modules()]
         if layers and isinstance(head := layers[-1].module, nn.Linear | _ConvNd) and _trains(head):
             initialize(head, "lecun", "identity", scale=HEAD_SCALE)
@@ -172,7 +172,7 @@ def answer(network: nn.Module, run: Run) -> nn.Module:
         raise NoMend("its last layer with weights is neither nn.Linear nor a convolution")
     batches = [batch.targets for batch in run.train.batches(run.recipe.batch_size, seed=None)]
     constant = run.task.constant(tuple(torch.cat(parts) for parts in zip(*batches, strict=True))).flatten()
-    with _seeded(network, run):
+    with seeded(run.recipe.seed):
         initialize(last, "lecun", "identity", scale=HEAD_SCALE)
     if isinstance(last.bias, Tensor) and last.bias.numel() == constant.numel():
         last.bias.detach().copy_(constant)
@@ -237,15 +237,6 @@ def _norm_behind(call: Call, name: str) -> nn.Module | None:
         return None
     width = call.module.out_features
     return _norm(name, width) if name == "group" and len(call.shape) == 2 else nn.LayerNorm(width)
-
-
-@contextmanager
-def _seeded(network: nn.Module, run: Run) -> Generator[None]:
-    """torch's generators stand where the run's seed puts them, and at the end where they stood."""
-    device = device_of(network)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(run.recipe.seed)
-        yield
 
 
 def _trains(module: nn.Module) -> bool:

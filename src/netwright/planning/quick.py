@@ -7,8 +7,8 @@ from math import ceil
 
 from netwright.data.examples import augmented
 from netwright.data.prepare import Prepared
+from netwright.machine.device import device
 from netwright.planning.choose import choose
-from netwright.planning.device import device
 from netwright.records.errors import NetwrightError
 from netwright.records.history import Progress
 from netwright.records.recipe import Recipe

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from netwright.data.augment import suited
 from netwright.data.examples import InMemory, augmented, empty
 from netwright.data.prepare import Prepared
-from netwright.planning.device import device
+from netwright.machine.device import device
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.training.calibrate import calibrate

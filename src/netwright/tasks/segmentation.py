@@ -1,6 +1,5 @@
 """A class for every pixel of an image."""
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from netwright.machine.quiet import without_warnings
 from netwright.models.network import dense
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError, Unreadable, listed
@@ -230,12 +230,13 @@ def _read(cell: object) -> NDArray[np.uint8]:
 def _opened(cell: str | bytes) -> NDArray[np.generic]:
     where = cell if isinstance(cell, str) else f"encoded in {len(cell)} bytes"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # measured on the next line
-            with Image.open(cell if isinstance(cell, str) else BytesIO(cell)) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise ValueError(f"{where}, which has {image.width} x {image.height} pixels")
-                return np.asarray(image)
+        with (
+            without_warnings(Image.DecompressionBombWarning),  # its size is compared below
+            Image.open(cell if isinstance(cell, str) else BytesIO(cell)) as image,
+        ):
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{where}, which has {image.width} x {image.height} pixels")
+            return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{where}, which is no whole image ({error})") from None
 

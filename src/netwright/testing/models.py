@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netwright.machine.randomness import seeded
 from netwright.models import BACKBONES, CAUSAL_BACKBONES, DENSE_BACKBONES, INITS
 from netwright.models.activations import activation, gain
 from netwright.models.forms import Misfit
@@ -78,8 +79,7 @@ def check_init(name: str) -> None:
     """A key of INITS: fills in place, by torch's generator alone."""
     first, second = torch.full((8, 4, 3, 3), torch.nan), torch.full((8, 4, 3, 3), torch.nan)
     for weight in (first, second):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1)
+        with seeded(1):
             resolve("init", name, INITS)(weight, gain("relu"))
     _claim(bool(first.isfinite().all()), f"{name} leaves weights unfilled")
     _claim(torch.equal(first, second), f"{name} fills differently from the same seed")
@@ -156,8 +156,7 @@ def _row(inputs: tuple[Tensor, ...], row: int) -> tuple[Tensor, ...]:
 
 
 def _built(backbone: Backbone, table: dict[str, str], signal: Signal, seed: int = 0) -> tuple[nn.Module, Signal]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return resolve("backbone", backbone, table)(signal, RECIPE)
 
 

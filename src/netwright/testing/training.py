@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from netwright.machine.fused import UpdateRule
 from netwright.records.recipe import Recipe
 from netwright.training import checkpoint
 from netwright.training.checkpoint import Position
-from netwright.training.fused import UpdateRule
 from netwright.training.optimizer import decayed
 from netwright.training.schedule import Schedule
 from netwright.training.weights import copied, named

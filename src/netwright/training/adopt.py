@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from netwright.data.examples import InMemory, adopted, empty
+from netwright.machine.randomness import seeded
 from netwright.records.errors import NetworkError
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
@@ -92,8 +93,7 @@ def adopt(
 
 def designed(design: Callable[[Recipe], nn.Module], recipe: Recipe) -> nn.Module:
     """The network of a recipe; what it draws from torch's generator depends on the recipe's seed alone."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(recipe.seed)
+    with seeded(recipe.seed):
         return design(recipe)
 
 

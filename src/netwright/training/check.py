@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from netwright.machine.arithmetic import Arithmetic
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError, NetworkError, NetwrightError, RecipeError
 from netwright.records.recipe import Recipe
@@ -12,7 +13,7 @@ from netwright.records.run import Run
 from netwright.records.task import Task
 from netwright.training.evaluate import evaluating
 from netwright.training.loop import Step
-from netwright.training.objective import Arithmetic, Given
+from netwright.training.objective import Given
 
 LOWER = 10  # after a divergence the learning rate to try is so many times lower: a factor of 3 often diverges again
 

@@ -8,10 +8,10 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from netwright.machine.arithmetic import Arithmetic
 from netwright.records.batch import Examples
 from netwright.records.recipe import Recipe
 from netwright.records.task import Score, Task
-from netwright.training.objective import Arithmetic
 
 # Rows in a forward pass: enough that the time goes into products, and their activations stay in a core's cache.
 MOST_ROWS = 1024

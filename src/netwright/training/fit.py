@@ -1,6 +1,5 @@
 """From an untrained run to a trained one: epochs, evaluation, early stopping, checkpoints."""
 
-import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,6 +17,10 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from netwright.data.examples import resident
+from netwright.machine.interrupts import late_interrupts
+from netwright.machine.memory import peak_bytes
+from netwright.machine.randomness import forked, reseed
+from netwright.machine.threads import Watch, threads
 from netwright.models.network import channels_last
 from netwright.records.batch import Batch
 from netwright.records.errors import BudgetError, DataError, NetwrightError, RecipeError, RunError
@@ -32,13 +35,11 @@ from netwright.training.check import check_network, check_precision, not_finite
 from netwright.training.checkpoint import Position
 from netwright.training.evaluate import device_of, evaluate
 from netwright.training.files import unwritable
-from netwright.training.interrupts import late_interrupts
 from netwright.training.loop import Step, steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
 from netwright.training.recorder import Recorder
 from netwright.training.schedule import schedule
-from netwright.training.threads import Watch, threads
 from netwright.training.weights import borrowed, misfit, named, put
 
 SHOW_SECONDS = 0.1  # between two Progress records: reading a loss waits for the device; people read four a second
@@ -85,7 +86,7 @@ def fit(
     with threads(run.recipe.threads), late_interrupts() as is_interrupted:
         training = _Training(run, folder, clock, judge)
         try:
-            with torch.random.fork_rng(training.cuda_devices):
+            with forked():
                 while not training.position.ended:
                     yield from _one_epoch(training, is_interrupted)
             return training.result()
@@ -217,7 +218,6 @@ class _Training:
         self.run, self.recipe, self.folder, self.clock = run, run.recipe, folder, clock
         self.network = channels_last(deepcopy(run.network))
         self.device = device_of(self.network)
-        self.cuda_devices = [self.device] if self.device.type == "cuda" else []
         self.batch_size = self.recipe.batch_size
         self.epoch_steps = ceil(ceil(len(run.train) / self.batch_size) / self.recipe.accumulate)
         self.all_steps = self.epoch_steps * self.recipe.epochs
@@ -290,10 +290,8 @@ class _Training:
     def _batches(self, start: int) -> Iterator[Batch]:
         """The epoch's batches from one of them on, on the device; each decides the dropout that follows it."""
         seed = epoch_seed(self.recipe.seed, self.position.epoch)
-        generators = [torch.default_generator, *(torch.cuda.default_generators[d.index] for d in self.cuda_devices)]
         for number, batch in enumerate(self.train.batches(self.batch_size, seed=seed, start=start), start):
-            for generator in generators:
-                generator.manual_seed(mixed(seed + number))
+            reseed(mixed(seed + number))
             yield batch.to(self.device)
 
     def rate(self, step: int) -> float:
@@ -482,15 +480,3 @@ def _explained(recipe: Recipe, device: torch.device) -> Generator[None]:
                 "batch normalization cannot learn from a batch of one row", remedy="set batch_size=4 or more."
             ) from error
         raise
-
-
-def peak_bytes(device: torch.device) -> int:
-    """The most memory used so far: of the device, or of the process where the device is the CPU (0 on Windows)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

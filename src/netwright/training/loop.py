@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from netwright.data.examples import as_batch
+from netwright.machine.fused import UpdateRule
 from netwright.records.batch import Batch
 from netwright.records.task import Objective
-from netwright.training.fused import UpdateRule
 
 
 @final

@@ -1,16 +1,14 @@
 """What the loop minimizes: the task's loss, in the recipe's precision, with its penalty."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
+from netwright.machine.arithmetic import Arithmetic
 from netwright.records.batch import Batch
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
-from netwright.training.kernels import GRU, OWN, Replacing
 from netwright.training.optimizer import decayed
 
 
@@ -70,34 +68,3 @@ class Given(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The outputs, whatever the inputs."""
         return self.outputs
-
-
-@final
-class Arithmetic(nn.Module):
-    """A network whose forward pass runs in a recipe's arithmetic; its outputs are float32.
-
-    In bf16 matrix products run in bfloat16, weights and losses in float32. It needs no loss scaling, unlike float16.
-    Pictures enter channels last, the layout in which convolutions are fastest.
-    """
-
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
-        super().__init__()
-        self.network = network
-        self.training = network.training
-        self._device = next((p.device.type for p in network.parameters()), "cpu")
-        self._is_bf16 = recipe.precision == "bf16"
-        own = OWN if recipe.kernels == "own" else {}
-        own = {**own, **GRU} if any(isinstance(module, nn.GRU) for module in network.modules()) else own
-        self._replacing = Replacing(own) if own and self._device == "cpu" else nullcontext()
-        self._compiled = [torch.compile(network)] if recipe.compile == "always" else []  # a list: it is no second part
-
-    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """The network's outputs."""
-        inputs = tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
-        # Evaluation would have to be compiled anew, for a fraction of the steps.
-        network = self._compiled[0] if self._compiled and self.training else self.network
-        if not self._is_bf16:
-            return network(*inputs)
-        with torch.autocast(self._device, dtype=torch.bfloat16), self._replacing:
-            outputs = network(*inputs)
-        return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Muon, Optimizer, RMSprop
 
+from netwright.machine.fused import Group, UpdateRule, fused_adam, fused_sgd
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
 from netwright.resolve import resolve
 from netwright.training import OPTIMIZERS
-from netwright.training.fused import Group, UpdateRule, fused_adam, fused_sgd
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 FUSED_DEVICES = ("cpu", "cuda")  # where torch has one kernel for all parameters; 1.6 times an MLP's step on a CPU

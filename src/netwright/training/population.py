@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from netwright.data.examples import InMemory
 from netwright.data.mapped import Encoder, gathered
+from netwright.machine.memory import peak_bytes
 from netwright.records.batch import Batch
 from netwright.records.errors import NetwrightError, RecipeError
 from netwright.records.history import Epoch, History, Progress
@@ -36,7 +37,6 @@ from netwright.training.fit import (
     improves,
     is_watched,
     mixed,
-    peak_bytes,
     written_down,
 )
 from netwright.training.loop import Step

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]  the parent of all dropouts
 from torch.nn.utils import clip_grad_norm_
 
+from netwright.machine.fused import UpdateRule
+from netwright.machine.randomness import forked, reseed, seeded
 from netwright.records.batch import Batch, Examples
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
 from netwright.training.evaluate import device_of, evaluating
 from netwright.training.fit import mixed
-from netwright.training.fused import UpdateRule
 from netwright.training.optimizer import build_optimizer
 
 BuildOptimizer = Callable[[nn.Module, float], UpdateRule]
@@ -66,8 +67,7 @@ class Learned:
 @contextmanager
 def copied(network: nn.Module) -> Generator[nn.Module]:
     """A copy to experiment on. At the end torch's generators stand where they stood."""
-    device = device_of(network)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    with forked():
         yield deepcopy(network)
 
 
@@ -192,8 +192,7 @@ def mean_loss(network: nn.Module, objective: Objective, batches: Sequence[Batch]
 def _batches(network: nn.Module, train: Examples, size: int, most: int, seed: int) -> list[Batch]:
     """The same for the same seed, also where an engineer's loader draws from torch's generator while it is read."""
     device = device_of(network)
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(mixed(seed))
+    with seeded(mixed(seed)):
         return [batch.to(device) for batch in islice(train.batches(size, seed=seed), most)]
 
 
@@ -208,7 +207,7 @@ def _steps(
     """Mean losses of plain steps; ends where one is no number."""
     network.train()
     for number, batch in enumerate(batches):
-        torch.manual_seed(mixed(seed + number))
+        reseed(mixed(seed + number))
         optimizer.zero_grad()
         loss: Tensor = objective(network, batch).mean()
         if not isfinite(value := float(loss.detach())):

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
+from netwright.machine.fused import UpdateRule
 from netwright.records.watched import LayerMoment, Moment, Stretch, Watched
-from netwright.training.fused import UpdateRule
 from netwright.training.signals import CHANNELS_FIRST, functional, is_activation, signals, tensor_of
 
 EARLY = 32  # up to here the steps 0, 1, 2, 4, 8 ... are watched: most of what goes wrong does so at once

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from netwright.machine.fused import UpdateRule
 from netwright.records.history import Epoch, History
 from netwright.records.watched import Watched
-from netwright.training.fused import UpdateRule
 from netwright.training.recorder import Recorder
 
 KNOWN = ("sgd", "adam", "adamw", "rmsprop")  # classes of torch that the recipe has under the same name

@@ -1,6 +1,5 @@
 """What quick models say about rows that they were not trained on."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +14,7 @@ from torch import Tensor
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.examples import InMemory, empty
 from netwright.data.features import features
+from netwright.machine.quiet import without_warnings
 from netwright.records.batch import Rows
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
@@ -155,8 +155,7 @@ def _linear(
     if isinstance(task, Regression):
         ridge = Ridge(alpha=1.0).fit(x, targets[rows])
         return lambda held: ridge.predict(read([column[held] for column in columns]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 iterations are near enough
+    with without_warnings(ConvergenceWarning):  # 100 iterations are near enough
         model = LogisticRegression(C=1.0, max_iter=100).fit(x, targets[rows])
     return lambda held: _spread_out(
         model.predict_proba(read([column[held] for column in columns])), model.classes_, task

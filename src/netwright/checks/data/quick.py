@@ -1,6 +1,5 @@
 """A quick model of the data, for checks that ask where and how well the target can be predicted at all."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,8 @@ from netwright.checks.data.summaries import matrix, summaries
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.examples import InMemory
 from netwright.data.mapped import gathered
+from netwright.machine.quiet import without_warnings
+from netwright.machine.threads import one_blas_thread
 from netwright.records.schema import Block, Schema
 
 MOST_ROWS = 20_000  # of a table: a boosted forest learns from them in about a second
@@ -51,13 +52,10 @@ class Quick:
 
     def errors(self, train: Numbers, held: Numbers, seed: int = 0) -> Numbers:
         """Of a model of the `train` positions, for each held one: 1 where the class is wrong, or the distance."""
-        from threadpoolctl import threadpool_limits
-
         model = self._model(seed, len(train))
         # Batches of 64 rows are too small to share: on a crowded machine two threads that wait for each other took 19
         # times as much of the processor as one.
-        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-            warnings.simplefilter("ignore")  # of a network that has not settled: the number of passes is a budget
+        with one_blas_thread(), without_warnings():  # of a network that has not settled: passes are a budget
             answers = model.fit(self.x[train], self.y[train]).predict(self.x[held])
         if self.is_classes:
             return (answers != self.y[held]).astype(np.float64)

@@ -1,6 +1,5 @@
 """Files of pictures whose size, shape or color mode is unlike that of the others."""
 
-import warnings
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -15,6 +14,7 @@ from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.kinds.image import Image
+from netwright.machine.quiet import without_warnings
 from netwright.records.finding import Finding, Measure, Remedy
 
 FAST_FILES = 2_000  # headers read by a fast check: 0.2 s
@@ -69,8 +69,7 @@ def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:
     rows = readable(evidence, FAST_FILES)
     cells = evidence.dataset.table[column][rows].to_list()
     read, sides, grey = list[int](), list[tuple[int, int]](), list[bool]()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pillow, about files that are read all the same
+    with without_warnings():  # of pillow, about files that are read all the same
         for row, cell in zip(rows.tolist(), cells, strict=True):
             with PIL.open(BytesIO(cell) if isinstance(cell, bytes) else cell) as file:
                 width, height = file.size

@@ -11,6 +11,7 @@ from netwright.checks.evidence import Skip
 from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.progress import first_network, own_rung, progress, some_steps
+from netwright.machine.randomness import seeded
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
 from netwright.training.evaluate import device_of
@@ -353,8 +354,7 @@ def _costs(evidence: TrainingEvidence) -> bool:
 
 def _fresh(evidence: TrainingEvidence) -> Rung:
     """The first steps of the same network with weights drawn as PyTorch draws them."""
-    with copied(first_network(evidence)) as network:
-        torch.manual_seed(evidence.recipe.seed)
+    with copied(first_network(evidence)) as network, seeded(evidence.recipe.seed):
         for module in network.modules():
             reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
             if callable(reset):

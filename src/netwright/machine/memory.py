@@ -9,6 +9,8 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
+import torch
+
 # Of mallopt(3). glibc gives each tensor above 32 MB, and often smaller ones, back to the system when it is freed, and
 # the system clears each page of the next one: a third of a step of an LSTM, a seventh of one of a small GPT.
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
@@ -57,3 +59,15 @@ def _glibc() -> Any:  # Any: see `_set`
         return None
     library = ctypes.CDLL(None)
     return library if hasattr(library, "gnu_get_libc_version") and hasattr(library, "mallopt") else None
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory used so far: of the device, or of the process where the device is the CPU (0 on Windows)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB

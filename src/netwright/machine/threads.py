@@ -24,6 +24,15 @@ def threads(count: int) -> Generator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def one_blas_thread() -> Generator[None]:
+    """Linear algebra of numpy, scipy and scikit-learn runs on one thread."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
 @final
 class Watch:
     """Compares the time that passes with the time this thread runs, and tries how many threads are fastest then.

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 import torch
 
-from netwright.planning.pages import _glibc, keep_pages
+from netwright.machine.memory import _glibc, keep_pages
 
 SIZE = 64 << 20  # bytes, twice of what glibc ever keeps by itself
 SETTLED = 20  # tensors; glibc leaves some gaps that are a little too small before it finds one that fits

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import CheckpointError, checkpoint
 
+from netwright.machine.arithmetic import Arithmetic
+from netwright.machine.kernels import OWN, Replacing, _Attention, _Conv2d, calls_them
 from netwright.models.sequences import Chain
 from netwright.models.transformer import causal_transformer, transformer
 from netwright.records.batch import Batch
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Signal
-from netwright.training.kernels import OWN, Replacing, _Attention, _Conv2d, calls_them
 from netwright.training.loop import steps
-from netwright.training.objective import Arithmetic, in_arithmetic
+from netwright.training.objective import in_arithmetic
 
 BF16 = Recipe(precision="bf16")
 ATTENTION, CONV = "_AttentionBackward", "_Conv2dBackward"
@@ -103,7 +104,7 @@ def test_attention_is_as_near_to_float64_as_torchs(name: str) -> None:
 def test_attention_in_parts_equals_attention_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = heads(5, 7)
     at_once = gradients(own, inputs, attn_mask=padding(7))
-    monkeypatch.setattr("netwright.training.kernels.CHUNK", 5 * 7 * 4)  # 6 heads: 4 and 2
+    monkeypatch.setattr("netwright.machine.kernels.CHUNK", 5 * 7 * 4)  # 6 heads: 4 and 2
     assert all(map(torch.equal, gradients(own, inputs, attn_mask=padding(7)), at_once))
 
 

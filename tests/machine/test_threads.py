@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from netwright.training.threads import WAIT, Watch, threads
+from netwright.machine.threads import WAIT, Watch, threads
 
 TICK = 0.1  # seconds between two calls, as in training
 

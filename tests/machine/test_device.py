@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from netwright.planning.device import PRODUCTS, device, prepare_device, suited
+from netwright.machine.device import PRODUCTS, device, prepare_device, suited
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import torch
 
-from netwright.planning.pages import keep_pages
+from netwright.machine.memory import keep_pages
+from netwright.machine.threads import threads
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
-from netwright.training.threads import threads
 
 SIZE, PRODUCTS = 256, 8  # of the products that tell whether bf16 pays: a millisecond each
 SLOW = 0.05  # seconds of a product, after which no second one is needed
