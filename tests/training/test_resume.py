@@ -145,7 +145,9 @@ def test_an_ended_training_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_epochs_after_the_checkpoint_are_taken_out_of_the_history(tmp_path: Path) -> None:
-    list(islice(fit.fit(untrained("adamw", NEVER), folder=tmp_path), 2))
+    events = fit.fit(untrained("adamw", NEVER), folder=tmp_path)
+    next(event for event in events if isinstance(event, Epoch))
+    events.close()
     history = tmp_path / "history.jsonl"
     lines = history.read_text().splitlines()
     with history.open("a") as file:
@@ -172,7 +174,9 @@ def test_a_truncated_checkpoint_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_history_shorter_than_the_checkpoint_says_what_to_do(tmp_path: Path) -> None:
-    list(islice(fit.fit(untrained("adamw", NEVER), folder=tmp_path), 3))
+    events = fit.fit(untrained("adamw", NEVER), folder=tmp_path)
+    next(event for event in events if isinstance(event, Epoch))
+    events.close()
     (tmp_path / "history.jsonl").unlink()
     with pytest.raises(RunError, match=r"history\.jsonl has 0 epochs where the checkpoint has"):
         next(fit.fit(untrained("adamw", NEVER), folder=tmp_path))
