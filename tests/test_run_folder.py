@@ -18,8 +18,9 @@ from netwright.kinds.number import Number
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
 from netwright.records.recipe import Recipe
-from netwright.records.run import Reading, Run
+from netwright.records.run import Run
 from netwright.records.schema import Schema
+from netwright.records.source import Source
 from netwright.records.task import Metric, Scores
 from netwright.run_folder import Fingerprint, create, fingerprint, load, next_folder, require_same, write
 from netwright.tasks.classification import Classification
@@ -53,7 +54,7 @@ def untrained(**settings: object) -> Run:
         valid=empty(),
         test=empty(),
         build=lambda: task.network(schema, recipe),
-        reading=Reading(("income",)),
+        source=Source(target=("income",)),
         sample=tuple(x[:5] for x in part.inputs),
     )
 
@@ -79,7 +80,7 @@ def finished(folder: Path, run: Run | None = None) -> Run:
 def test_a_loaded_run_is_the_one_that_was_written(tmp_path: Path) -> None:
     run = finished(tmp_path / "run")
     loaded = load(tmp_path / "run")
-    for name in ("task", "schema", "recipe", "history", "scores", "baselines", "folder", "notes", "reading"):
+    for name in ("task", "schema", "recipe", "history", "scores", "baselines", "folder", "notes", "source"):
         assert getattr(loaded, name) == getattr(run, name), name
     theirs = named(run.network)
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in named(loaded.network).items())

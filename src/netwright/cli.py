@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import click
 
 from netwright import __version__
 from netwright.records.errors import DataError, NetwrightError, RecipeError
+from netwright.records.options import options
+from netwright.records.source import Source
 
 INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
 
@@ -56,26 +59,25 @@ def netwright() -> None:
     """
 
 
-def reading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say how data are read."""
-    for option in reversed(
-        (
-            click.option("-t", "--target", multiple=True, metavar="COLUMN", help="Column to predict; may be repeated."),
-            click.option(
-                "--kind", multiple=True, metavar="COLUMN=KIND", help="Overrule a guess: zip=category, photo=image:64."
-            ),
-            click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."),
-            click.option(
-                "--series", default="", metavar="COLUMN", help="Long format: the column that names the series."
-            ),
-            click.option("--time", default="", metavar="COLUMN", help="Long format: the column that orders its steps."),
-            click.option(
-                "--labels", default=None, metavar="FILE", help="Long format: a second table with a row for each series."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+def sourced(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The argument DATA and the options of `Source`, handed on as one."""
+
+    @wraps(command)
+    def call(data: str, **words: Any) -> Any:
+        own: dict[str, Any] = {o.name: words.pop(o.name) for o in options(Source) if o.name in words}
+        own["kinds"] = _pairs("--kind", own["kinds"])
+        source = Source(data, **{name: value for name, value in own.items() if value is not None})
+        for path in (data, source.fixes or None):
+            if path is not None:
+                _exists(path)
+        return command(source, **words)
+
+    for o in reversed(options(Source)[1:]):
+        about, many = o.metadata, o.name in ("target", "kinds", "drop")
+        names = [name for name in (about["short"], "--" + (about["word"] or o.name).replace("_", "-"), o.name) if name]
+        metavar = about["metavar"] or None
+        call = click.option(*names, multiple=many, default=None, metavar=metavar, help=about["help"])(call)
+    return click.argument("data")(call)
 
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print the record as JSON.")
@@ -90,26 +92,9 @@ failing = click.option(
 )
 
 
-def parting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what is predicted and which rows are which part."""
-    for option in reversed(
-        (
-            click.option("--task", default=None, help="What is predicted, where the guess is wrong: regression, ..."),
-            click.option("--split", default="", metavar="COLUMN", help="Column that says train, valid or test."),
-            click.option("--group", default="", metavar="COLUMN", help="Rows of one group stay in one part."),
-            click.option("--by-time", default="", metavar="COLUMN", help="The latest rows are the test part."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
 @netwright.command(short_help="What is wrong with the data, and a file that fixes it.")
-@click.argument("data")
-@reading
-@parting
+@sourced
 @click.option("--against", default=None, metavar="DATA", help="New data to compare with.")
-@click.option("--fixes", default=None, metavar="FILE", help="Look at the data as they are with these fixes applied.")
 @click.option("--fix", "fix_file", default=None, metavar="FILE", help="Write proposed fixes to FILE (CSV), to edit.")
 @click.option("--prove", is_flag=True, help="Train with and without the fixes; those that do not help are rolled back.")
 @click.option("--page", "page_file", default=None, metavar="FILE", help="Write the report as a page (HTML) to FILE.")
@@ -135,19 +120,8 @@ def parting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_json
 def audit(
-    data: str,
-    target: tuple[str, ...],
-    kind: tuple[str, ...],
-    drop: tuple[str, ...],
-    series: str,
-    time: str,
-    labels: str | None,
-    task: str | None,
-    split: str,
-    group: str,
-    by_time: str,
+    source: Source,
     against: str | None,
-    fixes: str | None,
     fix_file: str | None,
     prove: bool,
     page_file: str | None,
@@ -161,15 +135,14 @@ def audit(
     is_json: bool,
 ) -> int:
     """Whether DATA are accurate, representative and clean: what is wrong, in which rows, how sure, what to do."""
-    kinds, changes = _pairs("--kind", kind), _settings(None, settings)
-    for path in (data, against, fixes):
-        if path is not None:
-            _exists(path)
+    changes = _settings(None, settings)
+    if against is not None:
+        _exists(against)
     if prove and fix_file is None:
         raise click.UsageError("--prove needs --fix FILE, where it writes which fixes are kept.")
-    if prove and fixes is not None:
+    if prove and source.fixes:
         raise click.UsageError("--prove tries fixes of the data as they are: leave --fixes out.")
-    if count is not None and (prove or fixes or fix_file or against or page_file):
+    if count is not None and (prove or source.fixes or fix_file or against or page_file):
         raise click.UsageError("--next lists rows and audits nothing: give it alone.")
     for path in (fix_file, page_file):
         if path is not None and Path(path).is_dir():
@@ -185,32 +158,22 @@ def audit(
 
     show = None if quiet else progress()
     if count is not None:
-        table = lifecycle.next_labels(
-            data, target=target, count=count, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
-            task=task, split=split, group=group, by_time=by_time, settings=changes, seed=seed, to=to, show=show,
-        )  # fmt: skip
+        table = lifecycle.next_labels(source, count=count, settings=changes, seed=seed, to=to, show=show)
         _print_json(table.to_dicts()) if is_json else click.echo(_listed(table, to), nl=False)
         return 0
-    report = lifecycle.audit(
-        data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task, split=split,
-        group=group, by_time=by_time, against=against, fixes=fixes or (), seed=seed, fast=fast, page=page_file,
-        show=show,
-    )  # fmt: skip
+    report = lifecycle.audit(source, against=against, seed=seed, fast=fast, page=page_file, show=show)
     if not is_json:
         click.echo(str(report))
     if page_file is not None:
         click.echo(f"page written to {page_file}", err=True)
     if fix_file is not None:
-        before = lifecycle.read_fixes(fixes) if fixes is not None else ()
+        before = lifecycle.read_fixes(source.fixes) if source.fixes else ()
         proposed = lifecycle.write_fixes((*before, *report.fixes), fix_file)
         click.echo(_next_step(proposed, fix_file), err=True)
     proof = None
     if prove and fix_file is not None and report.fixes:
         try:
-            proof = lifecycle.prove(
-                data, report.fixes, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels,
-                task=task, split=split, group=group, by_time=by_time, settings=changes, seed=seed, show=show,
-            )  # fmt: skip
+            proof = lifecycle.prove(source, report.fixes, settings=changes, seed=seed, show=show)
         except KeyboardInterrupt:
             click.echo(f"\nstopped; {fix_file} holds all fixes, and none of them is proven.", err=True)
             raise
@@ -262,12 +225,7 @@ def rule(code: str | None) -> None:
 
 
 @netwright.command(short_help="Train a network on a folder, a table or a text file.")
-@click.argument("data")
-@reading
-@parting
-@click.option(
-    "--fixes", default=None, metavar="FILE", help="Apply the fixes of a file that `netwright audit --fix` wrote."
-)
+@sourced
 @click.option("--audit/--no-audit", default=True, help="Look through the data first.", show_default=True)
 @click.option("--diagnose/--no-diagnose", default=True, help="Look at the training at its end.", show_default=True)
 @click.option(
@@ -290,18 +248,7 @@ def rule(code: str | None) -> None:
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_json
 def train(
-    data: str,
-    target: tuple[str, ...],
-    kind: tuple[str, ...],
-    drop: tuple[str, ...],
-    series: str,
-    time: str,
-    labels: str | None,
-    task: str | None,
-    split: str,
-    group: str,
-    by_time: str,
-    fixes: str | None,
+    source: Source,
     audit: bool,
     diagnose: bool,
     settings: tuple[str, ...],
@@ -314,20 +261,16 @@ def train(
 
     Writes a run folder. A training that was stopped goes on when the same command is given again.
     """
-    kinds, changes = _pairs("--kind", kind), _settings(recipe_file, settings)
-    for path in (data, fixes):
-        if path is not None:
-            _exists(path)
+    changes = _settings(recipe_file, settings)
     from netwright import lifecycle, run_folder
     from netwright.console import progress
     from netwright.reports.text import summary
 
-    where = Path(folder) if folder else run_folder.next_folder(data)
+    where = Path(folder) if folder else run_folder.next_folder(source.data)
     try:
         run = lifecycle.train(
-            data, target=target, kinds=kinds, drop=drop, series=series, time=time, labels=labels, task=task,
-            split=split, group=group, by_time=by_time, fixes=fixes or (), audit=audit, diagnose=diagnose,
-            settings=changes, folder=where, show=None if quiet else progress(), command=tuple(sys.argv[1:]),
+            source, audit=audit, diagnose=diagnose, settings=changes, folder=where,
+            show=None if quiet else progress(), command=tuple(sys.argv[1:]),
         )  # fmt: skip
     except KeyboardInterrupt:
         if run_folder.is_resumable(where):

@@ -24,9 +24,9 @@ from netwright.data.cache import clear as clear_cache
 from netwright.data.cache import folder as decoded_folder
 from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, augmented
-from netwright.data.fixes import apply_fixes, read_fixes, write_fixes
+from netwright.data.fixes import apply_fixes, as_fixes, read_fixes, write_fixes
 from netwright.data.prepare import Prepared, encode_new, prepare
-from netwright.data.read import read, read_chunks, read_unlabelled
+from netwright.data.read import read, read_chunks, read_source, read_unlabelled
 from netwright.data.readers.files import counted
 from netwright.data.readers.folder import TEXTS
 from netwright.data.split import Split
@@ -48,10 +48,12 @@ from netwright.records.batch import Examples
 from netwright.records.errors import DataError, NetwrightError, RunError
 from netwright.records.finding import Finding, Fix, Report, Severity
 from netwright.records.history import Epoch, Progress
+from netwright.records.options import worded
 from netwright.records.proof import Proof
 from netwright.records.recipe import Recipe
-from netwright.records.run import Reading, Run
-from netwright.records.task import Scores, Task
+from netwright.records.run import Run
+from netwright.records.source import Source
+from netwright.records.task import Scores
 from netwright.records.treatment import Treatment
 from netwright.records.watched import Watched
 from netwright.reports.answers import placed, written
@@ -97,25 +99,13 @@ MEASURED = "arithmetic.json"  # beside the folder of decoded files: what measuri
 ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured where they are not given
 
 Show = Callable[[str | Progress | Epoch], None]
-Fixes = str | Path | Sequence[Fix]
-"""A file of fixes, or fixes."""
 
 
+@worded
 def audit(
-    data: Any,  # Any: as in `train`
+    source: Source,
     *,
-    target: str | tuple[str, ...] = (),
-    task: str | type[Task] | Task | None = None,
-    kinds: Mapping[str, str] | None = None,
-    drop: tuple[str, ...] = (),
-    series: str = "",
-    time: str = "",
-    labels: str | Path | None = None,
-    split: str = "",
-    group: str = "",
-    by_time: str = "",
-    against: Any = None,  # Any: as `data`
-    fixes: Fixes = (),
+    against: Any = None,  # Any: as the data
     seed: int = 0,
     fast: bool = False,
     page: Path | str | None = None,
@@ -131,13 +121,13 @@ def audit(
     tell = show or _silent
     if page is not None:
         require("jinja2", extra=EXTRA)  # told before the work, not after
-    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
-    new = None if against is None else read(against, kinds=kinds, series=series, time=time, drop=drop)
-    chosen = _fixes(fixes)
+    dataset = read_source(source)
+    new = None if against is None else read_source(replace(source, data=against, target=(), labels="", split=""))
+    chosen = as_fixes(source.fixes)
     parts = prepared = None
     problem = ""
     try:
-        parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
+        parts = split_rows(dataset, source, seed=seed)
     except DataError as error:  # what is wrong with the data is what an audit is to say
         if chosen:
             raise
@@ -145,7 +135,7 @@ def audit(
     if parts is not None:
         dataset, parts = apply_fixes(dataset, parts, chosen)
         try:
-            prepared = prepare(dataset, parts, kinds=kinds, task=task)
+            prepared = prepare(dataset, parts, source)
         except DataError as error:
             problem = str(error)
     evidence = DataEvidence(dataset, parts, prepared, problem, new, seed, fast, tell)
@@ -156,20 +146,11 @@ def audit(
     return report
 
 
+@worded
 def prove(
-    data: Any,  # Any: as in `train`
-    fixes: Fixes,
+    source: Source,
+    fixes: str | Path | Sequence[Fix],
     *,
-    target: str | tuple[str, ...] = (),
-    task: str | type[Task] | Task | None = None,
-    kinds: Mapping[str, str] | None = None,
-    drop: tuple[str, ...] = (),
-    series: str = "",
-    time: str = "",
-    labels: str | Path | None = None,
-    split: str = "",
-    group: str = "",
-    by_time: str = "",
     settings: Mapping[str, object] | None = None,
     seed: int = 0,
     seeds: int = SEEDS,
@@ -181,27 +162,18 @@ def prove(
     `proof.kept` are the others, and `nw.write_fixes(fixes, path, proof.rolled_back)` writes both. `seed` decides the
     parts, as in `audit`, and `seeds` trainings start from it. Settings are quick ones unless given.
     """
-    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
-    parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
-    trial = Trial(kinds or {}, task, settings or {}, tuple(range(seed, seed + seeds)), show or _silent)
+    dataset = read_source(source)
+    parts = split_rows(dataset, source, seed=seed)
+    trial = Trial(source, settings or {}, tuple(range(seed, seed + seeds)), show or _silent)
     with prepare_device():
-        return prove_fixes(dataset, parts, _fixes(fixes), trial)
+        return prove_fixes(dataset, parts, as_fixes(fixes), trial)
 
 
+@worded
 def next_labels(
-    data: Any,  # Any: as in `train`
+    source: Source,
     *,
-    target: str | tuple[str, ...] = (),
     count: int = 100,
-    task: str | type[Task] | Task | None = None,
-    kinds: Mapping[str, str] | None = None,
-    drop: tuple[str, ...] = (),
-    series: str = "",
-    time: str = "",
-    labels: str | Path | None = None,
-    split: str = "",
-    group: str = "",
-    by_time: str = "",
     settings: Mapping[str, object] | None = None,
     seed: int = 0,
     to: Path | str | None = None,
@@ -214,13 +186,11 @@ def next_labels(
     table to a .csv, .parquet or .jsonl file too.
     """
     tell = show or _silent
-    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
-    pool = read_unlabelled(
-        data, dataset.targets, kinds=kinds, series=series, time=time, labels=labels, drop=drop
-    )  # fmt: skip
-    parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
+    dataset = read_source(source)
+    pool = read_unlabelled(source, dataset.targets)
+    parts = split_rows(dataset, source, seed=seed)
     everything = np.sort(np.concatenate([parts.train, parts.test]))  # nothing is scored, so nothing is put aside
-    prepared = prepare(dataset, replace(parts, train=everything), kinds=kinds, task=task)
+    prepared = prepare(dataset, replace(parts, train=everything), source)
     examples, bad = encode_new(prepared.schema, None, pool)
     _tell_bad(pool, bad, tell)
     tell(f"learning from {counted(len(prepared.train), 'labelled row')}: {counted(COMMITTEE, 'quick network')}")
@@ -232,24 +202,10 @@ def next_labels(
     return table
 
 
-def _fixes(fixes: Fixes) -> tuple[Fix, ...]:
-    return read_fixes(fixes) if isinstance(fixes, str | Path) else tuple(fixes)
-
-
+@worded
 def train(
-    data: Any,  # Any: a path, or whatever `read` takes, or a Run
+    source: Source,
     *,
-    target: str | tuple[str, ...] = (),
-    task: str | type[Task] | Task | None = None,
-    kinds: Mapping[str, str] | None = None,
-    drop: tuple[str, ...] = (),
-    series: str = "",
-    time: str = "",
-    labels: str | Path | None = None,
-    split: str = "",
-    group: str = "",
-    by_time: str = "",
-    fixes: Fixes = (),
     audit: bool = True,
     diagnose: bool = True,
     settings: Mapping[str, object] | None = None,
@@ -274,27 +230,27 @@ def train(
     """
     tell = show or _silent
     given = dict(settings or {})
-    if isinstance(data, Run):
-        return _train_run(data, given, tell, diagnose=diagnose)
+    if isinstance(source.data, Run):
+        return _train_run(source.data, given, tell, diagnose=diagnose)
     seed = Recipe().edit(given).seed
-    dataset = read(data, target=target, kinds=kinds, split=split, series=series, time=time, labels=labels, drop=drop)
-    parts = split_rows(dataset, group=group, by_time=by_time, seed=seed)
-    chosen = _fixes(fixes)
+    dataset = read_source(source)
+    parts = split_rows(dataset, source, seed=seed)
+    chosen = as_fixes(source.fixes)
     raw, (dataset, parts) = dataset, apply_fixes(dataset, parts, chosen)
-    prepared = prepare(dataset, parts, kinds=kinds, task=task)
+    prepared = prepare(dataset, parts, source)
     if folder is not None and run_folder.is_resumable(Path(folder)):
         stopped = run_folder.load_recipe(Path(folder))  # a second measurement may differ
         given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
         if AUTO in Recipe().edit(given).augment:
             given["augment"] = stopped.augment
-    how = (series, time, dict(kinds or {}), tuple(drop), split, group, by_time, "" if labels is None else str(labels))
-    run = replace(_start(prepared, given, tell), reading=Reading(dataset.targets, *how))
+    said = replace(source, data=None, target=dataset.targets, task=None, fixes=())
+    run = replace(_start(prepared, given, tell), source=said)
     for note in run.notes:
         tell(note)
     if audit:
         run = replace(run, audit=_audited(DataEvidence(dataset, parts, prepared, "", None, seed, True), tell))
     if folder is not None:
-        looks = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else raw, chosen)
+        looks = run_folder.fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, chosen)
         _open(run, Path(folder), looks, dataset, parts, chosen, command, tell)
     return _finish(run, None if folder is None else Path(folder), tell, diagnose=diagnose)
 
@@ -519,24 +475,22 @@ def reopened(run: Run, data: Any = None) -> Run:  # Any: as in `train`
     if run.folder is None or not run.schema.inputs:
         problem = "this run has no training rows, and they cannot be read again"
         raise RunError(problem, remedy="give its loaders: nw.load(folder, network=..., train=...), or use nw.adopt.")
-    folder, reading, origin = run.folder, run.reading, run_folder.origin(run.folder)
+    folder, origin = run.folder, run_folder.origin(run.folder)
     if data is None and not Path(origin.data).exists():
         problem = f"the data of {folder} are not at {origin.data!r}"
         raise RunError(problem, remedy="give them: data=..., or --data on the command line.")
     data = origin.data if data is None else data
-    dataset = read(
-        data, target=reading.target, kinds=reading.kinds, split=reading.split, series=reading.series,
-        time=reading.time, labels=reading.labels or None, drop=reading.drop,
-    )  # fmt: skip
+    source = replace(run.source, data=data, task=run.task)
+    dataset = read_source(source)
     fixes = run_folder.load_fixes(folder)
     looks = run_folder.fingerprint(Path(data) if isinstance(data, str | Path) else dataset, fixes)
     run_folder.require_same_data(folder, looks)
     seed = run_folder.load_split(folder).seed
-    parts = split_rows(dataset, group=reading.group, by_time=reading.by_time, seed=seed)
+    parts = split_rows(dataset, source, seed=seed)
     moved = [replace(fix, place=fix.place.replace(origin.data, dataset.origin, 1)) for fix in fixes]
     dataset, parts = apply_fixes(dataset, parts, moved)
     run_folder.require_same_rows(folder, _rows(parts))
-    prepared = prepare(dataset, parts, kinds=reading.kinds, task=run.task)
+    prepared = prepare(dataset, parts, source)
     if prepared.schema != run.schema:
         raise RunError(f"the columns of {folder} are others when read again", remedy="train it again.")
     train = augmented(prepared.train, run.schema, run.recipe.augment, run.task)
@@ -553,8 +507,8 @@ def evaluate(run: Run, data: Any = None, *, labels: str | Path | None = None, sh
         if run.scores is None:
             raise DataError("this run has no test part that was scored", remedy="give data to evaluate on.")
         return run.scores
-    reading = run.reading
-    dataset = read(data, target=reading.target, series=reading.series, time=reading.time, labels=labels)
+    said = run.source
+    dataset = read_source(Source(data, said.target, series=said.series, time=said.time, labels=str(labels or "")))
     examples, bad = encode_new(run.schema, run.task, dataset)
     _tell_bad(dataset, bad, show or _silent)
     with prepare_device():
@@ -580,10 +534,10 @@ def predict_to(run: Run, data: Any, to: Path, *, show: Show | None = None) -> in
 
 def predict_chunks(run: Run, data: Any, *, show: Show | None = None) -> Iterator[pl.DataFrame]:
     """Answers some rows at a time, so that data of any size fit."""
-    reading = run.reading
+    source = Source(_whole(run, data), series=run.source.series, time=run.source.time)
     with prepare_device():
         run = _computable(run, show or _silent)
-        for dataset in read_chunks(_whole(run, data), series=reading.series, time=reading.time):
+        for dataset in read_chunks(source):
             examples, bad = encode_new(run.schema, None, dataset)
             _tell_bad(dataset, bad, show or _silent)
             found = predictions(run.network, run.task, examples, run.recipe)
@@ -608,7 +562,7 @@ def _computable(run: Run, tell: Show) -> Run:
 def _whole(run: Run, data: Any) -> Any:  # Any: as in `predict`
     """A text file is one example where texts have labels; a language model reads it in windows."""
     is_text = isinstance(data, str | Path) and str(data).lower().endswith(TEXTS)
-    return [Path(data)] if is_text and run.reading.target else data
+    return [Path(data)] if is_text and run.source.target else data
 
 
 def show(run: Run) -> tuple[Layer, ...]:

@@ -31,8 +31,9 @@ from netwright.records.finding import Fix, Report
 from netwright.records.history import History
 from netwright.records.note import Note
 from netwright.records.recipe import Recipe
-from netwright.records.run import Reading, Run
+from netwright.records.run import Run
 from netwright.records.schema import Field, Schema
+from netwright.records.source import Source
 from netwright.records.task import Scores, Task
 from netwright.records.watched import Watched
 from netwright.resolve import resolve
@@ -84,7 +85,7 @@ class Origin:
     versions: dict[str, str]
     command: tuple[str, ...]  # words of the command line; none where Python code started the run
     parent: str  # the run folder that this one was made from; "" where there is none
-    reading: Reading
+    reading: Source
 
 
 @final
@@ -133,7 +134,7 @@ def create(
     Raises RunError where the folder holds a run already, or anything else, or cannot be written.
     """
     parts = {name: _part(numbers) for name, numbers in rows.items()}
-    origin = Origin(FORMAT, data, fingerprint, _versions(), tuple(command), "", run.reading)
+    origin = Origin(FORMAT, data, fingerprint, _versions(), tuple(command), "", run.source)
     _create(run, folder, origin, Split(seed, parts), fixes)
 
 
@@ -154,7 +155,7 @@ def _create(run: Run, folder: Path, origin: Origin, split: Split, fixes: Sequenc
     schema = [{"kind": _name(type(f), f.kind, KINDS), **asdict(f)} for f in run.schema.inputs]
     task = {"task": _name(type(run.task), run.task.name, TASKS), **asdict(run.task)}
     # First, so that the folder is known as a run's whatever happens next.
-    replace_text(folder / ORIGIN, _text(asdict(origin)))
+    replace_text(folder / ORIGIN, _text(asdict(origin) | {"reading": origin.reading.said()}))
     replace_text(folder / RECIPE, tomli_w.dumps(asdict(run.recipe)))
     replace_text(folder / SCHEMA, _text(schema))
     replace_text(folder / TASK, _text(task))
@@ -203,7 +204,7 @@ def load(
     newer version.
     """
     folder = Path(folder)
-    reading = origin(folder).reading
+    source = origin(folder).reading
     if not (folder / WEIGHTS).exists():
         raise _unfinished(folder)
     recipe, schema, task = load_recipe(folder), _load_schema(folder), _load_task(folder)
@@ -231,7 +232,7 @@ def load(
         baselines=outcome.baselines,
         folder=folder,
         notes=outcome.notes,
-        reading=reading,
+        source=source,
         sample=_load_sample(folder),
         audit=_read_if_there(folder / AUDIT, Report),
         diagnosis=_read_if_there(folder / DIAGNOSIS, Report),

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from netwright.data.dataset import Request
 from netwright.data.readers.folder import read_folder
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 
 
 def _picture(path: Path) -> None:
@@ -15,14 +15,14 @@ def _picture(path: Path) -> None:
 
 def _fails(path: Path) -> DataError:
     with pytest.raises(DataError) as caught:
-        read_folder(path, Request())
+        read_folder(Source(path))
     return caught.value
 
 
 def test_subfolders_are_labels_and_rows_are_found_by_their_file(tmp_path: Path) -> None:
     for name in ("cats/2.png", "cats/1.JPG", "dogs/old/3.png"):
         _picture(tmp_path / name)
-    dataset = read_folder(tmp_path, Request())
+    dataset = read_folder(Source(tmp_path))
     assert dataset.table["label"].to_list() == ["cats", "cats", "dogs"]
     assert dataset.table["image"].to_list() == [
         f"{tmp_path}/{n}" for n in ("cats/1.JPG", "cats/2.png", "dogs/old/3.png")
@@ -37,7 +37,7 @@ def test_folders_of_parts_above_the_labels_are_taken_as_given(valid: str, tmp_pa
         _picture(tmp_path / part / "a" / "1.png")
         _picture(tmp_path / part / "b" / "2.png")
     _picture(tmp_path / "drafts" / "a" / "1.png")
-    dataset = read_folder(tmp_path, Request())
+    dataset = read_folder(Source(tmp_path))
     assert dataset.parts is not None
     assert sorted(dataset.parts) == ["test", "test", "train", "train", "valid", "valid"]
     assert dataset.notes == (f"{tmp_path}: subfolder 'drafts' left out, it is none of train, valid and test",)
@@ -50,7 +50,7 @@ def test_other_and_hidden_files_are_skipped_and_the_others_counted(tmp_path: Pat
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
-    dataset = read_folder(tmp_path, Request())
+    dataset = read_folder(Source(tmp_path))
     assert len(dataset) == 2
     assert dataset.notes == (
         f"{tmp_path}: 1 file beside the subfolders left out, the first is {tmp_path}/readme.md",
@@ -64,7 +64,7 @@ def test_folders_of_texts_give_a_text_column(tmp_path: Path) -> None:
         (tmp_path / label).mkdir()
         (tmp_path / label / "1.txt").write_text(text, encoding="utf-8")
     (tmp_path / "bad" / "2.txt").write_bytes("où?".encode("cp1252"))
-    dataset = read_folder(tmp_path, Request())
+    dataset = read_folder(Source(tmp_path))
     assert dataset.table.rows() == [("Meh", "bad"), ("où?", "bad"), ("Très bon.", "good")]
     assert dataset.notes[0].startswith("1 file not in plain UTF-8, the first: 2.txt is not UTF-8")
 
@@ -82,7 +82,7 @@ def test_files_without_subfolders_are_an_error_unless_no_label_is_needed(tmp_pat
     _picture(tmp_path / "2.png")
     _picture(tmp_path / "1.png")
     assert _fails(tmp_path).problem == f"{tmp_path} holds files but no subfolders, so there are no labels"
-    new = read_folder(tmp_path, Request(is_labelled=False))
+    new = read_folder(Source(tmp_path, is_labelled=False))
     assert new.table["image"].to_list() == [f"{tmp_path}/1.png", f"{tmp_path}/2.png"]
     assert new.targets == ()
 
@@ -107,10 +107,10 @@ def test_label_without_files_is_said(tmp_path: Path) -> None:
         _picture(tmp_path / name)
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "x.md").touch()
-    assert f"{tmp_path}: no file of 'c' was used" in read_folder(tmp_path, Request()).notes
+    assert f"{tmp_path}: no file of 'c' was used" in read_folder(Source(tmp_path)).notes
 
 
 def test_one_file_is_read_where_no_label_is_needed(tmp_path: Path) -> None:
     _picture(tmp_path / "cat.png")
-    dataset = read_folder(tmp_path / "cat.png", Request(is_labelled=False))
+    dataset = read_folder(Source(tmp_path / "cat.png", is_labelled=False))
     assert dataset.table.rows() == [(f"{tmp_path}/cat.png",)]

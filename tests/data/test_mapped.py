@@ -12,6 +12,7 @@ from netwright.data.prepare import Prepared, encode_new, prepare
 from netwright.data.read import read, read_chunks
 from netwright.data.split import split
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 from netwright.run_folder import fingerprint
 
 COUNT = 600
@@ -73,7 +74,7 @@ def test_rows_of_the_data_are_found_in_the_array_when_some_are_left_out(tmp_path
     labels = np.where(np.arange(COUNT) == 4, np.nan, LABELS)
     dataset = read((x, labels))
     assert len(dataset) == COUNT - 1
-    prepared = prepare(dataset, split(dataset), task="classification")
+    prepared = prepare(dataset, split(dataset), Source(task="classification"))
     for batch in prepared.test.batches(40, seed=None):
         numbers = batch.rows + (batch.rows >= 4)
         assert np.array_equal(batch.inputs[0][:, 0].numpy(), x[numbers.numpy()])
@@ -94,7 +95,7 @@ def test_parts_and_columns_stay_mapped_and_a_small_part_in_memory_joins_them(tmp
 def test_new_rows_are_encoded_in_chunks(tmp_path: Path) -> None:
     x = _saved(tmp_path / "x.npy", COUNT, 8, 8)
     schema = _prepared((x, LABELS)).schema
-    chunks = [encode_new(schema, None, chunk)[0] for chunk in read_chunks(x, rows=250)]
+    chunks = [encode_new(schema, None, chunk)[0] for chunk in read_chunks(Source(x), rows=250)]
     pixels = [batch.inputs[0] for chunk in chunks for batch in chunk.batches(100, seed=None)]
     assert np.array_equal(torch.cat(pixels)[:, 0].numpy(), x)
 

@@ -13,6 +13,7 @@ from netwright.data.read import read
 from netwright.data.split import Split, split
 from netwright.kinds.number import Number
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 from netwright.tasks.regression import Regression
 
 COUNT = 60
@@ -31,7 +32,7 @@ def _frame() -> pl.DataFrame:
 
 def _prepared(frame: pl.DataFrame, kinds: dict[str, str] | None = None, task: str | None = None) -> Prepared:
     dataset = read(frame, target="income")
-    return prepare(dataset, split(dataset), kinds=kinds, task=task)
+    return prepare(dataset, split(dataset), Source(kinds=kinds or {}, task=task))
 
 
 def _error(call: Callable[[], object]) -> DataError:
@@ -141,10 +142,10 @@ def test_task_may_be_named_given_as_a_class_or_learned() -> None:
     dataset = read(_frame().drop("income"), target="zip")
     parts = split(dataset)
     assert prepare(dataset, parts).task.name == "classification"
-    assert prepare(dataset, parts, task="regression").task.name == "regression"
-    assert prepare(dataset, parts, task=Regression).task.name == "regression"
+    assert prepare(dataset, parts, Source(task="regression")).task.name == "regression"
+    assert prepare(dataset, parts, Source(task=Regression)).task.name == "regression"
     learned = Regression.learn(dataset.table.select("zip"))
-    assert prepare(dataset, parts, task=learned).task is learned
+    assert prepare(dataset, parts, Source(task=learned)).task is learned
 
 
 def test_label_that_training_rows_lack_is_left_out_of_the_test_rows_and_counted() -> None:
@@ -160,7 +161,7 @@ def test_label_that_training_rows_lack_is_left_out_of_the_test_rows_and_counted(
 
 def test_group_column_is_no_input() -> None:
     dataset = read(_frame(), target="income")
-    prepared = prepare(dataset, split(dataset, group="zip"))
+    prepared = prepare(dataset, split(dataset, Source(group="zip")))
     assert "zip" not in [field.name for field in prepared.schema.inputs]
 
 

@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from netwright.data.dataset import Dataset, Request
+from netwright.data.dataset import Dataset
 from netwright.data.read import read, read_chunks
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 
 PEOPLE = "age,town,income\n17,Oslo,high\n40,Rome,low\n33,Bonn,?\n21,Oslo,\n"
 
@@ -100,8 +101,8 @@ def test_other_suffixes_are_an_error(tmp_path: Path) -> None:
 
 
 def test_reader_may_be_a_function_or_a_name(people: Path) -> None:
-    def reverse(path: Path, request: Request) -> Dataset:
-        return Dataset(pl.DataFrame({"text": [path.read_text()[::-1]]}), (), str(path))
+    def reverse(source: Source) -> Dataset:
+        return Dataset(pl.DataFrame({"text": [source.data.read_text()[::-1]]}), (), str(source.data))
 
     assert read(people, reader=reverse).table["text"][0] == PEOPLE[::-1]
     assert read(people, reader="text").table.columns == ["text"]
@@ -112,19 +113,22 @@ def test_dataset_passes_through_with_what_the_user_asks(people: Path) -> None:
 
 
 def test_chunks_of_new_rows_need_no_target(people: Path, tmp_path: Path) -> None:
-    chunks = list(read_chunks(people, rows=3))
+    chunks = list(read_chunks(Source(people), rows=3))
     assert [len(chunk) for chunk in chunks] == [3, 1]
     assert all(chunk.targets == () for chunk in chunks)
-    assert [len(c) for c in read_chunks((np.zeros((5, 2)), np.zeros(5)), rows=4)] == [4, 1]
-    assert next(read_chunks({"a": 1})).table.rows() == [(1,)]
+    assert [len(c) for c in read_chunks(Source((np.zeros((5, 2)), np.zeros(5))), rows=4)] == [4, 1]
+    assert next(read_chunks(Source({"a": 1}))).table.rows() == [(1,)]
     for k in range(3):
         Image.new("L", (4, 4)).save(tmp_path / f"{k}.png")
-    assert [chunk.locate(0) for chunk in read_chunks(tmp_path, rows=2)] == [f"{tmp_path}/0.png", f"{tmp_path}/2.png"]
-    assert len(list(read_chunks(tmp_path / "1.png"))) == 1
+    assert [chunk.locate(0) for chunk in read_chunks(Source(tmp_path), rows=2)] == [
+        f"{tmp_path}/0.png",
+        f"{tmp_path}/2.png",
+    ]
+    assert len(list(read_chunks(Source(tmp_path / "1.png")))) == 1
 
 
 def test_reading_fails_clearly_when_the_file_vanishes_meanwhile(people: Path) -> None:
-    chunks = read_chunks(people, rows=2)
+    chunks = read_chunks(Source(people), rows=2)
     people.unlink()
     assert _error(lambda: next(chunks)).startswith("there is no file or folder")
 
@@ -134,12 +138,12 @@ def test_lists_of_files_are_rows_that_are_found_by_their_file(tmp_path: Path) ->
     for path in paths:
         Image.new("L", (4, 4)).save(path)
     for files in (paths, [str(path) for path in paths]):
-        [chunk] = read_chunks(files)
+        [chunk] = read_chunks(Source(files))
         assert [chunk.locate(row) for row in range(2)] == [str(path) for path in paths]
         assert chunk.table["image"].to_list() == [str(path) for path in paths]
     (tmp_path / "a.txt").write_text("One text is one row. " * 50)
-    assert [len(chunk) for chunk in read_chunks([tmp_path / "a.txt"])] == [1]
-    assert _error(lambda: list(read_chunks([tmp_path / "t.csv"]))) == (
+    assert [len(chunk) for chunk in read_chunks(Source([tmp_path / "a.txt"]))] == [1]
+    assert _error(lambda: list(read_chunks(Source([tmp_path / "t.csv"])))) == (
         f"{tmp_path}/t.csv is neither an image nor a text\n"
         "  fix: name images or texts, or one table or folder at a time."
     )

@@ -7,6 +7,7 @@ import pytest
 from netwright.data.dataset import Dataset
 from netwright.data.split import Split, split
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 
 
 def _data(columns: dict[str, object], target: str = "", parts: list[str] | None = None) -> Dataset:
@@ -81,7 +82,7 @@ def test_no_group_is_in_two_parts_and_classes_keep_their_shares() -> None:
     patients = generator.integers(0, 120, 2000)
     sick = generator.random(120) < 0.3
     dataset = _data({"x": range(2000), "patient": patients, "y": np.where(sick[patients], "sick", "well")}, "y")
-    parts = split(dataset, group="patient")
+    parts = split(dataset, Source(group="patient"))
     assert _is_whole(parts, 2000)
     groups = [set(patients[rows]) for rows in (parts.train, parts.valid, parts.test)]
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
@@ -93,20 +94,20 @@ def test_no_group_is_in_two_parts_and_classes_keep_their_shares() -> None:
 
 
 def test_rows_without_a_group_are_groups_of_their_own() -> None:
-    parts = split(_data({"x": range(40), "g": [None] * 30 + ["a"] * 5 + ["b"] * 5}), group="g")
+    parts = split(_data({"x": range(40), "g": [None] * 30 + ["a"] * 5 + ["b"] * 5}), Source(group="g"))
     assert _is_whole(parts, 40)
 
 
 def test_two_groups_are_too_few() -> None:
     dataset = _data({"x": range(10), "g": ["a", "b"] * 5})
-    assert _problem(lambda: split(dataset, group="g")) == "column 'g' has 2 groups, too few for three parts"
+    assert _problem(lambda: split(dataset, Source(group="g"))) == "column 'g' has 2 groups, too few for three parts"
 
 
 def test_latest_rows_are_the_test_part_and_equal_times_stay_together() -> None:
     days = [f"{1 + day // 4}/{1 + day % 4}/2020" for day in np.repeat(np.arange(20), 3)]
     order = np.random.default_rng(0).permutation(60)
     dataset = _data({"day": [days[k] for k in order]})
-    parts = split(dataset, by_time="day")
+    parts = split(dataset, Source(by_time="day"))
     times = order // 3
     assert times[parts.train].max() < times[parts.valid].min()
     assert times[parts.valid].max() < times[parts.test].min()
@@ -117,14 +118,17 @@ def test_latest_rows_are_the_test_part_and_equal_times_stay_together() -> None:
 
 def test_two_times_are_too_few() -> None:
     dataset = _data({"year": [2019] * 5 + [2020] * 5})
-    assert _problem(lambda: split(dataset, by_time="year")) == (
+    assert _problem(lambda: split(dataset, Source(by_time="year"))) == (
         "people.csv: 10 rows by time 'year', the latest rows last leave none for validation"
     )
 
 
 def test_missing_times_are_an_error() -> None:
     dataset = _data({"year": [2019, None, 2020]})
-    assert _problem(lambda: split(dataset, by_time="year")) == "1 row without a 'year', the first is people.csv, row 1"
+    assert (
+        _problem(lambda: split(dataset, Source(by_time="year")))
+        == "1 row without a 'year', the first is people.csv, row 1"
+    )
 
 
 def test_given_parts_are_taken_and_missing_ones_are_cut_from_training_rows() -> None:
@@ -146,5 +150,5 @@ def test_parts_without_training_rows_are_an_error() -> None:
 
 def test_group_and_time_exclude_each_other() -> None:
     dataset = _data({"g": range(9), "t": range(9)})
-    assert "not by both" in _problem(lambda: split(dataset, group="g", by_time="t"))
-    assert _problem(lambda: split(dataset, group="patient")) == "people.csv has no column 'patient'"
+    assert "not by both" in _problem(lambda: split(dataset, Source(group="g", by_time="t")))
+    assert _problem(lambda: split(dataset, Source(group="patient"))) == "people.csv has no column 'patient'"

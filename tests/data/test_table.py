@@ -1,20 +1,22 @@
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from netwright.data.dataset import Dataset, Request
+from netwright.data.dataset import Dataset
 from netwright.data.readers import delimited
 from netwright.data.readers.table import read_table, read_table_chunks
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 
 
-def _read(folder: Path, content: str | bytes, name: str = "people.csv", request: Request | None = None) -> Dataset:
+def _read(folder: Path, content: str | bytes, name: str = "people.csv", source: Source | None = None) -> Dataset:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_table(path, request or Request())
+    return read_table(replace(source or Source(), data=path))
 
 
 def _fails(folder: Path, content: str | bytes, name: str = "people.csv") -> DataError:
@@ -183,7 +185,7 @@ def test_json_lines_of_mixed_types_and_broken_lines(tmp_path: Path) -> None:
 def test_parquet_rows_count_from_zero(tmp_path: Path) -> None:
     path = tmp_path / "people.parquet"
     pl.DataFrame({"a": [1, 2], "b": pl.Series(["x", "y"], dtype=pl.Categorical)}).write_parquet(path)
-    dataset = read_table(path, Request())
+    dataset = read_table(Source(path))
     assert dataset.table["b"].dtype == pl.String
     assert dataset.locate(1) == f"{path}, row 1"
 
@@ -224,10 +226,10 @@ def test_chunks_hold_all_rows_in_order(name: str, tmp_path: Path) -> None:
         frame.write_parquet(path)
     else:
         path.write_text("".join(json.dumps(row) + "\n" for row in frame.iter_rows(named=True)))
-    chunks = list(read_table_chunks(path, Request(), rows=300))
+    chunks = list(read_table_chunks(Source(path), rows=300))
     assert [len(chunk) for chunk in chunks] == [300, 300, 300, 100]
     assert pl.concat([chunk.table for chunk in chunks]).equals(frame)
-    assert chunks[3].locate(0) == read_table(path, Request()).locate(900)
+    assert chunks[3].locate(0) == read_table(Source(path)).locate(900)
 
 
 def test_table_of_delimiters_alone_is_an_error(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_run_folder_is_diagnosed_as_the_run_in_memory(rings: Path, tmp_path: P
         settings={**PLAIN, "epochs": 2, "seed": 3}, folder=tmp_path / "run",
     )  # fmt: skip
     loaded = nw.load(tmp_path / "run")
-    assert run.reading == loaded.reading
+    assert run.source == loaded.source
     assert nw.diagnose(loaded).findings == nw.diagnose(run).findings == nw.load(run.folder).diagnosis.findings
     shutil.move(path, moved)
     with pytest.raises(RunError, match="are not at"):

@@ -7,11 +7,12 @@ from netwright.checks.evidence import DataEvidence
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
+from netwright.records.source import Source
 
 
 def evidence(frame: pl.DataFrame, target: str = "y", **columns: str) -> DataEvidence:
     dataset = read(frame, target=target, split=columns.get("parts", ""))
-    parts = split(dataset, group=columns.get("group", ""), by_time=columns.get("by_time", ""))
+    parts = split(dataset, Source(group=columns.get("group", ""), by_time=columns.get("by_time", "")))
     return DataEvidence(dataset, parts, prepare(dataset, parts))
 
 

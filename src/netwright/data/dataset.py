@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal, Self
 
 import polars as pl
@@ -10,20 +9,6 @@ import polars as pl
 from netwright.data.mapped import Mapped
 
 PARTS = ("train", "valid", "test")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user said about the data. Readers take it beside the path."""
-
-    target: tuple[str, ...] = ()  # columns to predict; empty: the label that the data bring, as folders do
-    is_labelled: bool = True  # whether the data need a label at all: new rows to predict do not
-    kinds: Mapping[str, str] = field(default_factory=dict[str, str])
-    split: str = ""  # the column that says train, valid or test
-    series: str = ""  # the column that names the series of a row in long format
-    time: str = ""  # the column that orders the rows of a series
-    labels: Path | None = None  # a second table with a row for each series
-    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,11 @@ def read_fixes(path: Path | str) -> tuple[Fix, ...]:
     return tuple(fixes)
 
 
+def as_fixes(given: str | Path | Iterable[Fix]) -> tuple[Fix, ...]:
+    """The fixes of a file, or those that are given."""
+    return read_fixes(given) if isinstance(given, str | Path) else tuple(given)
+
+
 def _names(path: Path, head: list[str]) -> list[str]:
     names = [name.strip().lower() for name in head]
     for name in names:

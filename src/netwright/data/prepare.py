@@ -21,6 +21,7 @@ from netwright.kinds import KINDS
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError, Unreadable, listed
 from netwright.records.schema import Block, Field, Schema
+from netwright.records.source import UNSAID, Source
 from netwright.records.task import Task
 from netwright.resolve import resolve
 from netwright.tasks import TASKS
@@ -60,17 +61,15 @@ class _Targets:
 def prepare(
     dataset: Dataset,
     parts: Split,
-    *,
-    kinds: Mapping[str, str] | None = None,
-    task: str | type[Task] | Task | None = None,
+    source: Source = UNSAID,
 ) -> Prepared:
     """Recognizes kinds and task, learns them from the training rows alone, and encodes every row once.
 
-    `kinds` overrules what columns are taken for: `{"zip": "category", "photo": "image:64"}`. `task` is a name, a class,
-    a learned task, or None to recognize it by the target. Rows that cannot be read are left out and counted.
+    `source.kinds` overrules what columns are taken for; `source.task` is a name, a class, a learned task, or None to
+    recognize it by the target. Rows that cannot be read are left out and counted.
     Raises DataError for columns that nothing reads, and what kinds and tasks raise about their cells.
     """
-    said = dict(kinds or {})
+    said = source.kinds
     for name in said:
         require_column(dataset, name, "column")
     dataset = replace(dataset, table=dataset.table.drop(parts.drop))
@@ -87,7 +86,7 @@ def prepare(
     is_bad[list(inputs.bad)] = True
     readable = parts.train[~is_bad[parts.train]]
     _require_rows(dataset, readable, "training", inputs.bad)
-    learned = _task(dataset, task, readable, schema)
+    learned = _task(dataset, source.task, readable, schema)
     targets = _encode_targets(learned, dataset.table.select(dataset.targets))
     bad = targets.bad | inputs.bad
     examples, lost = _parts(dataset, parts, inputs.columns, targets.tensors, bad)

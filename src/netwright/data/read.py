@@ -1,14 +1,13 @@
 """One entry for all data: a path of any form, or objects in memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from netwright.data.dataset import Dataset, Request
+from netwright.data.dataset import Dataset
 from netwright.data.readers import READERS
 from netwright.data.readers.files import counted, suffix_of
 from netwright.data.readers.folder import PART_NAMES, TEXTS, UNLABELLED, read_files, unlabelled
@@ -16,61 +15,48 @@ from netwright.data.readers.idx import holds_idx
 from netwright.data.readers.memory import read_memory
 from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks, require_column, typed_column
 from netwright.records.errors import DataError, listed
+from netwright.records.options import worded
+from netwright.records.source import Source, existing
 from netwright.resolve import resolve
 
-Reader = Callable[[Path, Request], Dataset]
+Reader = Callable[[Source], Dataset]
 NO_TARGET = ("", "?", "nan", "na", "n/a", "null")  # words for a missing target; "none" may well be a class
 FILES = 2_000  # files read at once when a folder is read in pieces: 300 MB of pixels at 224 x 224
 
 
-def read(
-    data: Any,  # Any: a path, or whatever the user holds in memory
-    *,
-    target: str | Sequence[str] = (),
-    kinds: Mapping[str, str] | None = None,
-    split: str = "",
-    series: str = "",
-    time: str = "",
-    labels: str | Path | None = None,
-    drop: Sequence[str] = (),
-    reader: str | Reader = "",
-) -> Dataset:
+def read_source(source: Source, *, reader: str | Reader = "") -> Dataset:
     """Raw rows of a folder, a table, a text, or objects in memory.
 
-    `target` empty takes the label that the data bring, where they do (subfolders, `(X, y)`). `split` names a column
-    that says train, valid or test; `series` and `time` read a table in long format, with `labels` in a second one.
-    `reader` overrules the choice by the form of the path. Rows without a target are left out and counted.
+    Without a `target`, the label that the data bring is taken, if there is one (subfolders, `(X, y)`). `reader`
+    overrules the choice by the form of the path. Rows without a target are left out and counted.
     Raises DataError for data that hold no rows, and for columns that are not there.
     """
-    targets = (target,) if isinstance(target, str) else tuple(target)
-    second = None if labels is None else _existing(labels)
-    request = Request(targets, True, dict(kinds or {}), split, series, time, second, tuple(drop))
-    return _read(data, request, reader)
+    if source.labels:
+        existing(source.labels)
+    data = source.data
+    if isinstance(data, Dataset):
+        return _finish(data, source)
+    if isinstance(data, str | Path):
+        return _finish(resolve("reader", reader or _form(existing(data), source), READERS)(source), source)
+    return _finish(read_files(source) if _are_files(data) else read_memory(source), source)
 
 
-def read_unlabelled(
-    data: Any,  # Any: as in `read`
-    targets: Sequence[str],
-    *,
-    kinds: Mapping[str, str] | None = None,
-    series: str = "",
-    time: str = "",
-    labels: str | Path | None = None,
-    drop: Sequence[str] = (),
-) -> Dataset:
+read = worded(read_source)
+
+
+def read_unlabelled(source: Source, targets: Sequence[str]) -> Dataset:
     """The rows that `read` leaves out because a target is missing, without their targets.
 
-    Of a folder, the files in its subfolder `unlabeled`. Raises DataError where there are none.
+    Of a folder, the files in its subfolder `unlabeled`. Raises DataError if there are none.
     """
-    second = None if labels is None else _existing(labels)
-    request = Request((), False, dict(kinds or {}), "", series, time, second, tuple(drop))
-    if isinstance(data, str | Path) and _form(_existing(data), request) == "folder":
+    data, source = source.data, replace(source, target=(), split="", is_labelled=False)
+    if isinstance(data, str | Path) and _form(existing(data), source) == "folder":
         folders = unlabelled(Path(data)) if Path(data).is_dir() else []
         if not folders:
             remedy = f"put them into {Path(data) / UNLABELLED[0]}, beside the folders of labels."
             raise DataError(f"{data} has no folder of files without a label", remedy=remedy)
-        return _read(folders[0], request, "")
-    whole = _read(data, request, "")
+        return read_source(replace(source, data=folders[0]))
+    whole = read_source(source)
     for name in targets:
         require_column(whole, name, "target")
     missing = pl.DataFrame([_known(whole.table[name])[1].rename(name) for name in targets])
@@ -82,17 +68,6 @@ def read_unlabelled(
     return replace(rows, table=rows.table.drop(targets))
 
 
-def _read(data: Any, request: Request, reader: str | Reader) -> Dataset:
-    if isinstance(data, Dataset):
-        return _finish(data, request)
-    if isinstance(data, str | Path):
-        path = _existing(data)
-        return _finish(resolve("reader", reader or _form(path, request), READERS)(path, request), request)
-    if _are_files(data):
-        return _finish(read_files([Path(path) for path in data], request), request)
-    return _finish(read_memory(data, request), request)
-
-
 def _are_files(data: Any) -> bool:  # Any: as in `read`
     """Whether a list names files: by paths, or by texts that end as images do."""
     if not isinstance(data, list) or not data:
@@ -100,46 +75,22 @@ def _are_files(data: Any) -> bool:  # Any: as in `read`
     return all(isinstance(x, Path) or (isinstance(x, str) and x.lower().endswith(IMAGES)) for x in data)
 
 
-def read_chunks(
-    data: Any,  # Any: as in `read`
-    *,
-    kinds: Mapping[str, str] | None = None,
-    series: str = "",
-    time: str = "",
-    drop: Sequence[str] = (),
-    reader: str | Reader = "",
-    rows: int = ROWS,
-) -> Iterator[Dataset]:
+def read_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
     """New rows without targets, some at a time: tables of any size and folders of images in bounded memory."""
-    request = Request((), False, dict(kinds or {}), "", series, time, None, tuple(drop))
-    if not isinstance(data, str | Path) or reader:
-        yield from _sliced(_read(data, request, reader), FILES if _are_files(data) else rows)
-        return
-    path = _existing(data)
-    form = _form(path, request)
+    data, source = source.data, replace(source, target=(), is_labelled=False)
+    form = _form(existing(data), source) if isinstance(data, str | Path) else ""
     if form == "table":
-        yield from (_finish(chunk, request) for chunk in read_table_chunks(path, request, rows))
+        yield from (_finish(chunk, source) for chunk in read_table_chunks(source, rows))
     else:
-        whole = _finish(resolve("reader", form, READERS)(path, request), request)
-        yield from _sliced(whole, min(rows, FILES) if form == "folder" else rows)
+        yield from _sliced(read_source(source), min(rows, FILES) if form == "folder" or _are_files(data) else rows)
 
 
-def _existing(data: str | Path) -> Path:
-    path = Path(data)
-    if path.exists():
-        return path
-    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-    near = get_close_matches(path.name, beside, n=1)
-    remedy = f"did you mean {str(path.parent / near[0])!r}?" if near else "check the path."
-    raise DataError(f"there is no file or folder {str(path)!r}", remedy=remedy)
-
-
-def _form(path: Path, request: Request) -> str:
+def _form(path: Path, source: Source) -> str:
     """The key in READERS for a path."""
     suffix = suffix_of(path)
     if path.is_dir():
         return "idx" if holds_idx(path) else "folder"
-    if request.series:
+    if source.series:
         return "series"
     if suffix in TABLES:
         return "table"
@@ -151,21 +102,21 @@ def _form(path: Path, request: Request) -> str:
     raise DataError(problem, remedy=f"bring a folder, a table ({listed(TABLES)}), an image or a text (.txt).")
 
 
-def _finish(dataset: Dataset, request: Request) -> Dataset:
+def _finish(dataset: Dataset, source: Source) -> Dataset:
     """Drops, parts and targets as the user asked, checked against the columns that came."""
-    if not request.series:
-        for name in request.drop:
+    if not source.series:
+        for name in source.drop:
             require_column(dataset, name, "column to drop")
-        dataset = replace(dataset, table=dataset.table.drop(request.drop))
-    if request.split:
-        dataset = _parted(dataset, request.split)
-    for name in request.target:
+        dataset = replace(dataset, table=dataset.table.drop(source.drop))
+    if source.split:
+        dataset = _parted(dataset, source.split)
+    for name in source.target:
         require_column(dataset, name, "target")
-    if request.target or not request.is_labelled:
-        dataset = replace(dataset, targets=request.target)
-    for name in request.kinds:
+    if source.target or not source.is_labelled:
+        dataset = replace(dataset, targets=source.target)
+    for name in source.kinds:
         require_column(dataset, name, "column")
-    dataset = replace(dataset, kinds={**dataset.kinds, **request.kinds})
+    dataset = replace(dataset, kinds={**dataset.kinds, **source.kinds})
     for name in dataset.targets:
         dataset = _with_target(dataset, name)
     return dataset

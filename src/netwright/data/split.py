@@ -13,6 +13,7 @@ from netwright.data.readers.files import counted
 from netwright.data.readers.table import require_column
 from netwright.data.times import as_times
 from netwright.records.errors import DataError
+from netwright.records.source import UNSAID, Source
 
 TEST = 0.2  # of all rows
 VALID = 0.15  # of the rows that are left
@@ -38,7 +39,7 @@ class Split:
 
 
 def split(
-    dataset: Dataset, *, group: str = "", by_time: str = "", test: float = TEST, valid: float = VALID, seed: int = 0
+    dataset: Dataset, source: Source = UNSAID, *, seed: int = 0, test: float = TEST, valid: float = VALID
 ) -> Split:
     """Stratified by the target where it is a class; by group; by time; or as the data say.
 
@@ -46,6 +47,7 @@ def split(
     one that they do not name is cut from the training rows. Deterministic by seed. Raises DataError where rows, groups
     or times are too few for three parts.
     """
+    group, by_time = source.group, source.by_time
     for name in (group, by_time):
         if name:
             require_column(dataset, name, "column to split by")

@@ -20,7 +20,7 @@ from netwright.records.finding import Fix
 from netwright.records.history import Progress
 from netwright.records.proof import Proof, Proven
 from netwright.records.run import Run
-from netwright.records.task import Task
+from netwright.records.source import Source
 from netwright.tasks.cells import as_labels, as_numbers
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
@@ -34,8 +34,7 @@ SEEDS = 5  # pairs of trainings; of three, one in nine bootstrap samples would h
 class Trial:
     """How both networks are trained: the same but for the fixes."""
 
-    kinds: Mapping[str, str]
-    task: str | type[Task] | Task | None
+    source: Source
     settings: Mapping[str, object]
     seeds: tuple[int, ...]
     tell: Callable[[str | Progress], object]
@@ -102,7 +101,7 @@ def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial
     """Trains a network for each seed, and measures all of them on the test rows as they are in the raw data."""
     trial.tell(f"proving: {what}, {counted(len(trial.seeds), 'seed')}")
     changed, cut = apply_fixes(dataset, parts, fixes)
-    prepared = prepare(changed, cut, kinds=trial.kinds, task=trial.task)
+    prepared = prepare(changed, cut, trial.source)
     test = dataset.table[parts.test].select(dataset.targets)
     found = [_on_test(run, cut, test) for run in quick_runs(prepared, trial.settings, trial.seeds, trial.tell)]
     return {name: np.stack([one[name] for one in found]) for name in found[0]}

@@ -1,6 +1,6 @@
 """A training and all that it rests on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,23 +12,9 @@ from netwright.records.history import History
 from netwright.records.note import Note
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
+from netwright.records.source import UNSAID, Source
 from netwright.records.task import Scores, Task
 from netwright.records.watched import Watched
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the data were read: new rows are read alike, and the same rows can be read again."""
-
-    target: tuple[str, ...] = ()
-    series: str = ""  # long format: the column that names the series
-    time: str = ""  # and the one that orders its steps
-    kinds: Mapping[str, str] = field(default_factory=dict[str, str])  # as the user said
-    drop: tuple[str, ...] = ()
-    split: str = ""
-    group: str = ""
-    by_time: str = ""
-    labels: str = ""  # the path of a second table; "" where there is none
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,7 @@ class Run:
     scores: Scores | None = None  # the test part, scored once
     baselines: tuple[tuple[str, Scores], ...] = ()  # simple models on the same test part
     folder: Path | None = None
-    reading: Reading = field(default_factory=Reading)
+    source: Source = UNSAID  # without the data: new rows are read alike, and the same rows can be read again
     sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: to see sizes and strengths without the data
     notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as told to the user
     watched: Watched = field(default_factory=Watched)  # layers, gradients and losses while it trained

@@ -1,36 +1,38 @@
 """The contract of a reader: rows that can be found again, and clear errors where there is nothing to read."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from netwright.data.dataset import PARTS, Dataset, Request
+from netwright.data.dataset import PARTS, Dataset
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 
-Reader = Callable[[Path, Request], Dataset]
+Reader = Callable[[Source], Dataset]
 
 
-def check_reader(reader: Reader, path: Path, request: Request | None = None) -> None:
+def check_reader(reader: Reader, source: Source) -> None:
     """Readable data: rows, targets among the columns, a place for every row, and the same again when read twice."""
-    request = request or Request()
-    dataset = reader(path, request)
+    path, dataset = Path(source.data), reader(source)
     _claim(len(dataset) > 0, "the reader found no rows in readable data")
     absent = [name for name in (*dataset.targets, *dataset.kinds) if name not in dataset.table.columns]
     _claim(not absent, f"{absent} are named as targets or with kinds, but are no columns")
     _claim(bool(dataset.inputs), "there is no column beside the targets")
     _check_places(dataset, path)
-    again = reader(path, request)
+    again = reader(source)
     _claim(again.table.equals(dataset.table), "reading twice gave different cells")
     _claim(again.notes == dataset.notes, "reading twice gave different notes")
-    unlabelled = reader(path, Request(request.target, False, request.kinds, "", request.series, request.time))
+    unlabelled = reader(replace(source, is_labelled=False, split="", labels=""))
     _claim(len(unlabelled) > 0, "data without labels cannot be read for prediction")
 
 
-def check_unreadable(reader: Reader, path: Path, request: Request | None = None) -> None:
+def check_unreadable(reader: Reader, source: Source) -> None:
     """Data that hold nothing, or are broken: a DataError that names them and says what to do, in one sentence each."""
+    path = Path(source.data)
     try:
-        reader(path, request or Request())
+        reader(source)
     except DataError as error:
         _claim(path.name in error.problem, f"the error does not name the data: {error.problem}")
         _claim(error.remedy.endswith((".", "?")), f"the remedy is no sentence: {error.remedy!r}")

@@ -1,16 +1,17 @@
 """A folder with one subfolder of files for each label, with or without train/ val/ test/ above them."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from netwright.data.dataset import Dataset, Request
+from netwright.data.dataset import Dataset
 from netwright.data.readers.files import counted, find_encoding, open_text, reading
 from netwright.data.readers.table import IMAGES, TABLES
 from netwright.records.errors import DataError, listed
+from netwright.records.source import Source
 
 PART_NAMES = {
     "train": "train", "training": "train", "test": "test",
@@ -28,27 +29,29 @@ class _File:
     label: str
 
 
-def read_folder(path: Path, request: Request) -> Dataset:
+def read_folder(source: Source) -> Dataset:
     """A row for each image (column "image") or text file (column "text"); the target is the subfolder's name, "label".
 
-    Where no label is needed (`request.is_labelled` is false): all files below the folder, or the one that `path` is.
+    If no label is needed (`source.is_labelled` is false): all files below the folder, or the one file that is named.
     """
+    path = Path(source.data)
     with reading(path):
-        if path.is_file() or not request.is_labelled:
+        if path.is_file() or not source.is_labelled:
             files, notes = [_File(f, "", "") for f in ([str(path)] if path.is_file() else _below(path))], ()
         else:
             files, notes = _labelled(path)
-        return _dataset(path, files, notes, request)
+        return _dataset(path, files, notes, source)
 
 
-def read_files(paths: Sequence[Path], request: Request) -> Dataset:
+def read_files(source: Source) -> Dataset:
     """A row for each of some images or texts, without labels. Raises DataError where one is neither."""
+    paths = [Path(path) for path in source.data]
     other = [path for path in paths if not path.name.lower().endswith((*IMAGES, *TEXTS))]
     if other:
         remedy = "name images or texts, or one table or folder at a time."
         raise DataError(f"{other[0]} is neither an image nor a text", remedy=remedy)
     with reading(paths[0].parent):
-        return _dataset(paths[0].parent, [_File(str(path), "", "") for path in paths], (), request)
+        return _dataset(paths[0].parent, [_File(str(path), "", "") for path in paths], (), source)
 
 
 def _labelled(path: Path) -> tuple[list[_File], tuple[str, ...]]:
@@ -114,7 +117,7 @@ def _below(path: Path) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], request: Request) -> Dataset:
+def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], source: Source) -> Dataset:
     images = [file for file in files if file.path.lower().endswith(IMAGES)]
     texts = [file for file in files if file.path.lower().endswith(TEXTS)]
     fitting = images or texts
@@ -138,7 +141,7 @@ def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], request: Re
         str(path),
         pl.Series("place", [file.path for file in fitting], pl.String),
         pl.Series("part", [file.part for file in fitting], pl.String) if fitting[0].part else None,
-        {"image": request.kinds.get("image", "image")} if images else {},
+        {"image": source.kinds.get("image", "image")} if images else {},
         notes + more,
         skipped=skipped,
     )

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from netwright.data.dataset import Dataset, Request
+from netwright.data.dataset import Dataset
 from netwright.data.readers.files import open_bytes, reading
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 
 IMAGES, LABELS = "-images-idx3-ubyte", "-labels-idx1-ubyte"
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "test": "test", "t10k": "test"}
@@ -19,29 +20,30 @@ def holds_idx(folder: Path) -> bool:
     return any(IMAGES in file.name for file in folder.iterdir())
 
 
-def read_idx(path: Path, request: Request) -> Dataset:
+def read_idx(source: Source) -> Dataset:
     """Column "image" of pixels (H, W) and the target "label"; parts by the files' names (train, t10k)."""
+    path = Path(source.data)
     with reading(path):
-        pairs = [(name, *_pair(file, request)) for file in sorted(path.iterdir()) if (name := _name(file))]
+        pairs = [(name, *_pair(file, source)) for file in sorted(path.iterdir()) if (name := _name(file))]
     if not pairs:
         raise DataError(f"{path} holds no file *{IMAGES}", remedy="name the folder of the idx files.")
     images = pl.Series("image", np.concatenate([image for _, image, _ in pairs]))
     labels = pl.Series("label", np.concatenate([label for _, _, label in pairs]).astype(np.int64))
     parts = [PARTS.get(name, "") for name, _, _ in pairs]
     part = pl.Series("part", np.repeat(parts, [len(image) for _, image, _ in pairs])) if all(parts) else None
-    table = pl.DataFrame([images] if not request.is_labelled else [images, labels])
-    targets = () if not request.is_labelled else ("label",)
-    return Dataset(table, targets, str(path), parts=part, kinds={"image": request.kinds.get("image", "image")})
+    table = pl.DataFrame([images] if not source.is_labelled else [images, labels])
+    targets = () if not source.is_labelled else ("label",)
+    return Dataset(table, targets, str(path), parts=part, kinds={"image": source.kinds.get("image", "image")})
 
 
 def _name(file: Path) -> str:
     return file.name.partition(IMAGES)[0] if IMAGES in file.name else ""
 
 
-def _pair(file: Path, request: Request) -> tuple[np.ndarray, np.ndarray]:
+def _pair(file: Path, source: Source) -> tuple[np.ndarray, np.ndarray]:
     images = _read(file, 3)
     partner = file.with_name(file.name.replace(IMAGES, LABELS))
-    if not request.is_labelled and not partner.exists():
+    if not source.is_labelled and not partner.exists():
         return images, np.zeros(len(images), np.uint8)
     if not partner.exists():
         raise DataError(f"{file.name} has no {partner.name} beside it", remedy="put the file of labels beside it.")

@@ -10,18 +10,19 @@ import numpy as np
 import polars as pl
 import torch
 
-from netwright.data.dataset import PARTS, Dataset, Request
+from netwright.data.dataset import PARTS, Dataset
 from netwright.data.mapped import Mapped, as_cells, joined, numbers, stays_mapped
 from netwright.data.readers.table import absolute_images, holds_images, plain
 from netwright.kinds.image import Image
 from netwright.kinds.series import Series
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 
 TARGET = "target"
 NAME = "x"
 
 
-def read_memory(data: Any, request: Request, origin: str = "array") -> Dataset:  # Any: a user's object enters here
+def read_memory(source: Source, origin: str = "array") -> Dataset:
     """One row for each entry of the first axis. `(X, y)` makes y the target; `{"train": ..., "test": ...}` makes parts.
 
     Arrays and tensors: one axis is a column of cells, two are columns of numbers x0, x1, ...; more are what the kinds
@@ -29,8 +30,9 @@ def read_memory(data: Any, request: Request, origin: str = "array") -> Dataset: 
     channels; "series" (rows, steps, channels) of other floats; else "tensor". Lists of text are a column "text", or
     "image" where they name files of images; lists of dicts are rows. Large mapped arrays of inputs stay on disk.
     """
+    data = source.data  # Any: a user's object enters here
     if isinstance(data, Mapping) and "train" in data and set(data) <= set(PARTS):
-        return _of_parts(data, request, origin)
+        return _of_parts(source, origin)
     if isinstance(data, tuple):
         if len(data) != 2:
             problem = f"expected (inputs, target), but a tuple of {len(data)} came"
@@ -42,12 +44,13 @@ def read_memory(data: Any, request: Request, origin: str = "array") -> Dataset: 
         table, targets = _table(given), ()
     if not table.height:
         raise DataError(f"the {origin} holds no rows", remedy="bring at least one row.")
-    dataset = Dataset(plain(table), targets if request.is_labelled else (), origin, mapped=mapped)
-    return absolute_images(dataset, os.getcwd(), request.kinds)
+    dataset = Dataset(plain(table), targets if source.is_labelled else (), origin, mapped=mapped)
+    return absolute_images(dataset, os.getcwd(), source.kinds)
 
 
-def _of_parts(data: Mapping[str, Any], request: Request, origin: str) -> Dataset:
-    parts = {part: read_memory(data[part], request, f"{origin} {part!r}") for part in PARTS if part in data}
+def _of_parts(source: Source, origin: str) -> Dataset:
+    given = {part: replace(source, data=source.data[part]) for part in PARTS if part in source.data}
+    parts = {part: read_memory(one, f"{origin} {part!r}") for part, one in given.items()}
     first = parts["train"]
     for part, dataset in parts.items():
         if dataset.table.columns != first.table.columns:

@@ -5,42 +5,44 @@ from pathlib import Path
 
 import polars as pl
 
-from netwright.data.dataset import Dataset, Request
+from netwright.data.dataset import Dataset
 from netwright.data.readers.files import counted
 from netwright.data.readers.table import read_table, require_column
 from netwright.data.times import as_times
 from netwright.kinds.number import Number
 from netwright.records.errors import DataError, listed
+from netwright.records.source import Source
 
 SERIES = "series"  # the column that holds each example's channels
 TIMES = "\0times"  # no name that a column has
 
 
-def read_series(path: Path, request: Request) -> Dataset:
+def read_series(source: Source) -> Dataset:
     """A row for each series: column "series" holds a list of values for each channel, in the order of time.
 
     Columns of numbers are channels. Other columns that never change within a series, and the target, become ordinary
-    columns, as do those of the second table (`request.labels`), which holds a row for each series.
+    columns, as do those of the second table (`source.labels`), which holds a row for each series.
     """
-    rows = without(read_table(path, request), request.drop)
-    for name, what in ((request.series, "series"), *(((request.time, "time"),) if request.time else ())):
+    rows = without(read_table(source), source.drop)
+    for name, what in ((source.series, "series"), *(((source.time, "time"),) if source.time else ())):
         require_column(rows, name, what)
-    rows = _ordered(rows, request)
-    channels, fixed, notes = _roles(rows, request)
+    rows = _ordered(rows, source)
+    channels, fixed, notes = _roles(rows, source)
     values = pl.col(channels).cast(pl.Float64, strict=False).cast(pl.Float32)
-    if request.time:
-        values = values.sort_by(request.time, maintain_order=True)
-    times = [pl.col(request.time).to_physical().cast(pl.Float64).sort().alias(TIMES)] if request.time else []
-    groups = rows.table.group_by(request.series, maintain_order=True).agg(values, pl.col(fixed).first(), *times)
-    table = groups.select(request.series, pl.struct(channels).alias(SERIES), *fixed)
+    if source.time:
+        values = values.sort_by(source.time, maintain_order=True)
+    times = [pl.col(source.time).to_physical().cast(pl.Float64).sort().alias(TIMES)] if source.time else []
+    groups = rows.table.group_by(source.series, maintain_order=True).agg(values, pl.col(fixed).first(), *times)
+    table = groups.select(source.series, pl.struct(channels).alias(SERIES), *fixed)
     notes = (*rows.notes, *notes)
-    if request.labels is not None:
-        table, more = _with_labels(table, without(read_table(request.labels, request), request.drop), request)
+    if source.labels:
+        labels = without(read_table(replace(source, data=source.labels)), source.drop)
+        table, more = _with_labels(table, labels, source)
         notes += more
-    places = pl.Series("place", [f"{path}, {request.series} {cell}" for cell in table[request.series]], pl.String)
+    places = pl.Series("place", [f"{source.data}, {source.series} {cell}" for cell in table[source.series]], pl.String)
     return Dataset(
-        table.drop(request.series), (), str(path), places, kinds={SERIES: "series"}, notes=notes,
-        times=groups[TIMES] if request.time else None,
+        table.drop(source.series), (), str(source.data), places, kinds={SERIES: "series"}, notes=notes,
+        times=groups[TIMES] if source.time else None,
     )  # fmt: skip
 
 
@@ -49,36 +51,36 @@ def without(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     return replace(dataset, table=dataset.table.drop(names, strict=False))
 
 
-def _ordered(rows: Dataset, request: Request) -> Dataset:
+def _ordered(rows: Dataset, source: Source) -> Dataset:
     """The rows that have a series and a time, with times that sort."""
-    wanted = [request.series, *([request.time] if request.time else [])]
+    wanted = [source.series, *([source.time] if source.time else [])]
     lost = rows.table.select(pl.any_horizontal(pl.col(wanted).is_null())).to_series()
     if lost.any():
         text = f"{counted(int(lost.sum()), 'row')} without {' or '.join(wanted)} left out"
         rows = rows.keep(~lost, f"{text}, the first is {rows.locate(lost.arg_max() or 0)}")
-    if not request.time:
+    if not source.time:
         return rows
-    table = rows.table.with_columns(as_times(rows, request.time))
+    table = rows.table.with_columns(as_times(rows, source.time))
     twice = table.select(wanted).is_duplicated()
-    note = f"{counted(int(twice.sum()), 'row')} share their {request.time} with another row of the series and keep "
+    note = f"{counted(int(twice.sum()), 'row')} share their {source.time} with another row of the series and keep "
     note += f"the order of the file, the first is {rows.locate(twice.arg_max() or 0)}" if twice.any() else ""
     return replace(rows, table=table, notes=(*rows.notes, *((note,) if twice.any() else ())))
 
 
-def _roles(rows: Dataset, request: Request) -> tuple[list[str], list[str], tuple[str, ...]]:
+def _roles(rows: Dataset, source: Source) -> tuple[list[str], list[str], tuple[str, ...]]:
     """Which columns are channels, which are ordinary ones, and a note about those that are neither."""
-    ordinary = {*request.target, request.split} & set(rows.table.columns)
-    others = [c for c in rows.table.columns if c not in (request.series, request.time, *ordinary)]
+    ordinary = {*source.target, source.split} & set(rows.table.columns)
+    others = [c for c in rows.table.columns if c not in (source.series, source.time, *ordinary)]
     channels = [name for name in others if Number.matches(rows.table[name])]
     if not channels:
-        problem = f"{rows.origin} has no column of numbers beside {request.series!r}"
+        problem = f"{rows.origin} has no column of numbers beside {source.series!r}"
         raise DataError(problem, remedy="name the column that tells the series apart, and that of the time.")
-    counts = rows.table.group_by(request.series).agg(pl.all().exclude(channels).n_unique())
+    counts = rows.table.group_by(source.series).agg(pl.all().exclude(channels).n_unique())
     changing = [name for name in (*ordinary, *others) if name in counts.columns and counts[name].max() != 1]
     for name in changing:
         if name in ordinary:
-            series = counts.filter(pl.col(name) != 1)[request.series][0]
-            problem = f"{name!r} changes within {request.series} {series} of {Path(rows.origin).name}"
+            series = counts.filter(pl.col(name) != 1)[source.series][0]
+            problem = f"{name!r} changes within {source.series} {series} of {Path(rows.origin).name}"
             raise DataError(problem, remedy="give each series one value.")
     note = f"words that change within a series are left out: {listed(changing)}"
     fixed = [name for name in rows.table.columns if name in (*ordinary, *others) and name not in (*channels, *changing)]
@@ -86,11 +88,11 @@ def _roles(rows: Dataset, request: Request) -> tuple[list[str], list[str], tuple
 
 
 def _with_labels(
-    table: pl.DataFrame, labels: Dataset, request: Request
+    table: pl.DataFrame, labels: Dataset, source: Source
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:  # fmt: skip
     """The labels' columns beside the series. A label without a series is counted; a series without one is kept."""
-    require_column(labels, request.series, "series")
-    key, file = request.series, Path(labels.origin).name
+    require_column(labels, source.series, "series")
+    key, file = source.series, Path(labels.origin).name
     twice = labels.table[key].is_duplicated()
     if twice.any():
         where = [labels.locate(row) for row in twice.arg_true()[:2]]

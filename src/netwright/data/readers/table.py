@@ -10,10 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
-from netwright.data.dataset import Dataset, Request
+from netwright.data.dataset import Dataset
 from netwright.data.readers.delimited import blocks, find_layout
 from netwright.data.readers.files import counted, find_encoding, open_text, reading, suffix_of
 from netwright.records.errors import DataError, listed, nearest
+from netwright.records.source import Source
 
 DELIMITED = (".csv", ".tsv", ".tab")
 PARQUET = (".parquet", ".pq")
@@ -25,19 +26,21 @@ SHOWN = 100  # cells that show quickly that a column holds no images
 ROWS = 50_000  # rows read at once when a table is read in pieces
 
 
-def read_table(path: Path, request: Request) -> Dataset:
+def read_table(source: Source) -> Dataset:
     """The whole table. Columns in which every cell is a number hold numbers; all others keep their text."""
+    path = Path(source.data)
     with reading(path):
-        pieces = list(_pieces(path, request, ROWS))
-    return _joined(path, pieces, request)
+        pieces = list(_pieces(path, source, ROWS))
+    return _joined(path, pieces, source)
 
 
-def read_table_chunks(path: Path, request: Request, rows: int = ROWS) -> Iterator[Dataset]:
+def read_table_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
     """The table in pieces of about `rows` rows, in bounded memory."""
+    path = Path(source.data)
     with reading(path):
-        for piece in _pieces(path, request, rows):
+        for piece in _pieces(path, source, rows):
             for start in range(0, max(len(piece), 1), rows):
-                yield _finished(path, _slice(piece, start, rows), request)
+                yield _finished(path, _slice(piece, start, rows), source)
 
 
 def _slice(piece: Dataset, start: int, rows: int) -> Dataset:
@@ -45,10 +48,10 @@ def _slice(piece: Dataset, start: int, rows: int) -> Dataset:
     return replace(piece, table=piece.table.slice(start, rows), places=places, notes=piece.notes if not start else ())
 
 
-def _pieces(path: Path, request: Request, rows: int) -> Iterator[Dataset]:
+def _pieces(path: Path, source: Source, rows: int) -> Iterator[Dataset]:
     suffix = suffix_of(path)
     if suffix in DELIMITED:
-        return _delimited(path, (*request.target, *request.kinds, request.series, request.split))
+        return _delimited(path, (*source.target, *source.kinds, source.series, source.split))
     if suffix in PARQUET:
         return _parquet(path, rows)
     if suffix in JSON_LINES:
@@ -56,19 +59,19 @@ def _pieces(path: Path, request: Request, rows: int) -> Iterator[Dataset]:
     raise DataError(f"{path} is no table: {suffix or 'no suffix'}", remedy=f"name a file of {listed(TABLES)}.")
 
 
-def _joined(path: Path, pieces: list[Dataset], request: Request) -> Dataset:
+def _joined(path: Path, pieces: list[Dataset], source: Source) -> Dataset:
     if not sum(map(len, pieces)):
         notes = "; ".join(dict.fromkeys(note for piece in pieces for note in piece.notes))
         raise DataError(f"{path} has no rows{f' ({notes})' if notes else ''}", remedy="bring a line for each row.")
     table = pl.concat([p.table for p in pieces if len(p)], how="diagonal_relaxed")
     places = None if pieces[0].places is None else pl.concat([p.places for p in pieces if p.places is not None])
     notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
-    return _finished(path, Dataset(table, (), str(path), places, notes=notes, unit=pieces[0].unit), request)
+    return _finished(path, Dataset(table, (), str(path), places, notes=notes, unit=pieces[0].unit), source)
 
 
-def _finished(path: Path, dataset: Dataset, request: Request) -> Dataset:
+def _finished(path: Path, dataset: Dataset, source: Source) -> Dataset:
     table = typed(dataset.table) if suffix_of(path) in DELIMITED else dataset.table
-    return with_image_paths(replace(dataset, table=table), path.parent, request.kinds)
+    return with_image_paths(replace(dataset, table=table), path.parent, source.kinds)
 
 
 def typed(table: pl.DataFrame) -> pl.DataFrame:

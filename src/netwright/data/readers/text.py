@@ -5,16 +5,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from netwright.data.dataset import Dataset, Request
+from netwright.data.dataset import Dataset
 from netwright.data.readers.files import find_encoding, open_text, reading
 from netwright.kinds.sequence import SYMBOLS
 from netwright.records.errors import DataError
+from netwright.records.source import Source
 
 WINDOW = 256  # characters: a few sentences, and short enough for attention on a laptop
 
 
-def read_text(path: Path, request: Request) -> Dataset:
+def read_text(source: Source) -> Dataset:
     """Windows of 256 characters that follow each other, in column "text"; the last one is shorter."""
+    path = Path(source.data)
     with reading(path):
         encoding, note = find_encoding(path)
         with open_text(path, encoding) as stream:
@@ -26,5 +28,5 @@ def read_text(path: Path, request: Request) -> Dataset:
     lines = 1 + np.searchsorted(breaks, np.array(starts))
     windows = pl.DataFrame({"text": [text[start : start + WINDOW] for start in starts]})
     few = len(set(text)) <= SYMBOLS  # else words: Chinese has more signs than a column of symbols can hold
-    kinds = {"text": request.kinds.get("text", "sequence" if few else "text")}
+    kinds = {"text": source.kinds.get("text", "sequence" if few else "text")}
     return Dataset(windows, (), str(path), pl.Series("line", lines, pl.Int64), None, kinds, (note,) if note else ())
