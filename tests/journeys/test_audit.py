@@ -28,11 +28,11 @@ def doubted(evidence):
     labels = evidence.dataset.table[name]
     rows = tuple(row for row in evidence.rows().tolist() if labels[row].endswith("?"))
     fixes = tuple(
-        Fix(row, evidence.dataset.locate(row), "relabel", name, labels[row], labels[row][:-1], "NW199", 0.9)
+        Fix(row, evidence.dataset.locate(row), "relabel", name, labels[row], labels[row][:-1], confidence=0.9)
         for row in rows
     )
     if rows:
-        yield Finding("NW199", "warning", "doubted labels", f"{len(rows)} labels are doubted", rows=rows, fixes=fixes,
+        yield Finding("warning", f"{len(rows)} labels are doubted", rows=rows, fixes=fixes,
                       remedies=(Remedy("Apply the fixes."),))
 '''
 ROWS = 120

@@ -100,7 +100,7 @@ def test_what_does_not_help_a_healthy_run_is_rolled_back(healthy: nw.Run) -> Non
     assert not report.fails("warning")
     assert nw.treat(healthy, report=report).run is healthy
     remedies = (Remedy("drop nearly all units.", {"dropout": 0.95}), Remedy("bring more rows."))
-    invented = Finding("NW343", "warning", "overfitting", "it is not", remedies=remedies)
+    invented = Finding("warning", "it is not", code="NW343", title="overfitting", remedies=remedies)
     treatment = nw.treat(healthy, report=replace(report, findings=(invented,)))
     assert treatment.run is healthy
     assert not treatment.note.changes

@@ -42,7 +42,7 @@ def run() -> Run:
 
 
 def finding(code: str, *remedies: Remedy, severity: str = "error") -> Finding:
-    return Finding(code, severity, code, "said so", remedies=remedies)
+    return Finding(severity, "said so", code=code, title=code, remedies=remedies)
 
 
 def report(*findings: Finding, silent: Collection[str] = ()) -> Report:

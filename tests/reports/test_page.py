@@ -87,7 +87,7 @@ def finding(text: str = "plain", **more: object) -> Finding:
         "layers": (text,) * 20,
         "charts": charts,
     }
-    return Finding("NW110", "warning", text, text, **(given | more))  # type: ignore[arg-type]  fields by name
+    return Finding("warning", text, code="NW110", title=text, **(given | more))  # type: ignore[arg-type]  fields by name
 
 
 def report(*findings: Finding, subject: str = "people.csv") -> Report:
@@ -135,7 +135,7 @@ def test_a_big_report_is_a_small_page() -> None:
 
 
 def test_findings_without_optional_parts_have_none() -> None:
-    plain = Finding("OWN1", "note", "an own check", "something is odd")
+    plain = Finding("note", "something is odd", code="OWN1", title="an own check")
     read = Reader(page(Report("x", 0, (plain,), ()), title="t"))
     assert not {"table", "ul", "ol", "svg", "details", "img"} & {tag for tag, _ in read.tags}
     assert "OWN1" in read.words

@@ -75,7 +75,7 @@ def made(
     began, found = clock(), list[Finding]()
     try:
         if not skipped:
-            found += check(evidence)
+            found += named(code, check, check(evidence))
     except Skip as reason:
         skipped = str(reason)
     except NetwrightError as error:
@@ -83,6 +83,25 @@ def made(
     except Exception as error:  # noqa: BLE001  data and modules of any kind come here: one bug must not hide other checks
         skipped = f"a bug in netwright: {type(error).__name__}: {error}"
     return found, Checked(code, title(check), clock() - began, skipped)
+
+
+def named(code: str, check: Check, findings: Iterable[Finding]) -> list[Finding]:
+    """Findings with their check's key in the table; one without a title of its own gets the check's."""
+    return [
+        replace(
+            found,
+            code=code,
+            title=found.title or title(check),
+            fixes=tuple(replace(fix, code=code) for fix in found.fixes),
+        )
+        for found in findings
+    ]
+
+
+def titled(finding: Finding) -> Finding:
+    """A finding made in the name of a check, of which it has only the code: with the check's title."""
+    table = all_checks()
+    return named(finding.code, resolve("check", table[finding.code], table), [finding])[0]
 
 
 def report(

@@ -64,7 +64,7 @@ class Fix:
     column: str = ""  # relabel, impute: whose cell; move: empty
     old: str = ""  # move: the part that the row is in; drop, move: not looked at where empty
     new: str = ""  # relabel, impute: the new cell; move: train, valid or test
-    code: str = ""  # of the finding
+    code: str = ""  # of the finding, filled in with it
     confidence: float = 1.0  # probability that the row is as wrong as the finding says
 
 
@@ -72,9 +72,9 @@ class Fix:
 class Finding:
     """One thing that is wrong, or worth knowing."""
 
-    code: str  # never changes its meaning
+    code: str = field(default="", kw_only=True)  # its key in the table of checks, filled in there
     severity: Severity  # error: scores would mislead; warning: it costs score; note: worth knowing
-    title: str  # in lower case, as a doctor would say it: "label errors"
+    title: str = field(default="", kw_only=True)  # as a doctor would say it: "label errors"; of its check if empty
     summary: str  # one sentence with the numbers
     measures: tuple[Measure, ...] = ()
     columns: tuple[str, ...] = ()

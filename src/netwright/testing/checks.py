@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 
-from netwright.checks.evidence import Check, page, title
+from netwright.checks.evidence import Check, named, page, title
 from netwright.planning import MENDS
 from netwright.records.finding import SEVERITIES, Finding
 from netwright.records.recipe import Recipe
@@ -26,7 +26,7 @@ def check_page(code: str, check: Check) -> None:
 
 def check_sick(code: str, check: Check, evidence: Any, count: int, rows: Iterable[int] = ()) -> None:
     """A sick case of `count` rows: sound findings of the code alone; `rows` are among those found."""
-    findings = tuple(check(evidence))
+    findings = named(code, check, check(evidence))
     _claim(bool(findings), f"{code} finds nothing in its sick case")
     for finding in findings:
         check_finding(code, finding, count)

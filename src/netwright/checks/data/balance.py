@@ -59,9 +59,7 @@ def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
     names = [f"{c!r} ({counts[c]:,})" for c in sorted(few, key=counts.__getitem__)]
     thin = f"; too few rows to learn or to test: {listed(names, 5)}" if few else ""
     yield Finding(
-        "NW113",
         "warning" if most >= ONE_SIDED or few else "note",
-        "class imbalance",
         f"{share_text(most)} of {total:,} rows are {largest!r}, {share_text(least)} ({counts[rarest]:,}) {rarest!r}: "
         f"always answering {largest!r} has an accuracy of {most:.3f}{thin}",
         (

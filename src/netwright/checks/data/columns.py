@@ -93,13 +93,13 @@ def wilson(hits: float, count: float) -> tuple[float, float]:
 
 
 def fixes(
-    evidence: DataEvidence, code: str, column: str, rows: Rows, action: Action, new: list[str], confidence: float
+    evidence: DataEvidence, column: str, rows: Rows, action: Action, new: list[str], confidence: float
 ) -> tuple[Fix, ...]:
     """A fix for each row of a column, up to MOST_FIXES; `new` has an entry for each row, "" for a missing cell."""
     dataset, few = evidence.dataset, rows[:MOST_FIXES]
     old = dataset.table[column][few].cast(pl.String).fill_null("").to_list()
     return tuple(
-        Fix(int(row), dataset.locate(int(row)), action, column, before, after, code, confidence)
+        Fix(int(row), dataset.locate(int(row)), action, column, before, after, confidence=confidence)
         for row, before, after in zip(few, old, new, strict=False)
     )
 

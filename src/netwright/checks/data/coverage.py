@@ -98,12 +98,11 @@ def _absent(evidence: DataEvidence, prepared: Prepared, part: str, rows: Numbers
         if found.value >= ABSENT:
             values = here.filter(is_new).value_counts(sort=True)[name]
             yield Finding(
-                "NW123",
                 "warning",
-                f"groups in {part} that training lacks",
                 f"{found.value:.0%} of the {part} rows have a {name} that no training row has: "
                 f"{listed([str(value) for value in values], SHOWN)}",
                 (Measure(f"share of {part} rows", found.value, found.low, found.high, ABSENT),),
+                title=f"groups in {part} that training lacks",
                 columns=(name,),
                 rows=tuple(int(row) for row in rows[is_new.to_numpy()]),
                 otherwise=("another spelling of a value that training has",),
@@ -138,15 +137,14 @@ def _holes(
             of = share(float(here[first : last + 1].sum()), len(new.values))
             against = share(float(there[first : last + 1].sum()), len(old.values))
             yield Finding(
-                "NW123",
                 "warning",
-                f"a range in {part} that training lacks",
                 f"{old.name} from {figure(low)} to {figure(high)}: {of.value:.1%} of the {part} rows, "
                 f"{against.value:.1%} of the training rows",
                 (
                     Measure(f"share of {part} rows", of.value, of.low, of.high),
                     Measure("share of training rows", against.value, against.low, against.high, HOLE * of.value),
                 ),
+                title=f"a range in {part} that training lacks",
                 columns=(old.column,),
                 rows=tuple(int(row) for row in rows[inside]),
                 confidence=1 - CHANCE,
@@ -208,11 +206,10 @@ def _rare_pairs(columns: list[Summary], count: int) -> Iterator[Finding]:
             f"{pair}: {have} rows where {want:,.0f} were expected" for want, have, pair, _ in found[:SHOWN]
         )
         yield Finding(
-            "NW123",
             "note",
-            "pairs of values that hardly come together",
             told + (f"; and {len(found) - SHOWN} more pairs" if len(found) > SHOWN else ""),
             tuple(Measure(f"rows of {pair}", have, threshold=HOLE * want) for want, have, pair, _ in found[:SHOWN]),
+            title="pairs of values that hardly come together",
             columns=tuple(dict.fromkeys(name for *_, names in found[:SHOWN] for name in names)),
             otherwise=("pairs that cannot be, or that exclude each other by what the columns mean",),
             remedies=(Remedy("where such rows will come in use, collect some."),),
@@ -345,11 +342,10 @@ def _worse(
     order = inside[np.argsort(-errors[inside], kind="stable")]
     unit = "more rows wrong" if is_classes else "more distance, as a share of the mean"
     return Finding(
-        "NW124",
         "warning" if is_loud else "note",
-        "a group with worse scores",
         told,
         (Measure(unit, excess.value / scale, excess.low / scale, excess.high / scale, margin / scale),),
+        title="a group with worse scores",
         columns=(worst.column,) if worst.column else (),
         rows=tuple(int(rows[row]) for row in order),
         confidence=0.975,

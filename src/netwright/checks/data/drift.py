@@ -232,15 +232,15 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
     for name, place in (("test", 2), ("validation", 1)):
         if len(examples) < 3 or min(len(sides[0]), len(sides[place])) < LEAST:
             continue
-        is_compared = True
+        is_compared, other = True, Other(name, _ADVICE, _REASONS)
         old, new = _without_clocks(evidence.dataset, columns[0], columns[place])
         if old:
             drift = compare(old, new, evidence.seed, line if evidence.is_fast else trees_and_line)
             if drift.is_clear:
                 rows = tuple(int(sides[place][row]) for row in drift.unlike)
-                yield _finding("NW121", title_of(name), "training", name, drift, _ADVICE, _REASONS, rows=rows)
+                yield _finding(title_of(name), other, drift, rows=rows)
         labels = [_labels(prepared, part.targets, side) for part, side in zip(examples, sides, strict=True)]
-        yield from _labels_moved("NW121", "training", name, labels[0], labels[place])
+        yield from _labels_moved(other, labels[0], labels[place])
     if not is_compared:
         raise Skip(f"fewer than {LEAST} rows in a part")
 
@@ -248,6 +248,15 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
 def title_of(part: str) -> str:
     """What a finding about a part is called."""
     return f"drift between training and {part}"
+
+
+@dataclass(frozen=True)
+class Other:
+    """The rows that training rows are compared with: what to do if they differ, and what else could explain it."""
+
+    name: str
+    remedies: tuple[Remedy, ...]
+    otherwise: tuple[str, ...]
 
 
 _ADVICE = (
@@ -262,38 +271,28 @@ _NEW_ADVICE = (
     Remedy("bring what moved back to what it was: units, exposure, codes, the way of asking."),
 )
 _NEW_REASONS = ("new data drawn by another rule than the training data, such as one season or one place",)
+_NEW = Other("new", _NEW_ADVICE, _NEW_REASONS)
 
 
-def _finding(
-    code: str,
-    title: str,
-    old: str,
-    new: str,
-    drift: Drift,
-    remedies: tuple[Remedy, ...],
-    otherwise: tuple[str, ...],
-    rows: tuple[int, ...] = (),
-    places: tuple[str, ...] = (),
-) -> Finding:
+def _finding(title: str, new: Other, drift: Drift, rows: tuple[int, ...] = (), places: tuple[str, ...] = ()) -> Finding:
     most = [m for m in drift.moved if m.by.value >= MOVED][:SHOWN]
-    told = "; ".join(f"{m.event}: {m.old:.0%} of {old} rows, {m.new:.0%} of {new} rows" for m in most)
+    told = "; ".join(f"{m.event}: {m.old:.0%} of training rows, {m.new:.0%} of {new.name} rows" for m in most)
     what = told or "no single column moved much: the columns go together in another way"
     found = drift.auroc
     return Finding(
-        code,
         "warning",
-        title,
-        f"{new} rows can be told from {old} rows (AUROC {found.value:.2f}, 0.5 were alike). {what}",
+        f"{new.name} rows can be told from training rows (AUROC {found.value:.2f}, 0.5 were alike). {what}",
         (
             Measure("AUROC", found.value, found.low, found.high, UNLIKE),
             *(Measure(f"more rows with {m.event}", m.by.value, m.by.low, m.by.high) for m in most),
         ),
+        title=title,
         columns=tuple(dict.fromkeys(m.column for m in most)),
         rows=rows,
         places=places,
         confidence=0.975,  # of an interval that begins above 0.55: what is below is one in forty
-        otherwise=otherwise,
-        remedies=remedies,
+        otherwise=new.otherwise,
+        remedies=new.remedies,
     )
 
 
@@ -334,7 +333,7 @@ def _labels(prepared: Prepared, targets: tuple[Any, ...], rows: Numbers) -> list
     return [Summary("target", "", np.exp(restored) if getattr(prepared.task, "on_log", False) else restored)]
 
 
-def _labels_moved(code: str, old: str, new: str, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
+def _labels_moved(new: Other, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
     moved = list[Moved]()
     for was, now in zip(before, after, strict=True):
         order = [np.random.default_rng(0).permutation(len(c.values)) for c in (was, now)]
@@ -342,19 +341,20 @@ def _labels_moved(code: str, old: str, new: str, before: list[Summary], after: l
         moved.append(_moved(_event(*halves[0]), *halves[1]))
     most = [m for m in sorted(moved, key=lambda m: -m.by.value) if m.by.value >= LABELS_MOVED and m.by.low > 0]
     if most:
-        told = "; ".join(f"{m.event}: {m.old:.0%} of {old} rows, {m.new:.0%} of {new} rows" for m in most[:SHOWN])
+        told = "; ".join(
+            f"{m.event}: {m.old:.0%} of training rows, {m.new:.0%} of {new.name} rows" for m in most[:SHOWN]
+        )
         yield Finding(
-            code,
             "warning",
-            f"other labels in {new} than in {old} rows",
             told,
             tuple(
                 Measure(f"more rows with {m.event}", m.by.value, m.by.low, m.by.high, LABELS_MOVED)
                 for m in most[:SHOWN]
             ),
+            title=f"other labels in {new.name} than in training rows",
             confidence=0.975,
-            otherwise=_REASONS if code == "NW121" else _NEW_REASONS,
-            remedies=_ADVICE if code == "NW121" else _NEW_ADVICE,
+            otherwise=new.otherwise,
+            remedies=new.remedies,
         )
 
 
@@ -384,7 +384,7 @@ def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
         examples, bad = encode_new(prepared.schema, None, new)
     except DataError as error:
         remedy = Remedy(error.remedy or "bring the columns that training had.")
-        yield Finding("NW122", "error", "new data that cannot be read", error.problem, remedies=(remedy,))
+        yield Finding("error", error.problem, title="new data that cannot be read", remedies=(remedy,))
         return
     yield from _unread(new, bad)
     rows = examples.index.numpy()
@@ -399,8 +399,7 @@ def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
         drift = compare(old_columns, new_columns, evidence.seed, line if evidence.is_fast else trees_and_line)
         places = tuple(against.locate(int(picked[rows[row]])) for row in drift.unlike)
         if drift.is_clear:
-            title = "drift between training and new data"
-            yield _finding("NW122", title, "training", "new", drift, _NEW_ADVICE, _NEW_REASONS, places=places)
+            yield _finding("drift between training and new data", _NEW, drift, places=places)
     targets = evidence.dataset.targets
     if targets and set(targets) <= set(new.table.columns):
         yield from _new_labels(prepared, new, targets, sides[0])
@@ -419,11 +418,10 @@ def _unread(new: Dataset, bad: dict[int, str]) -> Iterator[Finding]:
     found = share(len(bad), len(new))
     if found.low > NEVER_SEEN:
         yield Finding(
-            "NW122",
             "warning",
-            "new rows that cannot be read",
             f"{found.value:.0%} of the new rows get no answer; the first: {next(iter(bad.values()))}",
             (Measure("share of new rows", found.value, found.low, found.high, NEVER_SEEN),),
+            title="new rows that cannot be read",
             remedies=(Remedy("repair the files or the cells of the new data."),),
         )
 
@@ -451,11 +449,10 @@ def _never_seen(prepared: Prepared, before: list[Summary], after: list[Summary])
         found.sort(key=lambda item: -item[2].value)
         told = "; ".join(f"{claim} in {more.value:.0%} more of the new rows" for _, claim, more in found[:SHOWN])
         yield Finding(
-            "NW122",
             "warning",
-            "new values that training never showed",
             told + (f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""),
             tuple(Measure(claim, more.value, more.low, more.high, NEVER_SEEN) for _, claim, more in found[:SHOWN]),
+            title="new values that training never showed",
             columns=tuple(dict.fromkeys(column for column, _, _ in found)),
             otherwise=("another spelling, unit or code for the same thing",),
             remedies=_NEW_ADVICE,
@@ -473,14 +470,13 @@ def _new_labels(prepared: Prepared, new: Dataset, targets: tuple[str, ...], rows
     unknown = share(len(bad), max(len(cells), 1))
     if bad and unknown.low > NEVER_SEEN:
         yield Finding(
-            "NW122",
             "warning",
-            "labels that training never showed",
             f"{unknown.value:.0%} of the new rows have a label that no training row has; {next(iter(bad.values()))}",
             (Measure("share of new rows", unknown.value, unknown.low, unknown.high, NEVER_SEEN),),
+            title="labels that training never showed",
             columns=targets,
             remedies=(Remedy("bring training rows with these labels, or spell them as training does."),),
         )
     if len(known) >= LEAST and isinstance(prepared.train, InMemory):
         before, after = _labels(prepared, prepared.train.targets, rows), _labels(prepared, encoded, known)
-        yield from _labels_moved("NW122", "training", "new", before, after)
+        yield from _labels_moved(_NEW, before, after)

@@ -33,7 +33,7 @@ def duplicate_rows(evidence: DataEvidence) -> Iterator[Finding]:
         return
     groups = together(found.rows, found.first)
     chance = Measure("pairs of equal rows by chance", found.chance)
-    yield _finding(evidence, "NW170", "duplicate rows", "repeat another row exactly", groups, len(found.rows), chance)
+    yield _finding(evidence, "repeat another row exactly", groups, len(found.rows), chance)
 
 
 def near_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
@@ -64,23 +64,19 @@ def near_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     least = Measure("least likeness of a flagged pair", float(found.likeness.min()))
     drawn = len(np.unique(same.first)) > found.count
     what = "are nearly the same as another one" + (f" (of {found.count:,} drawn)" if drawn else "")
-    yield _finding(evidence, "NW171", "near duplicates", what, groups, found.count, least)
+    yield _finding(evidence, what, groups, found.count, least)
 
 
-def _finding(
-    evidence: DataEvidence, code: str, title: str, what: str, groups: list[Rows], count: int, measure: Measure
-) -> Finding:
+def _finding(evidence: DataEvidence, what: str, groups: list[Rows], count: int, measure: Measure) -> Finding:
     rank = _dropped_last(len(evidence.dataset), evidence.parts)
     ordered = [group[np.argsort(rank[group], kind="stable")] for group in groups]
     spare = [row for group in ordered for row in group[1:].tolist()]
     share = len(spare) / count
     locate = evidence.dataset.locate
-    fixes = tuple(Fix(row, locate(row), "drop", code=code) for row in spare)
+    fixes = tuple(Fix(row, locate(row), "drop") for row in spare)
     example = f"{locate(int(ordered[0][1]))} as {locate(int(ordered[0][0]))}"
     return Finding(
-        code,
         "warning" if share >= WARN_SHARE else "note",
-        title,
         f"{counted(len(spare), 'row')} of {count:,} ({share:.2%}) {what}, in {counted(len(groups), 'group')}; "
         f"the first is {example}",
         (Measure("share of superfluous rows", share, threshold=WARN_SHARE), measure),

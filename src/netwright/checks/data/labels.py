@@ -86,9 +86,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     share = count / len(found.rows)
     pairs = _confused(j, task)
     yield Finding(
-        code="NW110",
         severity="warning" if share >= WORTH else "note",
-        title="label errors",
         summary=f"of these {counted(len(doubted), 'row')} we expect {count:.0f} \u00b1 {ceil(half)} to be labeled wrong"
         + (f"; {pairs}" if pairs else ""),
         measures=(
@@ -162,7 +160,6 @@ def _label_fixes(
             column=column,
             old=task.labels[int(found.given[row])],
             new=task.labels[int(best[at])] if is_clear else "",
-            code="NW110",
             confidence=sure,
         )
 
@@ -214,9 +211,7 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
     worst = int(found.rows[doubted[0]])
     column = evidence.dataset.targets[0]
     yield Finding(
-        code="NW111",
         severity="warning" if count / len(given) >= FEW else "note",
-        title="outlying targets",
         summary=f"of these {counted(len(doubted), 'target')} we expect {count:.0f} \u00b1 {ceil(half)} to be wrong; "
         f"the farthest is {evidence.dataset.table[column][worst]!r}, {away[doubted[0]]:.0f} usual errors away",
         measures=(
@@ -236,7 +231,6 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
                 action="drop",
                 column=column,
                 old=str(evidence.dataset.table[column][int(found.rows[row])]),
-                code="NW111",
                 confidence=float(is_wrong[row]),
             )
             for row in doubted.tolist()
@@ -294,9 +288,7 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     count = groups["inputs"].n_unique()
     least = groups.group_by("inputs").agg(pl.col("group").first() - pl.col("most").first())["group"].sum()
     yield Finding(
-        code="NW112",
         severity="note" if repeated > REPEATED or share < FEW else "warning",
-        title="contradicting duplicates",
         summary=f"{counted(len(groups), 'row')} in {counted(count, 'group')} have the same inputs and other labels; "
         f"at least {least:,} of their labels cannot be learned",
         measures=(
@@ -328,7 +320,6 @@ def _copy_fixes(evidence: DataEvidence, groups: pl.DataFrame, odd: pl.DataFrame)
                 column=column,
                 old=str(cells[row]),
                 new=str(cells[by_inputs[inputs]]),
-                code="NW112",
                 confidence=most / size,
             )
 

@@ -66,9 +66,7 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
     near = len(leaked.test) - leaked.exact
     kinds = "" if not near else f", {leaked.exact:,} exactly and {near:,} nearly"
     yield Finding(
-        "NW127",
         "error" if share >= ERROR_SHARE and len(leaked.test) >= ERROR_ROWS else "warning",
-        "test rows among the training rows",
         f"{counted(len(leaked.test), 'row')} of {count:,} in the test part ({share:.1%}) also "
         f"{'stand' if len(leaked.test) > 1 else 'stands'} in the training part{kinds}",
         (Measure("share of the test rows", share, threshold=ERROR_SHARE),),
@@ -81,7 +79,14 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
                 cost=f"{counted(len(leaked.train), 'row')} of the training part",
             ),
         ),
-        fixes=tuple(Fix(row, locate(row), "drop", code="NW127") for row in leaked.train.tolist()),
+        fixes=tuple(
+            Fix(
+                row,
+                locate(row),
+                "drop",
+            )
+            for row in leaked.train.tolist()
+        ),
     )
 
 
@@ -255,9 +260,7 @@ def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Kinship,
         else "write the beginning of the file name into a column of a table of the files, and name it with --group."
     )
     return Finding(
-        "NW126",
         "error" if kin.low >= KIN_ERROR else "warning",
-        "groups split across parts",
         f"{what} {count:,} groups of like rows, and {shared:.0%} of the test rows are of a group that trains",
         (
             Measure("share of test rows with company", shared, threshold=SHARED),
@@ -314,9 +317,7 @@ def _in_time(name: str, lag: Kinship) -> Finding:
         else "if the order is that of time, number the rows in a column and name it with --by-time."
     )
     return Finding(
-        "NW125",
         "error" if name and lag.low >= LAG_ERROR else "warning",
-        "time leaks",
         f"by {order} neighboring rows have {lag.value:.0%} in common of what their inputs leave of the target, "
         "and test rows stand between training rows",
         (lag.measure("correlation of neighbors", LAG),),

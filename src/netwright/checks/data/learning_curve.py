@@ -91,14 +91,13 @@ def _told(sizes: list[int], last: Interval, twice: Interval, ten: Interval, *, i
     seen = f"from {sizes[-2]:,} to {sizes[-1]:,} rows the quick model gained {_points(last)}"
     unclear = "more rows would bring little" if twice.high < LARGE / 2 else "whether more rows would help is not clear"
     return Finding(
-        "NW129",
         "warning" if is_large else "note",
-        "too little data" if is_large else "what more rows would bring",
         f"{gain}; {seen}" if helps else f"{unclear}: {gain}; {seen}",
         (
             Measure("gain by twice the rows", twice.value, twice.low, twice.high, LARGE),
             Measure("gain by ten times the rows", ten.value, ten.low, ten.high),
         ),
+        title="too little data" if is_large else "what more rows would bring",
         confidence=0.95,
         otherwise=("a larger network than the quick model may go on gaining where this one has settled",),
         remedies=(Remedy("collect and label more rows, first of the groups that are predicted worst."),)

@@ -134,9 +134,7 @@ def missing_values(evidence: DataEvidence) -> Iterator[Finding]:
     if shares:
         names = sorted(shares, key=lambda name: -shares[name])
         yield Finding(
-            "NW130",
             "note",
-            "missing values",
             f"{len(names)} of {len(seen.inputs)} columns lack cells: "
             + listed([f"{name} {share_text(shares[name])}" for name in names], SHOWN),
             tuple(
@@ -157,17 +155,16 @@ def _sentinel(evidence: DataEvidence, seen: Columns, name: str, code: Sentinel) 
     of_all = len(rows) / len(seen.rows)
     is_zero = code.value == 0
     return Finding(
-        "NW130",
         "note" if is_zero else "warning",
-        "a value that stands for missing ones",
         f"{name} is {code.value:g} in {len(rows):,} rows ({share_text(of_all)}), and {code.why}",
         (Measure("share of the rows", of_all, *wilson(len(rows), len(seen.rows))),),
         (name,),
         listed_rows(rows),
+        title="a value that stands for missing ones",
         confidence=code.confidence,
         otherwise=("it means 'so much or more'", "the instrument or the form ends there"),
         remedies=(Remedy(f"leave these cells of {name} empty, so that they are read as missing."),),
-        fixes=() if is_zero else fixes(evidence, "NW130", name, rows, "impute", [""] * len(rows), code.confidence),
+        fixes=() if is_zero else fixes(evidence, name, rows, "impute", [""] * len(rows), code.confidence),
     )
 
 
@@ -179,10 +176,9 @@ def _words(seen: Columns) -> Iterator[Finding]:
         here = int(found.sum())
         if CODE_ROWS <= here < len(cells) / 2:
             yield Finding(
-                "NW130",
                 "note",
-                "a word that stands for missing values",
                 f"{name} is {cells.filter(found)[0]!r} in {here:,} rows ({share_text(here / len(cells))})",
+                title="a word that stands for missing values",
                 columns=(name,),
                 rows=listed_rows(seen.rows[found.to_numpy()]),
                 otherwise=("a category like others",),
@@ -200,14 +196,13 @@ def _by_part(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Finding]
             gap = difference(share(here, int(where.sum())), share(there, int(train.sum())))
             if max(gap.low, -gap.high) > TELLS:
                 yield Finding(
-                    "NW130",
                     "warning",
-                    "missing in one part more than in another",
                     f"{name} is missing in {share_text(there / train.sum())} of training and "
                     f"{share_text(here / where.sum())} of {part} rows",
                     (Measure("difference", gap.value, gap.low, gap.high, TELLS),),
                     (name,),
                     listed_rows(seen.rows[gone & (where if gap.value > 0 else train)]),
+                    title="missing in one part more than in another",
                     otherwise=("the parts are of different times or places, as new rows will be",),
                     remedies=(Remedy(f"fill {name} in, split the rows anew, or leave it out with --drop {name}."),),
                 )
@@ -241,12 +236,11 @@ def _by_target(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Findin
                 )
     if told:
         yield Finding(
-            "NW130",
             "note",
-            "missing cells that tell the target",
             "; ".join(text for text, _ in list(told.values())[:SHOWN]),
             tuple(measure for _, measure in told.values()),
             tuple(told),
+            title="missing cells that tell the target",
             otherwise=("rows without the cell are of another sort, as new rows without it will be",),
         )
 

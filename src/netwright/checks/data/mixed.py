@@ -68,13 +68,12 @@ def _found(
     here = seen.table[name].is_in(odd.implode()).fill_null(False).to_numpy()
     count, of = int(here.sum()), len(here)
     return Finding(
-        "NW136",
         "note" if note else "warning",
-        title,
         f"{name}: {summary} in {count:,} rows ({share_text(count / of)}), as in {odd[0]!r}",
         (Measure("share of the rows", count / of, *wilson(count, of)),),
         (name,),
         listed_rows(seen.rows[here]),
+        title=title,
         confidence=0.7 if note else 0.9,
         remedies=(Remedy(advice),),
     )
@@ -182,14 +181,13 @@ def _renamed(
     rows = seen.rows[is_odd.to_numpy()]
     new = [meant[text] for text in cells.filter(is_odd)]
     return Finding(
-        "NW136",
         "warning" if confidence >= 0.9 else "note",
-        title,
         f"{name}: {pairs}, in {len(rows):,} rows",
+        title=title,
         columns=(name,),
         rows=listed_rows(rows),
         confidence=confidence,
         otherwise=("they are different things",),
         remedies=(Remedy(f"write each name of {name} in one way."),),
-        fixes=fixes(evidence, "NW136", name, rows, "relabel" if name in seen.targets else "impute", new, confidence),
+        fixes=fixes(evidence, name, rows, "relabel" if name in seen.targets else "impute", new, confidence),
     )

@@ -46,13 +46,13 @@ def blank(evidence: DataEvidence) -> Iterator[Finding]:
     for images in evidence.once(measured):
         is_blank = images.span <= ONE_COLOUR
         yield from _found(
-            evidence, images, "NW140", "blank images", is_blank, images.span, "show one color only",
+            evidence, images, "blank images", is_blank, images.span, "show one color only",
             Measure("levels between least and greatest", _worst(images.span, is_blank), threshold=ONE_COLOUR),
             "an empty scene may be an answer of its own", 0.99,
         )  # fmt: skip
         is_cut = (images.cut >= CUT) & ~is_blank
         yield from _found(
-            evidence, images, "NW140", "half blank images", is_cut, -images.cut, "are grey from a line downwards",
+            evidence, images, "half blank images", is_cut, -images.cut, "are grey from a line downwards",
             Measure("share of the height", _worst(-images.cut, is_cut), threshold=CUT),
             "the ground of the pictures may be this grey", 0.9,
         )  # fmt: skip
@@ -85,7 +85,7 @@ def dark(evidence: DataEvidence) -> Iterator[Finding]:
         ):
             measure = Measure(f"{unit} of the worst", _worst(score, mask), threshold=limit)
             doubt = "the label may be of what is not in the light"
-            yield from _found(evidence, images, "NW141", name, mask, score, text, measure, doubt, 0.9)
+            yield from _found(evidence, images, name, mask, score, text, measure, doubt, 0.9)
 
 
 def blurred(evidence: DataEvidence) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ def blurred(evidence: DataEvidence) -> Iterator[Finding]:
         is_soft = (images.detail <= BLURRED) & (detail + sharp >= 2 * BLURRED_BY)
         is_blurred = seen & (is_soft | (sharp >= EMPTIED_BY))
         yield from _found(
-            evidence, images, "NW142", "blurred images", is_blurred, images.detail, "lack fine detail",
+            evidence, images, "blurred images", is_blurred, images.detail, "lack fine detail",
             Measure("detail of the worst", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED),
             "the subject itself may be smooth, such as sky or fog", 0.8,
         )  # fmt: skip
@@ -138,7 +138,7 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
         is_strong = (images.noise >= NOISY) | ((images.noise >= VISIBLE) & (rough >= ROUGH_BY))
         is_noisy = is_strong & (images.noise >= NOISY_BY * middle)
         yield from _found(
-            evidence, images, "NW144", "noisy images", is_noisy, -images.noise, "are much noisier than the others",
+            evidence, images, "noisy images", is_noisy, -images.noise, "are much noisier than the others",
             Measure("noise of the worst, levels", _worst(-images.noise, is_noisy), threshold=VISIBLE),
             "the subject may be a fine, even texture", 0.7,
         )  # fmt: skip
@@ -147,7 +147,6 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
 def _found(
     evidence: DataEvidence,
     images: Pictures,
-    code: str,
     title: str,
     mask: Mask,
     score: Floats,  # lowest where worst
@@ -162,7 +161,6 @@ def _found(
     rows = as_rows(images.rows[places[np.argsort(score[places], kind="stable")]])
     severity = severity_of(len(rows), len(mask))
     yield Finding(
-        code=code,
         severity=severity,
         title=title,
         summary=f"{counted(len(rows), 'image')} of {len(mask):,} in {images.column!r} {text}",
@@ -172,7 +170,7 @@ def _found(
         confidence=confidence,
         otherwise=(doubt,),
         remedies=(Remedy("Look at them, then leave them out or take them again.", cost=counted(len(rows), "row")),),
-        fixes=drops(evidence, code, rows, confidence) if severity == "warning" else (),
+        fixes=drops(evidence, rows, confidence) if severity == "warning" else (),
     )
 
 

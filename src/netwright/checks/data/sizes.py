@@ -96,7 +96,6 @@ def _found(
     found = as_rows(rows[places])
     severity = severity_of(len(found), len(rows)) if unit else "note"
     yield Finding(
-        code="NW143",
         severity=severity,
         title=title,
         summary=f"{counted(len(found), 'image')} of {len(rows):,} in {column!r} {text}",
@@ -106,5 +105,5 @@ def _found(
         confidence=0.9,
         otherwise=("they may be of another source, but right",),
         remedies=(Remedy("Look at them, then cut them to the usual shape or leave them out."),),
-        fixes=drops(evidence, "NW143", found, 0.5) if severity == "warning" else (),
+        fixes=drops(evidence, found, 0.5) if severity == "warning" else (),
     )

@@ -128,13 +128,12 @@ def flat(evidence: DataEvidence) -> Iterator[Finding]:
         is_flat = (steps.run >= STUCK) & moves & judged[:, None] & (steps.run * steps.lengths[:, None] >= LEAST_STEPS)
         worst = np.where(is_flat, steps.run, 0.0).max(1)
         yield from _found(
-            evidence, steps, "NW160", "flat series", worst > 0, worst, is_flat, "stand still",
+            evidence, steps, "flat series", worst > 0, worst, is_flat, "stand still",
             Measure("share of the series, the worst", float(worst.max()), threshold=STUCK), 0.95,
         )  # fmt: skip
         dead = [name for name, spread in zip(steps.channels, steps.spread.max(0), strict=True) if spread <= _FREE]
         if dead and len(steps.rows) > 1:
             yield Finding(
-                code="NW160",
                 severity="note",
                 title="flat channels",
                 summary=f"{counted(len(dead), 'channel')} of {steps.column!r} never change within a series: {dead[0]}",
@@ -162,7 +161,7 @@ def clipped(evidence: DataEvidence) -> Iterator[Finding]:
         is_clipped = at_bound & (usual <= 1 - OF_MOST)
         worst = np.where(is_clipped, steps.bound, 0.0).max(1)
         yield from _found(
-            evidence, steps, "NW161", "clipped series", worst > 0, worst, is_clipped, "stay at their bound",
+            evidence, steps, "clipped series", worst > 0, worst, is_clipped, "stay at their bound",
             Measure("share of the values, the worst", float(worst.max()), threshold=BOUND), 0.8,
         )  # fmt: skip
 
@@ -220,7 +219,7 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
         )
         worst = np.where(is_noisy, off, 0.0).max(1)
         yield from _found(
-            evidence, steps, "NW163", "noisy series", worst > 0, worst, is_noisy, "are much noisier than the others",
+            evidence, steps, "noisy series", worst > 0, worst, is_noisy, "are much noisier than the others",
             Measure("robust standard deviations, the worst", float(worst.max()), threshold=BY), 0.7,
         )  # fmt: skip
         usual = np.median(share[long], axis=0)
@@ -228,7 +227,6 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
         if mostly:
             names = ", ".join(steps.channels[k] for k in mostly[:3])
             yield Finding(
-                code="NW163",
                 severity="note",
                 title="channels that are mostly noise",
                 summary=f"{counted(len(mostly), 'channel')} of {len(steps.channels)} of {steps.column!r} change as "
@@ -244,14 +242,14 @@ def _incomplete(evidence: DataEvidence, steps: Steps) -> Iterator[Finding]:
     is_missing = (steps.missing >= MISSING) & (deviations(steps.missing, MISSING / BY) >= BY)
     everywhere = np.ones((len(steps.rows), len(steps.channels)), bool)
     yield from _found(
-        evidence, steps, "NW162", "series with gaps", is_missing, steps.missing, everywhere, "lack many values",
+        evidence, steps, "series with gaps", is_missing, steps.missing, everywhere, "lack many values",
         Measure("share missing, the worst", float(steps.missing.max(initial=0)), threshold=MISSING), 0.9,
     )  # fmt: skip
     logs = np.log(np.maximum(_lengths(evidence, steps), 0.5))
     away = np.abs(logs - np.median(logs))
     is_odd = (away >= np.log(LENGTH)) & (np.abs(deviations(logs, SPREAD)) >= BY) & ~is_missing
     yield from _found(
-        evidence, steps, "NW162", "series of odd length", is_odd, away, everywhere, "are far shorter or longer",
+        evidence, steps, "series of odd length", is_odd, away, everywhere, "are far shorter or longer",
         Measure("times the usual length, the worst", float(np.exp(away.max(initial=0))), threshold=LENGTH), 0.6,
     )  # fmt: skip
 
@@ -270,7 +268,6 @@ def _lengths(evidence: DataEvidence, steps: Steps) -> Floats:
 def _found(
     evidence: DataEvidence,
     steps: Steps,
-    code: str,
     title: str,
     mask: Mask,
     score: Floats,  # greatest where worst
@@ -287,7 +284,6 @@ def _found(
     channels = [name for name, here in zip(steps.channels, np.atleast_1d(at[places].any(axis=0)), strict=True) if here]
     where = "" if len(channels) == len(steps.channels) else f" in {', '.join(channels[:3])}"
     yield Finding(
-        code=code,
         severity=severity,
         title=title,
         summary=f"{len(rows):,} of {len(mask):,} series in {steps.column!r} {text}{where}",
@@ -297,7 +293,7 @@ def _found(
         confidence=confidence,
         otherwise=("this may be what their label is about",),
         remedies=(Remedy("Look at them, then measure them again or leave them out."),),
-        fixes=drops(evidence, code, rows, confidence) if severity == "warning" else (),
+        fixes=drops(evidence, rows, confidence) if severity == "warning" else (),
     )
 
 
@@ -337,7 +333,6 @@ def _time_gaps(evidence: DataEvidence, name: str, rows: Rows, times: Floats) -> 
     found = tuple(dict.fromkeys(as_rows(rows[1:][places[np.argsort(-steps[places], kind="stable")]])))
     of = "series" if is_long else "rows of the table"
     yield Finding(
-        code="NW162",
         severity=severity_of(len(found), len(evidence.dataset)) if is_long else "note",
         title="gaps in time",
         summary=f"{counted(len(places), 'step')} of {int(inside.sum()):,} in {name!r} skip some time, "

@@ -67,9 +67,7 @@ def _found(
     found = as_rows(rows[places[np.argsort(-score[places], kind="stable")]])
     severity = "note" if is_note else severity_of(len(found), len(rows))
     yield Finding(
-        code="NW153",
         severity=severity,
-        title="odd symbol sequences",
         summary=f"{counted(len(found), 'sequence')} of {len(rows):,} in {column!r} {text}",
         measures=(Measure("share of the sequences", len(found) / len(rows)),),
         columns=(column,),
@@ -77,5 +75,5 @@ def _found(
         confidence=0.9,
         otherwise=("a symbol may stand for what is not known for sure",) if is_note else (),
         remedies=(Remedy("Write them as the others are written, or leave them out."),),
-        fixes=drops(evidence, "NW153", found, 0.6) if severity == "warning" else (),
+        fixes=drops(evidence, found, 0.6) if severity == "warning" else (),
     )

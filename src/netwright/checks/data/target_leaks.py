@@ -72,9 +72,7 @@ def leaking_columns(evidence: DataEvidence) -> Iterator[Finding]:
             is_class = _classes(seen, target) is not None
             bar = MISSED_CLASSES if is_class else MISSED_NUMBERS
             yield Finding(
-                "NW134",
                 "error" if told.missed <= bar / PLAIN else "warning",
-                "a column that gives the answer away",
                 f"{name} alone tells {target} {told.says}",
                 (Measure("missed, as a share of chance", told.missed, told.low, told.high, bar),),
                 (name,),
@@ -227,9 +225,7 @@ def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:
         if formula is None:
             continue
         yield Finding(
-            "NW135",
             "error",
-            "columns that give the answer away together",
             f"{target} = {formula.text} in {100 * formula.obeyed:.4g} % of {formula.count:,} rows",
             (
                 Measure("share of the variance left", formula.left, threshold=EXACT),

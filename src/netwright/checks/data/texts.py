@@ -72,7 +72,6 @@ def empty_texts(evidence: DataEvidence) -> Iterator[Finding]:
                 sure = 0.95 if title.startswith("empty") else 0.5
                 most = 0 if title.startswith("empty") else SHORT
                 yield Finding(
-                    code="NW150",
                     severity=severity if title.startswith("empty") else "note",
                     title=title,
                     summary=f"{counted(len(found), 'text')} of {len(rows):,} in {name!r} "
@@ -82,7 +81,7 @@ def empty_texts(evidence: DataEvidence) -> Iterator[Finding]:
                     rows=found,
                     confidence=sure,
                     remedies=(Remedy("Fill them in, or leave the rows out."),),
-                    fixes=drops(evidence, "NW150", found, sure) if alone and severity == "warning" else (),
+                    fixes=drops(evidence, found, sure) if alone and severity == "warning" else (),
                 )
 
 
@@ -114,7 +113,6 @@ def garbled_texts(evidence: DataEvidence) -> Iterator[Finding]:
             order = np.argsort(-counts, kind="stable")
             shown = min((old[k] for k in changed), key=len)
             yield Finding(
-                code="NW151",
                 severity=severity,
                 title=title,
                 summary=f"{counted(len(found), 'text')} of {len(rows):,} in {name!r} have {title}: {shown[:60]!r}",
@@ -125,7 +123,7 @@ def garbled_texts(evidence: DataEvidence) -> Iterator[Finding]:
                 remedies=(Remedy("Read the source in its own encoding, or apply the proposed fixes."),),
                 fixes=tuple(
                     Fix(found[k], evidence.dataset.locate(found[k]), "impute", name, old[changed[k]], new[changed[k]],
-                        "NW151", 0.95)
+                        confidence=0.95)
                     for k in order if new[changed[k]] != old[changed[k]]
                 ),
             )  # fmt: skip
@@ -166,7 +164,6 @@ def _same(name: str, rows: Rows, plain: pl.Series) -> Iterator[Finding]:
     found = np.flatnonzero(plain.is_in(counts[plain.name].implode()).to_numpy())
     ranks = plain.gather(found).replace_strict(counts[plain.name], pl.Series(range(len(counts)))).to_numpy()
     yield Finding(
-        code="NW152",
         severity="warning",
         title="texts that come again and again",
         summary=f"{counted(len(counts), 'text')} in {name!r} stand in {len(found):,} of {len(rows):,} rows; "
@@ -189,7 +186,6 @@ def _forms(name: str, plain: pl.Series) -> Iterator[Finding]:
         text, count = part.list.join(" ").value_counts(name="count").sort("count", descending=True).row(0)
         if count >= FORM * len(plain):
             yield Finding(
-                code="NW152",
                 severity="note",
                 title="a form that most texts share",
                 summary=f"{count:,} of {len(plain):,} texts in {name!r} {what} with {text!r}",
@@ -239,7 +235,6 @@ def _languages(evidence: DataEvidence) -> Iterator[Finding]:
 
 def _foreign(name: str, rows: Rows, places: Rows, what: str) -> Finding:
     return Finding(
-        code="NW152",
         severity="note",
         title="texts unlike the rest",
         summary=f"{counted(len(places), 'text')} of {len(rows):,} in {name!r} in {what}",

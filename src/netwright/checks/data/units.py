@@ -97,9 +97,7 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
         values = (seen.numbers[name][change.is_other] - change.base) / change.factor
         share = len(rows) / len(seen.rows)
         yield Finding(
-            "NW139",
             "warning",
-            "units that change",
             f"{name} seems to be in another unit in {len(rows):,} rows ({share_text(share)}), {change.where}: "
             f"{change.text}",
             (
@@ -111,7 +109,7 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
             confidence=0.85,
             otherwise=("two groups of rows that differ by such a factor by nature",),
             remedies=(Remedy(f"write all of {name} in one unit."),),
-            fixes=fixes(evidence, "NW139", name, rows, "impute", [f"{v:.7g}" for v in values], 0.85),
+            fixes=fixes(evidence, name, rows, "impute", [f"{v:.7g}" for v in values], 0.85),
         )
 
 

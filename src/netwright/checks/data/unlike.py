@@ -33,10 +33,10 @@ def severity_of(count: int, rows: int) -> Severity:
     return "warning" if count <= RARE * rows else "note"
 
 
-def drops(evidence: DataEvidence, code: str, rows: Iterable[int], confidence: float) -> tuple[Fix, ...]:
+def drops(evidence: DataEvidence, rows: Iterable[int], confidence: float) -> tuple[Fix, ...]:
     """Proposals to leave rows out."""
     where = evidence.dataset.locate
-    return tuple(Fix(row, where(row), "drop", code=code, confidence=confidence) for row in rows)
+    return tuple(Fix(row, where(row), "drop", confidence=confidence) for row in rows)
 
 
 def as_rows(rows: Rows) -> tuple[int, ...]:

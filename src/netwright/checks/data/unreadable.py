@@ -29,7 +29,7 @@ def unreadable(evidence: DataEvidence) -> Iterator[Finding]:
     """
     if evidence.prepared is None and evidence.problem:
         advice = "Repair what the sentence names, then audit again: most checks need data that can be read."
-        yield Finding("NW101", "error", "data cannot be prepared", evidence.problem, remedies=(Remedy(advice),))
+        yield Finding("error", evidence.problem, title="data cannot be prepared", remedies=(Remedy(advice),))
     if evidence.prepared is not None and evidence.prepared.bad:
         yield _rows(evidence, dict(evidence.prepared.bad))
     if evidence.dataset.skipped:
@@ -42,14 +42,12 @@ def _rows(evidence: DataEvidence, bad: dict[int, str]) -> Finding:
     reasons = Counter(bad.values()).most_common(SHOWN)
     told = "; ".join(f"{count:,} x {reason}" for reason, count in reasons)
     return Finding(
-        code="NW101",
         severity=severity,
-        title="rows that cannot be read",
         summary=f"{counted(len(bad), 'row')} of {len(evidence.dataset):,} cannot be read and were left out: {told}",
         measures=(Measure("share of the rows", share, threshold=MANY),),
         rows=tuple(sorted(bad)),
         remedies=(Remedy("Fetch these files or cells again, or leave the rows out for good."),),
-        fixes=drops(evidence, "NW101", sorted(bad), 1.0),
+        fixes=drops(evidence, sorted(bad), 1.0),
     )
 
 
@@ -61,7 +59,6 @@ def _skipped(evidence: DataEvidence) -> Finding:
     are = f", {len(images):,} of which are images although not by name" if images else ""
     advice = "Rename the images so that they end as images do (.jpg, .png)." if images else "Move them elsewhere."
     return Finding(
-        code="NW101",
         severity=severity,
         title="files that were skipped",
         summary=f"{counted(len(files), 'file')} beside the {len(evidence.dataset):,} rows did not become rows{are}",

@@ -47,9 +47,7 @@ def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
         elsewhere = len(seen.rows) - len(train)
         is_much = others.sum() >= RARE_ELSEWHERE * elsewhere
         yield Finding(
-            "NW131",
             "warning" if is_much else "note",
-            "constant columns",
             f"{listed(list(moving))}: one value in all {len(train):,} training rows, others in {others.sum():,} of "
             f"{elsewhere:,} rows elsewhere",
             columns=tuple(moving),
@@ -60,9 +58,7 @@ def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
     if still:
         values = "; ".join(f"{name} is always {train[name][0]!r}" for name in still[:SHOWN])
         yield Finding(
-            "NW131",
             "note",
-            "constant columns",
             f"{len(still)} of {len(seen.inputs)} columns never change and are left out: {values}",
             columns=tuple(still),
             remedies=(Remedy(f"leave it out with --drop {still[0]}."),),
@@ -85,13 +81,12 @@ def _nearly_constant(seen: Columns, train: pl.DataFrame, names: list[str]) -> It
         first = min(told, key=lambda name: told[name][0])
         other = told[first][0]
         yield Finding(
-            "NW131",
             "note",
-            "nearly constant columns",
             f"{'; '.join(text for _, text in list(told.values())[:SHOWN])} of {count:,} training rows",
             (Measure(f"share of other values in {first}", other / count, *wilson(other, count), RARE_SHARE),),
             tuple(told),
             listed_rows(seen.rows[rare]),
+            title="nearly constant columns",
             otherwise=("the rare values are the very ones that matter",),
             remedies=(Remedy(f"leave it out with --drop {first}."),),
         )
@@ -133,9 +128,7 @@ def duplicate_columns(evidence: DataEvidence) -> Iterator[Finding]:
     if copies:
         told = "; ".join(f"{other} {how} {first}" for first, other, how in copies[:SHOWN])
         yield Finding(
-            "NW132",
             "note",
-            "duplicate columns",
             f"{len(copies)} of {len(seen.inputs)} columns are copies: {told}",
             columns=tuple(dict.fromkeys(other for _, other, _ in copies)),
             otherwise=("they differ in data to come",),
@@ -245,9 +238,7 @@ def id_columns(evidence: DataEvidence) -> Iterator[Finding]:
         told = "; ".join(f"{name} {how}" for name, how in list(found.items())[:SHOWN])
         has_number = any(seen.table[name].dtype.is_integer() for name in found)
         yield Finding(
-            "NW133",
             "warning" if has_number else "note",
-            "columns that name rows",
             f"different in every row of {count:,}: {told}",
             columns=tuple(found),
             otherwise=("a measure that happens to be different everywhere",),

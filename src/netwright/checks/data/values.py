@@ -71,9 +71,7 @@ def impossible_values(evidence: DataEvidence) -> Iterator[Finding]:
             rows = seen.rows[here]
             cells = seen.table[name].filter(pl.Series(here))
             yield Finding(
-                "NW137",
                 "warning",
-                "impossible values",
                 f"{name} {why} in {len(rows):,} of {len(seen.rows):,} rows, as in {cells[0]!s}",
                 (Measure("share of the rows", len(rows) / len(seen.rows), *wilson(len(rows), len(seen.rows))),),
                 (name,),
@@ -83,7 +81,7 @@ def impossible_values(evidence: DataEvidence) -> Iterator[Finding]:
                 remedies=(Remedy(f"correct these cells of {name}, or leave them empty."),),
                 fixes=()
                 if name in seen.targets
-                else fixes(evidence, "NW137", name, rows, "impute", [""] * len(rows), confidence),
+                else fixes(evidence, name, rows, "impute", [""] * len(rows), confidence),
             )
 
 
@@ -223,9 +221,7 @@ def _told(evidence: DataEvidence, seen: Columns, name: str, here: Mask, hole: fl
     confidence = 0.9 if hole >= GROSS else 0.6
     shown = ", ".join(f"{v:g}" for v in values[:SHOWN]) + (", ..." if len(values) > SHOWN else "")
     return Finding(
-        "NW138",
         "warning" if hole >= GROSS else "note",
-        "outlying values",
         f"{name} is {how} in {len(rows):,} rows: {shown}; of the others 99.8 % are between {low:g} and {high:g}",
         (Measure("distance, of that of the next value inside", hole, threshold=ALONE),),
         (name,),
@@ -233,7 +229,7 @@ def _told(evidence: DataEvidence, seen: Columns, name: str, here: Mask, hole: fl
         confidence=confidence,
         otherwise=("a rare case that is as it should be",),
         remedies=(Remedy(f"look at these rows; correct {name} there, or leave the cell empty."),),
-        fixes=fixes(evidence, "NW138", name, rows, "impute", [""] * len(rows), confidence),
+        fixes=fixes(evidence, name, rows, "impute", [""] * len(rows), confidence),
     )
 
 

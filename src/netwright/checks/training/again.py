@@ -64,9 +64,7 @@ def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     unit = "points of accuracy" if has_classes else "hundredths of the constant's loss"
     count = len(evidence.train)
     yield Finding(
-        "NW326",
         "warning" if is_large else "note",
-        "too little data",
         f"from {round(HALF * count):,} to {count:,} training rows it gains {_points(score)} {unit}; twice the rows "
         f"would bring about {_points(twice)}",
         (
@@ -108,9 +106,7 @@ def unstable(evidence: TrainingEvidence) -> Iterator[Finding]:
     what = "accuracy" if has_classes else "loss as a share of the constant's"
     recipe = evidence.recipe
     yield Finding(
-        "NW352",
         "warning",
-        "unstable",
         f"{what} on the validation part is "
         + ", ".join(f"{score:.1%} (seed {seed})" for score, seed in zip(told, seeds, strict=True)),
         (Measure("standard deviation over seeds", spread.value, spread.low, spread.high, UNSTABLE),),

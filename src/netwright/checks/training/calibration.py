@@ -75,9 +75,7 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     recipe = evidence.recipe
     declared = _declared(recipe) or _other_shares(train, valid, len(evidence.task.labels))
     yield Finding(
-        "NW351",
         "note" if timid or declared else "warning",
-        "miscalibrated",
         f"answers are {answers.sure.mean():.1%} sure and {answers.right.mean():.1%} right; a temperature fitted to one "
         f"half of the validation rows takes the calibration error on the other from {left[0]:.3f} to {left[1]:.3f}, "
         "and no answer changes" + (f"; {declared} makes them so" if declared else ""),

@@ -56,9 +56,7 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
     if gain.low > 0 or (right is not None and right.low > 0):
         return
     yield Finding(
-        "NW323",
         "error",
-        "labels carry no signal",
         f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows, "
         f"where always the same answer costs {chance_valid.mean():.4g}",
         (Measure("gain over the constant on validation rows", gain.value, gain.low, gain.high, 0.0),),
@@ -104,9 +102,7 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     told += [f"the validation loss rose by {rise:.0%} after epoch {at + 1}"] if has_risen else []
     recipe = evidence.recipe
     yield Finding(
-        "NW343",
         "warning" if is_wide else "note",
-        "overfitting",
         "; ".join(told),
         tuple(measures),
         confidence=0.9,
@@ -154,9 +150,7 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
         told.append(f"the validation loss still fell by {falling:.0%} of its way in the last epochs")
         measures.append(Measure("fall in the last fifth", falling, threshold=FALLING))
     yield Finding(
-        "NW342",
         "warning",
-        "underfitting",
         "; ".join(told),
         tuple(measures),
         confidence=0.85,
@@ -211,9 +205,7 @@ def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     if not (against.low <= 0 <= against.high) or (top is not None and top.end < train.losses.mean()):
         return
     yield Finding(
-        "NW344",
         "note",
-        "the limit of the data",
         f"the best simple model ({name}) has a loss of {losses[name].mean():.4g}, the network of "
         f"{valid.losses.mean():.4g}; training and validation rows score alike",
         (Measure("the network's advantage", against.value, against.low, against.high, 0.0),),
@@ -236,9 +228,7 @@ def validation_better(evidence: TrainingEvidence) -> Iterator[Finding]:
     easier = difference(train.losses, valid.losses)
     if easier.low > ROSE_SHARE * float(train.losses.mean()):
         yield Finding(
-            "NW345",
             "warning",
-            "validation better than training",
             f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows",
             (Measure("difference of losses", easier.value, easier.low, easier.high, 0.0),),
             confidence=0.85,
@@ -269,9 +259,7 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
         gain = paired(simple[name], own)
         if gain.low <= 0:
             yield Finding(
-                "NW346",
                 "error" if severity == "error" else "note",
-                "no better than a simple model",
                 f"a {name} model's loss is {simple[name].mean():.4g}, the network's {plain:.4g}"
                 + (f", {own.mean():.4g} with logits recalibrated" if own.mean() < plain else ""),
                 (Measure("the network's advantage", gain.value, gain.low, gain.high, 0.0),),
@@ -308,9 +296,7 @@ def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
         high = _wilson_high(recalls[k], counts[k])
         if high < expected:
             yield Finding(
-                "NW324",
                 "warning",
-                "imbalance hurts",
                 f"{recalls[k]:.0%} of the rows of {label!r} are found, {expected / RARE_RECALL:.0%} of all others",
                 (Measure(f"recall of {label}", recalls[k], 0.0, high, expected),),
                 confidence=0.9,

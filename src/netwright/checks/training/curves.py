@@ -53,9 +53,7 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
     if share >= SWINGS and swings >= TWICE:
         lr = evidence.recipe.lr / 3
         yield Finding(
-            "NW333",
             "warning",
-            "oscillation",
             f"the validation loss, which fell by {fell:.3g}, swings by more than {least:.3g} "
             f"in {swings} of {len(calm)} epochs",
             (Measure("share of epochs that swing", share, threshold=SWINGS),),
@@ -115,9 +113,7 @@ def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
         return  # not even as bad as the untrained network, and gone again
     short = "" if stays else falls_short(evidence)
     yield Finding(
-        "NW339",
         "warning" if stays or short else "note",
-        "loss spikes",
         f"the loss jumps {len(found)} times, first near step {stretches[found[0]].first:,}, "
         + ("and never comes down to where it was" if stays else "and comes down again")
         + (f"; {short}" if short else ""),

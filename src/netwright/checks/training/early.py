@@ -10,7 +10,7 @@ from statistics import fmean, median
 import torch
 
 from netwright.checks import TRAINING_STAGES
-from netwright.checks.evidence import made
+from netwright.checks.evidence import made, titled
 from netwright.checks.training.evidence import TrainingEvidence, of_run
 from netwright.records.errors import DataError, NetwrightError, RecipeError
 from netwright.records.finding import Finding, Measure, Remedy
@@ -54,7 +54,7 @@ def sure(evidence: TrainingEvidence) -> Iterator[Finding]:
     symptoms = ((_standing_still, OF_DYING), (_dead_layer, OF_DYING), (_diverging, OF_DIVERGING))
     for symptom, causes in symptoms:
         for finding in symptom(evidence):
-            yield _cause(evidence, causes) or finding
+            yield _cause(evidence, causes) or titled(finding)
             return
 
 
@@ -76,7 +76,7 @@ def explain(error: NetwrightError, evidence: TrainingEvidence) -> None:
     if cause is not None:
         error.remedy = cause.remedies[0].advice
     elif isinstance(error, RecipeError):
-        cause = _too_high(evidence, _course(evidence))
+        cause = titled(_too_high(evidence, _course(evidence)))
     if cause is not None:
         error.problem += f". Cause: {cause.code}, {cause.title}: {cause.summary}"
 
@@ -98,11 +98,10 @@ def _standing_still(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     if not any(moment.gradient > 0 or not isfinite(moment.loss) or moment.loss <= 0 for moment in moments):
         yield Finding(
-            "NW302",
             "error",
-            "vanishing gradients",
             f"no gradient arrived at any weight in {len(moments)} watched steps",
             (Measure("longest gradient", 0.0, threshold=0.0),),
+            code="NW302",
             confidence=0.97,
             remedies=(Remedy("look at what the loss is computed from: nothing of it leads back to the weights."),),
         )
@@ -110,11 +109,10 @@ def _standing_still(evidence: TrainingEvidence) -> Iterator[Finding]:
     trainable = {name for name, p in evidence.network.named_parameters() if p.requires_grad}
     if seen.looked >= LEAST_MOMENTS and trainable <= {*seen.never_updated, *seen.without_gradient}:
         yield Finding(
-            "NW332",
             "error",
-            "learning rate too low",
             f"no step changed any weight: changes at a rate of {max(m.lr for m in moments):.2g} are lost in rounding",
             (Measure("weights that moved", 0.0, threshold=0.0),),
+            code="NW332",
             confidence=0.97,
             remedies=(Remedy("let AdamW find the length of each weight's steps.", {"optimizer": "adamw", "lr": 1e-3}),),
         )
@@ -135,11 +133,10 @@ def _dead_layer(evidence: TrainingEvidence) -> Iterator[Finding]:
         yield _too_high(evidence, f"all units of {name} are dead since step {began:,}, killed by steps too long")
         return
     yield Finding(
-        "NW303",
         "error",
-        "dead units",
         f"all units of {name} are zero on all rows since the first step: nothing passes, and no gradient comes back",
         (Measure("largest share of dead units", 1.0, threshold=1.0),),
+        code="NW303",
         layers=(name,),
         confidence=0.97,
         remedies=(
@@ -171,11 +168,10 @@ def _too_high(evidence: TrainingEvidence, summary: str) -> Finding:
     losses = [mean for mean in _means(seen.losses) if isfinite(mean)]
     rose = losses[-1] / losses[0] if losses and losses[0] > 0 else nan
     return Finding(
-        "NW331",
         "error",
-        "learning rate too high",
         f"{summary} (learning rate {lr:.2g})",
         (Measure("times the first loss", rose),) if isfinite(rose) else (),
+        code="NW331",
         confidence=0.9,
         remedies=(
             Remedy(f"lower the learning rate to lr={lr / LOWER:.3g}.", {"lr": max(1e-7, lr / LOWER)}),

@@ -60,9 +60,7 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     starts_better = scaled is not None and not helps and _beats(scaled, evidence.once(own_rung).end)
     costs = not learned or (starts_better and falls_short(evidence))
     yield Finding(
-        "NW321",
         "error" if helps or (starts_better and not learned) else "warning" if costs else "note",
-        "unnormalized inputs",
         f"what enters the first layer reaches {most:.3g}, its spread is {spread:.3g}, columns differ {uneven:.3g}-fold"
         + (f"; standardized, {len(scaled.losses)} steps beat the training" if helps and scaled is not None else ""),
         (
@@ -96,9 +94,7 @@ def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     if bool(bad.any()):
         rows = bad.flatten(1).any(1)
         yield Finding(
-            "NW322",
             "error",
-            "not-a-number or constant inputs",
             f"{float(rows.float().mean()):.1%} of the rows bring NaN or infinity to the first layer",
             (Measure("share of rows", float(rows.float().mean()), threshold=0.0),),
             confidence=0.99,
@@ -106,9 +102,7 @@ def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         )
     elif float(entering.flatten(1).std(0).max() if len(entering) > 1 else 1.0) == 0.0:
         yield Finding(
-            "NW322",
             "error",
-            "not-a-number or constant inputs",
             "every row brings the same values to the first layer",
             (Measure("spread between rows", 0.0, threshold=0.0),),
             confidence=0.99,

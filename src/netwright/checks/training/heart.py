@@ -39,9 +39,7 @@ def cannot_fit_a_batch(evidence: TrainingEvidence) -> Iterator[Finding]:
         else Measure("loss left", left, threshold=LEFT)
     )
     yield Finding(
-        "NW341",
         "error",
-        "cannot fit one batch",
         f"after {HEART} steps on {FEW} rows alone the loss went from {learned.start:.4g} to {learned.end:.4g}"
         + (f", {learned.score:.0%} of them are right" if has_score else ""),
         (measure,),

@@ -50,9 +50,7 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
         raise Skip("the course of the learning rate is not known")
     if (share := fallen_share(course)) > LOW_SHARE:
         yield Finding(
-            "NW335",
             "warning",
-            "schedule at fault",
             f"the learning rate is below {LOW:.0%} of its peak in {share:.0%} of the steps",
             (Measure("share of steps at a rate near nothing", share, threshold=LOW_SHARE),),
             remedies=(
@@ -115,9 +113,7 @@ def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
             else f"; {RUNG_STEPS} more steps without it take the loss to {released:.4g}, with it to {held:.4g}"
         )
         yield Finding(
-            "NW336",
             "error" if not end < (1 - MARGIN) * free.start else "warning",
-            "regularization dominates",
             told,
             (
                 Measure("decay of a weight in a step", recipe.lr * recipe.weight_decay, threshold=DECAY),
@@ -184,9 +180,7 @@ def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     size, lr = evidence.recipe.batch_size, evidence.recipe.lr
     yield Finding(
-        "NW338",
         "warning",
-        "gradient noise",
         f"batches of {size} rows" + _helped(evidence),
         (Measure("rows in a batch", size, threshold=TINY),),
         confidence=0.85,
@@ -256,11 +250,10 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
             told += f"; while training, the other rows of a batch decide {share:.0%} of the variance of answers"
             measures.append(Measure("share of the outputs' variance that batch mates decide", share))
         yield Finding(
-            "NW337",
             "warning" if differs or helped or short else "note",
-            "batch too small for batch norm" if tiny else "batch norm has not settled",
             told + (f"; {short}" if short else ""),
             tuple(measures),
+            title="batch too small for batch norm" if tiny else "batch norm has not settled",
             confidence=0.9 if tiny else 0.7,
             otherwise=()
             if tiny

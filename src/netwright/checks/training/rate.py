@@ -52,10 +52,9 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
         rate = lower.lr / SAFE
         yield _found(
             evidence,
-            "NW331",
             "error" if is_lost else "warning" if beaten else "note",
-            "learning rate too high",
             lower,
+            STUCK,
             (
                 Remedy(f"set lr={rate:.2g}, a third of the best rate of the ladder.", {"lr": rate}),
                 Remedy("let the learning rate rise slowly.", {"warmup": max(0.1, evidence.recipe.warmup)}),
@@ -92,10 +91,9 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
         rate = higher.lr / SAFE
         yield _found(
             evidence,
-            "NW332",
             "error" if done.left > SLOW else "warning",
-            "learning rate too low",
             higher,
+            SLOW,
             (
                 Remedy(f"set lr={rate:.2g}, a third of the best rate of the ladder.", {"lr": rate}),
                 Remedy("let AdamW find the length of each weight's steps.", {"optimizer": "adamw", "lr": 1e-3}),
@@ -124,9 +122,7 @@ def slow_convergence(evidence: TrainingEvidence) -> Iterator[Finding]:
     if needed * TWICE <= len(own.losses):
         rate = top.lr / SAFE if top.lr > own.lr else top.lr
         yield Finding(
-            "NW334",
             "note",
-            "slow convergence",
             f"lr {top.lr:.2g} reaches in {needed} steps what lr {own.lr:.2g} reaches in {len(own.losses)}",
             (Measure("times as fast", len(own.losses) / needed, threshold=TWICE),),
             confidence=0.8,
@@ -166,7 +162,7 @@ def _reached(rung: Rung, own: Rung) -> int:
 
 
 def _found(
-    evidence: TrainingEvidence, code: str, severity: Severity, title: str, rung: Rung, remedies: tuple[Remedy, ...]
+    evidence: TrainingEvidence, severity: Severity, rung: Rung, most_left: float, remedies: tuple[Remedy, ...]
 ) -> Finding:
     done, lr = evidence.once(progress), evidence.recipe.lr
     summary = (
@@ -175,13 +171,11 @@ def _found(
     )
     measures = [Measure("loss left by the other rate", rung.progress, threshold=REACHES)]
     if isfinite(done.left):
-        measures.append(Measure("loss left by the training", done.left, threshold=STUCK if code == "NW331" else SLOW))
+        measures.append(Measure("loss left by the training", done.left, threshold=most_left))
     charts: tuple[Chart, ...] = (ladder_chart(evidence.once(rungs), lr, done.end),)
     grave = severity == "error"
     return Finding(
-        code,
         severity,
-        title,
         summary,
         tuple(measures),
         confidence=0.95 if grave else 0.85,

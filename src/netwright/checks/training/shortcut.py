@@ -98,13 +98,12 @@ def _told(found: _Costs, part: _Part, cost: Compared, sign: str) -> Finding:
         Remedy("audit the data for where it comes from."),
     )
     return Finding(
-        "NW353",
         "warning" if sign else "note",
-        "a shortcut" if sign else "one column carries the answer",
         f"with the values of {part.name} in other rows, {min(1.0, cost.value):.0%} of the gain over a constant answer "
         f"is lost{'; ' if sign else ''}{sign}",
         (Measure(f"share of the gain that {part.name} carries", cost.value, cost.low, cost.high, LIVES_ON),),
         (part.column,) if part.column else (),
+        title="a shortcut" if sign else "one column carries the answer",
         confidence=0.9 if sign else 0.95,
         otherwise=("it is known wherever answers are asked for, and means what it meant here.",),
         remedies=remedies if sign else (),

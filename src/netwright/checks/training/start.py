@@ -50,9 +50,7 @@ def exploding_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     worst = sorted((layer for layer in layers if layer.gradient == layer.gradient), key=lambda layer: -layer.gradient)
     yield Finding(
-        "NW301",
         _severity(evidence),
-        "exploding gradients",
         f"the first gradient has length {whole:.3g}, most of it at {worst[0].name if worst else 'unknown'}",
         (Measure("length of the first gradient", whole if isfinite(whole) else 1e38, threshold=LONG),),
         layers=tuple(layer.name for layer in worst[:3]),
@@ -88,9 +86,7 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     starved = [layer.name for layer in hidden if layer.gradient < SHRUNK * most.gradient]
     yield Finding(
-        "NW302",
         _severity(evidence),
-        "vanishing gradients",
         f"the gradient at {least.name} is {least.gradient / most.gradient:.1e} of that at {most.name}; "
         f"{len(starved)} of {len(hidden)} hidden layers are starved",
         (Measure("smallest over largest gradient", least.gradient / most.gradient, threshold=SHRUNK),),
@@ -138,9 +134,7 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     else:
         severity = "warning" if worst.dead > DEAD and not evidence.once(progress).left < LITTLE else "note"
     yield Finding(
-        "NW303",
         severity,
-        "dead units",
         f"{worst.dead:.0%} of the units of {worst.name} are zero on all rows"
         + (", before the first step" if at_start else ", since the training"),
         (Measure("largest share of dead units", worst.dead, threshold=MOSTLY_DEAD),),
@@ -174,9 +168,7 @@ def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     worst = max(flat, key=lambda layer: layer.saturated)
     yield Finding(
-        "NW304",
         _severity(evidence),
-        "saturated units",
         f"{worst.saturated:.0%} of the outputs of {worst.name} ({worst.kind}) are in its flat parts at the start",
         (Measure("largest share of saturated outputs", worst.saturated, threshold=SATURATED),),
         layers=tuple(layer.name for layer in flat),
@@ -211,9 +203,7 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     if names := stayed or began:
         share = max(first[name] for name in names)
         yield Finding(
-            "NW305",
             "error" if stayed else "warning" if falls_short(evidence) else "note",
-            "identical units",
             f"{share:.0%} of the units of {names[0]} equal another one before training"
             + (" and after it" if stayed else "; what else they have, as biases, told them apart"),
             (Measure("share of units that equal another", share, threshold=TWINS),),
@@ -251,9 +241,7 @@ def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     end = mean_loss(evidence.network, evidence.task.losses, batches)
     yield Finding(
-        "NW306",
         "note" if end < chance and not _costs(evidence) else "warning",
-        "bad loss at the start",
         f"the untrained network's loss is {first:.4g}; always the same answer costs {chance:.4g}",
         (
             Measure(
@@ -294,9 +282,7 @@ def signal_collapse(evidence: TrainingEvidence) -> Iterator[Finding]:
     if first.varies <= 0 or last.varies >= COLLAPSED * first.varies:
         return
     yield Finding(
-        "NW307",
         _severity(evidence),
-        "signal collapse",
         f"rows differ by {last.varies:.2g} of the outputs' size at {last.name}, by {first.varies:.2g} at {first.name}",
         (Measure("left of the rows' difference", last.varies / first.varies, threshold=COLLAPSED),),
         layers=(last.name,),

@@ -51,9 +51,7 @@ def gradients_not_cleared(evidence: TrainingEvidence) -> Iterator[Finding]:
     share = seen.uncleared / seen.looked
     if share > LEFT and seen.uncleared > 1:
         yield Finding(
-            "NW311",
             "error",
-            "gradients not cleared",
             f"in {share:.0%} of the steps looked at, gradients of steps before were still there",
             (Measure("share of steps with old gradients", share, threshold=LEFT),),
             confidence=0.99,
@@ -96,9 +94,7 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
         share = sum(sizes.get(name, 0) for name in names) / whole
         if share > SHARE:
             yield Finding(
-                "NW312",
                 "error",
-                "parameters that do not train",
                 f"{len(names)} parameters, {share:.1%} of all numbers, {what}: {', '.join(names[:5])}",
                 (Measure("share of the network's numbers", share, threshold=SHARE),),
                 layers=tuple(names),
@@ -110,9 +106,7 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     if frozen:
         share = sum(sizes[name] for name in frozen) / whole
         yield Finding(
-            "NW312",
             "note",
-            "parameters that do not train",
             f"{len(frozen)} parameters, {share:.1%} of all numbers, are frozen (requires_grad=False)",
             (Measure("share of the network's numbers", share),),
             layers=tuple(frozen),
@@ -168,9 +162,7 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
             advice = "end the network with a linear layer."
     if found:
         yield Finding(
-            "NW313",
             "error",
-            "loss and outputs do not fit",
             found,
             (Measure("least output", float(outputs.min())), Measure("greatest output", float(outputs.max()))),
             confidence=0.97,
@@ -196,9 +188,7 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     difference = float((first - second).abs().max()) / size
     if difference > SAME:
         yield Finding(
-            "NW314",
             "error",
-            "wrong mode",
             f"two answers to the same rows in evaluation mode differ by {difference:.2g} of their size"
             + _told(where := parting(evidence.network, batch, batch, SAME)),
             (Measure("difference of two passes", difference, threshold=SAME),),
@@ -210,9 +200,7 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     idle = _never_counted(evidence)
     if idle:
         yield Finding(
-            "NW314",
             "warning",
-            "wrong mode",
             f"batch norm trained without counting a batch: {', '.join(idle[:3])} ran in evaluation mode",
             (Measure("batches counted while training", 0.0),),
             layers=tuple(idle),
@@ -225,9 +213,7 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     seen = evidence.watched
     if moded and seen.looked and seen.evaluating / seen.looked > OFTEN:
         yield Finding(
-            "NW314",
             "warning",
-            "wrong mode",
             f"{seen.evaluating / seen.looked:.0%} of the steps ran in evaluation mode, with {', '.join(moded[:3])}",
             (Measure("share of steps in evaluation mode", seen.evaluating / seen.looked, threshold=OFTEN),),
             layers=tuple(moded),
@@ -261,9 +247,7 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
     change = float((one[0] - other[0]).abs().max()) / size
     if change > LEAKED:
         yield Finding(
-            "NW315",
             "error",
-            "rows leak into each other",
             f"the answer to a row changes by {change:.2g} of its size beside other rows"
             + _told(where := parting(evidence.network, beside, beside_others, LEAKED)),
             (Measure("change of an answer", change, threshold=LEAKED),),
@@ -295,9 +279,7 @@ def misaligned_labels(evidence: TrainingEvidence) -> Iterator[Finding]:
     share = wrong / len(both)
     if share > MISALIGNED:
         yield Finding(
-            "NW316",
             "error",
-            "labels misaligned with inputs",
             f"{wrong:,} of {len(both):,} inputs have another label in a second pass over the data",
             (Measure("share of inputs with another label", share, threshold=MISALIGNED),),
             confidence=0.97,
@@ -328,9 +310,7 @@ def not_reproducible(evidence: TrainingEvidence) -> Iterator[Finding]:
     difference = max((abs(a - b) / max(abs(a), 1e-12) for a, b in zip(*twice, strict=False)), default=0.0)
     if difference > DIVERGED:
         yield Finding(
-            "NW317",
             "warning",
-            "not reproducible",
             f"the losses of two trainings with one seed differ by {difference:.1e} within {STEPS} steps",
             (Measure("relative difference of losses", difference, threshold=DIVERGED),),
             confidence=0.95,
