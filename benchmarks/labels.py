@@ -24,7 +24,7 @@ from benchmarks.speed.measure import conditions, table
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from netwright.checks.data.label_scores import WRONG, confident_joint, judged, margin, self_confidence
+from netwright.checks.data.label_scores import WRONG, judged, margin, self_confidence
 from netwright.checks.data.labels import is_too_weak
 from netwright.checks.data.out_of_fold import FOLDS, cross_validated, quick_model
 from netwright.data.examples import InMemory
@@ -205,6 +205,7 @@ def _with_strangers(p: Problem, rate: float, generator: np.random.Generator) -> 
 
 def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:
     """One setting: scores of ours and of cleanlab on the same probabilities."""
+    from cleanlab.count import estimate_joint
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
@@ -227,7 +228,7 @@ def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:
     row: Row = {"data": p.name, "noise": kind, "rate": rate, "seed": seed, "rows": len(given)}
     row |= {"model_seconds": answered - began, "judge_seconds": scored - answered, "score": j.score}
     row |= {"accuracy": float((chances.argmax(1) == true).mean()), "errors": float(is_error.mean())}
-    row |= {"rate_ours": j.rate, "rate_cleanlab": float(1 - np.trace(confident_joint(chances, given)))}
+    row |= {"rate_ours": j.rate, "rate_cleanlab": float(1 - np.trace(estimate_joint(given, chances)))}
     row |= {
         "weak": float(weak),
         "flagged": float(flagged.mean()),

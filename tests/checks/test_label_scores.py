@@ -6,7 +6,6 @@ import pytest
 from netwright.checks.data.label_scores import (
     WRONG,
     calibrated,
-    confident_joint,
     disagreement,
     judged,
     margin,
@@ -43,13 +42,6 @@ def test_self_confidence_and_margin_are_those_of_the_given_label():
     given = np.array([0, 2])
     assert self_confidence(chances, given) == pytest.approx([0.3, 0.9])
     assert margin(chances, given) == pytest.approx([-0.5, 0.6])
-
-
-def test_confident_joint_counts_rows_as_by_hand():
-    chances = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]])
-    given = np.array([0, 0, 1, 1, 1])
-    # Usual chances: of 0 in rows given 0 0.85, of 1 in rows given 1 0.583. Row 1 reaches none of them.
-    assert confident_joint(chances, given) == pytest.approx(np.array([[2, 0], [1, 2]]) / 5)
 
 
 def test_noise_matrix_of_the_surest_rows_is_near_the_true_one():

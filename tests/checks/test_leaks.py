@@ -1,5 +1,4 @@
 import importlib.util
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -12,15 +11,11 @@ from netwright.checks.data.leaks import (
     groups_in_several_parts,
     leaks,
     time_leaks,
-    without_leaks,
 )
 from netwright.checks.data.leaks import (
     test_rows_in_training as rows_in_training,
 )
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.prepare import Prepared
-from netwright.records.recipe import Recipe
-from netwright.records.run import Run
 
 
 def _sick() -> ModuleType:
@@ -35,14 +30,6 @@ def _sick() -> ModuleType:
 SICK = _sick()
 
 
-def untrained(prepared: Prepared) -> Run:
-    """Its scores are as good as any for counting rows."""
-    recipe = Recipe()
-    build = partial(prepared.task.network, prepared.schema, recipe)
-    parts = (prepared.train, prepared.valid, prepared.test)
-    return Run(build(), prepared.task, prepared.schema, recipe, *parts, build)
-
-
 def test_copies_are_dropped_from_training_and_the_test_part_stays():
     evidence = SICK.leaking()
     (finding,) = rows_in_training(evidence)
@@ -55,20 +42,6 @@ def test_copies_are_dropped_from_training_and_the_test_part_stays():
 def test_few_leaked_rows_are_a_warning_since_no_score_shows_them():
     (finding,) = rows_in_training(SICK.leaking(2))
     assert finding.severity == "warning"
-
-
-def test_the_score_without_leaked_rows_is_that_of_the_other_test_rows():
-    frame = SICK.numbers().with_columns(part=pl.Series(["train"] * 250 + ["valid"] * 50 + ["test"] * 100))
-    leaking = pl.concat([frame, frame[:20].with_columns(part=pl.lit("test"))])
-    evidence = SICK.evidence(leaking, parts="part")
-    run = untrained(evidence.prepared)
-    unleaked = without_leaks(run, evidence)
-    assert unleaked is not None and unleaked.leaked == 20
-    assert (unleaked.scores.count, unleaked.without.count) == (120, 100)
-    hits = unleaked.scores["accuracy"].value * 120 - unleaked.without["accuracy"].value * 100  # of the leaked rows
-    assert hits == pytest.approx(round(hits)) and 0 <= round(hits) <= 20
-    assert "without the 20 leaked test rows" in str(unleaked)
-    assert without_leaks(run, SICK.evidence(frame, parts="part")) is None
 
 
 def test_groups_that_do_not_tell_the_target_are_no_leak():

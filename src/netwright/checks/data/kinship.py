@@ -19,7 +19,6 @@ CATEGORIES = 20  # the most frequent values of a column
 THUMBNAIL = 6  # pixels a side: the colors of a picture and where they are
 MOST_COLUMNS = 40  # of a table, from which the target is predicted: the fit grows with the square
 RIDGE = 3.0  # rows of prior knowledge that each input says nothing
-LEAST_ROWS = 50  # fewer tell nothing about likeness
 HALF_WIDTH = 1.96  # standard errors in half a 95 % interval
 
 Values = NDArray[np.float64]

@@ -60,25 +60,6 @@ def disagreement(chances: Chances, given: Given, asked: Given) -> Values:
     return 1 - ((given[near] == asked[:, None]) & is_other).sum(1) / np.maximum(is_other.sum(1), 1)
 
 
-def confident_joint(chances: Chances, given: Given) -> NDArray[np.float64]:
-    """(K, K) share of rows that are given i (row) and truly j (column).
-
-    A row counts for the class, among those whose probability is at least usual for rows given it, that is most
-    probable. Northcutt, Jiang and Chuang 2021, arXiv:1911.00068, section 3.1.
-    """
-    classes = chances.shape[1]
-    counts = np.bincount(given, minlength=classes)
-    usual = np.array([chances[given == k, k].mean() if counts[k] else np.inf for k in range(classes)])
-    reached = np.where(chances >= usual, chances, -1.0)
-    is_confident = reached.max(1) >= 0
-    joint = np.zeros((classes, classes))
-    np.add.at(joint, (given[is_confident], reached[is_confident].argmax(1)), 1)
-    empty = (joint.sum(1) < 1) & (counts > 0)
-    joint[empty, empty] = 1  # a class without confident rows keeps its own label
-    joint *= np.divide(counts, joint.sum(1), where=counts > 0, out=np.zeros(classes))[:, None]
-    return joint / joint.sum()
-
-
 def tempered(chances: Chances, given: Given) -> Chances:
     """The probabilities sharpened or flattened by the one exponent that suits the given labels best.
 

@@ -1,25 +1,19 @@
 """What training rows tell about test rows: scores are too good where they tell more than new data will."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import torch
 
 from netwright.checks.data.kinship import Kinship, Values, between, inputs_of, unexplained, within
 from netwright.checks.data.near import joined, near
 from netwright.checks.data.repeats import repeats
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.examples import InMemory
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.data.times import as_times
-from netwright.records.errors import DataError
 from netwright.records.finding import Finding, Fix, Measure, Remedy
-from netwright.records.run import Run
-from netwright.records.task import Scores
-from netwright.training.evaluate import evaluate
 
 ERROR_SHARE = 0.01  # of the test rows: known answers to so many move a score by up to a point
 SHARED = 0.2  # of the test rows: the score of fewer hardly shows what they gain
@@ -176,46 +170,6 @@ def _shared(rows: Rows, label: Rows, train: Rows, test: Rows) -> tuple[Rows, Row
     tests, trains = np.isin(rows, test), np.isin(rows, train)
     is_shared = np.isin(label, np.intersect1d(label[tests], label[trains]))
     return rows[is_shared & tests], rows[is_shared & trains]
-
-
-@dataclass(frozen=True)
-class Unleaked:
-    """The score of the test part with and without the rows that training has seen. `print` tells it."""
-
-    scores: Scores  # all test rows
-    without: Scores  # those that have no copy in the training part
-    leaked: int  # rows
-
-    def __str__(self) -> str:
-        name, before = self.scores.metrics[0].name, self.scores.metrics[0]
-        after = self.without[name]
-        rows = "row" if self.leaked == 1 else "rows"
-        return (
-            f"{name} {before.value:.4g}; {after.value:.4g} [{after.low:.4g}, {after.high:.4g}] "
-            f"without the {self.leaked:,} leaked test {rows}"
-        )
-
-
-def without_leaks(run: Run, evidence: DataEvidence) -> Unleaked | None:
-    """The run's test score beside that of the test rows without a copy in the training part; None where none leaked.
-
-    `evidence` is of the data that the run was trained on, with the same parts. Raises Skip where there are no parts,
-    and DataError where all test rows have copies.
-    """
-    leaked = evidence.once(leaks).test
-    if not isinstance(run.test, InMemory):
-        raise Skip("the test part is an engineer's own loader, whose rows cannot be chosen")
-    rows = run.test.index.cpu().numpy()
-    clean = np.setdiff1d(rows, leaked)
-    if len(clean) == len(rows):
-        return None
-    if not len(clean):
-        problem = f"all {counted(len(rows), 'test row')} also stand in the training part"
-        raise DataError(problem, remedy="bring test rows that training has not seen.")
-    some = replace(run.test, index=torch.from_numpy(clean))
-    without = evaluate(run.network, run.task, some, run.recipe).result()
-    whole = run.scores or evaluate(run.network, run.task, run.test, run.recipe).result()
-    return Unleaked(whole, without, len(rows) - len(clean))
 
 
 def _groupings(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
