@@ -21,7 +21,8 @@ from netwright.records.watched import Watched
 from netwright.tasks.classification import Classification
 from netwright.training import checkpoint, fit
 from netwright.training.adopt import adopt
-from netwright.training.recorder import MOST_MOMENTS, MOST_STRETCHES, Recorder, following
+from netwright.training.recorder import MOST_MOMENTS, Recorder, following
+from netwright.training.stretches import MOST_STRETCHES
 from netwright.training.weights import named
 
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from netwright.training.evaluate import evaluating
+from netwright.training.layers import after_calls, hooked, is_layer, tensor_of
 
 GAP = "  "  # between the columns of the table
 UNITS = ("", "K", "M", "G", "T")
@@ -33,17 +35,14 @@ def layers(network: nn.Module, inputs: Sequence[Tensor]) -> tuple[Layer, ...]:
     """
     shapes: dict[str, tuple[int, ...]] = {}
     modules = {name: module for name, module in network.named_modules() if name}
-    hooks = [module.register_forward_hook(partial(_note, shapes, name)) for name, module in modules.items()]
-    was_training = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter:
-            network(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, mode in was_training:
-            module.training = mode
+
+    def hear(name: str, _module: nn.Module, _inputs: object, output: Any) -> None:
+        first = tensor_of(output)
+        shapes.setdefault(name, () if first is None else tuple(first.shape[1:]))
+
+    counter = FlopCounterMode(display=False, custom_mapping=_UNCOUNTED)
+    with hooked(after_calls(modules.items(), hear)), evaluating(network), counter:
+        network(*inputs)
     flops = _own_flops(counter, type(network).__name__)
     found = [_layer(name, modules[name], shapes[name], flops.get(name, 0) // len(inputs[0])) for name in shapes]
     return tuple(layer for layer in found if _tells(layer, modules[layer.name]))
@@ -83,12 +82,6 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     return words + [cell.rjust(width) for cell, width in zip(row[-2:], widths[-2:], strict=True)]
 
 
-def _note(shapes: dict[str, tuple[int, ...]], name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
-    """A hook: keeps the shape of the (first) output."""
-    first = output[0] if isinstance(output, tuple) else output
-    shapes.setdefault(name, tuple(first.shape[1:]) if isinstance(first, Tensor) else ())
-
-
 def _layer(name: str, module: nn.Module, shape: tuple[int, ...], flops: int) -> Layer:
     own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
     return Layer(name, type(module).__name__, shape, own, flops)
@@ -96,8 +89,7 @@ def _layer(name: str, module: nn.Module, shape: tuple[int, ...], flops: int) -> 
 
 def _tells(layer: Layer, module: nn.Module) -> bool:
     """Whether the layer is more than a container."""
-    is_leaf = next(module.children(), None) is None and not isinstance(module, nn.Identity)
-    return bool(is_leaf or layer.parameters or layer.flops)
+    return bool((is_layer(module) and not isinstance(module, nn.Identity)) or layer.parameters or layer.flops)
 
 
 def _own_flops(counter: FlopCounterMode, root: str) -> dict[str, int]:

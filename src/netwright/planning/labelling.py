@@ -18,6 +18,7 @@ from netwright.records.run import Run
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
 from netwright.training.evaluate import device_of, evaluating, predictions
+from netwright.training.layers import hooked
 
 COMMITTEE = 3  # networks whose answers are averaged, or whose disagreement counts
 CANDIDATES = 10  # times the wanted rows: the most doubted, of which those are chosen that differ. Zhdanov 2019 took 10
@@ -81,13 +82,9 @@ def _features(run: Run, examples: InMemory) -> NDArray[np.float32]:
     def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
         seen.append(inputs[0].flatten(1).float().cpu())
 
-    handle = network.head.register_forward_pre_hook(keep)
-    try:
-        with evaluating(network):
-            for batch in examples.batches(run.recipe.batch_size, seed=None):
-                network(*batch.to(device_of(network)).inputs)
-    finally:
-        handle.remove()
+    with hooked([network.head.register_forward_pre_hook(keep)]), evaluating(network):
+        for batch in examples.batches(run.recipe.batch_size, seed=None):
+            network(*batch.to(device_of(network)).inputs)
     return torch.cat(seen).numpy()
 
 

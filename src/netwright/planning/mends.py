@@ -23,7 +23,8 @@ from netwright.records.run import Run
 from netwright.records.schema import Signal
 from netwright.resolve import resolve
 from netwright.training.evaluate import device_of
-from netwright.training.look import RECTIFIERS, SQUASHERS, Call, calls
+from netwright.training.layers import RECTIFIERS, SQUASHERS
+from netwright.training.look import Call, calls
 from netwright.training.weights import named
 
 Mend = Callable[[nn.Module, Run], nn.Module]

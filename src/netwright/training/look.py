@@ -1,6 +1,6 @@
 """A look at a network with some batches: what each layer gives out, and what gradient comes back to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any, final
@@ -11,11 +11,21 @@ from torch import Tensor, nn
 from netwright.records.batch import Batch
 from netwright.records.task import Objective
 from netwright.training.evaluate import evaluating
+from netwright.training.layers import (
+    RECURRENT,
+    Layout,
+    after_calls,
+    family,
+    hooked,
+    idle,
+    is_layer,
+    layers,
+    matrices,
+    saturated,
+    tensor_of,
+    tensors,
+)  # fmt: skip
 from netwright.training.probes import copied
-
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardtanh)
-SQUASHERS = (nn.Tanh, nn.Sigmoid, nn.Softsign, nn.Hardsigmoid)
-FLAT = 0.94  # of a squasher's range from its middle: |tanh| above .97, sigmoid outside (.03, .97), both at slope < .06
 
 
 @final
@@ -37,17 +47,22 @@ def look(network: nn.Module, objective: Objective, batches: Sequence[Batch]) -> 
     """Forward and backward over some batches of a copy, in training mode, without a step."""
     with copied(network) as copy:
         copy.train()
-        names = {module: name for name, module in copy.named_modules()}
-        seen = dict[nn.Module, _Seen]()
-        handles = [module.register_forward_hook(_note(seen)) for module in copy.modules() if _is_layer(module)]
-        for batch in batches:
-            copy.zero_grad()
-            objective(copy, batch).mean().backward()
-            for module, one in seen.items():
-                one.add_gradient(module)
-        for handle in handles:
-            handle.remove()
-        return tuple(one.layer(names[module], module) for module, one in seen.items())
+        seen, layout = dict[str, _Seen](), Layout()
+
+        def hear(name: str, module: nn.Module, _inputs: object, output: Any) -> None:
+            value = tensor_of(output)
+            if value is not None and value.is_floating_point() and value.ndim > 1:
+                is_first = layout.channels_first(module, value)
+                one = seen[name] if name in seen else seen.setdefault(name, _Seen(module))
+                one.add(value.detach().float(), channels_first=is_first)
+
+        with hooked(after_calls(layers(copy, is_layer), hear)):
+            for batch in batches:
+                copy.zero_grad()
+                objective(copy, batch).mean().backward()
+                for one in seen.values():
+                    one.add_gradient()
+        return tuple(one.layer(name) for name, one in seen.items())
 
 
 @final
@@ -65,42 +80,18 @@ class Call:
 
 def calls(network: nn.Module, batch: Batch) -> tuple[Call, ...]:
     """A network's calls of its modules, in their order, for a batch in evaluation mode."""
-    called = list[tuple[str, nn.Module, Any, Any]]()
-
-    def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        return lambda module, inputs, output: called.append((name, module, inputs, output))
-
-    handles = [
-        module.register_forward_hook(hook(name)) for name, module in network.named_modules() if _is_layer(module)
-    ]
-    try:
-        with evaluating(network):
-            answer = network(*batch.inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+    called = list[tuple[str, nn.Module, tuple[Any, ...], Any]]()
+    with hooked(after_calls(layers(network, is_layer), lambda *call: called.append(call))), evaluating(network):
+        answer = network(*batch.inputs)
     return tuple(
-        Call(name, module, _shape(output), output is answer, _row(inputs, len(batch)), _row((output,), len(batch)))
+        Call(name, module, _shape(output), output is answer, _row(inputs, len(batch)), _row(output, len(batch)))
         for name, module, inputs, output in called
     )
 
 
-def _is_layer(module: nn.Module) -> bool:
-    return not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))
-
-
 def _shape(output: Any) -> tuple[int, ...]:
-    value = output[0] if isinstance(output, tuple) and output else output
-    return tuple(value.shape) if isinstance(value, Tensor) else ()
-
-
-def _note(seen: "dict[nn.Module, _Seen]") -> Callable[[nn.Module, Any, Any], None]:
-    def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
-        value = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(value, Tensor) and value.is_floating_point() and value.ndim > 1:
-            seen.setdefault(module, _Seen()).add(module, value.detach().float())
-
-    return hook
+    value = tensor_of(output)
+    return () if value is None else tuple(value.shape)
 
 
 def _square(values: Tensor) -> float:
@@ -121,58 +112,47 @@ def _variance(values: Tensor) -> float:
 class _Seen:
     """Sums over batches for one module."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.family = "" if isinstance(module, RECURRENT) else family(module)
+        self.weights = [p for p in matrices(module) if p.requires_grad]
         self.squares: list[float] = []
         self.spreads: list[float] = []
-        self.active: Tensor | None = None
+        self.idle: Tensor | None = None
         self.flat: list[float] = []
         self.gradients: list[float] = []
 
-    def add(self, module: nn.Module, value: Tensor) -> None:
+    def add(self, value: Tensor, *, channels_first: bool | None) -> None:
         flat = value.reshape(len(value), -1)
         self.squares.append(_square(flat) / flat.numel())
         if len(flat) > 1:
             self.spreads.append(_variance(flat))
-        if isinstance(module, RECTIFIERS):
-            # units are channels of maps (B, C, H, W) and the last axis of everything else
-            axes = [0, 2, 3] if value.ndim == 4 else list(range(value.ndim - 1))
-            active = (value != 0).any(0) if value.ndim == 2 else (value != 0).sum(axes) > 0
-            self.active = active if self.active is None or self.active.shape != active.shape else self.active | active
-        if isinstance(module, SQUASHERS):
-            middle = 0.5 if isinstance(module, nn.Sigmoid | nn.Hardsigmoid) else 0.0
-            reach = 0.5 if middle else 1.0
-            self.flat.append(float(((value - middle).abs() > FLAT * reach).float().mean()))
+        if self.family == "rectifying":
+            now = idle(value, channels_first=channels_first)
+            self.idle = now if self.idle is None or self.idle.shape != now.shape else self.idle & now
+        elif self.family:
+            self.flat.append(float(saturated(value, is_sigmoid=self.family == "sigmoid").float().mean()))
 
-    def add_gradient(self, module: nn.Module) -> None:
-        found = [p.grad for p in _weights(module) if p.grad is not None]
-        if found:
-            self.gradients.append(float(torch.stack([g.float().norm() for g in found]).norm()))
+    def add_gradient(self) -> None:
+        if found := [p.grad for p in self.weights if p.grad is not None]:
+            self.gradients.append(_length(found))
 
-    def layer(self, name: str, module: nn.Module) -> Layer:
-        weights = _weights(module)
+    def layer(self, name: str) -> Layer:
         rms = _mean(self.squares) ** 0.5
         return Layer(
-            name=name or "network",
-            kind=type(module).__name__,
+            name=name,
+            kind=type(self.module).__name__,
             gradient=_mean(self.gradients),
-            weight=float(torch.stack([w.detach().float().norm() for w in weights]).norm()) if weights else nan,
+            weight=_length(self.weights) if self.weights else nan,
             rms=rms,
             varies=_mean(self.spreads) ** 0.5 / rms if rms > 0 else 0.0,
-            dead=nan if self.active is None else 1 - float(self.active.float().mean()),
+            dead=nan if self.idle is None else 1 - float((~self.idle).float().mean()),
             saturated=_mean(self.flat),
         )
 
 
-def matrices(module: nn.Module) -> list[nn.Parameter]:
-    """The matrices and kernels of a module itself.
-
-    By their names: tables of scales, and of what stands for missing numbers, may have no gradient and start alike.
-    """
-    return [p for name, p in module.named_parameters(recurse=False) if p.ndim > 1 and "weight" in name]
-
-
-def _weights(module: nn.Module) -> list[nn.Parameter]:
-    return [p for p in matrices(module) if p.requires_grad]
+def _length(parts: Sequence[Tensor]) -> float:
+    return float(torch.stack([part.detach().float().norm() for part in parts]).norm())
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -196,8 +176,7 @@ def parting(network: nn.Module, first: Batch, second: Batch, tolerance: float) -
 
 def _row(values: Any, count: int) -> Tensor | None:
     """The first row of the first tensor that has a row for each of the batch."""
-    flat = [v for value in values for v in (value if isinstance(value, tuple) else (value,))]
-    found = (v for v in flat if isinstance(v, Tensor) and v.is_floating_point() and v.ndim and len(v) == count)
+    found = (v for v in tensors(values) if v.is_floating_point() and v.ndim and len(v) == count)
     tensor = next(found, None)
     return None if tensor is None else tensor[0].detach().clone()
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import hypot, inf, nan
+from math import hypot, nan
 from statistics import fmean
 from typing import Any, final
 
@@ -18,13 +18,22 @@ from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
 from netwright.machine.fused import UpdateRule
-from netwright.records.watched import LayerMoment, Moment, Stretch, Watched
-from netwright.training.signals import CHANNELS_FIRST, functional, is_activation, signals, tensor_of
+from netwright.records.watched import LayerMoment, Moment, Watched
+from netwright.training.layers import (
+    CHANNELS_FIRST,
+    Layout,
+    after_calls,
+    has_weights,
+    is_activation,
+    layers,
+    tensor_of,
+)  # fmt: skip
+from netwright.training.signals import functional, signals
+from netwright.training.stretches import Stretches
 
 EARLY = 32  # up to here the steps 0, 1, 2, 4, 8 ... are watched: most of what goes wrong does so at once
 EVERY = 256  # then every so many: a watched step takes 1.1 to 2.6 times as long (benchmarks/doctor_cost.py)
 MOST_MOMENTS = 64
-MOST_STRETCHES = 256
 MOST_UNREAD = 8  # watched steps whose numbers may wait on the device
 MOST_CALLS = 8  # of a layer in one pass that are looked at: a cell called at each time step is called hundreds of times
 
@@ -68,17 +77,13 @@ class Recorder:
         before = before or Watched()
         self._network, self._optimizers = network, optimizers
         self._parameters = dict(network.named_parameters())
-        self._layers = [
-            (name or type(module).__name__, module)
-            for name, module in network.named_modules()
-            if is_activation(module) or any(True for _ in module.parameters(recurse=False))
-        ]
+        self._layers = layers(network, lambda module: is_activation(module) or has_weights(module))
         numbers = {id(p): number for number, p in enumerate(self._parameters.values())}
         self._own = [[numbers[id(p)] for p in module.parameters(recurse=False)] for _, module in self._layers]
         places = {name: number for number, (name, _) in enumerate(self._layers)}
         self._called = {places[name]: None for name in before.layers}  # numbers of layers, as they were first called
         self._moments = [_sorted(moment, list(self._called)) for moment in before.moments]  # layers by number
-        self._losses = _Losses(before.losses)
+        self._losses = Stretches(before.losses)
         self._loss_of = {moment.step: moment.loss for moment in before.moments}
         self._seen = before  # the counts of what has been read
         trainable = {name for name, p in self._parameters.items() if p.requires_grad}
@@ -278,7 +283,7 @@ class _Window:
         self._sentinels = {n: _Sentinel(p) for n, o in enumerate(optimizers) if (p := _smallest(o)) is not None}
         self._handles: list[RemovableHandle] = [sentinel.handle for sentinel in self._sentinels.values()]
         self._handles.append(network.register_forward_pre_hook(self._enters))
-        self._handles += [m.register_forward_hook(partial(self._calls, n)) for n, m in enumerate(self._layers)]
+        self._handles += after_calls(enumerate(self._layers), self._calls)
         self._handles.append(network.register_forward_hook(self._leaves))
         self._handles += [
             p.register_post_accumulate_grad_hook(partial(self._arrived, number))
@@ -339,7 +344,7 @@ class _Window:
         self._outputs: list[tuple[Key, Tensor]] = []
         self._calls_of = Counter[int]()
         self._producers: dict[Node, int] = {}
-        self._layout = (False, 0)  # whether the last layer with weights puts channels first, and in how many dimensions
+        self._layout = Layout()
 
     def _enters(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
         if self._is_open and _is_training_pass():
@@ -364,11 +369,9 @@ class _Window:
             return
         if value.grad_fn is not None:
             self._producers[value.grad_fn] = number
-        if not is_activation(module):
-            self._layout = (self._channels_first[number], value.ndim)
-        is_first, ndim = self._layout
+        is_first = self._layout.channels_first(module, value)
         with torch.no_grad():
-            seen = signals(module, inputs, output, channels_first=is_first if value.ndim == ndim else None)
+            seen = signals(module, inputs, output, channels_first=is_first)
             self._outputs += [((what, number), value) for what, value in seen]
 
     def _arrived(self, number: int, parameter: Tensor) -> None:
@@ -424,46 +427,3 @@ def _from(step: int) -> int:
 def _sorted(moment: Moment, order: Sequence[int]) -> Moment:
     """The moment with its layers by number, where they stand in an order of numbers."""
     return replace(moment, layers=tuple(layer for _, layer in sorted(zip(order, moment.layers, strict=True))))
-
-
-@final
-class _Losses:
-    """Stretches of equal length, except the last; joined two by two where they become too many."""
-
-    def __init__(self, stretches: Sequence[Stretch]) -> None:
-        self._length = max((s.count for s in stretches), default=1)
-        self._whole = [s for s in stretches if s.count == self._length]
-        self._total, self._least, self._most = 0.0, inf, -inf  # of those behind the whole stretches
-        for part in stretches[len(self._whole) :]:
-            self._total, self._least, self._most = part.mean * part.count, part.least, part.most
-        self.count = sum(s.count for s in stretches)
-
-    def add(self, loss: float) -> None:
-        """The next step's loss. A mean of NaN tells of a loss that was none; least and most are of the others."""
-        self.count += 1
-        self._total += loss
-        if loss < self._least:
-            self._least = loss
-        if loss > self._most:
-            self._most = loss
-        if self.count % self._length == 0:
-            self._whole.append(self._last())
-            self._total, self._least, self._most = 0.0, inf, -inf
-            if len(self._whole) == MOST_STRETCHES:
-                self._whole = list(map(_joined, self._whole[::2], self._whole[1::2]))
-                self._length *= 2
-
-    def stretches(self) -> tuple[Stretch, ...]:
-        """What is known of all losses."""
-        return (*self._whole, self._last()) if self.count % self._length else tuple(self._whole)
-
-    def _last(self) -> Stretch:
-        first = len(self._whole) * self._length
-        count = self.count - first
-        return Stretch(first, count, self._total / count, self._least, self._most)
-
-
-def _joined(a: Stretch, b: Stretch) -> Stretch:
-    count = a.count + b.count
-    mean = (a.mean * a.count + b.mean * b.count) / count
-    return Stretch(a.first, count, mean, min(a.least, b.least), max(a.most, b.most))

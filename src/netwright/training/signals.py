@@ -8,30 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.nn import functional as F
-from torch.nn.modules import activation, batchnorm, conv, instancenorm
-from torch.nn.utils.rnn import PackedSequence
+
+from netwright.training.layers import family, idle, saturated, tensor_of, tensors
 
 CELLS = 1 << 16  # of an output from which mean, spread and saturation are taken: 0.03 ms, and exact to about 1 %
 GATE_ROWS = 4  # whose LSTM or GRU gates are computed again: a hundredth of the layer's own work at 128 rows and more
-FLAT = (
-    0.97  # a sigmoid beyond 0.03 or 0.97, a tanh beyond +-0.97: under 6 % of the steepest slope is left (Glorot 2010)
-)
 MOST_NODES = 5000  # of the graph of a pass that are walked through, 1 us each
 MOST_HOPS = 8  # from an activation called as a function up to the layer that feeds it
 
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Threshold)
-CHANNELS_FIRST = (
-    *(conv._ConvNd, batchnorm._BatchNorm, instancenorm._InstanceNorm, nn.GroupNorm),  # pyright: ignore[reportPrivateUsage]  torch has no public name for them
-)
 FUNCTIONS = {"ReluBackward0": "dead", "SigmoidBackward0": "saturated", "TanhBackward0": "saturated"}
 
 Signals = Iterator[tuple[str, Tensor]]
 """The names of LayerMoment's numbers, and the numbers, on the device."""
-
-
-def is_activation(module: nn.Module) -> bool:
-    """Whether a module is one of torch's nonlinearities; attention stands in their file but is none."""
-    return type(module).__module__ == activation.__name__ and not isinstance(module, nn.MultiheadAttention)
 
 
 def signals(module: nn.Module, inputs: Sequence[Any], output: Any, *, channels_first: bool | None) -> Signals:
@@ -44,14 +32,13 @@ def signals(module: nn.Module, inputs: Sequence[Any], output: Any, *, channels_f
     mean = few.mean()
     yield "mean", mean
     yield "std", torch.linalg.vector_norm(few - mean) / few.numel() ** 0.5  # `std` takes 15 times as long on a CPU
-    if isinstance(module, RECTIFIERS) or (isinstance(module, nn.RNN) and module.nonlinearity == "relu"):
-        yield "dead", dead(values, channels_first=channels_first)
-    elif isinstance(module, nn.Sigmoid):
-        yield "saturated", _beyond(few, is_sigmoid=True)
+    kind = family(module)
+    if kind == "rectifying":
+        yield "dead", _share(idle(values, channels_first=channels_first))
     elif isinstance(module, nn.LSTM | nn.GRU) and (gates := _gates(module, inputs, values)):
-        yield "saturated", torch.cat([_is_beyond(g, is_sigmoid=number > 0).flatten() for number, g in gates]).mean()
-    elif isinstance(module, nn.Tanh | nn.LSTM | nn.GRU | nn.RNN | nn.LSTMCell | nn.GRUCell | nn.RNNCell):
-        yield "saturated", _beyond(few, is_sigmoid=False)
+        yield "saturated", _share(torch.cat([saturated(g, is_sigmoid=number > 0).flatten() for number, g in gates]))
+    elif kind:
+        yield "saturated", _share(saturated(few, is_sigmoid=kind == "sigmoid"))
 
 
 def functional(
@@ -62,7 +49,7 @@ def functional(
     They leave no trace but the graph of the pass, whose nodes keep their results. `producers` holds the layers' numbers
     by the nodes of their outputs, `channels_first` is by these numbers.
     """
-    found = [node for value in _tensors(outputs) if (node := value.grad_fn) is not None]
+    found = [node for value in tensors(outputs) if (node := value.grad_fn) is not None]
     seen = set[Node]()
     while found and len(seen) < MOST_NODES:
         node = found.pop()
@@ -73,37 +60,10 @@ def functional(
         if what and node not in producers and (layer := _feeding(node, producers)) is not None:
             result: Tensor = node._saved_result.detach()  # pyright: ignore[reportAttributeAccessIssue]  documented: "saved tensors" in torch's notes on autograd
             if what == "dead":
-                yield what, layer, dead(result, channels_first=channels_first[layer])
+                yield what, layer, _share(idle(result, channels_first=channels_first[layer]))
             else:
-                yield what, layer, _beyond(_few(result), is_sigmoid=node.name().startswith("Sigmoid"))
+                yield what, layer, _share(saturated(_few(result), is_sigmoid=node.name().startswith("Sigmoid")))
         found += [before for before, _ in node.next_functions if before is not None]
-
-
-def dead(values: Tensor, *, channels_first: bool | None) -> Tensor:
-    """The share of units (channels) that are 0 in all rows and places; values are 0 or more."""
-    if values.ndim < 2:
-        return (values == 0).float().mean()
-    is_first = values.ndim > 3 if channels_first is None else channels_first
-    axis = 1 if is_first else values.ndim - 1
-    return (values.amax([d for d in range(values.ndim) if d != axis]) == 0).float().mean()
-
-
-def tensor_of(output: Any) -> Tensor | None:
-    """The first tensor of what a module returns: an LSTM's outputs, without its last state."""
-    return next(_tensors(output), None)
-
-
-def _tensors(output: Any) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, PackedSequence):
-        yield output.data
-    elif isinstance(output, tuple | list):
-        for part in output:  # pyright: ignore[reportUnknownVariableType]  whatever a user's module returns
-            yield from _tensors(part)
-    elif isinstance(output, dict):
-        for part in output.values():  # pyright: ignore[reportUnknownVariableType]
-            yield from _tensors(part)
 
 
 def _few(values: Tensor) -> Tensor:
@@ -113,12 +73,8 @@ def _few(values: Tensor) -> Tensor:
     return values[: max(1, CELLS * len(values) // values.numel())].float()
 
 
-def _is_beyond(values: Tensor, *, is_sigmoid: bool) -> Tensor:
-    return ((values - 0.5).abs() > FLAT - 0.5 if is_sigmoid else values.abs() > FLAT).float()
-
-
-def _beyond(values: Tensor, *, is_sigmoid: bool) -> Tensor:
-    return _is_beyond(values, is_sigmoid=is_sigmoid).mean()
+def _share(claims: Tensor) -> Tensor:
+    return claims.float().mean()
 
 
 def _gates(layer: nn.LSTM | nn.GRU, inputs: Sequence[Any], states: Tensor) -> list[tuple[int, Tensor]]:

@@ -15,7 +15,7 @@ from netwright.records.batch import Batch
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
-from netwright.training.look import matrices
+from netwright.training.layers import hooked, layers, matrices
 from netwright.training.probes import Rung, copied
 
 ROWS = 2_000  # looked at: single rows far off are seen too
@@ -124,17 +124,15 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
         raise _Entered
 
     with copied(evidence.network) as copy, torch.no_grad():
-        heavy = [module for module in copy.modules() if matrices(module)]
-        handles = [m.register_forward_pre_hook(hook) for m in heavy]
+        heavy = layers(copy, lambda module: bool(matrices(module)))
         copy.eval()
-        for batch in evidence.drawn(evidence.train, evidence.recipe.batch_size):
-            with suppress(_Entered):
-                copy(*batch.to(device_of(copy)).inputs)
-            seen += len(batch)
-            if seen >= ROWS:
-                break
-        for handle in handles:
-            handle.remove()
+        with hooked(module.register_forward_pre_hook(hook) for _, module in heavy):
+            for batch in evidence.drawn(evidence.train, evidence.recipe.batch_size):
+                with suppress(_Entered):
+                    copy(*batch.to(device_of(copy)).inputs)
+                seen += len(batch)
+                if seen >= ROWS:
+                    break
     if not got:
         raise Skip("what enters the first layer are no numbers, but codes")
     return torch.cat(got)

@@ -15,7 +15,8 @@ from netwright.machine.randomness import seeded
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
 from netwright.training.evaluate import device_of
-from netwright.training.look import Layer, look, matrices
+from netwright.training.layers import matrices
+from netwright.training.look import Layer, look
 from netwright.training.probes import Rung, copied, mean_loss
 
 BATCHES = 3
@@ -158,9 +159,9 @@ def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: the units' answers are decided before anything was learned.
 
     How it is decided: with the first weights, more than half (SATURATED) of a layer's outputs lie where the slope is
-    below a sixteenth of the steepest (|tanh| above .97). Gates at the very end of a network are not meant. Where the
-    training learned all the same (less than half, LITTLE, of its first loss left), it is a note, or a warning as for
-    `exploding gradients`.
+    below an eighth of the steepest (|tanh| above .94, FLAT). Gates at the very end of a network are not meant. Where
+    the training learned all the same (less than half, LITTLE, of its first loss left), it is a note, or a warning as
+    for `exploding gradients`.
     """
     layers = [layer for layer in evidence.once(first_look) if not isnan(layer.saturated)]
     flat = [layer for layer in layers if layer.saturated > SATURATED]
