@@ -22,7 +22,6 @@ from netwright.checks.data.drift import SIDE, compare
 from netwright.checks.data.summaries import Summary, summaries, take
 from netwright.checks.evidence import DataEvidence
 from netwright.checks.intervals import share
-from netwright.data.examples import InMemory
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
@@ -108,8 +107,7 @@ def encoded(path: Path, target: str) -> list[Summary]:
     """Summaries of all rows, of the training schema."""
     dataset = read(path, target=target or ())
     prepared = prepare(dataset, split(dataset))
-    assert isinstance(prepared.train, InMemory)
-    return summaries(prepared.schema, prepared.train.inputs, np.arange(len(dataset)))
+    return summaries(prepared.schema, prepared.whole, np.arange(len(dataset)))
 
 
 def invented(rows: int) -> list[Summary]:
@@ -215,10 +213,7 @@ def of_class(folder: Path, wanted: int) -> torch.Tensor:
     """Pictures of one class, (N, 1, 28, 28) float."""
     dataset = read(folder / "fashion-mnist")
     prepared = prepare(dataset, split(dataset))
-    assert isinstance(prepared.train, InMemory)
-    inputs = prepared.train.inputs[0]
-    assert isinstance(inputs, torch.Tensor)
-    return inputs[prepared.train.targets[0] == wanted].float()
+    return prepared.whole.column(0)[prepared.whole.targets()[0] == wanted].float()
 
 
 def turned(pictures: torch.Tensor, width: int) -> Callable[[int], dict[str, bool]]:

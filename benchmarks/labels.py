@@ -27,10 +27,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from netwright.checks.data.label_scores import WRONG, judged, margin, self_confidence
 from netwright.checks.data.labels import is_too_weak
 from netwright.checks.data.out_of_fold import FOLDS, cross_validated, quick_model
-from netwright.data.examples import InMemory
+from netwright.data.dataset import Dataset
+from netwright.data.examples import in_memory
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
+from netwright.records.batch import Examples
 from netwright.records.schema import Schema
 from netwright.records.task import Task
 
@@ -59,9 +61,10 @@ class Problem:
     """Data with labels taken for true: rows to judge, and clean rows to test on."""
 
     name: str
+    dataset: Dataset
     schema: Schema
     task: Task
-    data: InMemory  # all rows
+    data: Examples  # all rows
     labels: Labels
     pool: np.ndarray  # rows whose labels are disturbed
     test: np.ndarray
@@ -73,13 +76,12 @@ def problem(name: str, folder: Path) -> Problem:
     dataset = read(*_source(name, folder)) if name in ("digits", "fashion") else _table(name, folder)
     parts = split(dataset)
     prepared = prepare(dataset, parts)
-    data = prepared.train
-    assert isinstance(data, InMemory)
+    data = prepared.whole
     rows = np.random.default_rng(0).permutation(len(dataset))
     tests = FASHION_TEST if name == "fashion" else round(TEST_SHARE * len(rows))
     pool, test = np.sort(rows[tests:]), np.sort(rows[:tests])
-    labels = data.targets[0].numpy().astype(np.int64)
-    made = Problem(name, prepared.schema, prepared.task, data, labels, pool, test, np.zeros(0))
+    labels = data.targets()[0].numpy().astype(np.int64)
+    made = Problem(name, dataset, prepared.schema, prepared.task, data, labels, pool, test, np.zeros(0))
     return replace(made, chances=_answers(made, labels[pool], seed=0))
 
 
@@ -102,8 +104,8 @@ def _table(name: str, folder: Path) -> Any:
 DATA = ("digits", "fashion", "table", "text")
 
 
-def _answers(p: Problem, given: Labels, seed: int, data: InMemory | None = None) -> np.ndarray:
-    pool = replace(data or p.data, index=torch.from_numpy(p.pool), change=None)
+def _answers(p: Problem, given: Labels, seed: int, data: Examples | None = None) -> np.ndarray:
+    pool = (data or p.data).part(torch.from_numpy(p.pool))
     return cross_validated(p.schema, p.task, pool, given, seed=seed, tell=lambda _note: None).answers
 
 
@@ -190,17 +192,16 @@ NOISE: dict[str, Callable[[Problem, float, np.random.Generator], Labels]] = {
 }
 
 
-def _with_strangers(p: Problem, rate: float, generator: np.random.Generator) -> tuple[InMemory, np.ndarray]:
+def _with_strangers(p: Problem, rate: float, generator: np.random.Generator) -> tuple[Examples, np.ndarray]:
     """Pictures of digits in the place of some clothes, and which rows they are."""
-    pixels = p.data.inputs[0]
-    assert isinstance(pixels, torch.Tensor)
+    pixels = p.data.column(0)
     changed = pixels.clone()
     is_strange = generator.random(len(p.pool)) < rate
     digits = torch.from_numpy(load_digits().images * 15.9)[:, None].float()
     large = torch.nn.functional.interpolate(digits, pixels.shape[-2:], mode="bilinear").byte()
     drawn = torch.from_numpy(generator.integers(0, len(large), int(is_strange.sum())))
     changed[torch.from_numpy(p.pool[is_strange])] = large[drawn].reshape(-1, *pixels.shape[1:])
-    return replace(p.data, inputs=(changed,)), is_strange
+    return in_memory(p.dataset, (changed,), p.data.targets(), np.arange(len(changed))), is_strange
 
 
 def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:
@@ -256,7 +257,7 @@ def _found(found: np.ndarray, is_error: np.ndarray) -> Row:
 
 
 def _downstream(
-    p: Problem, data: InMemory, given: Labels, is_error: np.ndarray, flagged: np.ndarray, better: Labels,
+    p: Problem, data: Examples, given: Labels, is_error: np.ndarray, flagged: np.ndarray, better: Labels,
     filters: Mapping[str, np.ndarray], found: Mapping[str, Row], seed: int,
 ) -> Row:  # fmt: skip
     """Accuracy on clean rows of the quick model, by what was done with the rows that were flagged."""
@@ -272,10 +273,10 @@ def _downstream(
     return {"test": {name: _test(p, data, labels, keep, seed) for name, (labels, keep) in ways.items()}}
 
 
-def _test(p: Problem, data: InMemory, labels: Labels, keep: np.ndarray, seed: int) -> float:
+def _test(p: Problem, data: Examples, labels: Labels, keep: np.ndarray, seed: int) -> float:
     targets = p.labels.copy()
     targets[p.pool] = labels
-    whole = replace(data, targets=(torch.from_numpy(targets),), index=torch.from_numpy(p.pool), change=None)
+    whole = data.relabelled((torch.from_numpy(targets),))
     _, fit = quick_model(p.schema, p.task, whole, FOLDS)
     return float((fit(p.pool[keep], seed)(p.test).argmax(1) == p.labels[p.test]).mean())
 

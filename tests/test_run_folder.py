@@ -55,7 +55,7 @@ def untrained(**settings: object) -> Run:
         test=empty(),
         build=lambda: task.network(schema, recipe),
         source=Source(target=("income",)),
-        sample=tuple(x[:5] for x in part.inputs),
+        sample=tuple(x[:5] for x in part.columns),
     )
 
 

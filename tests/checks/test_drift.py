@@ -7,7 +7,6 @@ import pytest
 from netwright.checks.data.drift import Classifier, compare, line, new_data_drift, parts_drift, trees_and_line
 from netwright.checks.data.summaries import Summary, summaries
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.examples import InMemory
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
@@ -146,7 +145,6 @@ def test_tilt_is_the_angle_of_a_bar():
     frame = pl.DataFrame({"image": bars, "y": ["a", "b"] * 8 + ["a"]})
     dataset = read(frame, target="y")
     prepared = prepare(dataset, split(dataset))
-    assert isinstance(prepared.train, InMemory)
-    found = summaries(prepared.schema, prepared.train.inputs, np.arange(17))
+    found = summaries(prepared.schema, prepared.whole, np.arange(17))
     tilt = next(c.values for c in found if c.name == "tilt in degrees of image")
     assert np.abs(tilt - angles).max() < 2

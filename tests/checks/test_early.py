@@ -156,8 +156,8 @@ def test_a_diverging_training_is_stopped() -> None:
 
 def test_the_cause_that_first_weights_and_inputs_show_is_named_in_place_of_the_symptom() -> None:
     known = evidence()
-    x = torch.cat([known.train.inputs[0][:, :1] * 1e4, known.train.inputs[0][:, 1:]], 1)
-    uneven = replace(known, train=replace(known.train, inputs=(x,)), watched=losses(lambda s: CHANCE * exp(8 * s)))
+    x = torch.cat([known.train.column(0)[:, :1] * 1e4, known.train.column(0)[:, 1:]], 1)
+    uneven = replace(known, train=replace(known.train, columns=(x,)), watched=losses(lambda s: CHANCE * exp(8 * s)))
     assert [finding.code for finding in sure(uneven)] == ["NW321"]
 
 

@@ -70,6 +70,34 @@ def test_no_rows_give_no_batches() -> None:
     assert list(empty().batches(4, seed=0)) == []
 
 
+def test_rows_in_memory_are_taken_without_a_walk_those_of_other_parts_too() -> None:
+    examples = _examples()
+    assert examples.is_indexed and examples.is_in_memory
+    assert torch.equal(examples.rows, torch.arange(0, 206, 2))
+    assert torch.equal(examples.column(0)[:, 0], examples.rows * 10.0)
+    batch = examples.take(torch.tensor([5, 2, 5]))
+    assert (batch.rows.tolist(), batch.inputs[0].flatten().tolist()) == ([5, 2, 5], [50, 20, 50])
+    assert torch.equal(examples.targets(torch.tensor([5, 2]))[0], torch.tensor([2, 2]))
+
+
+def test_parts_and_other_targets_of_rows_in_memory_are_those_of_their_rows() -> None:
+    examples = _examples()
+    part = examples.part(torch.tensor([7, 3]))
+    assert (part.rows.tolist(), part.source == examples.source) == ([14, 6], True)
+    other = examples.relabelled((examples.rows + 1,))
+    assert other.source != examples.source
+    for batch in other.batches(10, seed=1):
+        assert torch.equal(batch.targets[0], batch.rows + 1)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_processes_share_each_batch_in_memory(seed: int | None) -> None:
+    whole = [batch.rows.tolist() for batch in _examples().batches(10, seed=seed)]
+    parts = [list(_examples().batches(10, seed=seed, rank=rank, world=3)) for rank in range(3)]
+    shared = [sorted(torch.cat([part[k].rows for part in parts]).tolist()) for k in range(len(whole))]
+    assert shared == [sorted(rows) for rows in whole]
+
+
 def _pictures() -> Examples:
     generator = np.random.default_rng(0)
     dataset = read((generator.integers(0, 256, (40, 14, 14), dtype=np.uint8), generator.integers(0, 2, 40)))

@@ -41,8 +41,8 @@ def test_bytes_of_pictures_train_as_in_memory_without_a_copy_of_the_whole(tmp_pa
     x = _saved(tmp_path / "x.npy", COUNT, 8, 6, 3)
     there, here = _prepared((x, LABELS)), _prepared((np.array(x), LABELS))
     assert there.schema == here.schema
-    assert isinstance(there.train, InMemory) and isinstance(there.train.inputs[0], Encoder)
-    assert np.shares_memory(there.train.inputs[0].mapped.arrays[0], x)
+    assert isinstance(there.train, InMemory) and isinstance(there.train.columns[0], Encoder)
+    assert np.shares_memory(there.train.columns[0].mapped.arrays[0], x)
     for one, other in zip(there.train.batches(50, seed=1), here.train.batches(50, seed=1), strict=True):
         assert torch.equal(one.inputs[0], other.inputs[0])
         assert torch.equal(one.targets[0], other.targets[0])

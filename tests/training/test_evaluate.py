@@ -135,7 +135,7 @@ def test_bf16_rounds_products_and_gives_float32_in_the_networks_mode() -> None:
 
 def test_adopted_run_has_the_loaders_batch_size_and_an_untrained_twin() -> None:
     net, part = network(), examples()
-    loader = [(part.inputs[0][:20], part.targets[0][:20]), (part.inputs[0][20:], part.targets[0][20:])]
+    loader = [(part.columns[0][:20], part.target_columns[0][:20]), (part.columns[0][20:], part.target_columns[0][20:])]
     run = adopt(net, TASK, loader, loader[:1])
     assert run.recipe.batch_size == 20
     assert (len(run.train), len(run.valid), len(run.test)) == (50, 20, 0)
@@ -148,7 +148,7 @@ def test_adopted_run_has_the_loaders_batch_size_and_an_untrained_twin() -> None:
 def test_adopting_a_network_of_the_wrong_width_says_expected_and_got() -> None:
     part = examples()
     with pytest.raises(NetworkError, match=r"the network gave \(20, 5\) where classification .* takes \(20, 2\)"):
-        adopt(nn.Linear(3, 5), TASK, [(part.inputs[0][:20], part.targets[0][:20])])
+        adopt(nn.Linear(3, 5), TASK, [(part.columns[0][:20], part.target_columns[0][:20])])
 
 
 def test_adopting_an_empty_loader_is_an_error() -> None:
@@ -158,14 +158,14 @@ def test_adopting_an_empty_loader_is_an_error() -> None:
 
 def test_a_pair_of_tensors_is_adopted_whole_in_batches_of_the_recipes_size() -> None:
     part = examples()
-    run = adopt(network(), TASK, (part.inputs[0], part.targets[0]), recipe=Recipe(batch_size=20))
+    run = adopt(network(), TASK, (part.columns[0], part.target_columns[0]), recipe=Recipe(batch_size=20))
     assert isinstance(run.train, InMemory)
     assert (len(run.train), run.recipe.batch_size) == (50, 20)
-    assert torch.equal(torch.cat([b.inputs[0] for b in run.train.batches(20, seed=None)]), part.inputs[0])
+    assert torch.equal(torch.cat([b.inputs[0] for b in run.train.batches(20, seed=None)]), part.columns[0])
     assert run.train.locate(3) == "train loader, row 3"
 
 
 def test_a_tuple_of_batches_is_no_pair() -> None:
     part = examples()
-    batches = tuple((part.inputs[0][rows], part.targets[0][rows]) for rows in (slice(0, 25), slice(25, 50)))
+    batches = tuple((part.columns[0][rows], part.target_columns[0][rows]) for rows in (slice(0, 25), slice(25, 50)))
     assert not isinstance(adopt(network(), TASK, batches).train, InMemory)

@@ -360,7 +360,7 @@ class Failing(Examples):
     def __len__(self) -> int:
         return len(self.inner)
 
-    def batches(self, size: int, *, seed: int | None, start: int = 0) -> Iterator[Batch]:
+    def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         for number, batch in enumerate(self.inner.batches(size, seed=seed, start=start), start):
             if number == 2:
                 raise self.error()

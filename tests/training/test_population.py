@@ -170,7 +170,7 @@ def test_networks_of_plain_layers_are_stacked_too() -> None:
             *(nn.Linear(3, 5, bias=False), stems.Flat(), nn.LayerNorm(20, bias=False)),
             *(nn.Dropout(0.1 * seed), nn.Linear(20, 1)),
         )
-        parts = {"train": replace(run.train, inputs=inputs), "valid": replace(run.valid, inputs=inputs)}
+        parts = {"train": replace(run.train, columns=inputs), "valid": replace(run.valid, columns=inputs)}
         runs[seed] = replace(run, network=network, **parts)
     check_all_same(runs)
 

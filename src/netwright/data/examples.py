@@ -1,6 +1,6 @@
 """From encoded rows to batches: in memory, or out of an engineer's own loader."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, final
@@ -35,8 +35,8 @@ class InMemory(Examples):
     over a batch need two.
     """
 
-    inputs: tuple[Tensor | Encoder, ...]  # of all rows of the data
-    targets: tuple[Tensor, ...]
+    columns: tuple[Tensor | Encoder, ...]  # one for each input of the network, with all rows of the data
+    target_columns: tuple[Tensor | Encoder, ...]
     index: Tensor  # (rows of this part,) int64
     where: Callable[[int], str]
     change: Changes | None = None  # applied to shuffled batches only
@@ -44,21 +44,80 @@ class InMemory(Examples):
     def __len__(self) -> int:
         return len(self.index)
 
-    def batches(self, size: int, *, seed: int | None, start: int = 0) -> Iterator[Batch]:
+    @property
+    def is_indexed(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Unless a column is encoded as batches take it."""
+        return all(isinstance(column, Tensor) for column in (*self.columns, *self.target_columns))
+
+    @property
+    def source(self) -> Hashable:
+        """The tensors."""
+        return tuple(map(id, (*self.columns, *self.target_columns)))
+
+    @property
+    def rows(self) -> Tensor:
+        """Numbers of the data's rows."""
+        return self.index
+
+    def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Gathered row by row from the whole tensors; order and changes depend on (seed, batch) alone."""
-        for number, rows in enumerate(self.rows(size, seed=seed)):
-            if number < start:
-                continue
-            inputs = tuple(gathered(column, rows) for column in self.inputs)
-            batch = Batch(inputs, tuple(gathered(column, rows) for column in self.targets), rows)
+        for number, rows in islice(enumerate(self.batch_rows(size, seed=seed)), start, None):
+            batch = self.take(rows[rank::world])
             if self.change is not None and seed is not None:
                 batch = self.change(batch, _generator(seed, number + 1))
             yield batch
 
-    def rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
-        """The row numbers of each batch."""
+    def batch_rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
+        """Nothing is gathered for them."""
         order = self.index if seed is None else self.index[torch.randperm(len(self), generator=_generator(seed, 0))]
         return order.split(_sizes(len(self), size, is_shuffled=seed is not None))
+
+    def take(self, rows: Tensor) -> Batch:
+        """Rows of other parts may be asked for."""
+        return Batch(tuple(gathered(column, rows) for column in self.columns), self.targets(rows), rows)
+
+    def targets(self, rows: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Rows of other parts may be asked for."""
+        return tuple(gathered(column, self.index if rows is None else rows) for column in self.target_columns)
+
+    def column(self, number: int, rows: Tensor | None = None) -> Tensor:
+        """Rows of other parts may be asked for."""
+        return gathered(self.columns[number], self.index if rows is None else rows)
+
+    def part(self, index: Tensor) -> Examples:
+        """Of the same tensors."""
+        return replace(self, index=self.index[index])
+
+    def plain(self) -> Examples:
+        """Of the same tensors."""
+        return self if self.change is None else replace(self, change=None)
+
+    def changed(self, change: Changes) -> Examples:
+        """Shuffled batches alone are changed."""
+        return replace(self, change=change)
+
+    def relabelled(self, targets: tuple[Tensor, ...]) -> Examples:
+        """Rows of other parts have no target then."""
+        whole = tuple(
+            t.new_zeros(int(self.index.max()) + 1, *t.shape[1:]).index_copy(0, self.index, t) for t in targets
+        )
+        return replace(self, target_columns=whole)
+
+    def on(self, device: torch.device) -> Examples:
+        """Whole tensors move to a GPU of whose free memory they take no more than RESIDENT."""
+        columns = tuple(c for c in (*self.columns, *self.target_columns) if isinstance(c, Tensor))
+        if device.type != "cuda" or not self.is_in_memory:
+            return self
+        if sum(column.nbytes for column in columns) > RESIDENT * torch.cuda.mem_get_info(device)[0]:
+            return self
+        moved = tuple(column.to(device) for column in columns)
+        count = len(self.columns)
+        return replace(self, columns=moved[:count], target_columns=moved[count:])
 
     def locate(self, row: int) -> str:
         """As the data say it."""
@@ -88,21 +147,7 @@ def in_memory(
 
 def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change], task: Task) -> Examples:
     """The same examples, their shuffled batches changed by what is named; an engineer's loader does its own."""
-    if not names or not isinstance(examples, InMemory):
-        return examples
-    return replace(examples, change=changes(schema, names, task))
-
-
-def resident(examples: Examples, device: torch.device) -> Examples:
-    """The same examples with their tensors on the device, where they fit: its batches are then gathered there."""
-    if not isinstance(examples, InMemory) or device.type != "cuda":
-        return examples
-    inputs = tuple(column for column in examples.inputs if isinstance(column, Tensor))
-    size = sum(column.nbytes for column in (*inputs, *examples.targets))
-    if len(inputs) < len(examples.inputs) or size > RESIDENT * torch.cuda.mem_get_info(device)[0]:
-        return examples
-    inputs, targets = (tuple(column.to(device) for column in part) for part in (inputs, examples.targets))
-    return replace(examples, inputs=inputs, targets=targets)
+    return examples.changed(changes(schema, names, task)) if names and examples.is_indexed else examples
 
 
 def empty() -> Examples:
@@ -126,14 +171,14 @@ class Adopted(Examples):
     def __len__(self) -> int:
         return self.count
 
-    def batches(self, size: int, *, seed: int | None, start: int = 0) -> Iterator[Batch]:
+    def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """The loader's batches; `size` is the loader's own business."""
         first_row = 0
         for number, thing in enumerate(_seeded(self.loader, seed or 0)):
             batch = as_batch(thing, first_row)
             first_row += len(batch)
             if number >= start:
-                yield batch
+                yield batch.share(rank, world)
 
     def locate(self, row: int) -> str:
         """`train loader, row 3` (from 0)."""

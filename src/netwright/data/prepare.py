@@ -41,6 +41,7 @@ class Prepared:
     train: Examples
     valid: Examples
     test: Examples
+    whole: Examples  # the rows of all parts, ascending
     notes: tuple[str, ...]
     bad: Mapping[int, str]  # rows that cannot be read, and why
 
@@ -93,7 +94,9 @@ def prepare(
     told = f"{', '.join(dataset.targets) or 'no target'}: {learned.describe()}"
     columns = (*guesses, *dropped, *_ids(dataset, fields, train), *inputs.notes)
     notes = (*dataset.notes, *columns, told, parts.how, *parts.notes, *lost)
-    return Prepared(schema, learned, *examples, notes, bad)
+    rows = np.unique(np.concatenate([part.rows.numpy() for part in examples]))
+    whole = in_memory(dataset, inputs.columns, targets.tensors, rows)
+    return Prepared(schema, learned, *examples, whole, notes, bad)
 
 
 def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InMemory, dict[int, str]]:

@@ -7,7 +7,6 @@ from functools import partial
 import torch
 from torch import nn
 
-from netwright.data.examples import InMemory
 from netwright.data.readers.files import counted
 from netwright.machine.randomness import seeded
 from netwright.planning.quick import trained
@@ -60,8 +59,8 @@ def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 
 def _drawn(train: Examples, share: float, seed: int) -> Examples:
-    if not isinstance(train, InMemory):
+    if not train.is_indexed:
         problem = "training rows that come out of a loader cannot be made fewer"
         raise DataError(problem, remedy="give nw.adopt all of them as one pair (x, y).")
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
-    return replace(train, index=train.index[order[: max(1, round(share * len(train)))].sort().values])
+    return train.part(order[: max(1, round(share * len(train)))].sort().values)

@@ -1,7 +1,6 @@
 """Which rows without a label are worth labelling first: those that networks doubt, and no two alike."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.data.dataset import Dataset
-from netwright.data.examples import InMemory
 from netwright.models.network import Joined
+from netwright.records.batch import Examples
 from netwright.records.errors import DataError
 from netwright.records.run import Run
 from netwright.tasks.classification import Classification
@@ -25,7 +24,7 @@ CANDIDATES = 10  # times the wanted rows: the most doubted, of which those are c
 PLACE = "place"
 
 
-def worth_labelling(runs: Sequence[Run], examples: InMemory, dataset: Dataset, count: int) -> pl.DataFrame:
+def worth_labelling(runs: Sequence[Run], examples: Examples, dataset: Dataset, count: int) -> pl.DataFrame:
     """`count` rows of the examples, the most useful first: place, prediction, uncertainty from 0 to 1, and the reason.
 
     Uncertainty is 1 minus the margin between the two likeliest classes (Scheffer et al. 2001) under the mean of the
@@ -40,9 +39,9 @@ def worth_labelling(runs: Sequence[Run], examples: InMemory, dataset: Dataset, c
     tables = [pl.concat(list(predictions(run.network, run.task, examples, run.recipe))) for run in runs]
     doubts = _of_classes(tables) if isinstance(runs[0].task, Classification) else _of_numbers(tables)
     order = np.argsort(-doubts["uncertainty"].to_numpy(), kind="stable")[: count * CANDIDATES]
-    features = _features(runs[0], replace(examples, index=examples.index[torch.from_numpy(order)]))
+    features = _features(runs[0], examples.part(torch.from_numpy(order)))
     chosen = order[_far_apart(doubts["uncertainty"].to_numpy()[order], features, count)]
-    places = pl.Series(PLACE, [dataset.locate(int(row)) for row in examples.index[chosen]], dtype=pl.String)
+    places = pl.Series(PLACE, [dataset.locate(int(row)) for row in examples.rows[chosen]], dtype=pl.String)
     return doubts[chosen].insert_column(0, places)
 
 
@@ -72,7 +71,7 @@ def _of_numbers(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.DataFrame({"prediction": answers.mean(0), "uncertainty": share, "reason": words})
 
 
-def _features(run: Run, examples: InMemory) -> NDArray[np.float32]:
+def _features(run: Run, examples: Examples) -> NDArray[np.float32]:
     """(rows, features): what the last layer sees of each."""
     network = run.network
     if not isinstance(network, Joined):

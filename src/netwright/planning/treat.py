@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.examples import InMemory, augmented
+from netwright.data.examples import augmented
 from netwright.data.readers.files import counted
 from netwright.models import ACTIVATIONS
 from netwright.planning import MENDS
@@ -410,7 +410,7 @@ def _changeable(run: Run) -> set[str]:
     """Settings that decide something of this run: an own network has its layers, and a loader its batch size."""
     names = {setting.name for setting in settings()}
     names -= set() if run.schema.inputs or run.design is not None else set(OF_THE_NETWORK)
-    return names - (set() if isinstance(run.train, InMemory) else {"batch_size"})
+    return names - (set() if run.train.is_indexed else {"batch_size"})
 
 
 def random_change(generator: np.random.Generator, run: Run) -> dict[str, object]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from netwright.data.augment import suited
-from netwright.data.examples import InMemory, augmented, empty
+from netwright.data.examples import augmented, empty
 from netwright.data.prepare import Prepared
 from netwright.machine.device import device
 from netwright.records.recipe import Recipe
@@ -71,10 +71,10 @@ def try_augmentations(prepared: Prepared, recipe: Recipe) -> Trial:
     fitting = suited(prepared.schema, prepared.task)
     names = [n for n in fitting if n not in (*base, *LEFT_OUT)]
     rows = rows_of(prepared, recipe, len(names))
-    if not names or rows < FEWEST or not isinstance(prepared.train, InMemory):
+    if not names or rows < FEWEST or not prepared.train.is_indexed:
         why = "nothing to try suits the data" if not names else "the training has too few rows and passes to try any"
         return Trial(base, {}, f"augment: {why}")
-    trial = _Trials(prepared, prepared.train, recipe, base, rows)
+    trial = _Trials(prepared, recipe, base, rows)
     left = names
     for seed in range(PAIRS):
         if left:
@@ -96,8 +96,8 @@ def try_augmentations(prepared: Prepared, recipe: Recipe) -> Trial:
 class _Trials:
     """Short trainings, and each row's loss in them."""
 
-    def __init__(self, prepared: Prepared, train: InMemory, recipe: Recipe, base: tuple[str, ...], rows: int) -> None:
-        self.prepared, self.train, self.rows, self.base = prepared, train, rows, base
+    def __init__(self, prepared: Prepared, recipe: Recipe, base: tuple[str, ...], rows: int) -> None:
+        self.prepared, self.train, self.rows, self.base = prepared, prepared.train, rows, base
         self.recipe = recipe.edit({
             "epochs": min(PASSES, recipe.epochs), "width": max(1, recipe.width // 2),
             "batch_size": min(BATCH, recipe.batch_size), "accumulate": 1, "keep": "last", "patience": 0, "average": 0.0,
@@ -132,9 +132,9 @@ class _Trials:
     def _train(self, names: list[str], seed: int) -> NDArray[np.float64]:
         """The loss of each validation row after a short training."""
         prepared, recipe = self.prepared, replace(self.recipe, seed=seed)
-        drawn = self.train.index[torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))]
-        part = replace(self.train, index=drawn[: self.rows])
-        valid = replace(self.train, index=drawn[self.rows : self.rows + MOST_VALID])
+        drawn = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
+        part = self.train.part(drawn[: self.rows])
+        valid = self.train.part(drawn[self.rows : self.rows + MOST_VALID])
         network = prepared.task.network(prepared.schema, recipe)
         run = Run(
             network=network.to(device(recipe.device)),

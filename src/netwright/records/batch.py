@@ -1,12 +1,15 @@
 """A batch of encoded rows, and where batches come from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+
+WALKED = 256  # examples of a batch where all are walked over; an engineer's loader keeps its own size
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,29 @@ class Batch:
         """The first rows."""
         return self._each(lambda t: t[:count], self.rows[:count])
 
+    def pick(self, which: Tensor) -> "Batch":
+        """Some rows, by their positions or by a mask."""
+        return self._each(lambda t: t[which.to(t.device)], self.rows[which.to(self.rows.device)])
+
+    def share(self, rank: int, world: int) -> "Batch":
+        """What the process numbered `rank` of `world` computes of this batch."""
+        return self if world == 1 else self._each(lambda t: t[rank::world], self.rows[rank::world])
+
     def _each(self, change: Callable[[Tensor], Tensor], rows: Tensor) -> "Batch":
         inputs, targets = (tuple(change(t) for t in part) for part in (self.inputs, self.targets))
         mix = self.mix and Mix(tuple(change(t) for t in self.mix.targets), change(self.mix.share))
         return Batch(inputs, targets, rows, mix)
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """All rows of some batches as one; without what they were mixed with."""
+    if not batches:
+        return Batch((), (), torch.empty(0, dtype=torch.int64))
+    inputs, targets = (
+        tuple(torch.cat(some) for some in zip(*parts, strict=True))
+        for parts in ([batch.inputs for batch in batches], [batch.targets for batch in batches])
+    )
+    return Batch(inputs, targets, torch.cat([batch.rows for batch in batches]))
 
 
 @final
@@ -83,20 +105,156 @@ class Rows:
 
 
 class Examples(ABC):
-    """Encoded rows of one part of the data (training, validation or test)."""
+    """An index of examples of one part of the data (training, validation or test).
+
+    An example is a row, a window of a series, a pair: what a network answers once. Three methods make Examples; what
+    else stages ask for walks over the batches, so that a loader of one's own has it too. Where rows are held by number
+    the walks are overridden.
+    """
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many rows."""
+        """How many examples."""
 
     @abstractmethod
-    def batches(self, size: int, *, seed: int | None, start: int = 0) -> Iterator[Batch]:
-        """Batches of `size` rows, the last one smaller. Pure: the same arguments give the same batches.
+    def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        """Batches of `size` examples, the last one smaller. Pure: the same arguments give the same batches.
 
-        `seed` None keeps the order of the rows and augments nothing; a number shuffles and augments by it.
-        `start` skips that many batches without building them, so that training can go on in mid-epoch.
+        `seed` None keeps the order and augments nothing; a number shuffles and augments by it. `start` skips that many
+        batches without building them, so that training can go on in mid-epoch. Of `world` processes that share each
+        batch, the one numbered `rank` gets its part, which may be empty.
         """
 
     @abstractmethod
     def locate(self, row: int) -> str:
         """Where a person finds the row: `people.csv, line 12`."""
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether a number is the same example in each pass, and batches have the size that is asked for."""
+        return False
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether all columns are tensors already: taking rows of them neither reads nor encodes anything."""
+        return False
+
+    @property
+    def source(self) -> Hashable:
+        """Equal for examples in which a number stands for the same encoded row."""
+        return id(self)
+
+    @property
+    def rows(self) -> Tensor:
+        """The number of each example, (N,) int64, in order."""
+        return torch.cat([torch.empty(0, dtype=torch.int64), *(batch.rows for batch in self._walk())])
+
+    @property
+    def spans(self) -> Tensor | None:
+        """(N, 2): the first row of the data that each example was cut from, and the one after its last.
+
+        None if each example is a row by itself.
+        """
+        return None
+
+    @property
+    def groups(self) -> Tensor | None:
+        """(N,): whom each example belongs to; intervals resample whole groups. None if each stands for itself."""
+        return None
+
+    def batch_rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
+        """The numbers of each batch's examples."""
+        return tuple(batch.rows for batch in self.batches(size, seed=seed))
+
+    def take(self, rows: Tensor) -> Batch:
+        """The examples of these numbers, in this order, without augmentation. Raises IndexError for others' numbers."""
+        found = joined([batch.pick(torch.isin(batch.rows, rows)) for batch in self._walk()])
+        order = found.rows.argsort()
+        place = torch.searchsorted(found.rows[order], rows).clamp(max=max(0, len(order) - 1))
+        if len(rows) and (not len(order) or not torch.equal(found.rows[order[place]], rows)):
+            raise IndexError("these examples lack some of the rows that were asked for")
+        return found.pick(order[place])
+
+    def targets(self, rows: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The targets of these numbers, of all examples if none are given."""
+        if rows is not None:
+            return self.take(rows).targets
+        found = Rows()
+        for batch in self._walk():
+            found.add(batch.targets)
+        return found.joined()
+
+    def column(self, number: int, rows: Tensor | None = None) -> Tensor:
+        """One of the network's inputs: of these numbers, of all examples if none are given. Never cut to a length."""
+        if rows is not None:
+            return self.take(rows).inputs[number]
+        return joined(list(self._walk())).inputs[number]
+
+    def part(self, index: Tensor) -> "Examples":
+        """Some of the examples, by their positions from 0."""
+        return _Part(self, self.rows[index])
+
+    def plain(self) -> "Examples":
+        """The same without augmentation."""
+        return self
+
+    def changed(self, change: Callable[[Batch, Generator], Batch]) -> "Examples":
+        """The same, its shuffled batches augmented; an engineer's loader does its own."""
+        return self
+
+    def relabelled(self, targets: tuple[Tensor, ...]) -> "Examples":
+        """The same inputs with other targets, in the order of `rows`."""
+        return _Relabelled(self, self.rows, targets)
+
+    def on(self, device: torch.device) -> "Examples":
+        """The same, gathered on the device if they fit there beside a network."""
+        return self
+
+    def _walk(self) -> Iterator[Batch]:
+        return self.plain().batches(WALKED, seed=None)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Part(Examples):
+    """Examples of some numbers, picked out of another's batches, which so become smaller."""
+
+    whole: Examples
+    chosen: Tensor
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        """Batches without the rows of others; batches that lose all rows are left out."""
+        picked = (batch.pick(torch.isin(batch.rows, self.chosen)) for batch in self.whole.batches(size, seed=seed))
+        for batch in islice((batch for batch in picked if len(batch)), start, None):
+            yield batch.share(rank, world)
+
+    def locate(self, row: int) -> str:
+        """As the whole says it."""
+        return self.whole.locate(row)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Relabelled(Examples):
+    """Another's examples with targets of their own."""
+
+    whole: Examples
+    numbers: Tensor
+    given: tuple[Tensor, ...]  # in the order of `numbers`
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        """The same batches with these targets."""
+        order = self.numbers.argsort()
+        for batch in self.whole.batches(size, seed=seed, start=start, rank=rank, world=world):
+            place = order[torch.searchsorted(self.numbers[order], batch.rows)]
+            yield replace(batch, targets=tuple(t[place] for t in self.given))
+
+    def locate(self, row: int) -> str:
+        """As the whole says it."""
+        return self.whole.locate(row)

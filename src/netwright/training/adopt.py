@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from netwright.data.examples import InMemory, adopted, empty
+from netwright.data.examples import adopted, empty
 from netwright.machine.randomness import seeded
 from netwright.records.errors import NetworkError
 from netwright.records.recipe import Recipe
@@ -62,7 +62,7 @@ def adopt(
         with evaluating(network):
             task = task_of(task, outputs_of(network, first), first)
     check_network(network, task, first)
-    if not isinstance(train, InMemory):
+    if not train.is_indexed:
         settings = settings.edit({"batch_size": len(first)})
     design = None if build is None or not _takes_a_recipe(build) else cast(Callable[[Recipe], nn.Module], build)
     if design is not None:

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from netwright.data.examples import resident
 from netwright.machine.interrupts import late_interrupts
 from netwright.machine.memory import peak_bytes
 from netwright.machine.randomness import forked, reseed
@@ -228,7 +227,7 @@ class _Training:
         self.schedule = schedule(self.recipe, self.all_steps)
         self.objective = build_objective(run.task, self.recipe)
         self.optimizer = build_optimizer(self.network, self.recipe)
-        self.train = resident(run.train, self.device)
+        self.train = run.train.on(self.device)
         half_life = self.recipe.average * self.epoch_steps
         self.average = Average(self.network, half_life) if half_life > 0 else None
         self.best: dict[str, Tensor] = {}  # none before the first epoch has ended

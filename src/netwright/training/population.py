@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from netwright.data.examples import InMemory
-from netwright.data.mapped import Encoder, gathered
 from netwright.machine.memory import peak_bytes
 from netwright.records.batch import Batch
 from netwright.records.errors import NetwrightError, RecipeError
@@ -133,11 +131,11 @@ def unstackable(run: Run) -> str:
         return f"the optimizer {recipe.optimizer!r} has no stacked form"
     if recipe.accumulate > 1:
         return f"accumulate={recipe.accumulate}: a stack makes a step of each batch"
-    if not isinstance(run.train, InMemory) or not isinstance(run.valid, InMemory):
+    if not run.train.is_indexed or not run.valid.is_indexed:
         return "its rows are not in memory"
-    if not all(isinstance(column, Tensor) for column in (*run.train.inputs, *run.valid.inputs)):
+    if not run.train.is_in_memory or not run.valid.is_in_memory:
         return "its rows are encoded batch by batch"
-    if run.train.change is not None:
+    if run.train.plain() is not run.train:
         return "its training rows are augmented, each batch by a generator of its own"
     if not len(run.train):
         return "it has no training rows"
@@ -207,7 +205,7 @@ class _Member:
     def __init__(self, index: int, run: Run) -> None:
         """Raises what `fit` would: RecipeError or NetworkError where settings or network do not fit the task."""
         self.index, self.run, recipe = index, run, run.recipe
-        self.train, self.valid = _in_memory(run.train), _in_memory(run.valid)
+        self.train, self.valid = run.train, run.valid
         self.epoch_steps = ceil(len(self.train) / recipe.batch_size)
         self.all_steps = self.epoch_steps * recipe.epochs
         self.schedule = schedule(recipe, self.all_steps)
@@ -226,7 +224,7 @@ class _Member:
             run.task,
             (recipe.loss, recipe.class_weights, recipe.batch_size),
             (recipe.optimizer, recipe.nesterov, recipe.precision == "bf16"),
-            [[id(t) for t in (*part.inputs, *part.targets)] for part in data],
+            [part.source for part in data],
             len(self.valid) > 0,
             structure(run.network),
         )
@@ -254,12 +252,6 @@ class _Member:
         self.epochs.append(epoch)
         self.position = following(p, run, value, is_better=is_better)
         return epoch
-
-
-def _in_memory(examples: object) -> InMemory:
-    if not isinstance(examples, InMemory):
-        raise TypeError(f"{type(examples).__name__} is not in memory: see `unstackable`")
-    return examples
 
 
 @final
@@ -350,7 +342,7 @@ class _Stack:
             self.stacked = Stacked([member.run.network for member in self.members])
 
     def _plan(self) -> _Plan:
-        batches = [m.train.rows(self.recipe.batch_size, seed=m.seed()) for m in self.members]
+        batches = [m.train.batch_rows(self.recipe.batch_size, seed=m.seed()) for m in self.members]
         steps, size = len(batches[0]), max(len(some[0]) for some in batches)
         rows = torch.zeros(steps, len(batches), size, dtype=torch.int64)
         for k, some in enumerate(batches):
@@ -422,9 +414,9 @@ class _Stack:
         data = self.members[0].train
         weights, gradients = self._parts(active)
         index = plan.rows[step, :active, : shares.shape[1]]
-        batch = Batch((), _rows_of(data.targets, index.flatten()), index.flatten())
+        batch = data.take(index.flatten())
         generators = [member.generator for member in self.members[:active]]
-        outputs = self._outputs(weights, _gathered(data, index), generators=generators, counts=counts)
+        outputs = self._outputs(weights, _parted(batch, index), generators=generators, counts=counts)
         given = Given(outputs.flatten(0, 1))
         found = [objective(given, batch).view(shares.shape) for objective in self.objectives]
         losses = found[0]
@@ -456,14 +448,16 @@ class _Stack:
     @torch.no_grad()
     def _evaluate(self) -> list[dict[str, float]]:
         """Each member's scores of its own validation rows."""
-        data, indices = self.members[0].valid, [member.valid.index for member in self.members]
+        data, indices = self.members[0].valid, [member.valid.rows for member in self.members]
         padded = torch.stack([torch.cat([i, i[:1].expand(max(map(len, indices)) - len(i))]) for i in indices])
         size = max(EVALUATED, self.recipe.batch_size)
         parts = self.stacked.parts(self._result_rows())
-        outputs = torch.cat([self._outputs(parts, _gathered(data, some)) for some in padded.split(size, 1)], 1)
+        outputs = torch.cat(
+            [self._outputs(parts, _parted(data.take(some.flatten()), some)) for some in padded.split(size, 1)], 1
+        )
         scores = [self.task.score() for _ in indices]
         for score, index, out in zip(scores, indices, outputs, strict=True):
-            score.add(out[: len(index)], Batch((), tuple(t.index_select(0, index) for t in data.targets), index))
+            score.add(out[: len(index)], Batch((), data.targets(index), index))
         return [score.quick() for score in scores]
 
     def _remove_diverged(
@@ -503,17 +497,12 @@ def _diverged(member: _Member, step: Step) -> NetwrightError:
     p, run = member.position, member.run
     number = p.step + step.index + 1
     where = f"step {number:,} of {member.all_steps:,} (epoch {p.epoch}, learning rate {step.lr:.3g})"
-    batch = Batch(_rows_of(member.train.inputs, step.rows), _rows_of(member.train.targets, step.rows), step.rows)
-    return not_finite(run, step, [batch], number=number, where=where)
+    return not_finite(run, step, [member.train.take(step.rows)], number=number, where=where)
 
 
-def _gathered(data: InMemory, index: Tensor) -> list[Tensor]:
-    """Inputs (K, B, ...) of row numbers (K, B)."""
-    return [t.unflatten(0, index.shape) for t in _rows_of(data.inputs, index.flatten())]
-
-
-def _rows_of(columns: Iterable[Tensor | Encoder], rows: Tensor) -> tuple[Tensor, ...]:
-    return tuple(gathered(column, rows) for column in columns)
+def _parted(batch: Batch, index: Tensor) -> list[Tensor]:
+    """Inputs (K, B, ...) of a batch of the row numbers (K, B)."""
+    return [t.unflatten(0, index.shape) for t in batch.inputs]
 
 
 def _shares(counts: list[int], dtype: torch.dtype) -> Tensor:

@@ -13,9 +13,9 @@ from netwright.checks.data.quick import out_of_fold, quick
 from netwright.checks.data.summaries import Summary, summaries
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.checks.intervals import NORMAL, Interval, share
-from netwright.data.examples import InMemory
 from netwright.data.prepare import Prepared
 from netwright.kinds.markup import figure
+from netwright.records.batch import Examples
 from netwright.records.errors import listed
 from netwright.records.finding import Finding, Measure, Remedy
 
@@ -60,24 +60,23 @@ def few_rows(evidence: DataEvidence) -> Iterator[Finding]:
     tenth of that: a note, as a pair may be impossible.
     """
     prepared, parts = evidence.prepared, evidence.parts
-    if prepared is None or parts is None or not isinstance(prepared.train, InMemory):
+    if prepared is None or parts is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
     for name, rows in (("test", parts.test), ("validation", parts.valid)):
         yield from _absent(evidence, prepared, name, rows)
     known = _columns(prepared, prepared.train, evidence.seed)
     for name, part in (("test", prepared.test), ("validation", prepared.valid)):
-        if isinstance(part, InMemory):
-            rows, columns = _columns(prepared, part, evidence.seed)
-            yield from _holes(evidence, name, known[1], columns, rows)
+        rows, columns = _columns(prepared, part, evidence.seed)
+        yield from _holes(evidence, name, known[1], columns, rows)
     if not evidence.is_fast:
         yield from _rare_pairs(known[1], len(known[0]))
 
 
-def _columns(prepared: Prepared, part: InMemory, seed: int) -> tuple[Numbers, list[Summary]]:
-    index = part.index.cpu().numpy()
+def _columns(prepared: Prepared, part: Examples, seed: int) -> tuple[Numbers, list[Summary]]:
+    index = part.rows.cpu().numpy()
     most = MOST_ROWS if all(f.joins for f in prepared.schema.inputs) else MOST_ROWS // 4
     rows = index if len(index) <= most else np.random.default_rng(seed).choice(index, most, replace=False)
-    return rows, summaries(prepared.schema, part.inputs, rows)
+    return rows, summaries(prepared.schema, part, rows)
 
 
 def _absent(evidence: DataEvidence, prepared: Prepared, part: str, rows: Numbers) -> Iterator[Finding]:
@@ -250,7 +249,7 @@ def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
     errors = evidence.once(out_of_fold)
     model = evidence.once(quick)
     prepared = evidence.prepared
-    if prepared is None or not isinstance(prepared.train, InMemory):
+    if prepared is None:
         raise Skip("the data cannot be encoded")
     mean = float(errors.mean())
     if mean == 0:
@@ -258,7 +257,7 @@ def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
     if mean >= model.chance:
         raise Skip("the quick model predicts no better than one answer for all rows")
     margin = WORSE if model.is_classes else WORSE_DISTANCE * mean
-    columns = [c for c in summaries(prepared.schema, prepared.train.inputs, model.rows) if c.name][:MOST_COLUMNS]
+    columns = [c for c in summaries(prepared.schema, prepared.whole, model.rows) if c.name][:MOST_COLUMNS]
     single = [s for column in columns for s in _slices(column)]
     labels: tuple[str, ...] = getattr(prepared.task, "labels", ()) if model.is_classes else ()
     answers = list(_slices(Summary("label", "", model.y, labels))) if labels else []

@@ -5,16 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from netwright.checks.data.summaries import Summary, matrix, summaries, take
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.checks.intervals import Interval, auroc, difference, share
 from netwright.data.dataset import Dataset
-from netwright.data.examples import InMemory
 from netwright.data.prepare import Prepared, encode_new
 from netwright.kinds.category import UNSEEN
 from netwright.kinds.markup import figure
+from netwright.records.batch import Examples
 from netwright.records.errors import DataError, Unreadable, listed
 from netwright.records.finding import Finding, Measure, Remedy
 
@@ -225,12 +226,12 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
         raise Skip(evidence.problem or "the data cannot be encoded")
     if parts.how.startswith(("at random", "stratified")):
         raise Skip("the parts were cut at random: what differs between them is chance")
-    examples = [part for part in (prepared.train, prepared.valid, prepared.test) if isinstance(part, InMemory)]
+    examples = prepared.train, prepared.valid, prepared.test
     sides = [_drawn(part, evidence) for part in examples]
-    columns = [summaries(prepared.schema, part.inputs, rows) for part, rows in zip(examples, sides, strict=True)]
+    columns = [summaries(prepared.schema, part, rows) for part, rows in zip(examples, sides, strict=True)]
     is_compared = False
     for name, place in (("test", 2), ("validation", 1)):
-        if len(examples) < 3 or min(len(sides[0]), len(sides[place])) < LEAST:
+        if min(len(sides[0]), len(sides[place])) < LEAST:
             continue
         is_compared, other = True, Other(name, _ADVICE, _REASONS)
         old, new = _without_clocks(evidence.dataset, columns[0], columns[place])
@@ -239,7 +240,9 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
             if drift.is_clear:
                 rows = tuple(int(sides[place][row]) for row in drift.unlike)
                 yield _finding(title_of(name), other, drift, rows=rows)
-        labels = [_labels(prepared, part.targets, side) for part, side in zip(examples, sides, strict=True)]
+        labels = [
+            _labels(prepared, part.targets(torch.from_numpy(side))) for part, side in zip(examples, sides, strict=True)
+        ]
         yield from _labels_moved(other, labels[0], labels[place])
     if not is_compared:
         raise Skip(f"fewer than {LEAST} rows in a part")
@@ -296,9 +299,9 @@ def _finding(title: str, new: Other, drift: Drift, rows: tuple[int, ...] = (), p
     )
 
 
-def _drawn(examples: InMemory, evidence: DataEvidence, most: int = SIDE) -> Numbers:
+def _drawn(examples: Examples, evidence: DataEvidence, most: int = SIDE) -> Numbers:
     """Row numbers of at most so many examples, by the seed."""
-    index = examples.index.cpu().numpy()
+    index = examples.rows.cpu().numpy()
     most = min(most, FAST_SIDE) if evidence.is_fast else most
     return index if len(index) <= most else np.random.default_rng(evidence.seed).choice(index, most, replace=False)
 
@@ -319,11 +322,11 @@ def _is_clock(dataset: Dataset, name: str) -> bool:
     return cells.null_count() == 0 and (cells.is_sorted() or cells.is_sorted(descending=True))
 
 
-def _labels(prepared: Prepared, targets: tuple[Any, ...], rows: Numbers) -> list[Summary]:
+def _labels(prepared: Prepared, targets: tuple[Any, ...]) -> list[Summary]:
     """The target as summaries; none where it is no label and no number."""
     if len(targets) != 1 or targets[0].ndim > 2:
         return []
-    y = targets[0][rows].cpu().numpy()
+    y = targets[0].cpu().numpy()
     names: tuple[str, ...] = getattr(prepared.task, "labels", ())
     if y.ndim == 2:
         return [Summary("label", "", y[:, place], (f"without {n}", f"with {n}")) for place, n in enumerate(names)]
@@ -377,7 +380,7 @@ def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
     prepared, against = evidence.prepared, evidence.against
     if against is None:
         raise Skip("no new data are given (--against)")
-    if prepared is None or not isinstance(prepared.train, InMemory):
+    if prepared is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
     new, picked = _sampled(against, evidence)
     try:
@@ -387,12 +390,12 @@ def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
         yield Finding("error", error.problem, title="new data that cannot be read", remedies=(remedy,))
         return
     yield from _unread(new, bad)
-    rows = examples.index.numpy()
+    rows = examples.rows.numpy()
     if len(rows) < LEAST or len(prepared.train) < LEAST:
         raise Skip(f"fewer than {LEAST} rows on one side")
     sides = _drawn(prepared.train, evidence), rows
-    before = summaries(prepared.schema, prepared.train.inputs, sides[0])
-    after = summaries(prepared.schema, examples.inputs, rows)
+    before = summaries(prepared.schema, prepared.train, sides[0])
+    after = summaries(prepared.schema, examples, rows)
     yield from _never_seen(prepared, before, after)
     old_columns, new_columns = _without_clocks(evidence.dataset, before, after)
     if old_columns:
@@ -477,6 +480,7 @@ def _new_labels(prepared: Prepared, new: Dataset, targets: tuple[str, ...], rows
             columns=targets,
             remedies=(Remedy("bring training rows with these labels, or spell them as training does."),),
         )
-    if len(known) >= LEAST and isinstance(prepared.train, InMemory):
-        before, after = _labels(prepared, prepared.train.targets, rows), _labels(prepared, encoded, known)
+    if len(known) >= LEAST:
+        before = _labels(prepared, prepared.train.targets(torch.from_numpy(rows)))
+        after = _labels(prepared, tuple(t[known] for t in encoded))
         yield from _labels_moved(_NEW, before, after)

@@ -1,29 +1,38 @@
 """The encoded columns of one kind, and the rows of them that could be read."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from netwright.checks.evidence import FAST_ROWS, DataEvidence, Skip
-from netwright.data.examples import InMemory
-from netwright.data.mapped import Encoder
 from netwright.data.split import Rows
-from netwright.records.schema import Field
+from netwright.records.schema import Block, Field
 
 F = TypeVar("F", bound=Field)
+Column = Callable[[Tensor], Tensor]
+"""(row numbers) -> their encoded cells."""
 
 
-def encoded(evidence: DataEvidence, kind: type[F]) -> tuple[tuple[F, Tensor | Encoder], ...]:
-    """Each column of the kind with its tensor of all rows. Raises Skip where there is none."""
-    prepared = evidence.prepared
-    if prepared is None or not isinstance(prepared.train, InMemory):
+def encoded(evidence: DataEvidence, kind: type[F]) -> tuple[tuple[F, Column], ...]:
+    """Each column of the kind. Raises Skip if there is none."""
+    if evidence.prepared is None:
         raise Skip("the data are not encoded")
-    columns = zip(prepared.schema.blocks, prepared.train.inputs, strict=True)
-    found = tuple((block.fields[0], column) for block, column in columns if isinstance(block.fields[0], kind))
+    found = tuple((b.fields[0], column) for b, column in blocks(evidence) if isinstance(b.fields[0], kind))
     if not found:
         raise Skip(f"there is no column of the kind {kind.kind}")
     return found
+
+
+def blocks(evidence: DataEvidence) -> tuple[tuple[Block, Column], ...]:
+    """Each block of inputs with its column; none if the data cannot be encoded."""
+    prepared = evidence.prepared
+    if prepared is None:
+        return ()
+    columns = (partial(prepared.whole.column, number) for number in range(len(prepared.schema.blocks)))
+    return tuple(zip(prepared.schema.blocks, columns, strict=True))
 
 
 def readable(evidence: DataEvidence, most: int = FAST_ROWS) -> Rows:

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from netwright.checks.data.encoded import Column, blocks
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.examples import InMemory
-from netwright.data.mapped import Encoder, gathered
 from netwright.data.split import Rows
 from netwright.records.finding import Measure
 
@@ -39,17 +38,17 @@ class Kinship:
 
 def inputs_of(evidence: DataEvidence, rows: Rows, *, without: str) -> Values:
     """(rows, features), standardized: numbers in bins, categories, small pictures; dates and `without` are left out."""
-    if evidence.prepared is None or not isinstance(evidence.prepared.train, InMemory):
+    if evidence.prepared is None:
         raise Skip(evidence.problem.splitlines()[0] if evidence.problem else "the rows are not encoded")
     found = list[Tensor]()
-    for block, column in zip(evidence.prepared.schema.blocks, evidence.prepared.train.inputs, strict=True):
+    for block, column in blocks(evidence):
         names = [field.name for field in block.fields]
         kept = [place for place, name in enumerate(names) if name != without][:MOST_COLUMNS]
         kind = block.fields[0].kind
         if kind == "image":
             found.append(_small(column, rows))
         elif kind in ("number", "category") and kept:
-            cells = gathered(column, torch.from_numpy(rows)).cpu().reshape(len(rows), -1)
+            cells = column(torch.from_numpy(rows)).cpu().reshape(len(rows), -1)
             found += [_binned(cells[:, n]) if kind == "number" else _listed(cells[:, n]) for n in kept]
     if not found:
         raise Skip("no numbers, categories or pictures to compare rows by")
@@ -58,12 +57,12 @@ def inputs_of(evidence: DataEvidence, rows: Rows, *, without: str) -> Values:
 
 def unexplained(evidence: DataEvidence, rows: Rows, inputs: Values) -> Values:
     """(rows, targets): what an additive model of the inputs leaves of the target; classes count as one target each."""
-    if evidence.prepared is None or not isinstance(evidence.prepared.train, InMemory):
+    if evidence.prepared is None:
         raise Skip("the rows are not encoded")
-    targets = evidence.prepared.train.targets
+    targets = evidence.prepared.whole.targets(torch.from_numpy(rows))
     if len(targets) != 1 or targets[0].numel() != targets[0].shape[0]:
         raise Skip("the target is no single class or number")
-    cells = gathered(targets[0], torch.from_numpy(rows)).cpu().flatten()
+    cells = targets[0].cpu().flatten()
     truth = _standardized((cells[:, None].double() if cells.is_floating_point() else _classes(cells)).numpy())
     fitted = np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ truth)
     return truth - inputs @ fitted
@@ -113,9 +112,9 @@ def _listed(cells: Tensor) -> Tensor:
     return functional.one_hot(cells.long().clamp(0, CATEGORIES), CATEGORIES + 1).float()
 
 
-def _small(column: Tensor | Encoder, rows: Rows) -> Tensor:
+def _small(column: Column, rows: Rows) -> Tensor:
     small = [
-        functional.adaptive_avg_pool2d(gathered(column, some).cpu().float(), THUMBNAIL).flatten(1)
+        functional.adaptive_avg_pool2d(column(some).cpu().float(), THUMBNAIL).flatten(1)
         for some in torch.from_numpy(rows).split(1024)
     ]
     return torch.cat(small)

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from netwright.checks.data.encoded import Column, blocks
 from netwright.checks.data.label_scores import (
     WRONG,
     Judged,
@@ -17,8 +17,6 @@ from netwright.checks.data.label_scores import (
 )
 from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.examples import InMemory
-from netwright.data.mapped import Encoder, gathered
 from netwright.data.readers.files import counted
 from netwright.records.finding import Finding, Fix, Measure, Remedy
 from netwright.tasks.classification import Classification
@@ -326,14 +324,13 @@ def _copy_fixes(evidence: DataEvidence, groups: pl.DataFrame, odd: pl.DataFrame)
 
 def _hashed_inputs(evidence: DataEvidence, rows: NDArray[np.int64]) -> pl.Series:
     """A number for the inputs of each row, the same for the same inputs and, but for one in 2^64, for no others."""
-    dataset, prepared = evidence.dataset, evidence.prepared
+    dataset = evidence.dataset
     encoded = list[str]()
     hashes = list[pl.Series]()
-    if prepared is not None and isinstance(prepared.train, InMemory):
-        for block, column in zip(prepared.schema.blocks, prepared.train.inputs, strict=True):
-            if block.fields[0].kind in PIXELS:
-                encoded += [field.name for field in block.fields]
-                hashes.append(_hashed_tensors(column, rows))
+    for block, column in blocks(evidence):
+        if block.fields[0].kind in PIXELS:
+            encoded += [field.name for field in block.fields]
+            hashes.append(_hashed_tensors(column, rows))
     plain = [name for name in dataset.inputs if name not in encoded and name not in dataset.mapped]
     if plain:
         hashes.append(_hashed(dataset.table[rows].select(plain)))
@@ -346,12 +343,12 @@ def _hashed(table: pl.DataFrame) -> pl.Series:
     return table.hash_rows(seed=0)
 
 
-def _hashed_tensors(column: Tensor | Encoder, rows: NDArray[np.int64]) -> pl.Series:
+def _hashed_tensors(column: Column, rows: NDArray[np.int64]) -> pl.Series:
     """A sum of random multiples of each row's bytes, eight at a time."""
     parts = list[NDArray[np.uint64]]()
     factors = np.zeros(0, np.uint64)
     for start in range(0, len(rows), BLOCK):
-        cells = gathered(column, torch.from_numpy(rows[start : start + BLOCK]))
+        cells = column(torch.from_numpy(rows[start : start + BLOCK]))
         flat = cells.reshape(len(cells), -1).contiguous().numpy()
         flat = flat.view(np.uint8)
         flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)

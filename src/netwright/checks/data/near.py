@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from netwright.checks.data.encoded import Column, blocks
 from netwright.checks.data.repeats import (
     RICH,
     Hashes,
-    blocks,
     compared_cells,
     equal_pairs,
     hashed,
@@ -23,7 +23,6 @@ from netwright.checks.data.repeats import (
     spread,
 )
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.mapped import Encoder, gathered
 from netwright.data.split import Rows
 
 MOST_ROWS = 100_000  # compared each with each: the time grows with the square; of more rows as many are drawn
@@ -73,7 +72,8 @@ def near(evidence: DataEvidence) -> Near:
         raise Skip("it takes longer than a training should wait; the whole audit looks for it")
     firsts = np.unique(evidence.once(repeats).first)
     rows = np.sort(np.random.default_rng(evidence.seed).permutation(firsts)[:MOST_ROWS])
-    for kind, column in blocks(evidence):
+    for block, column in blocks(evidence):
+        kind = block.fields[0].kind
         if kind == "image":
             return _of(rows, *_pictures(column, rows))
         if kind in RICH:
@@ -89,7 +89,7 @@ def _of(rows: Rows, pairs: Pairs, likeness: NDArray[np.float64]) -> Near:
     return Near(rows[pairs[order]], likeness[order], len(rows))
 
 
-def _pictures(column: Tensor | Encoder, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:
+def _pictures(column: Column, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:
     """Candidates by the strength of frequencies, which shifts and mirrors keep; then by details at the best shift."""
     pictures = _thumbnails(column, rows)
     if min(pictures.shape[1:]) < LEAST_SIDE:
@@ -99,11 +99,11 @@ def _pictures(column: Tensor | Encoder, rows: Rows) -> tuple[Pairs, NDArray[np.f
     return _that_stand_out(pairs, likeness, ALIKE)
 
 
-def _thumbnails(column: Tensor | Encoder, rows: Rows) -> Tensor:
+def _thumbnails(column: Column, rows: Rows) -> Tensor:
     """(rows, height, width) float32, grey, at most SIDE pixels a side, without their mean."""
     found = list[Tensor]()
     for some in torch.from_numpy(rows).split(1024):
-        grey = gathered(column, some).cpu().float().mean(dim=1)
+        grey = column(some).cpu().float().mean(dim=1)
         factor = max(grey.shape[1:]) / SIDE
         if factor > 1:
             size = [max(1, round(side / factor)) for side in grey.shape[1:]]
@@ -238,9 +238,9 @@ def _that_stand_out(pairs: Pairs, likeness: NDArray[np.float64], least: float) -
     return pairs[kept], likeness[kept]
 
 
-def _series(column: Tensor | Encoder, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:
+def _series(column: Column, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:
     """Series and tensors by their correlation, value by value."""
-    values = torch.cat([gathered(column, some).cpu().flatten(1).float() for some in torch.from_numpy(rows).split(4096)])
+    values = torch.cat([column(some).cpu().flatten(1).float() for some in torch.from_numpy(rows).split(4096)])
     if values.shape[1] < LEAST_VALUES:
         raise Skip(f"series of fewer than {LEAST_VALUES} values correlate by chance")
     flat = torch.nan_to_num(values)

@@ -1,7 +1,7 @@
 """What quick models say about rows that they were not trained on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any, final
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.examples import InMemory, empty
+from netwright.data.examples import empty
 from netwright.data.features import features
 from netwright.machine.quiet import without_warnings
-from netwright.records.batch import Rows
+from netwright.records.batch import Examples, Rows
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
@@ -66,29 +66,22 @@ def out_of_fold(evidence: DataEvidence) -> OutOfFold:
     prepared = evidence.prepared
     if prepared is None:
         raise Skip(evidence.problem or "the data could not be encoded")
-    task, parts = prepared.task, (prepared.train, prepared.valid, prepared.test)
+    task = prepared.task
     if not isinstance(task, Classification | Regression):
         raise Skip(f"it judges single labels and numbers, and this is {task.describe()}")
-    whole = [part for part in parts if isinstance(part, InMemory)]
-    if len(whole) < len(parts):
-        raise Skip("the rows come out of a loader of their own")
-    rows = np.unique(np.concatenate([part.index.numpy() for part in whole]))
-    if len(rows) < LEAST:
-        raise Skip(f"{len(rows)} rows are too few for a model to judge others by")
-    data = replace(whole[0], index=torch.from_numpy(rows), change=None)
-    given = data.targets[0].reshape(len(data.targets[0]))[rows].numpy()
-    return cross_validated(prepared.schema, task, data, given, seed=evidence.seed, tell=evidence.tell)
+    if (count := len(prepared.whole)) < LEAST:
+        raise Skip(f"{count} rows are too few for a model to judge others by")
+    given = prepared.whole.targets()[0].reshape(count).numpy()
+    return cross_validated(prepared.schema, task, prepared.whole, given, seed=evidence.seed, tell=evidence.tell)
 
 
 def cross_validated(
-    schema: Schema, task: Task, data: InMemory, given: NDArray[Any], *, seed: int, tell: Callable[[str], object]
+    schema: Schema, task: Task, data: Examples, given: NDArray[Any], *, seed: int, tell: Callable[[str], object]
 ) -> OutOfFold:
     """Answers about the rows of `data` by models of the other folds, with the `given` targets in place of its own."""
-    rows = data.index.numpy()
+    rows = data.rows.numpy()
     folds = FOLDS if len(rows) <= MANY else FEW_FOLDS
-    targets = np.zeros(len(data.targets[0]), given.dtype)
-    targets[rows] = given
-    data = replace(data, targets=(torch.from_numpy(targets),))
+    data = data.relabelled((torch.from_numpy(given),))
     name, train = quick_model(schema, task, data, folds)
     is_class = isinstance(task, Classification)
     classes = len(task.labels) if is_class else 0
@@ -97,7 +90,7 @@ def cross_validated(
     for number in range(folds):
         tell(f"quick model for labels: {name}, fold {number + 1} of {folds}")
         is_held = fold == number
-        answers[is_held] = train(rows[~is_held], seed + number)(rows[is_held])
+        answers[is_held] = train(np.flatnonzero(~is_held), seed + number)(np.flatnonzero(is_held))
     if is_class:
         answers = np.maximum(answers, FLOOR)
         answers /= answers.sum(1, keepdims=True)
@@ -114,15 +107,18 @@ def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int)
     return fold
 
 
-def quick_model(schema: Schema, task: Task, data: InMemory, folds: int) -> tuple[str, Fit]:
-    """What is quick: trees for tables, a linear model for words, symbols and small tables, else a small network."""
+def quick_model(schema: Schema, task: Task, data: Examples, folds: int) -> tuple[str, Fit]:
+    """What is quick: trees for tables, a linear model for words, symbols and small tables, else a small network.
+
+    The model takes examples by their positions.
+    """
     kinds = {field.kind for field in schema.inputs}
-    columns = [column for column in data.inputs if isinstance(column, Tensor)]
     is_table = kinds <= PLAIN
-    if len(columns) == len(data.inputs) and kinds <= {*PLAIN, "text", "sequence"}:
+    if data.is_in_memory and kinds <= {*PLAIN, "text", "sequence"}:
+        columns, targets = [data.column(number) for number in range(len(schema.blocks))], data.targets()[0].numpy()
         if is_table and len(data) > SMALL:
-            return "boosted trees", partial(_trees, task, _table(columns), data.targets[0].numpy())
-        return "a linear model", partial(_linear, schema, task, columns, data.targets[0].numpy())
+            return "boosted trees", partial(_trees, task, _table(columns), targets)
+        return "a linear model", partial(_linear, schema, task, columns, targets)
     return "a small network", partial(_network, schema, task, data, folds)
 
 
@@ -171,19 +167,19 @@ def _spread_out(found: NDArray[np.float64], classes: NDArray[np.int64], task: Ta
     return whole
 
 
-def _network(schema: Schema, task: Task, data: InMemory, folds: int, rows: NDArray[np.int64], seed: int) -> Answer:
+def _network(schema: Schema, task: Task, data: Examples, folds: int, rows: NDArray[np.int64], seed: int) -> Answer:
     """The task's own network, small and trained for a few passes."""
     rows = _some(rows, PASSED_ROWS // folds, seed)
     recipe = _recipe(schema, len(rows), folds).edit({"seed": seed})
     build = partial(task.network, schema, recipe)
-    train = replace(data, index=torch.from_numpy(np.sort(rows)))
+    train = data.part(torch.from_numpy(np.sort(rows)))
     run = Run(build(), task, schema, recipe, train, empty(), empty(), build)
     trained = _outcome(fit(run))
     is_class = isinstance(task, Classification)
 
     def answer(held: NDArray[np.int64]) -> NDArray[np.float64]:
         given = Rows()
-        for batch in replace(data, index=torch.from_numpy(held)).batches(ANSWERED, seed=None):
+        for batch in data.part(torch.from_numpy(held)).batches(ANSWERED, seed=None):
             outputs = infer(trained.network, batch)
             outputs = outputs if outputs.ndim == 2 else outputs.mean(1)
             given.add((outputs.double().softmax(1) if is_class else outputs[:, 0].double(),))

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from netwright.checks.data.encoded import encoded, readable
+from netwright.checks.data.encoded import Column, encoded, readable
 from netwright.checks.data.unlike import Floats
 from netwright.checks.evidence import DataEvidence
-from netwright.data.mapped import Encoder, gathered
 from netwright.data.split import Rows
 from netwright.kinds.image import Image
 
@@ -51,7 +50,7 @@ def measured(evidence: DataEvidence) -> tuple[Pictures, ...]:
     return tuple(_measured(evidence, field, column) for field, column in encoded(evidence, Image))
 
 
-def _measured(evidence: DataEvidence, field: Image, column: Tensor | Encoder) -> Pictures:
+def _measured(evidence: DataEvidence, field: Image, column: Column) -> Pictures:
     pixels = field.height * field.width
     rows = readable(evidence, max(1, FAST_PIXELS // pixels))
     blocks = [_numbers(block) for block in _blocks(column, rows, max(1, BLOCK // (pixels * field.channels)))]
@@ -59,9 +58,9 @@ def _measured(evidence: DataEvidence, field: Image, column: Tensor | Encoder) ->
     return Pictures(field.name, min(field.height, field.width), rows, *numbers)
 
 
-def _blocks(column: Tensor | Encoder, rows: Rows, size: int) -> Iterator[Tensor]:
+def _blocks(column: Column, rows: Rows, size: int) -> Iterator[Tensor]:
     for start in range(0, len(rows), size):
-        yield gathered(column, torch.from_numpy(rows[start : start + size]))
+        yield column(torch.from_numpy(rows[start : start + size]))
 
 
 def _numbers(images: Tensor) -> NDArray[np.float64]:

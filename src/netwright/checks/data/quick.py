@@ -9,13 +9,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netwright.checks.data.summaries import matrix, summaries
+from netwright.checks.data.encoded import Column, blocks
+from netwright.checks.data.summaries import matrix, of_block
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.examples import InMemory
-from netwright.data.mapped import gathered
 from netwright.machine.quiet import without_warnings
 from netwright.machine.threads import one_blas_thread
-from netwright.records.schema import Block, Schema
+from netwright.records.schema import Block
 
 MOST_ROWS = 20_000  # of a table: a boosted forest learns from them in about a second
 MOST_LARGE = 6_000  # pictures, texts and series, from which a dense network learns in a second or two
@@ -85,21 +84,19 @@ def quick(evidence: DataEvidence) -> Quick:
     prepared = evidence.prepared
     if prepared is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
-    parts = [part for part in (prepared.train, prepared.valid, prepared.test) if isinstance(part, InMemory)]
-    targets = prepared.train.targets if isinstance(prepared.train, InMemory) else ()
-    if len(targets) != 1 or targets[0].ndim != 1:
-        raise Skip("the target is neither one class nor one number for each row")
     is_table = all(field.kind in TABLE_KINDS for field in prepared.schema.inputs)
-    index = np.concatenate([part.index.cpu().numpy() for part in parts])
+    index = np.concatenate([part.rows.cpu().numpy() for part in (prepared.train, prepared.valid, prepared.test)])
     most = MOST_ROWS if is_table else MOST_LARGE
     rows = np.random.default_rng(evidence.seed).permutation(index)[:most]
-    y = targets[0][torch.from_numpy(rows)].cpu().numpy()
+    targets = prepared.whole.targets(torch.from_numpy(rows))
+    if len(targets) != 1 or targets[0].ndim != 1:
+        raise Skip("the target is neither one class nor one number for each row")
+    y = targets[0].cpu().numpy()
     if len(rows) < LEAST_ROWS:
         raise Skip(f"fewer than {LEAST_ROWS} rows")
     if y.dtype.kind in "iu" and len(np.unique(y)) > MOST_CLASSES:
         raise Skip(f"more than {MOST_CLASSES} classes")
-    inputs = parts[0].inputs
-    return Quick(_features(prepared.schema, inputs, rows), y, rows, is_table)
+    return Quick(_features(evidence, rows, is_table=is_table), y, rows, is_table)
 
 
 def out_of_fold(evidence: DataEvidence) -> Numbers:
@@ -115,29 +112,27 @@ def out_of_fold(evidence: DataEvidence) -> Numbers:
     return errors
 
 
-def _features(schema: Schema, inputs: tuple[Any, ...], rows: Numbers) -> Numbers:
+def _features(evidence: DataEvidence, rows: Numbers, *, is_table: bool) -> Numbers:
     parts = list[Numbers]()
     index = torch.from_numpy(rows)
-    for block, column in zip(schema.blocks, inputs, strict=True):
+    for block, column in blocks(evidence):
         kind = block.fields[0].kind
         if kind == "image":
             parts.append(_pixels(column, index))
         elif kind == "text":
-            parts.append(_bag(block, gathered(column, index)))
+            parts.append(_bag(block, column(index)))
         elif kind == "sequence":
-            parts.append(_symbols(block, gathered(column, index)))
+            parts.append(_symbols(block, column(index)))
         else:
-            parts.append(matrix(summaries(Schema(block.fields), (column,), rows)))
+            parts.append(matrix(of_block(block, column(index).cpu())))
     x = np.concatenate(parts, axis=1)
-    if all(field.kind in TABLE_KINDS for field in schema.inputs):
-        return x  # trees take gaps as they are
-    return np.nan_to_num(x)
+    return x if is_table else np.nan_to_num(x)  # trees take gaps as they are
 
 
-def _pixels(column: Any, index: Tensor) -> Numbers:
-    height, width = gathered(column, index[:1]).shape[-2:]
+def _pixels(column: Column, index: Tensor) -> Numbers:
+    height, width = column(index[:1]).shape[-2:]
     size = (min(PIXELS, height), min(PIXELS, width))
-    parts = [F.adaptive_avg_pool2d(gathered(column, part).cpu().float() / 255, size) for part in index.split(256)]
+    parts = [F.adaptive_avg_pool2d(column(part).cpu().float() / 255, size) for part in index.split(256)]
     return torch.cat(parts).flatten(1).numpy()
 
 

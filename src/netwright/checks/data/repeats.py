@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from netwright.checks.data.encoded import Column, blocks
 from netwright.checks.evidence import DataEvidence
 from netwright.data.dataset import Dataset
-from netwright.data.examples import InMemory
-from netwright.data.mapped import Encoder, gathered
 from netwright.data.split import Rows
+from netwright.records.batch import Examples
 
 RICH = ("image", "series", "tensor")  # kinds whose cells are compared as they are encoded: they may be paths
 WORDS = ("text", "sequence")  # kinds of which equal cells are never chance
@@ -47,7 +47,8 @@ class Repeats:
 def repeats(evidence: DataEvidence) -> Repeats:
     """All rows that can be read, compared by 64-bit hashes: a wrong pair among a million rows has odds of 1 : 10^7."""
     rows = _compared(evidence)
-    rich = [column for kind, column in blocks(evidence) if kind in RICH]
+    kinds = [(block.fields[0].kind, column) for block, column in blocks(evidence)]
+    rich = [column for kind, column in kinds if kind in RICH]
     columns = [hashed(cells) for cells in compared_cells(evidence)]
     whole = sum((spread(column[rows], number) for number, column in enumerate(columns)), np.zeros(len(rows), np.uint64))
     for number, column in enumerate(rich):
@@ -55,34 +56,26 @@ def repeats(evidence: DataEvidence) -> Repeats:
     found, place, inverse = np.unique(whole, return_index=True, return_inverse=True)
     del found
     first = rows[place][inverse]  # np.unique gives the first place, and rows ascend
-    has_words = bool(rich) or any(kind in WORDS for kind, _ in blocks(evidence))
+    has_words = bool(rich) or any(kind in WORDS for kind, _ in kinds)
     chance = 0.0 if has_words else _chance([column[rows] for column in columns], evidence.seed)
     return Repeats(rows, first, chance)
-
-
-def blocks(evidence: DataEvidence) -> tuple[tuple[str, Tensor | Encoder], ...]:
-    """The kind and the encoded column of each block of inputs; none where the data cannot be encoded."""
-    if evidence.prepared is None or not isinstance(evidence.prepared.train, InMemory):
-        return ()
-    pairs = zip(evidence.prepared.schema.blocks, evidence.prepared.train.inputs, strict=True)
-    return tuple((block.fields[0].kind, column) for block, column in pairs)
 
 
 def hashed(cells: pl.Series) -> Hashes:
     """A hash for each cell, the same for equal cells; texts without regard to case and blanks."""
     if isinstance(cells.dtype, pl.Array):  # polars 1.x hashes all arrays alike
-        return encoded_hashes(torch.from_numpy(np.array(cells.to_numpy())), np.arange(len(cells), dtype=np.int64))
+        return encoded_hashes(
+            torch.from_numpy(np.array(cells.to_numpy())).__getitem__, np.arange(len(cells), dtype=np.int64)
+        )
     if cells.dtype == pl.String:
         cells = cells.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
     return cells.hash(seed=0).to_numpy()
 
 
-def encoded_hashes(column: Tensor | Encoder, rows: Rows) -> Hashes:
+def encoded_hashes(column: Column, rows: Rows) -> Hashes:
     """A hash for each row of an encoded column, by its bytes."""
-    step = max(1, BLOCK_BYTES // max(1, gathered(column, torch.from_numpy(rows[:1])).nbytes))
-    parts = [
-        _bytes_hashes(gathered(column, torch.from_numpy(rows[at : at + step]))) for at in range(0, len(rows), step)
-    ]
+    step = max(1, BLOCK_BYTES // max(1, column(torch.from_numpy(rows[:1])).nbytes))
+    parts = [_bytes_hashes(column(torch.from_numpy(rows[at : at + step]))) for at in range(0, len(rows), step)]
     return np.concatenate([np.empty(0, np.uint64), *parts])
 
 
@@ -108,14 +101,16 @@ def spread(hashes: Hashes, number: int) -> Hashes:
 def _compared(evidence: DataEvidence) -> Rows:
     """Rows that can be read: all of them, but only a sample where a training would wait for the hashing."""
     rows = np.arange(len(evidence.dataset), dtype=np.int64)
-    if evidence.is_fast and any(_is_dear(column) for _, column in blocks(evidence)):
+    if evidence.is_fast and evidence.prepared is not None and _is_dear(evidence.prepared.whole):
         rows = evidence.rows()
     bad = () if evidence.prepared is None else tuple(evidence.prepared.bad)
     return np.setdiff1d(rows, np.array(bad, np.int64))
 
 
-def _is_dear(column: Tensor | Encoder) -> bool:
-    return not isinstance(column, Tensor) or column.nbytes > FAST_BYTES
+def _is_dear(examples: Examples) -> bool:
+    """Whether cells are encoded as they are taken, or a column of them is large."""
+    largest = max((cells.nbytes for cells in examples.take(examples.rows[:1]).inputs), default=0)
+    return not examples.is_in_memory or largest * len(examples) > FAST_BYTES
 
 
 def compared_cells(evidence: DataEvidence) -> Iterator[pl.Series]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from netwright.checks.data.encoded import encoded, readable
 from netwright.checks.data.unlike import Floats, as_rows, deviations, drops, severity_of
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.mapped import gathered
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.data.times import as_times
@@ -64,9 +63,7 @@ def measured(evidence: DataEvidence) -> tuple[Steps, ...]:
         size = field.longest * len(field.channels)
         rows = readable(evidence, max(1, FAST_VALUES // size))
         step = max(1, BLOCK // size)
-        blocks = [
-            _numbers(gathered(column, torch.from_numpy(rows[k : k + step])).numpy()) for k in range(0, len(rows), step)
-        ]
+        blocks = [_numbers(column(torch.from_numpy(rows[k : k + step])).numpy()) for k in range(0, len(rows), step)]
         numbers = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
         if numbers:
             found.append(Steps(field.name, field.channels, rows, *numbers))

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netwright.data.mapped import Encoder, gathered
 from netwright.kinds.padded import FIRST, UNKNOWN
+from netwright.records.batch import Examples
 from netwright.records.schema import Block, Schema
 
 WORDS = 100  # the most frequent ones: those whose shares are known well from some thousand texts
@@ -33,7 +33,7 @@ class Summary:
     is_date: bool = False  # days since 1970
 
 
-def summaries(schema: Schema, inputs: tuple[Tensor | Encoder, ...], rows: Numbers) -> list[Summary]:
+def summaries(schema: Schema, examples: Examples, rows: Numbers) -> list[Summary]:
     """Of some encoded rows. Numbers and categories are taken as they are; dates as days.
 
     Pictures by brightness, contrast, sharpness, tilt, colors and a coarse grid; texts by length, unknown words and the
@@ -41,10 +41,14 @@ def summaries(schema: Schema, inputs: tuple[Tensor | Encoder, ...], rows: Number
     """
     index = torch.from_numpy(np.asarray(rows, np.int64))
     found = list[Summary]()
-    for block, column in zip(schema.blocks, inputs, strict=True):
-        kind = block.fields[0].kind
-        found += _OF_KIND.get(kind, _tensor)(block, gathered(column, index).cpu())
+    for number, block in enumerate(schema.blocks):
+        found += of_block(block, examples.column(number, index).cpu())
     return found
+
+
+def of_block(block: Block, cells: Tensor) -> list[Summary]:
+    """Of one block's encoded cells."""
+    return [*_OF_KIND.get(block.fields[0].kind, _tensor)(block, cells)]
 
 
 def take(columns: list[Summary], rows: Numbers) -> list[Summary]:

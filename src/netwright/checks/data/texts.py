@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import polars as pl
+import torch
 
 from netwright.checks.data.encoded import encoded
 from netwright.checks.data.unlike import as_rows, drops, severity_of
 from netwright.checks.evidence import DataEvidence
-from netwright.data.examples import InMemory
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.kinds.text import Text
@@ -213,14 +213,11 @@ def _scripts(name: str, rows: Rows, cells: pl.Series) -> Iterator[Finding]:
 
 def _languages(evidence: DataEvidence) -> Iterator[Finding]:
     for field, column in encoded(evidence, Text):
-        prepared = evidence.prepared
-        if prepared is None or not isinstance(prepared.train, InMemory):
-            continue
         is_word = np.array([False, True, *(word[:1].isalpha() for word in field.vocabulary)])
         frequent = np.zeros(len(is_word), bool)
         frequent[np.flatnonzero(is_word)[1 : FREQUENT + 1]] = True
         rows = evidence.rows()
-        tokens = np.asarray(column[rows] if not callable(column) else np.zeros((0, 1), np.int16))
+        tokens = column(torch.from_numpy(rows)).numpy()
         lengths, known = is_word[tokens].sum(1), frequent[tokens].sum(1)
         if np.count_nonzero(lengths) < FREQUENT:
             continue

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast, final
 
 from torch import nn
 
 from netwright.checks.evidence import made, report
-from netwright.data.examples import InMemory
 from netwright.records.batch import Batch, Examples
 from netwright.records.finding import Checked, Finding, Report
 from netwright.records.history import History
@@ -62,9 +61,8 @@ class TrainingEvidence:
 
         Files are often sorted by their target: the first rows would be of one class.
         """
-        whole = replace(part, change=None) if isinstance(part, InMemory) else part
         device = device_of(self.network)
-        return (batch.to(device) for batch in whole.batches(size, seed=self.recipe.seed))
+        return (batch.to(device) for batch in part.plain().batches(size, seed=self.recipe.seed))
 
     def once(self, compute: "Callable[[TrainingEvidence], T]") -> T:
         """`compute(self)`, remembered: an experiment that several checks ask for is made once."""

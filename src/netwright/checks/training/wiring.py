@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.data.examples import InMemory
 from netwright.records.batch import Batch
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.tasks.classification import Classification
@@ -268,7 +267,7 @@ def misaligned_labels(evidence: TrainingEvidence) -> Iterator[Finding]:
     order. Inputs that come with one label each the first time must come with the same the second time; more than a
     hundredth (MISALIGNED) of them with another is a fault of the loader.
     """
-    if isinstance(evidence.train, InMemory):
+    if evidence.train.is_indexed:
         raise Skip("inputs and labels are gathered by one row number: they cannot part")
     first, second = _pairs(evidence, None, PAIRS), _pairs(evidence, 1, AGAIN)
     single = {key: next(iter(labels)) for key, labels in first.items() if len(labels) == 1}
