@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -15,6 +16,7 @@ from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, empty
 from netwright.kinds.category import Category
 from netwright.kinds.number import Number
+from netwright.lifecycle import predict, reopened
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
 from netwright.records.recipe import Recipe
@@ -72,15 +74,14 @@ def finished(folder: Path, run: Run | None = None) -> Run:
         (Metric("log_loss", 0.5, 0.4, float("inf"), higher_is_better=False),), 10, ((4, 1), (2, 3)), ("a", "b")
     )
     history = replace(run.history, epochs=(EPOCH,), ended="all 1 epochs done")
-    return write(
-        replace(run, history=history, scores=scores, baselines=(("constant", scores),), notes=("a note",)), folder
-    )
+    results = {"scores": scores, "baselines": (("constant", scores),)}
+    return write(replace(run, history=history, results=results, notes=("a note",)), folder)
 
 
 def test_a_loaded_run_is_the_one_that_was_written(tmp_path: Path) -> None:
     run = finished(tmp_path / "run")
     loaded = load(tmp_path / "run")
-    for name in ("task", "schema", "recipe", "history", "scores", "baselines", "folder", "notes", "source"):
+    for name in ("task", "schema", "recipe", "history", "results", "folder", "notes", "source"):
         assert getattr(loaded, name) == getattr(run, name), name
     theirs = named(run.network)
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in named(loaded.network).items())
@@ -163,7 +164,10 @@ def test_every_file_of_a_run_is_readable_by_those_who_may_read_text_files(tmp_pa
         ("recipe.toml", "lr = ", "{} is not valid TOML: "),
         ("recipe.toml", "lr = 99.0", "{}: lr is 1e-07 to 10, not 99"),
         ("recipe.toml", "speed = 3", "{}: there is no setting 'speed'"),
-        ("scores.json", "{}", "{}: Outcome: ended: Field required"),
+        ("outcome.json", "{}", "{}: Outcome: ended: Field required"),
+        ("outcome.json", None, "there is no file {}"),
+        ("scores.json", "{}", "{}: Scores: metrics: Field required"),
+        ("baselines.json", '[["linear"]]', "{}: entry: 0.1: Field required"),
         ("history.jsonl", '{"epoch": 1}\n', "{}, line 1 is no epoch: "),
         ("weights.safetensors", "cut off", "{} cannot be read: "),
         ("origin.json", None, "is no run folder: it has no origin.json"),
@@ -186,7 +190,7 @@ def test_a_newer_run_says_to_upgrade(tmp_path: Path) -> None:
     finished(tmp_path / "run")
     path = tmp_path / "run" / "origin.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 9, "smell": "new"}))
-    with pytest.raises(RunError, match=r"by a newer netwright \(format 9; this one reads up to 1\)") as caught:
+    with pytest.raises(RunError, match=r"by a newer netwright \(format 9; this one reads up to 2\)") as caught:
         load(tmp_path / "run")
     assert caught.value.remedy == "upgrade: pip install --upgrade netwright"
 
@@ -348,3 +352,34 @@ def test_large_files_are_hashed_in_pieces(tmp_path: Path, monkeypatch: pytest.Mo
     assert fingerprint(path) == before
     path.write_text("0123456789abcdeX")
     assert fingerprint(path).digest != before.digest
+
+
+# Runs of older versions, on a table of 120 people by `netwright train --fixes` and `diagnose --treat` of that time,
+# beside the answers that they gave.
+
+RUNS = Path(__file__).parent / "old_runs"
+
+
+def test_a_run_of_the_first_format_gives_the_answers_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(RUNS / "first")
+    run = load("run")
+    answers = pl.read_csv("answers.csv")
+    now = predict(run, "people.csv")
+    assert now["prediction"].to_list() == answers["prediction"].to_list()
+    assert np.allclose(now["p_high"], answers["p_high"], atol=1e-6)
+    assert run.results.keys() == run_folder.RESULTS.keys()
+    assert run.scores is not None
+    assert run.scores["accuracy"].value == pytest.approx(0.9583, abs=1e-4)
+    assert [name for name, _ in run.baselines] == ["constant", "linear"]
+    assert (run.history.ended, len(run.history.epochs)) == ("all 4 epochs done", 4)
+    assert len(reopened(run).train) > 0
+
+
+def test_a_run_of_the_first_format_is_written_in_todays(tmp_path: Path) -> None:
+    run = load(RUNS / "first" / "run")
+    run_folder.write_from(run, tmp_path / "run", RUNS / "first" / "run")
+    again = load(tmp_path / "run")
+    assert run_folder.origin(tmp_path / "run").format == run_folder.FORMAT
+    assert repr(sorted(again.results.items())) == repr(sorted(run.results.items()))  # NaN is not itself
+    for name in ("history", "notes", "recipe", "schema", "task", "watched"):
+        assert repr(getattr(again, name)) == repr(getattr(run, name)), name

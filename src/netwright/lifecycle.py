@@ -51,7 +51,7 @@ from netwright.records.history import Epoch, Progress
 from netwright.records.options import worded
 from netwright.records.proof import Proof
 from netwright.records.recipe import Recipe
-from netwright.records.run import Run
+from netwright.records.run import Run, fresh, with_result
 from netwright.records.source import Source
 from netwright.records.task import Scores
 from netwright.records.treatment import Treatment
@@ -248,7 +248,8 @@ def train(
     for note in run.notes:
         tell(note)
     if audit:
-        run = replace(run, audit=_audited(DataEvidence(dataset, parts, prepared, "", None, seed, True), tell))
+        found = _audited(DataEvidence(dataset, parts, prepared, "", None, seed, True), tell)
+        run = with_result(run, "audit", found)
     if folder is not None:
         looks = run_folder.fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, chosen)
         _open(run, Path(folder), looks, dataset, parts, chosen, command, tell)
@@ -274,8 +275,8 @@ def _looked_at(run: Run, first: tuple[Finding, ...], tell: Show) -> Run:
     _tell_findings(others, ("error",), tell)
     report = replace(report, findings=(*first, *others))
     if run.folder is not None:
-        run_folder.write_diagnosis(report, run.folder)
-    return replace(run, diagnosis=report)
+        run_folder.write_result(run.folder, "diagnosis", report)
+    return with_result(run, "diagnosis", report)
 
 
 def _tell_findings(findings: Iterable[Finding], severities: Collection[Severity], tell: Show) -> None:
@@ -311,8 +312,7 @@ def _train_run(run: Run, given: Mapping[str, object], tell: Show, *, diagnose: b
     run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
     for note in run.notes:
         tell(note)
-    fresh = replace(run, scores=None, baselines=(), folder=None, diagnosis=None, treatment=None)
-    return _finish(fresh, None, tell, diagnose=diagnose)
+    return _finish(fresh(run), None, tell, diagnose=diagnose)
 
 
 def _sample(train: Examples) -> tuple[Tensor, ...]:
@@ -371,8 +371,8 @@ def _scored(run: Run) -> Run:
     """The run with the scores of its test part, beside those of simple models."""
     if not len(run.test):
         return run
-    run = replace(run, scores=score_examples(run.network, run.task, run.test, run.recipe).result())
-    return replace(run, baselines=run.baselines or _baselines(run))
+    run = with_result(run, "scores", score_examples(run.network, run.task, run.test, run.recipe).result())
+    return with_result(run, "baselines", run.baselines or _baselines(run))
 
 
 def _baselines(run: Run) -> tuple[tuple[str, Scores], ...]:
@@ -405,7 +405,7 @@ def diagnose(
     with prepare_device(run.recipe.threads):
         report = _diagnosed(run, show or _silent, deep=deep)
     if run.folder is not None:
-        run_folder.write_diagnosis(report, run.folder)
+        run_folder.write_result(run.folder, "diagnosis", report)
     if page is not None:
         charts = charts_of(run.history, run.watched)
         write_page(report, page, title=f"Diagnosis of {report.subject}", run=run, charts=charts)
@@ -443,7 +443,7 @@ def treat(
             return Treatment(run, note)
         treated = _scored(treated)
     note = replace(note, after=treated.scores)
-    treated = replace(treated, treatment=note)
+    treated = with_result(treated, "treatment", note)
     if run.folder is not None:
         where = run_folder.free_folder(run.folder.with_name(f"{run.folder.name}-treated"))
         where = where if folder is None else Path(folder)

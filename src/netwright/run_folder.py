@@ -8,7 +8,7 @@ import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from importlib.metadata import version
@@ -42,14 +42,21 @@ from netwright.training.checkpoint import AGAIN, RESUME, cut_history, parse_watc
 from netwright.training.files import read_tensors, replace_tensors, replace_text, unwritable
 from netwright.training.weights import misfit, named, put
 
-FORMAT = 1  # of the whole folder; grows when a folder written today cannot be read by yesterday's code
+FORMAT = 2  # of the whole folder; grows when a folder written today cannot be read by yesterday's code
+FIRST = 1  # scores, baselines, notes and the end of training were one file
 RECIPE, SCHEMA, TASK, SPLIT, ORIGIN = "recipe.toml", "schema.json", "task.json", "split.json", "origin.json"
-SCORES, SAMPLE, WEIGHTS = "scores.json", "sample.safetensors", "weights.safetensors"
-AUDIT = "audit.json"  # not there where the data were not checked
+OUTCOME, SAMPLE, WEIGHTS = "outcome.json", "sample.safetensors", "weights.safetensors"
 WATCHED = "watched.json"
-FIXES = "fixes.json"  # of the data, as they were applied; not there where there are none
-DIAGNOSIS = "diagnosis.json"  # the last one; not there where nobody looked
-TREATMENT = "treatment.json"  # of a run that came out of another by treatment
+FIXES = "fixes.json"  # of the data, as they were applied; not there if there are none
+
+# What a run's results are, by stage; that of a stage is in <stage>.json if it was made.
+RESULTS: Mapping[str, Any] = {  # Any: types, and such as tuple[...]
+    "scores": Scores,
+    "baselines": tuple[tuple[str, Scores], ...],
+    "audit": Report,
+    "diagnosis": Report,
+    "treatment": Note,
+}
 
 WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
 PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
@@ -110,7 +117,16 @@ class Split:
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What training came to, beside the weights."""
+    """Why training ended, and what was said of it."""
+
+    ended: str
+    notes: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True)
+class _FirstOutcome:
+    """What `scores.json` held in the first format."""
 
     ended: str
     scores: Scores | None
@@ -159,9 +175,9 @@ def _create(run: Run, folder: Path, origin: Origin, split: Split, fixes: Sequenc
     replace_text(folder / RECIPE, tomli_w.dumps(asdict(run.recipe)))
     replace_text(folder / SCHEMA, _text(schema))
     replace_text(folder / TASK, _text(task))
-    replace_text(folder / SPLIT, _text(asdict(split)))
+    replace_text(folder / SPLIT, _text(split))
     if fixes:
-        replace_text(folder / FIXES, _text([asdict(fix) for fix in fixes]))
+        replace_text(folder / FIXES, _text(list(fixes)))
     replace_tensors(folder / SAMPLE, {str(number): x for number, x in enumerate(run.sample)}, {"format": str(FORMAT)})
 
 
@@ -170,11 +186,9 @@ def write(run: Run, folder: Path) -> Run:
 
     Returns the run with its folder. Raises RunError where it cannot be written; the checkpoint is still there then.
     """
-    outcome = Outcome(run.history.ended, run.scores, run.baselines, run.notes)
-    replace_text(folder / SCORES, _text(asdict(outcome)))
-    for name, record in ((AUDIT, run.audit), (DIAGNOSIS, run.diagnosis), (TREATMENT, run.treatment)):
-        if record is not None:
-            replace_text(folder / name, _text(asdict(record)))
+    replace_text(folder / OUTCOME, _text(Outcome(run.history.ended, run.notes)))
+    for stage, result in run.results.items():
+        write_result(folder, stage, result)
     replace_text(folder / WATCHED, watched_text(run.watched) + "\n")
     replace_tensors(folder / WEIGHTS, named(run.network), {"format": str(FORMAT)})
     try:
@@ -184,9 +198,13 @@ def write(run: Run, folder: Path) -> Run:
     return replace(run, folder=folder)
 
 
-def write_diagnosis(report: Report, folder: Path) -> None:
-    """Puts a diagnosis into the folder of the run, in place of an older one."""
-    replace_text(folder / DIAGNOSIS, _text(asdict(report)))
+def write_result(folder: Path, stage: str, result: Any) -> None:  # Any: as RESULTS says
+    """Puts the result of a stage into the folder of its run, in place of an older one."""
+    replace_text(_file(folder, stage), _text(result))
+
+
+def _file(folder: Path, stage: str) -> Path:
+    return folder / f"{stage}.json"
 
 
 def load(
@@ -216,7 +234,7 @@ def load(
     if problem := misfit(built, tensors):
         raise RunError(f"{folder / WEIGHTS} does not fit the network of its recipe: {problem}", remedy=AGAIN)
     put(built, tensors)
-    outcome = _read(folder / SCORES, Outcome)
+    outcome, results = _load_outcome(folder)
     return Run(
         network=built.eval(),
         task=task,
@@ -228,16 +246,24 @@ def load(
         build=build,
         history=History(read_history(folder), outcome.ended),
         watched=load_watched(folder),
-        scores=outcome.scores,
-        baselines=outcome.baselines,
         folder=folder,
         notes=outcome.notes,
         source=source,
         sample=_load_sample(folder),
-        audit=_read_if_there(folder / AUDIT, Report),
-        diagnosis=_read_if_there(folder / DIAGNOSIS, Report),
-        treatment=_read_if_there(folder / TREATMENT, Note),
+        results=results,
     )
+
+
+def _load_outcome(folder: Path) -> tuple[Outcome, Mapping[str, Any]]:  # Any: as RESULTS says
+    there = {stage: kind for stage, kind in RESULTS.items() if _file(folder, stage).exists()}
+    if origin(folder).format > FIRST or (folder / OUTCOME).exists():
+        outcome = _read(folder / OUTCOME, Outcome)
+        return outcome, {stage: _read(_file(folder, stage), kind) for stage, kind in there.items()}
+    first = _read(folder / "scores.json", _FirstOutcome)
+    results = {stage: _read(_file(folder, stage), kind) for stage, kind in there.items() if stage != "scores"}
+    if first.scores is not None:
+        results |= {"scores": first.scores, "baselines": first.baselines}
+    return Outcome(first.ended, first.notes), results
 
 
 def origin(folder: Path) -> Origin:
@@ -356,7 +382,7 @@ def fingerprint(data: Path | Dataset, fixes: Sequence[Fix] = ()) -> Fingerprint:
         found = _fingerprint_rows(data)
     else:
         found = _fingerprint_folder(data) if data.is_dir() else _fingerprint_file(data)
-    fixed = _digest(found.digest.encode(), _text([asdict(fix) for fix in fixes]).encode()) if fixes else found.digest
+    fixed = _digest(found.digest.encode(), _text(list(fixes)).encode()) if fixes else found.digest
     return replace(found, digest=fixed)
 
 
@@ -460,21 +486,17 @@ def _read(path: Path, kind: type[T]) -> T:
     return _checked(path, _json(path), kind)
 
 
-def _read_if_there(path: Path, kind: type[T]) -> T | None:
-    return _read(path, kind) if path.exists() else None
-
-
 def _checked(path: Path, record: Any, kind: type[T]) -> T:  # Any: JSON
     """A record as its dataclass, every value checked."""
-    known = {f.name for f in fields(kind)}  # pyright: ignore[reportArgumentType]  all kinds here are dataclasses
-    if isinstance(record, dict) and (unknown := record.keys() - known):
-        raise RunError(f"{path}: {kind.__name__} has no {min(unknown)!r}", remedy="upgrade netwright, or train again.")
+    name, known = (kind.__name__, {f.name for f in fields(kind)}) if is_dataclass(kind) else ("entry", None)
+    if known is not None and isinstance(record, dict) and (unknown := record.keys() - known):
+        raise RunError(f"{path}: {name} has no {min(unknown)!r}", remedy="upgrade netwright, or train again.")
     try:
         return TypeAdapter(kind).validate_json(json.dumps(record), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise RunError(f"{path}: {kind.__name__}: {where}: {first['msg']}", remedy=AGAIN) from None
+        raise RunError(f"{path}: {name}: {where}: {first['msg']}", remedy=AGAIN) from None
 
 
 def _json(path: Path) -> Any:  # Any: JSON
@@ -494,7 +516,7 @@ def _content(path: Path) -> str:
 
 
 def _text(record: object) -> str:
-    return json.dumps(record, ensure_ascii=False) + "\n"
+    return json.dumps(record, ensure_ascii=False, default=asdict) + "\n"
 
 
 def _name(kind: type, name: str, table: Mapping[str, str]) -> str:

@@ -77,7 +77,7 @@ def test_from_an_audit_to_proven_fixes_of_a_table(people: Path, tmp_path: Path, 
     trained = netwright("train", *data, "--fixes", fixes, "--run", run, *SET)
     assert trained.code == 0, trained.err
     assert json.loads((run / "audit.json").read_text())["findings"] == []
-    assert f"fixes applied: {len(written)} relabel" in json.loads((run / "scores.json").read_text())["notes"]
+    assert f"fixes applied: {len(written)} relabel" in json.loads((run / "outcome.json").read_text())["notes"]
     assert set(nw.load(run).task.labels) == {"no", "yes"}
 
     with_a_proof = netwright("audit", *data, "--fast", "--fix", fixes, "--prove", "--json", *SET)

@@ -17,7 +17,6 @@ from netwright.data.dataset import Dataset
 from netwright.data.examples import empty
 from netwright.records.errors import MissingPackage, RunError
 from netwright.records.finding import Chart, Checked, Finding, Fix, Measure, Remedy, Report
-from netwright.records.history import History
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
@@ -161,7 +160,7 @@ def test_the_scores_of_a_run_stand_below_the_verdict() -> None:
     metric = Metric("accuracy", 0.9, 0.85, 0.95, higher_is_better=True)
     scores = Scores((metric,), 200, ((90, 10), (10, 90)), ("<b>no", "yes"))
     task = Classification(scores.labels)
-    run = Run(network, task, Schema(()), Recipe(), part, part, part, lambda: network, History(), scores)
+    run = Run(network, task, Schema(()), Recipe(), part, part, part, lambda: network, results={"scores": scores})
     read = Reader(page(report(finding()), title="t", run=run))
     assert read.words.index("begin with") < read.words.index("accuracy") < read.words.index("What NW110 means")
     assert "<b>no" in read.words

@@ -23,8 +23,9 @@ def scored(value: float, *, higher_is_better: bool = False, **more: object) -> S
 def run(scores: Scores | None, *baselines: tuple[str, Scores], folder: Path | None = None) -> Run:
     network = nn.Linear(2, 2)
     task, part = Classification(("no", "yes")), empty()
+    results = {"baselines": baselines} if scores is None else {"scores": scores, "baselines": baselines}
     return Run(
-        network, task, Schema(()), Recipe(), part, part, part, lambda: network, History(), scores, baselines, folder
+        network, task, Schema(()), Recipe(), part, part, part, lambda: network, folder=folder, results=results
     )  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from netwright.machine.randomness import seeded
 from netwright.planning.quick import trained
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
-from netwright.records.history import History, Progress
-from netwright.records.run import Run
+from netwright.records.history import Progress
+from netwright.records.run import Run, fresh
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import device_of
 
@@ -40,16 +40,11 @@ def _untrained(run: Run, share: float, seed: int) -> Run:
     recipe = recipe.edit({**epochs, "seed": seed})
     build = partial(run.task.network, run.schema, recipe) if run.schema.inputs else partial(_seeded, run.build, seed)
     return replace(
-        run,
+        fresh(run),
         network=build().to(device_of(run.network)),
         recipe=recipe,
         train=run.train if share == 1 else _drawn(run.train, share, seed),
         build=build,
-        history=History(),
-        scores=None,
-        folder=None,
-        diagnosis=None,
-        treatment=None,
     )
 
 

@@ -22,11 +22,11 @@ from netwright.planning.paired import Measures, check_seeds, gain, losses_of
 from netwright.planning.quick import attempted, trained
 from netwright.records.errors import DataError, NetwrightError, RecipeError, listed
 from netwright.records.finding import Finding, Remedy, Report
-from netwright.records.history import History, Progress
+from netwright.records.history import Progress
 from netwright.records.note import Note, Tried, edited
 from netwright.records.proof import Gain
 from netwright.records.recipe import settings
-from netwright.records.run import Run
+from netwright.records.run import Run, fresh, with_result
 from netwright.tasks.classification import Classification
 from netwright.training import OPTIMIZERS
 from netwright.training.adopt import designed, knows_first_weights
@@ -244,7 +244,7 @@ class _Treatment:
             return replace(tried, is_kept=False, reason=f"it brings {listed(new)}")
         edits = Edits(tried.edit, tried.mends)
         if tried.is_kept:
-            self.best, self.measures = replace(run, diagnosis=after), measures
+            self.best, self.measures = with_result(run, "diagnosis", after), measures
             self.kept = self.kept.beside(self.held).beside(edits)
             together = f"with the remedy of {finding.code} it is better beyond chance"
             for index in self.waiting_for_gain:
@@ -354,16 +354,11 @@ def variant(run: Run, edits: Edits, seed: int) -> Run:
     else:
         build = partial(deepcopy, _network(run, edits, seed))
     return replace(
-        run,
+        fresh(run),
         network=build().to(device_of(run.network)),
         recipe=recipe,
         train=augmented(run.train, run.schema, recipe.augment, run.task) if "augment" in edits.recipe else run.train,
         build=build,
-        history=History(),
-        scores=None,
-        folder=None,
-        diagnosis=None,
-        treatment=None,
     )
 
 

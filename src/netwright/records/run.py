@@ -1,8 +1,9 @@
 """A training and all that it rests on."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -15,6 +16,8 @@ from netwright.records.schema import Schema
 from netwright.records.source import UNSAID, Source
 from netwright.records.task import Scores, Task
 from netwright.records.watched import Watched
+
+OF_THE_DATA = ("audit", "baselines")  # results that another training of the same rows leaves true
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,46 @@ class Run:
     test: Examples
     build: Callable[[], nn.Module]  # an untrained network of the same seed
     history: History = field(default_factory=History)
-    scores: Scores | None = None  # the test part, scored once
-    baselines: tuple[tuple[str, Scores], ...] = ()  # simple models on the same test part
     folder: Path | None = None
     source: Source = UNSAID  # without the data: new rows are read alike, and the same rows can be read again
     sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: to see sizes and strengths without the data
     notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as told to the user
     watched: Watched = field(default_factory=Watched)  # layers, gradients and losses while it trained
-    audit: Report | None = None  # what quick checks found in the data; None where they were left out
-    diagnosis: Report | None = None  # what was found in the training; None where nobody looked
-    treatment: Note | None = None  # how it came out of another run; None where it did not
     design: Callable[[Recipe], nn.Module] | None = None  # makes an engineer's own network for other settings
+    results: Mapping[str, Any] = field(default_factory=dict[str, Any])  # by stage; Any: each has its own record
+
+    @property
+    def scores(self) -> Scores | None:
+        """The test part, scored once."""
+        return self.results.get("scores")
+
+    @property
+    def baselines(self) -> tuple[tuple[str, Scores], ...]:
+        """Simple models on the same test part."""
+        return self.results.get("baselines", ())
+
+    @property
+    def audit(self) -> Report | None:
+        """What quick checks found in the data; None if they were left out."""
+        return self.results.get("audit")
+
+    @property
+    def diagnosis(self) -> Report | None:
+        """What was found in the training; None if nobody looked."""
+        return self.results.get("diagnosis")
+
+    @property
+    def treatment(self) -> Note | None:
+        """How it came out of another run; None if it did not."""
+        return self.results.get("treatment")
+
+
+def with_result(run: Run, stage: str, result: Any) -> Run:  # Any: each stage has its own record
+    """The run with the result of a stage, in place of an older one."""
+    return replace(run, results={**run.results, stage: result})
+
+
+def fresh(run: Run) -> Run:
+    """The run without anything that came out of a training; what belongs to the data stays."""
+    results = {stage: result for stage, result in run.results.items() if stage in OF_THE_DATA}
+    return replace(run, history=History(), watched=Watched(), folder=None, results=results)
