@@ -23,8 +23,8 @@ _UNTOLD = ("seed", "layers")  # said by the user, or too long for a line
 def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -> tuple[Recipe, tuple[str, ...]]:
     """A recipe for `rows` training rows of this schema, and what was chosen in words; what the user gives wins.
 
-    The values come from trials on public data of each kind, scored on their test rows (docs/benchmarks/defaults.md says what
-    that means for the scores there).
+    The values come from trials on public data of each kind, scored on their test rows: docs/benchmarks/defaults.md
+    says what that means for the scores there.
     """
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     passes = Recipe().edit({"epochs": given["epochs"]}).epochs if "epochs" in given else 0
