@@ -18,8 +18,8 @@ import polars as pl
 from sklearn import datasets
 
 from machine import machine
+from netwright import statistics
 from netwright.checks import DATA_CHECKS
-from netwright.checks.data.columns import wilson
 from netwright.checks.evidence import DataEvidence, examine
 from netwright.data.prepare import prepare
 from netwright.data.read import read
@@ -277,12 +277,12 @@ def main() -> None:
     print(machine("CPU", ("netwright", "polars", "numpy")))
     print("\n| fault | code | planted | found | 95 % |\n|---|---|---|---|---|")
     for fault, results in found.items():
-        low, high = wilson(sum(results), len(results))
-        print(f"| {fault} | {FAULTS[fault][0]} | {len(results)} | {sum(results)} | {low:.2f}-{high:.2f} |")
+        hits = statistics.share(sum(results), len(results))
+        print(f"| {fault} | {FAULTS[fault][0]} | {len(results)} | {sum(results)} | {hits.low:.2f}-{hits.high:.2f} |")
     print(f"\n| false alarms on {controls} clean tables | tables | 95 % |\n|---|---|---|")
     for code in CODES:
-        low, high = wilson(loud[code], controls)
-        print(f"| {code} | {loud[code]} | {low:.3f}-{high:.3f} |")
+        alarms = statistics.share(loud[code], controls)
+        print(f"| {code} | {loud[code]} | {alarms.low:.3f}-{alarms.high:.3f} |")
     _cost()
 
 

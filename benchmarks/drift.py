@@ -21,10 +21,10 @@ from netwright.checks.data.coverage import few_rows
 from netwright.checks.data.drift import SIDE, compare
 from netwright.checks.data.summaries import Summary, summaries, take
 from netwright.checks.evidence import DataEvidence
-from netwright.checks.intervals import share
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
+from netwright.statistics import share
 
 TEST = 0.2  # of the rows are the other side
 SIZES = {500: 1.0, 5_000: 1.0, 50_000: 0.25}  # rows: share of the repeats

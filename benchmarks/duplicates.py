@@ -25,6 +25,7 @@ from netwright.checks.evidence import DataEvidence
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
+from netwright.statistics import share
 
 SHARE = 0.01  # of the rows that get a copy, for each change
 Bytes = NDArray[np.uint8]
@@ -61,7 +62,7 @@ def page(results: list[Found]) -> str:
     lines = ["| data | rows | change | planted | recall |", "| --- | --- | --- | --- | --- |"]
     for r in results:
         for change, count in r.planted.items():
-            lines.append(f"| {r.data} | {r.rows:,} | {change} | {count} | {wilson(r.found[change], count)} |")
+            lines.append(f"| {r.data} | {r.rows:,} | {change} | {count} | {share(r.found[change], count):.3f} |")
     lines += [
         "",
         "| data | precision | flagged beside | flagged in clean data | seconds |",
@@ -69,20 +70,10 @@ def page(results: list[Found]) -> str:
     ]
     for r in results:
         hits = sum(r.found.values())
-        lines.append(f"| {r.data} | {wilson(hits, hits + r.others)} | {r.others} | {r.clean} | {r.seconds:.1f} |")
+        lines.append(f"| {r.data} | {share(hits, hits + r.others):.3f} | {r.others} | {r.clean} | {r.seconds:.1f} |")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     about = machine(processor(get_num_threads()), ("netwright", "torch", "polars", "numpy"))
     return "\n".join([*lines, "", f"Peak memory {peak:.2f} GiB, data and planting included. {about}."])
-
-
-def wilson(hits: int, count: int) -> str:
-    """A share with its 95 % interval: Wilson 1927."""
-    if not count:
-        return "none"
-    z, p = 1.96, hits / count
-    middle, half = p + z**2 / (2 * count), z * np.sqrt(p * (1 - p) / count + z**2 / (4 * count**2))
-    scale = 1 + z**2 / count
-    return f"{p:.3f} [{(middle - half) / scale:.3f}, {(middle + half) / scale:.3f}]"
 
 
 def _measured(name: str, frame: pl.DataFrame, copies: dict[str, pl.DataFrame], target: str, seed: int) -> Found:

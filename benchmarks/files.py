@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from netwright.data.split import split
 from netwright.kinds.image import MAX_SIDE
 from netwright.records.errors import DataError
 from netwright.records.finding import Report
+from netwright.statistics import share
 
 PLANTED = 40  # rows of each fault, at most SHARE of the data
 SHARE = 0.04
@@ -262,15 +262,6 @@ def of_series(data: Path, seed: int, change: Change | None) -> tuple[Report, set
     return audit(frame, target="speaker"), set(map(int, sick))
 
 
-def wilson(hits: int, count: int) -> str:
-    """`0.98 [0.95, 0.99]`: a share with its 95 % interval (Wilson 1927)."""
-    z = NormalDist().inv_cdf(0.975)
-    share = hits / count
-    center = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
-    return f"{share:.3f} [{max(center - half, 0):.3f}, {min(center + half, 1):.3f}]"
-
-
 def trials(data: Path, seeds: int) -> Iterator[tuple[str, str, str, Report, set[int]]]:
     """(data, fault, code, report, sick rows), for all seeds; the fault is empty for clean data."""
     fashion = pixels(data / "fashion-mnist" / "t10k-images-idx3-ubyte.gz")[:PICTURES]
@@ -352,7 +343,7 @@ def main() -> None:
     print(f"{machine(processor(1), ('netwright', 'torch', 'numpy', 'polars', 'pillow'))}; {given.seeds} seeds\n")
     print("| data | fault | code | recall | false alarms in a data set, mean |\n|---|---|---|---|---|")
     for (name, fault, code), (hits, count, extra, runs) in recalled.items():
-        print(f"| {name} | {fault} | {code} | {wilson(hits, count)} of {count} | {extra / runs:.2g} |")
+        print(f"| {name} | {fault} | {code} | {share(hits, count):.3f} of {count} | {extra / runs:.2g} |")
     print("\n| clean data | rows | false alarms | all that is told |\n|---|---|---|---|")
     print("\n".join(clean))
     print(f"\n{seconds(given.data)}")

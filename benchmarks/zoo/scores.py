@@ -12,9 +12,9 @@ from benchmarks.speed.measure import table
 
 import netwright.checks
 import netwright.checks.training
+from netwright import statistics
 
 Row = dict[str, Any]
-NORMAL = 1.96
 LOUD = ("error", "warning")
 
 
@@ -23,17 +23,6 @@ def rules() -> str:
     """A hash of all checks of trainings and of their order: another threshold is another hash."""
     sources = [Path(netwright.checks.__file__ or ""), *sorted(Path(netwright.checks.training.__path__[0]).glob("*.py"))]
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share. Wilson 1927."""
-    if not count:
-        return 0.0, 1.0
-    share, z = hits / count, NORMAL
-    middle = share + z * z / (2 * count)
-    half = z * ((share * (1 - share) + z * z / (4 * count)) / count) ** 0.5
-    whole = 1 + z * z / count
-    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
 
 
 def is_loud(row: Row) -> bool:
@@ -126,7 +115,7 @@ def _repairs(name: str, rows: Sequence[Row]) -> str:
     lines += [line(w, [row["repair"] for row in rows if row["what"] == w]) for w in sorted({r["what"] for r in rows})]
     trainings = median(r["trainings"] for r in found)
     ahead = np.array([float(r["score"]["is_healthy"]) - float(r["random"]["is_healthy"]) for r in found])
-    error = NORMAL * ahead.std() / len(ahead) ** 0.5
+    error = statistics.NORMAL * ahead.std() / len(ahead) ** 0.5
     left = [
         f"- {row['name']}: {r['how']} {r['edits']} {r['error']}: {r['faulty']:.3f} to {r['score']['value']:.3f}, "
         f"twin {r['twin']:.3f}" + ("" if r["score"]["is_better"] else ", not better beyond chance")
@@ -145,8 +134,8 @@ def _repairs(name: str, rows: Sequence[Row]) -> str:
 def share(hits: Iterable[bool]) -> str:
     """Percent with the interval."""
     values = list(hits)
-    low, high = wilson(sum(values), len(values))
-    return f"{100 * sum(values) / max(1, len(values)):.1f} [{100 * low:.0f}, {100 * high:.0f}]" if values else ""
+    found = statistics.share(sum(values), len(values))
+    return f"{100 * found.value:.1f} [{100 * found.low:.0f}, {100 * found.high:.0f}]" if values else ""
 
 
 def _missed(rows: Sequence[Row]) -> str:

@@ -8,7 +8,7 @@ from benchmarks.zoo.data import DATA, PUBLIC
 from benchmarks.zoo.measure import measure
 from benchmarks.zoo.networks import network
 from benchmarks.zoo.plans import Plan
-from benchmarks.zoo.scores import is_loud, is_named, said, wilson
+from benchmarks.zoo.scores import is_loud, is_named, said
 
 ZOO = {case.name: case for case in cases("fast")}
 SLICE = [
@@ -73,7 +73,3 @@ def test_a_doctor_that_misses_or_cries_wolf_is_below_the_bars() -> None:
     assert not below(good)
     assert below([*good, _row("fault")])[0].startswith("recall is 50.0 %")
     assert "flagged" in below([*good, _row("control", "warning")])[0]
-
-
-def test_wilsons_interval_is_that_of_the_book() -> None:
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I

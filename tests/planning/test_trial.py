@@ -34,14 +34,14 @@ def _tried(*, is_direction: bool) -> Trial:
 def test_mirroring_is_taken_where_shapes_look_either_way() -> None:
     trial = _tried(is_direction=False)
     assert "flip" in trial.names
-    assert trial.effects["flip"].high < 0 and trial.effects["flip"].pairs == PAIRS
+    assert trial.effects["flip"].high < 0 and trial.pairs["flip"] == PAIRS
     assert "flip" in trial.note.partition(" help")[0]
 
 
 def test_mirroring_is_refused_where_the_label_is_the_way_it_looks() -> None:
     trial = _tried(is_direction=True)
     assert "flip" not in trial.names
-    assert trial.effects["flip"].low > 0 and trial.effects["flip"].pairs == 1
+    assert trial.effects["flip"].low > 0 and trial.pairs["flip"] == 1
     assert "flip" in trial.note.partition(" hurt")[0]
 
 

@@ -6,6 +6,7 @@ import sklearn.metrics as sk
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from netwright import statistics
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError
 from netwright.tasks import metrics
@@ -89,7 +90,7 @@ def test_interval_of_a_mean_has_the_width_of_the_normal_one():
 
 def test_interval_of_a_large_part_is_resampled_on_some_of_its_rows(monkeypatch: pytest.MonkeyPatch):
     numbers = GENERATOR.normal(size=20_000)
-    monkeypatch.setattr(metrics, "ROWS", 2_000)
+    monkeypatch.setattr(statistics, "ROWS", 2_000)
     (metric,) = metrics.intervals(lambda rows: {"mae": metrics.mean_of(numbers[rows])}, len(numbers))
     half = 1.96 * numbers.std() / np.sqrt(len(numbers))
     assert metric.value == pytest.approx(numbers.mean())

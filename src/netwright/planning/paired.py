@@ -10,10 +10,10 @@ from netwright.records.batch import Examples
 from netwright.records.errors import DataError, RecipeError
 from netwright.records.proof import Gain
 from netwright.records.run import Run
+from netwright.statistics import pigeonhole
 from netwright.training.evaluate import device_of, evaluating
 
 LEAST_SEEDS = 3
-RESAMPLES = 1000  # the usual number for a 95 % percentile interval
 WORST = 2.0  # times the greatest finite value: what stands for an infinite one, so that any finite training is a gain
 
 Measures = Mapping[str, NDArray[np.float64]]
@@ -39,8 +39,7 @@ def losses_of(run: Run, examples: Examples) -> tuple[NDArray[np.int64], NDArray[
 def gain(metric: str, before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> Gain:
     """The paired bootstrap over rows and seeds together, of rows that can be read with and without the change.
 
-    Rows and seeds are drawn with replacement, each by itself: the pigeonhole bootstrap of Owen 2007, arXiv:0712.1111,
-    whose intervals are rather too wide than too narrow. Infinite values count as WORST times the greatest finite one.
+    Infinite values count as WORST times the greatest finite one.
     """
     known = ~(np.isnan(before).any(0) | np.isnan(after).any(0))
     if not known.any():
@@ -49,13 +48,6 @@ def gain(metric: str, before: NDArray[np.float64], after: NDArray[np.float64], s
     whole = np.stack((before, after))
     worst = WORST * np.abs(whole).max(initial=0.5, where=np.isfinite(whole))
     before, after = np.where(np.isfinite(whole), whole, worst)
-    better = before - after
-    seeds, rows = better.shape
-    generator = np.random.default_rng(seed)
-    drawn = [
-        better[generator.integers(0, seeds, seeds)].mean(0)[generator.integers(0, rows, rows)].mean()
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.percentile(drawn, (2.5, 97.5))
+    by = pigeonhole(before - after, seed)
     told = (lambda errors: 1 - errors.mean()) if metric.endswith("accuracy") else (lambda errors: errors.mean())
-    return Gain(metric, float(told(before)), float(told(after)), float(better.mean()), float(low), float(high), rows)
+    return Gain(metric, float(told(before)), float(told(after)), by.value, by.low, by.high, before.shape[1])

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 from typing import final
 
 import numpy as np
@@ -15,6 +14,7 @@ from netwright.data.prepare import Prepared
 from netwright.machine.device import device
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
+from netwright.statistics import Interval, mean_over_pairs
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import device_of, evaluating
 from netwright.training.fit import fit
@@ -30,23 +30,6 @@ FEWEST = 200  # rows of a short training; fewer tell the changes of none apart
 MOST_VALID = 2_000  # rows to compare on: more say little beside the seeds
 BATCH = 64  # smaller than a training's: there are few rows, and steps teach
 PAIRS = 3  # seeds; each draws its own rows
-RESAMPLES = 2_000
-LEVEL = 0.95
-
-
-@final
-@dataclass(frozen=True)
-class Effect:
-    """What a change does to the validation loss, against trainings without it; below zero it helps."""
-
-    mean: float
-    low: float  # 95 % bootstrap interval over pairs and rows
-    high: float
-    pairs: int
-
-    def __str__(self) -> str:
-        """`-0.021 [-0.034, -0.008]`."""
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 
 @final
@@ -55,7 +38,8 @@ class Trial:
     """Changes that were taken, and why in one sentence."""
 
     names: tuple[str, ...]
-    effects: Mapping[str, Effect]  # of each that was tried; "flip+shift" of those taken together
+    effects: Mapping[str, Interval]  # on the validation loss, of each tried; "flip+shift" of those taken together
+    pairs: Mapping[str, int]  # of trainings, with and without it
     note: str
 
 
@@ -73,7 +57,7 @@ def try_augmentations(prepared: Prepared, recipe: Recipe) -> Trial:
     rows = rows_of(prepared, recipe, len(names))
     if not names or rows < FEWEST or not prepared.train.is_indexed:
         why = "nothing to try suits the data" if not names else "the training has too few rows and passes to try any"
-        return Trial(base, {}, f"augment: {why}")
+        return Trial(base, {}, {}, f"augment: {why}")
     trial = _Trials(prepared, recipe, base, rows)
     left = names
     for seed in range(PAIRS):
@@ -81,15 +65,16 @@ def try_augmentations(prepared: Prepared, recipe: Recipe) -> Trial:
             trial.pair(left, seed)
         left = [name for name in left if trial.effect(name).low <= 0]
     helping = [name for name in left if trial.effect(name).high < 0]
-    taken = min(([name] for name in helping), key=lambda one: trial.effect(*one).mean, default=[])
+    taken = min(([name] for name in helping), key=lambda one: trial.effect(*one).value, default=[])
     if len(helping) > 1:
         together = "+".join(helping)
         for seed in range(PAIRS):
             trial.pair([together], seed)
-        if trial.effect(together).mean < trial.effect(*taken).mean:
+        if trial.effect(together).value < trial.effect(*taken).value:
             taken = helping
     effects = {name: trial.effect(name) for name in trial.losses if name}
-    return Trial((*base, *taken), effects, _note(trial, effects, taken, helping))
+    pairs = {name: len(trial.losses[name]) for name in effects}
+    return Trial((*base, *taken), effects, pairs, _note(trial, effects, taken, helping))
 
 
 @final
@@ -118,16 +103,9 @@ class _Trials:
             if len(done) == seed:
                 done.append(self._train([part for part in name.split("+") if part], seed))
 
-    def effect(self, name: str) -> Effect:
-        """Pairs are drawn anew with replacement, rows of a pair by the normal distribution of their mean."""
-        gaps = [a - b for a, b in zip(self.losses[name], self.losses[""], strict=False)]
-        means = np.array([gap.mean() for gap in gaps])
-        errors = np.array([gap.std() / sqrt(len(gap)) for gap in gaps])
-        generator = np.random.default_rng(0)
-        drawn = generator.integers(0, len(gaps), (RESAMPLES, len(gaps)))
-        found = (means[drawn] + errors[drawn] * generator.standard_normal(drawn.shape)).mean(1)
-        low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Effect(float(means.mean()), float(low), float(high), len(gaps))
+    def effect(self, name: str) -> Interval:
+        """What a change does to the validation loss; below zero it helps."""
+        return mean_over_pairs([a - b for a, b in zip(self.losses[name], self.losses[""], strict=False)])
 
     def _train(self, names: list[str], seed: int) -> NDArray[np.float64]:
         """The loss of each validation row after a short training."""
@@ -172,12 +150,12 @@ def rows_of(prepared: Prepared, recipe: Recipe, candidates: int) -> int:
     return min(count // 2, MOST_ROWS, int(passes / trainings / min(PASSES, recipe.epochs)))
 
 
-def _note(trial: _Trials, effects: Mapping[str, Effect], taken: list[str], helping: list[str]) -> str:
+def _note(trial: _Trials, effects: Mapping[str, Interval], taken: list[str], helping: list[str]) -> str:
     """`augment: flip and shift help (log loss -0.021 [-0.034, -0.008]), rotate hurts; ...`."""
     if taken:
         effect = effects["+".join(taken)]
         verb = "helps" if len(taken) == 1 else "help"
-        told = [f"{_joined(taken)} {verb} ({trial.watched} {effect})"]
+        told = [f"{_joined(taken)} {verb} ({trial.watched} {effect:+.3f})"]
     else:
         told = ["nothing helps beyond doubt"]
     if beside := [name for name in helping if name not in taken]:

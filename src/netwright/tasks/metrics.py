@@ -14,6 +14,7 @@ from torch import Tensor
 from netwright.records.batch import Batch, Rows
 from netwright.records.errors import DataError
 from netwright.records.task import Metric, Score, Scores
+from netwright.statistics import bootstrap, unweighted
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
@@ -21,11 +22,6 @@ Statistic = Callable[[Array], Array]
 Build = Callable[[NDArray[np.intp]], Mapping[str, Statistic]]
 """From row numbers to the metrics of those rows."""
 
-RESAMPLES = 1000  # the usual number for a 95 % percentile interval
-FEWEST = 100  # below this the 2.5 % point is one or two resamples
-WORK = 20_000_000  # resamples x rows x columns: about a second
-ROWS = 100_000  # a larger part is resampled on so many of its rows; see `intervals`
-CHUNK = 1 << 16  # weights held at once: 512 KB stay in a core's cache
 FEW_GROUPS = 64  # sums over so many groups are cheaper as a matrix product than by sorting
 BINS = 15  # of confidence, as in Guo et al. 2017
 BIASED = ("calibration_error",)  # a sum of absolute values: resampling noise adds to it; see `intervals`
@@ -72,53 +68,13 @@ class Kept(Score):
 
 def values(statistics: Mapping[str, Statistic], count: int) -> dict[str, float]:
     """Each metric over `count` rows that weigh the same; undefined ones are left out."""
-    ones = np.ones((1, count))
-    found = {name: float(statistic(ones)[0]) for name, statistic in statistics.items()}
-    return {name: value for name, value in found.items() if not np.isnan(value)}
+    return unweighted(statistics, count)
 
 
 def intervals(build: Build, count: int, *, columns: int = 1, seed: int = 0) -> tuple[Metric, ...]:
-    """Every metric with its 95 % percentile interval over `count` rows; `columns` is how much dearer a row is than one.
-
-    Bounded in cost: RESAMPLES x rows x columns stays below WORK, down to FEWEST resamples. More than ROWS rows are
-    resampled on ROWS of them, and the deviations shrunk by sqrt(ROWS / n): the m-out-of-n bootstrap of Bickel, Götze
-    and van Zwet 1997. Intervals of BIASED metrics are moved back by the mean of what resampling adds to them.
-    """
-    generator = np.random.default_rng(seed)
-    point = values(build(np.arange(count)), count)
-    size = min(count, ROWS)
-    rows = np.arange(count) if size == count else np.sort(generator.choice(count, size, replace=False))
-    statistics = {name: statistic for name, statistic in build(rows).items() if name in point}
-    centre = point if size == count else point | values(statistics, size)
-    drawn = _resampled(statistics, size, min(RESAMPLES, max(FEWEST, WORK // (size * columns))), generator)
-    shrink = np.sqrt(size / count)
-    metrics: list[Metric] = []
-    for name, value in point.items():
-        deviations = (drawn[name] - (np.nanmean(drawn[name]) if name in BIASED else centre[name])) * shrink
-        low, high = value + np.nanpercentile(deviations, (2.5, 97.5))
-        low = max(low, 0.0) if name in BIASED else low
-        metrics.append(Metric(name, value, float(low), float(high), name not in LOWER_IS_BETTER))
-    return tuple(metrics)
-
-
-def _resampled(
-    statistics: Mapping[str, Statistic], count: int, resamples: int, generator: np.random.Generator
-) -> dict[str, Array]:
-    found: dict[str, list[Array]] = {name: [] for name in statistics}
-    at_once = max(1, CHUNK // count)
-    for start in range(0, resamples, at_once):
-        weights = _draw(min(at_once, resamples - start), count, generator)
-        for name, statistic in statistics.items():
-            found[name].append(statistic(weights))
-    joined = {name: np.concatenate(parts) for name, parts in found.items()}
-    # A resample without a class leaves some metrics undefined; where all are, the interval is the value itself.
-    return {name: drawn if not np.isnan(drawn).all() else np.zeros(1) for name, drawn in joined.items()}
-
-
-def _draw(resamples: int, count: int, generator: np.random.Generator) -> Array:
-    """(R, n): how often each row was drawn."""
-    drawn = generator.integers(0, count, (resamples, count)) + np.arange(resamples)[:, None] * count
-    return np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count).astype(np.float64)
+    """Every metric with its 95 % interval over `count` rows, by `bootstrap`."""
+    found = bootstrap(build, count, columns=columns, biased=BIASED, seed=seed)
+    return tuple(Metric(name, x.value, x.low, x.high, name not in LOWER_IS_BETTER) for name, x in found.items())
 
 
 def mean_of(numbers: Array) -> Statistic:

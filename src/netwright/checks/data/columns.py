@@ -8,16 +8,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.checks.intervals import share
 from netwright.data.split import Rows
 from netwright.kinds.cells import is_single, words
 from netwright.kinds.number import Number
 from netwright.records.finding import Action, Fix
+from netwright.statistics import share
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-Z = 1.96  # standard errors in half a 95 % interval
 MOST_FIXES = 100_000  # rows with a fix of their own in one finding: beyond that the column is the matter, not the rows
 MOST_ROWS = 100_000  # rows named by one finding
 LEARNED_FROM = ("category", "number", "date", "")  # kinds whose cells are single values; "": nothing is known

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from netwright.checks.data.quick import out_of_fold, quick
 from netwright.checks.data.summaries import Summary, summaries
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.checks.intervals import NORMAL, Interval, share
 from netwright.data.prepare import Prepared
 from netwright.kinds.markup import figure
 from netwright.records.batch import Examples
 from netwright.records.errors import listed
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.statistics import Interval, at_most, mean, share
 
 NEEDED = 97  # rows of a group whose score is then known within 10 points: 1.96^2 * 0.25 / 0.1^2
 FEW_VALUES = 20  # of a column whose values are taken for groups of rows
@@ -160,17 +160,10 @@ def _are_holes(there: Numbers, here: Numbers, ratio: float, chance: float) -> Nu
             break
         ours, theirs = (np.convolve(counts, np.ones(width), "valid") for counts in (there, here))
         for start in np.flatnonzero(ours < HOLE * theirs * ratio):
-            lucky = _at_most(int(ours[start]), int(ours[start] + theirs[start]), ratio / (1 + ratio))
+            lucky = at_most(int(ours[start]), int(ours[start] + theirs[start]), ratio / (1 + ratio))
             if lucky * len(WINDOWS) * len(here) < chance:
                 marked[start : start + width] = True
     return marked
-
-
-def _at_most(hits: int, count: int, probability: float) -> float:
-    """The chance of so many hits or fewer: the binomial distribution."""
-    from scipy.special import bdtr  # here: it takes 0.1 s to import, and hardly any data need it
-
-    return float(bdtr(hits, count, probability))
 
 
 def _counts(values: Numbers, edges: Numbers) -> Numbers:
@@ -251,12 +244,12 @@ def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
     prepared = evidence.prepared
     if prepared is None:
         raise Skip("the data cannot be encoded")
-    mean = float(errors.mean())
-    if mean == 0:
+    usual = float(errors.mean())
+    if usual == 0:
         return
-    if mean >= model.chance:
+    if usual >= model.chance:
         raise Skip("the quick model predicts no better than one answer for all rows")
-    margin = WORSE if model.is_classes else WORSE_DISTANCE * mean
+    margin = WORSE if model.is_classes else WORSE_DISTANCE * usual
     columns = [c for c in summaries(prepared.schema, prepared.whole, model.rows) if c.name][:MOST_COLUMNS]
     single = [s for column in columns for s in _slices(column)]
     labels: tuple[str, ...] = getattr(prepared.task, "labels", ()) if model.is_classes else ()
@@ -267,7 +260,7 @@ def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
         if (worst.rows & taken).sum() > 0.5 * worst.rows.sum():
             continue  # told by a group that was named before
         held = errors[worst.rows & ~first]
-        excess = _excess(held, mean, NormalDist().inv_cdf(1 - 0.025 / CONFIRMED))
+        excess = mean(held - usual, NormalDist().inv_cdf(1 - 0.025 / CONFIRMED))
         if excess.low > margin:
             taken |= worst.rows
             yield _worse(worst, evidence, model.rows, errors, excess, margin, is_classes=model.is_classes)
@@ -318,24 +311,18 @@ def _candidates(single: list[_Slice], errors: Numbers, half: Numbers, margin: fl
     return found
 
 
-def _excess(errors: Numbers, mean: float, z: float = NORMAL) -> Interval:
-    value = float(errors.mean()) - mean
-    half = z * float(errors.std(ddof=1)) / float(np.sqrt(len(errors))) if len(errors) > 1 else np.inf
-    return Interval(value, value - half, value + half)
-
-
 def _worse(
     worst: _Slice, evidence: DataEvidence, rows: Numbers, errors: Numbers, excess: Interval, margin: float,
     *, is_classes: bool,
 ) -> Finding:  # fmt: skip
-    mean = float(errors.mean())
-    here = mean + excess.value
-    is_loud = is_classes and here >= MUCH_WORSE * mean and bool(worst.column)
-    scale = 1.0 if is_classes else mean
+    usual = float(errors.mean())
+    here = usual + excess.value
+    is_loud = is_classes and here >= MUCH_WORSE * usual and bool(worst.column)
+    scale = 1.0 if is_classes else usual
     told = (
-        f"{here:.0%} of the rows with {worst.name} are predicted wrong, {mean:.0%} of all rows"
+        f"{here:.0%} of the rows with {worst.name} are predicted wrong, {usual:.0%} of all rows"
         if is_classes
-        else f"rows with {worst.name} are predicted {here / mean:.1f} times as far off as all rows"
+        else f"rows with {worst.name} are predicted {here / usual:.1f} times as far off as all rows"
     )
     inside = np.flatnonzero(worst.rows)
     order = inside[np.argsort(-errors[inside], kind="stable")]

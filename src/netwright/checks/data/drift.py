@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from netwright.checks.data.summaries import Summary, matrix, summaries, take
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.checks.intervals import Interval, auroc, difference, share
 from netwright.data.dataset import Dataset
 from netwright.data.prepare import Prepared, encode_new
 from netwright.kinds.category import UNSEEN
@@ -18,6 +17,7 @@ from netwright.kinds.markup import figure
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError, Unreadable, listed
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.statistics import Interval, auroc, difference, share
 
 SIDE = 2_000  # rows of each side that are compared: AUROC is then known within 0.03, and a classifier costs 0.3 s
 FAST_SIDE = 1_000

@@ -1,7 +1,5 @@
 """How much rows have in common beyond what their inputs say: rows of one group, and neighbors in time."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,29 +9,15 @@ from torch.nn import functional
 from netwright.checks.data.encoded import Column, blocks
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import Rows
-from netwright.records.finding import Measure
+from netwright.statistics import NORMAL, Interval
 
 BINS = 12  # quantiles of a number: enough for a curve, few enough for hundreds of rows
 CATEGORIES = 20  # the most frequent values of a column
 THUMBNAIL = 6  # pixels a side: the colors of a picture and where they are
 MOST_COLUMNS = 40  # of a table, from which the target is predicted: the fit grows with the square
 RIDGE = 3.0  # rows of prior knowledge that each input says nothing
-HALF_WIDTH = 1.96  # standard errors in half a 95 % interval
 
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Kinship:
-    """A correlation between rows that belong together, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def measure(self, name: str, threshold: float) -> Measure:
-        """As a finding shows it."""
-        return Measure(name, self.value, self.low, self.high, threshold)
 
 
 def inputs_of(evidence: DataEvidence, rows: Rows, *, without: str) -> Values:
@@ -68,7 +52,7 @@ def unexplained(evidence: DataEvidence, rows: Rows, inputs: Values) -> Values:
     return truth - inputs @ fitted
 
 
-def within(groups: Rows, values: Values) -> Kinship:
+def within(groups: Rows, values: Values) -> Interval:
     """The correlation of two rows of one group: the intraclass correlation, over all columns of `values`.
 
     Its interval comes from the spread over groups.
@@ -82,19 +66,19 @@ def within(groups: Rows, values: Values) -> Kinship:
     return _kinship((sums**2).sum(axis=1) - own, size * (size - 1), float((centered**2).sum(axis=1).mean()))
 
 
-def between(one: Rows, other: Rows, values: Values) -> Kinship:
+def between(one: Rows, other: Rows, values: Values) -> Interval:
     """The correlation of pairs of rows, given by their places in `values`."""
     centered = values - values.mean(axis=0)
     shared = (centered[one] * centered[other]).sum(axis=1)
     return _kinship(shared, np.ones(len(shared)), float((centered**2).sum(axis=1).mean()))
 
 
-def _kinship(shared: Values, pairs: Values, variance: float) -> Kinship:
+def _kinship(shared: Values, pairs: Values, variance: float) -> Interval:
     if not pairs.sum() or variance < 1e-9:  # all is explained, or nobody has company
-        return Kinship(0.0, 0.0, 0.0)
+        return Interval(0.0, 0.0, 0.0)
     value = shared.sum() / pairs.sum() / variance
-    half = HALF_WIDTH * float(np.sqrt(((shared / variance - value * pairs) ** 2).sum())) / pairs.sum()
-    return Kinship(float(value), float(value - half), float(value + half))
+    half = NORMAL * float(np.sqrt(((shared / variance - value * pairs) ** 2).sum())) / pairs.sum()
+    return Interval.around(float(value), float(half))
 
 
 def _binned(cells: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
 from netwright.records.finding import Finding, Fix, Measure, Remedy
+from netwright.statistics import expected
 from netwright.tasks.classification import Classification
 
 SURE = 0.75  # of the way from guessing to certainty: such a model's own errors are few beside any noise worth telling
@@ -29,7 +30,6 @@ WORTH = 0.01  # share of rows, from which wrong labels cost score that is worth 
 OPEN = 0.5  # probability of the best other class, below which a wrong label has no clear replacement
 MOST_CLASSES = 200  # the time grows with their square: seconds for 60,000 rows
 TOLD = 5  # pairs of classes that are told
-Z = 1.96  # standard errors in half a 95 % interval
 CALIBRATION = 0.1  # relative error of the calibrated counts, standard deviation over trials with planted noise
 BINS, BIN_ROWS = 20, 50  # of answers, in which the usual error is measured, and the least rows of one
 OUTLYING = 4.0  # usual errors (standard deviations of a normal one) from which a target can be outlying
@@ -78,14 +78,12 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     if not len(doubted):
         return
     chances = j.is_wrong[doubted]
-    count = float(chances.sum())
-    half = Z * float(np.sqrt((chances * (1 - chances)).sum() + (CALIBRATION * count) ** 2))
-    expected = Measure("expected to be wrong", count, max(0.0, count - half), min(float(len(doubted)), count + half))
-    share = count / len(found.rows)
+    told, wrong = _expected_wrong(chances)
+    share = wrong.value / len(found.rows)
     pairs = _confused(j, task)
     yield Finding(
         severity="warning" if share >= WORTH else "note",
-        summary=f"of these {counted(len(doubted), 'row')} we expect {count:.0f} \u00b1 {ceil(half)} to be labeled wrong"
+        summary=f"of these {counted(len(doubted), 'row')} we expect {told} to be labeled wrong"
         + (f"; {pairs}" if pairs else ""),
         measures=(
             Measure("share of rows flagged", len(doubted) / len(found.rows)),
@@ -95,7 +93,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
         ),
         columns=evidence.dataset.targets,
         rows=tuple(found.rows[doubted].tolist()),
-        expected=expected,
+        expected=wrong,
         confidence=float(1 - np.exp(np.log1p(-np.minimum(chances, 1 - 1e-9)).sum())),
         otherwise=("rare or hard rows that are labeled right and that the quick model does not know",),
         remedies=(
@@ -204,13 +202,12 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
     if not len(doubted):
         return
     chances = is_wrong[doubted]
-    count = float(chances.sum())
-    half = Z * float(np.sqrt((chances * (1 - chances)).sum() + (CALIBRATION * count) ** 2))
+    told, wrong = _expected_wrong(chances)
     worst = int(found.rows[doubted[0]])
     column = evidence.dataset.targets[0]
     yield Finding(
-        severity="warning" if count / len(given) >= FEW else "note",
-        summary=f"of these {counted(len(doubted), 'target')} we expect {count:.0f} \u00b1 {ceil(half)} to be wrong; "
+        severity="warning" if wrong.value / len(given) >= FEW else "note",
+        summary=f"of these {counted(len(doubted), 'target')} we expect {told} to be wrong; "
         f"the farthest is {evidence.dataset.table[column][worst]!r}, {away[doubted[0]]:.0f} usual errors away",
         measures=(
             Measure("usual errors away, at least", float(away[doubted].min()), threshold=OUTLYING),
@@ -218,7 +215,7 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
         ),
         columns=(column,),
         rows=tuple(found.rows[doubted].tolist()),
-        expected=Measure("expected to be wrong", count, max(0.0, count - half), min(float(len(doubted)), count + half)),
+        expected=wrong,
         confidence=float(1 - np.exp(np.log1p(-np.minimum(chances, 1 - 1e-9)).sum())),
         otherwise=("rare events that are measured right", "an input that is wrong in these rows instead"),
         remedies=(Remedy("Look at these targets and correct them, or leave the rows out."),),
@@ -233,6 +230,15 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
             )
             for row in doubted.tolist()
         ),
+    )
+
+
+def _expected_wrong(chances: NDArray[np.float64]) -> tuple[str, Measure]:
+    """`12 ± 5`, and how many are expected to be wrong."""
+    found = expected(chances, CALIBRATION)
+    ends = max(0.0, found.low), min(float(len(chances)), found.high)
+    return f"{found.value:.0f} \u00b1 {ceil(found.high - found.value)}", Measure(
+        "expected to be wrong", found.value, *ends
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from netwright.checks.data.kinship import Kinship, Values, between, inputs_of, unexplained, within
+from netwright.checks.data.kinship import Values, between, inputs_of, unexplained, within
 from netwright.checks.data.near import joined, near
 from netwright.checks.data.repeats import repeats
 from netwright.checks.evidence import DataEvidence, Skip
@@ -14,6 +14,7 @@ from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.data.times import as_times
 from netwright.records.finding import Finding, Fix, Measure, Remedy
+from netwright.statistics import Interval
 
 ERROR_SHARE = 0.01  # of the test rows: known answers to so many move a score by up to a point
 SHARED = 0.2  # of the test rows: the score of fewer hardly shows what they gain
@@ -198,14 +199,14 @@ def _whole_groups(groups: Rows, evidence: DataEvidence) -> Rows:
     return np.setdiff1d(rows, _bad(evidence))
 
 
-def _is_quantity(groups: Rows, inputs: Values, alike: Kinship) -> bool:
+def _is_quantity(groups: Rows, inputs: Values, alike: Interval) -> bool:
     """Whether rows of neighboring values are nearly as alike as those of one value."""
     order = np.argsort(groups, kind="stable")
     edges = np.flatnonzero(np.diff(groups[order]))
     return between(order[edges], order[edges + 1], inputs).value >= QUANTITY * alike.value
 
 
-def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Kinship, kin: Kinship) -> Finding:
+def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Interval, kin: Interval) -> Finding:
     count = len(np.unique(groups))
     what = f"column {name!r} names" if name else "file names begin with"
     advice = (
@@ -263,7 +264,7 @@ def _is_sorted(evidence: DataEvidence, rows: Rows) -> bool:
     return bool(rises >= AFTER or rises <= 1 - AFTER or has_blocks)
 
 
-def _in_time(name: str, lag: Kinship) -> Finding:
+def _in_time(name: str, lag: Interval) -> Finding:
     order = f"column {name!r}" if name else "the order in which they stand"
     advice = (
         f"test on what comes last: --by-time {name}."

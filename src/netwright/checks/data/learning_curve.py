@@ -1,7 +1,6 @@
 """What more rows would bring."""
 
 from collections.abc import Iterator
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,8 @@ from numpy.typing import NDArray
 
 from netwright.checks.data.quick import quick
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.checks.intervals import Interval
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.statistics import Interval, student
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the learning rows: three doublings show the bend
 SEEDS = 5
@@ -19,7 +18,6 @@ MOST_ROWS = 8_000  # of the quick model's: five fits of each share take seconds
 LEAST_ROWS = 400  # an eighth of fewer is too few to learn from
 EXPONENTS = np.linspace(0.1, 1.0, 19)  # of power laws: those measured for deep networks and trees lie within
 LARGE = 0.03  # error that twice the rows would save: a warning
-T_95 = 2.776  # Student's factor for five seeds
 
 Numbers = NDArray[Any]
 
@@ -56,8 +54,8 @@ def little_data(evidence: DataEvidence) -> Iterator[Finding]:
             curves[seed, place] = model.errors(learn[:size], held, seed).mean()
     more = max(1.0, len(evidence.prepared.train) / sizes[-1]) if evidence.prepared is not None else 1.0
     gains = [np.array([_gain(curve, sizes, more, factor) for curve in curves]) for factor in (2, 10)]
-    twice, ten = (_interval(gain, held_count / sizes[-1]) for gain in gains)
-    last = _interval(curves[:, -2] - curves[:, -1], held_count / sizes[-1])
+    twice, ten = (student(gain, held_count / sizes[-1]) for gain in gains)
+    last = student(curves[:, -2] - curves[:, -1], held_count / sizes[-1])
     yield _told(sizes, last, twice, ten, is_classes=model.is_classes)
 
 
@@ -75,12 +73,6 @@ def _gain(curve: Numbers, sizes: list[int], more: float, factor: float) -> float
         if miss < best:
             best, gain = miss, slope * more**-c * (1 - factor**-c)
     return gain
-
-
-def _interval(gains: Numbers, overlap: float) -> Interval:
-    value = float(gains.mean())
-    half = T_95 * float(gains.std(ddof=1)) * sqrt(1 / len(gains) + overlap)
-    return Interval(value, value - half, value + half)
 
 
 def _told(sizes: list[int], last: Interval, twice: Interval, ten: Interval, *, is_classes: bool) -> Finding:

@@ -18,10 +18,10 @@ from netwright.checks.data.columns import (
     wilson,
 )
 from netwright.checks.evidence import DataEvidence
-from netwright.checks.intervals import Interval, difference, share
 from netwright.data.split import FEW_NUMBERS, Rows
 from netwright.records.errors import listed
 from netwright.records.finding import SHOWN, Finding, Measure, Remedy
+from netwright.statistics import Interval, difference, mean_difference, share
 
 NINES = re.compile(r"-?(9{2,}(\.9+)?|9\.9+)|-9")  # 99, -999, 999.9, -9
 LIMITS = (-32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0, 1e20, -1e20, 1e30, -1e30)
@@ -218,12 +218,11 @@ def _by_target(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Findin
         numbers, cells = seen.numbers.get(target), seen.table[target]
         if numbers is not None and cells.n_unique() > FEW_NUMBERS:
             first, second, spread = numbers[gone], numbers[there], float(numbers.std())
-            gap = float(first.mean() - second.mean()) / (spread or 1.0)
-            half = 1.96 * float(np.sqrt(first.var() / len(first) + second.var() / len(second))) / (spread or 1.0)
-            if abs(gap) - half > 2 * TELLS:
+            gap = mean_difference(first, second) / (spread or 1.0)
+            if max(gap.low, -gap.high) > 2 * TELLS:
                 told[name] = (
                     f"{target} is {first.mean():.4g} on average where {name} is missing, else {second.mean():.4g}",
-                    Measure(f"{name}: difference in standard deviations", gap, gap - half, gap + half, 2 * TELLS),
+                    gap.measure(f"{name}: difference in standard deviations", 2 * TELLS),
                 )
         elif numbers is not None or cells.n_unique() <= FEW_NUMBERS:
             best = max((_class_gap(cells, value, gone) for value in cells.unique().drop_nulls().sort()), default=None)

@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from netwright.checks.data.columns import Columns, Floats, Z, columns, wilson
+from netwright.checks.data.columns import Columns, Floats, columns, wilson
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import FEW_NUMBERS
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.statistics import mean
 
 LOOKED_AT = 20_000  # rows: a leak is in all of them
 LEAST_ROWS = 50  # fewer rows are told apart by chance
@@ -189,11 +190,10 @@ def _within(keys: Floats, values: Floats) -> Floats:
 
 def _left(residuals: Floats, values: Floats) -> _Told | None:
     squares = residuals**2 / values.var()
-    half = Z * float(squares.std()) / np.sqrt(len(squares))
-    missed = float(squares.mean())
-    if missed + half > MISSED_NUMBERS:
+    missed = mean(squares)
+    if missed.high > MISSED_NUMBERS:
         return None
-    return _Told(missed, max(0.0, missed - half), missed + half, f"but for {missed:.2g} of its variance")
+    return _Told(missed.value, max(0.0, missed.low), missed.high, f"but for {missed.value:.2g} of its variance")
 
 
 def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:

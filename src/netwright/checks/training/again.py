@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, nan, sqrt
+from math import isfinite, nan
 from typing import final
 
 import numpy as np
@@ -13,16 +13,14 @@ from torch import nn
 from netwright.checks.data.learning_curve import EXPONENTS, LARGE
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import NORMAL, Compared, Numbers, Part, hits, part_of, parts
+from netwright.checks.training.held_out import Numbers, Part, hits, part_of, parts
 from netwright.checks.training.progress import chance
 from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.statistics import Interval, gain_over_seeds, spread_over_seeds
 from netwright.tasks.classification import Classification
 from netwright.training.calibrate import temperature_of
 
 SEEDS = 3  # the fewest that have a spread worth the name
-T_95 = 2.776  # Student's factor for twice three seeds: their spreads are pooled
-SPREAD_95 = 3.689  # 97.5 % quantile of the F distribution with 2 and many degrees of freedom
-SPREAD_05 = 0.0253  # and the 2.5 % quantile
 HALF = 0.5
 USUAL = 0.5  # exponent of learning curves between those of networks, .1 to .4, and of parametric models, 1
 UNSTABLE = 0.02  # of the way from nothing to a perfect score: two points
@@ -55,7 +53,8 @@ def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     classes, at c = 0.5 (USUAL), and that gain's interval lies above zero too; else a note.
     """
     all_rows, half = evidence.once(_all_rows), evidence.once(_half_of_the_rows)
-    loss, score = _gain(half.losses, all_rows.losses), _gain(half.errors, all_rows.errors)
+    loss = gain_over_seeds(half.losses, all_rows.losses)
+    score = gain_over_seeds(half.errors, all_rows.errors)
     if max(loss.low, score.low) <= 0 or min(loss.value, score.value) < 0:
         return
     twice = _twice(score)
@@ -97,7 +96,7 @@ def unstable(evidence: TrainingEvidence) -> Iterator[Finding]:
     components"). Of three seeds, a spread below 4 points is never sure.
     """
     measured = evidence.once(_all_rows)
-    spread = _spread(measured.errors)
+    spread = spread_over_seeds(measured.errors)
     if spread.low <= UNSTABLE:
         return
     has_classes = _has_classes(evidence)
@@ -177,41 +176,21 @@ def _has_classes(evidence: TrainingEvidence) -> bool:
     return isinstance(evidence.task, Classification)
 
 
-def _gain(before: Matrix, after: Matrix) -> Compared:
-    """How much smaller numbers became, with the 95 % interval over rows and seeds together."""
-    better = before.mean(0) - after.mean(0)
-    value = float(better.mean())
-    by_rows = NORMAL * float(better.std()) / sqrt(len(better))
-    by_seeds = T_95 * sqrt(sum(float(each.mean(1).var(ddof=1)) / len(each) for each in (before, after)))
-    half = sqrt(by_rows**2 + by_seeds**2)
-    return Compared(value, value - half, value + half)
-
-
-def _twice(gain: Compared) -> Compared:
+def _twice(gain: Interval) -> Interval:
     """What twice the rows bring where the last doubling brought that much: 2^-c of it by the law with exponent c."""
     least, most = 2.0 ** -float(EXPONENTS[-1]), 2.0 ** -float(EXPONENTS[0])
-    return Compared(
+    return Interval(
         gain.value * 2.0**-USUAL,
         gain.low * (least if gain.low > 0 else most),
         gain.high * (most if gain.high > 0 else least),
     )
 
 
-def _spread(errors: Matrix) -> Compared:
-    """The standard deviation of the seeds' means, less what their rows alone make them differ by."""
-    seeds, rows = errors.shape
-    means = errors.mean(1)
-    rest = errors - errors.mean(0) - means[:, None] + errors.mean()
-    noise = float((rest**2).sum()) / ((seeds - 1) * (rows - 1) * rows)
-    seen = float(means.var(ddof=1))
-    return Compared(*(sqrt(max(0.0, seen / by - noise)) for by in (1.0, SPREAD_95, SPREAD_05)))
-
-
-def _points(gain: Compared) -> str:
+def _points(gain: Interval) -> str:
     return f"{100 * gain.value:+.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}]"
 
 
-def _curve(half: _Measured, whole: _Measured, count: int, twice: Compared, what: str) -> Chart:
+def _curve(half: _Measured, whole: _Measured, count: int, twice: Interval, what: str) -> Chart:
     """Measured at half and all of the rows, and from there where the laws lead."""
     before, now = float(half.errors.mean()), float(whole.errors.mean())
     lines = (

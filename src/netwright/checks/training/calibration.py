@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import Compared, Numbers, Part, hits, parts
+from netwright.checks.training.held_out import Numbers, Part, hits, parts
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.records.recipe import Recipe
+from netwright.statistics import Interval, without_bias
 from netwright.tasks.classification import Classification
 from netwright.training.calibrate import temperature_of
 
@@ -112,14 +113,10 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     )
 
 
-def calibration_error(answers: Answers) -> tuple[Compared, float]:
+def calibration_error(answers: Answers) -> tuple[Interval, float]:
     """The error corrected for what few rows add to it, with its 95 % interval; and as it is."""
-    drawn = np.random.default_rng(0)
-    gaps, count, bins = answers.right - answers.sure, len(answers.sure), answers.bins
-    seen = _error(bins, gaps)
-    again = [_error(bins[rows], gaps[rows]) for rows in (drawn.integers(0, count, count) for _ in range(DRAWS))]
-    low, high = np.percentile(again, (2.5, 97.5))
-    return Compared(*(max(0.0, 2 * seen - float(end)) for end in (np.mean(again), high, low))), seen
+    gaps, bins = answers.right - answers.sure, answers.bins
+    return without_bias(lambda rows: _error(bins[rows], gaps[rows]), len(gaps), DRAWS), _error(bins, gaps)
 
 
 def _most_of_calibrated(answers: Answers) -> float:

@@ -9,18 +9,16 @@ import numpy as np
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.held_out import (
-    Compared,
     Numbers,
     Part,
-    difference,
     hits,
     known_hits,
-    paired,
     parts,
     twins,
 )
 from netwright.checks.training.progress import best, rungs
 from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.statistics import Interval, mean, mean_difference, share
 from netwright.tasks.classification import Classification
 
 LEARNED = 0.8  # of the constant's loss left on training rows: what less leaves has learned these rows
@@ -51,7 +49,7 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
     train, valid, chance_train, chance_valid = _against_chance(evidence)
     if train.losses.mean() > LEARNED * chance_train.mean():
         return
-    gain = paired(chance_valid, evidence.once(_recalibrated))
+    gain = mean(chance_valid - evidence.once(_recalibrated))
     right = _above_majority(evidence, train, valid)
     if gain.low > 0 or (right is not None and right.low > 0):
         return
@@ -192,7 +190,7 @@ def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     better nor worse than the network (the paired 95 % interval of losses holds zero).
     """
     train, valid, _, chance = _against_chance(evidence)
-    if paired(chance, valid.losses).low <= 0 or _gap(evidence, train, valid).low > 0:
+    if mean(chance - valid.losses).low <= 0 or _gap(evidence, train, valid).low > 0:
         return
     if _still_falling(evidence) > FALLING:
         return
@@ -200,7 +198,7 @@ def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     if not losses:
         return
     name = min(losses, key=lambda one: losses[one].mean())
-    against = paired(losses[name], valid.losses)
+    against = mean(losses[name] - valid.losses)
     top = best(evidence.once(rungs))
     if not (against.low <= 0 <= against.high) or (top is not None and top.end < train.losses.mean()):
         return
@@ -225,7 +223,7 @@ def validation_better(evidence: TrainingEvidence) -> Iterator[Finding]:
     are not compared: they were taken with dropout, augmentation and the weights of the middle of an epoch.
     """
     train, valid = evidence.once(parts)
-    easier = difference(train.losses, valid.losses)
+    easier = mean_difference(train.losses, valid.losses)
     if easier.low > ROSE_SHARE * float(train.losses.mean()):
         yield Finding(
             "warning",
@@ -256,7 +254,7 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     for name, severity in (("constant", "error"), ("linear", "note")):
         if name not in simple:
             continue
-        gain = paired(simple[name], own)
+        gain = mean(simple[name] - own)
         if gain.low <= 0:
             yield Finding(
                 "error" if severity == "error" else "note",
@@ -293,7 +291,7 @@ def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
         if counts[k] < RARE_ROWS or 2 * counts[k] * len(labels) > sum(counts) or not others:
             continue
         expected = RARE_RECALL * sum(others) / len(others)
-        high = _wilson_high(recalls[k], counts[k])
+        high = share(recalls[k] * counts[k], counts[k]).high
         if high < expected:
             yield Finding(
                 "warning",
@@ -321,27 +319,27 @@ def _against_chance(evidence: TrainingEvidence) -> tuple[Part, Part, Numbers, Nu
     return train, valid, (train.targets - mean) ** 2, (valid.targets - mean) ** 2
 
 
-def _above_majority(evidence: TrainingEvidence, train: Part, valid: Part) -> Compared | None:
+def _above_majority(evidence: TrainingEvidence, train: Part, valid: Part) -> Interval | None:
     if not isinstance(evidence.task, Classification) or not valid.outputs.shape[1]:
         return None
     majority = np.bincount(train.targets.astype(int)).argmax()
-    return paired(hits(valid), (valid.targets == majority).astype(np.float64))
+    return mean(hits(valid) - (valid.targets == majority))
 
 
-def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Compared:
+def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Interval:
     """How much better training rows score, as a share of the way from chance to perfect."""
     _, _, _, chance = _against_chance(evidence)
     if isinstance(evidence.task, Classification) and valid.outputs.shape[1]:
         shares = np.bincount(train.targets.astype(int)) / len(train.targets)
         base = float((shares**2).sum())  # right answers of one who draws them with these shares
-        gap = difference(hits(train), hits(valid))
+        gap = mean_difference(hits(train), hits(valid))
         scale = max(1 - base, 1e-9)
         if gap.low > GAP * scale:
             easy_train, easy_valid = evidence.once(known_hits)
-            gap = difference(hits(train) - easy_train, hits(valid) - easy_valid)
+            gap = mean_difference(hits(train) - easy_train, hits(valid) - easy_valid)
     else:
-        gap, scale = difference(valid.losses, train.losses), max(float(chance.mean()), 1e-12)
-    return Compared(gap.value / scale, gap.low / scale, gap.high / scale)
+        gap, scale = mean_difference(valid.losses, train.losses), max(float(chance.mean()), 1e-12)
+    return gap / scale
 
 
 def _rise(losses: list[float]) -> float:
@@ -365,14 +363,14 @@ def _still_falling(evidence: TrainingEvidence) -> float:
     return (before - losses[-1]) / fell if fell > 0 and losses[-1] == min(losses) else 0.0
 
 
-def _better_twin(evidence: TrainingEvidence) -> tuple[str, Compared, float] | None:
+def _better_twin(evidence: TrainingEvidence) -> tuple[str, Interval, float] | None:
     """The simple model that beats the network most clearly, by how much, and by how much it had to."""
     try:
         simple = evidence.once(twins)
     except Skip:
         return None
     own = evidence.once(_recalibrated)
-    found = {name: paired(own, losses) for name, losses in simple.items() if name != "constant"}
+    found = {name: mean(own - losses) for name, losses in simple.items() if name != "constant"}
     least = ADVANTAGE * max(0.0, float(simple["constant"].mean() - own.mean()))
     better = [(name, gain, least) for name, gain in found.items() if gain.low > least]
     return max(better, key=lambda one: one[1].low, default=None)
@@ -397,12 +395,6 @@ def _recalibrated(evidence: TrainingEvidence) -> Numbers:
             logits += np.log(shares) - np.log(np.exp(logits).mean(0) + 1e-12)
         tried.append(np.logaddexp.reduce(logits, 1) - logits[rows, targets])
     return min(tried, key=lambda losses: losses.mean())
-
-
-def _wilson_high(share: float, count: int) -> float:
-    z = 1.96
-    middle = share + z * z / (2 * count)
-    return (middle + z * ((share * (1 - share) + z * z / (4 * count)) / count) ** 0.5) / (1 + z * z / count)
 
 
 def _curves(evidence: TrainingEvidence, mark: int = 0) -> tuple[Chart, ...]:

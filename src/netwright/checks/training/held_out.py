@@ -1,7 +1,6 @@
 """Rows of the training and of the validation part, each with its loss under the kept weights; and simple twins."""
 
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any, final
 
 import numpy as np
@@ -20,7 +19,6 @@ MOST = 10_000  # rows of each part: the intervals are narrow by then
 TWIN_ROWS, TWIN_COLUMNS = 5_000, 256  # that simple models learn from: seconds
 TREES = 120  # boosted, of all classes together
 LEAST = 50  # rows, below which nothing can be told
-NORMAL = 1.96  # of a 95 % interval
 
 Numbers = NDArray[np.float64]
 
@@ -36,16 +34,6 @@ class Part:
     inputs: Numbers  # (n, columns) flat; (n, 0) where they cannot be taken so
 
 
-@final
-@dataclass(frozen=True)
-class Compared:
-    """A difference of means with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 def parts(evidence: TrainingEvidence) -> tuple[Part, Part]:
     """Training and validation rows. Raises Skip where there are too few of them."""
     if len(evidence.valid) < LEAST or len(evidence.train) < LEAST:
@@ -54,20 +42,6 @@ def parts(evidence: TrainingEvidence) -> tuple[Part, Part]:
     if not all(np.isfinite(part.losses).all() for part in both):
         raise Skip("the network's answers are no numbers")
     return both
-
-
-def difference(a: Numbers, b: Numbers) -> Compared:
-    """Mean of `a` less mean of `b`: of two samples, or of pairs where they are as many rows of the same part."""
-    value = float(a.mean() - b.mean())
-    error = NORMAL * sqrt(float(a.var()) / len(a) + float(b.var()) / len(b))
-    return Compared(value, value - error, value + error)
-
-
-def paired(a: Numbers, b: Numbers) -> Compared:
-    """Mean of `a - b`, row by row."""
-    value = float((a - b).mean())
-    error = NORMAL * float((a - b).std()) / sqrt(len(a))
-    return Compared(value, value - error, value + error)
 
 
 def hits(part: Part) -> Numbers:

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from netwright.checks.data.target_leaks import MISSED_CLASSES, SURE
 from netwright.checks.evidence import Skip
-from netwright.checks.intervals import share
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import LEAST, Compared, Numbers, flat, paired, parts, simple_models
+from netwright.checks.training.held_out import LEAST, Numbers, flat, parts, simple_models
 from netwright.checks.training.progress import chance
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.records.schema import Block
+from netwright.statistics import Interval, mean, share
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
 from netwright.training.evaluate import evaluating
@@ -55,7 +55,7 @@ class _Costs:
     """What permuting each part among rows costs, as a share of the gain over the best constant."""
 
     batch: Batch
-    costs: tuple[tuple[_Part, Compared], ...]
+    costs: tuple[tuple[_Part, Interval], ...]
 
 
 def shortcut(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -89,7 +89,7 @@ def shortcut(evidence: TrainingEvidence) -> Iterator[Finding]:
         yield _told(found, *named[0], "")
 
 
-def _told(found: _Costs, part: _Part, cost: Compared, sign: str) -> Finding:
+def _told(found: _Costs, part: _Part, cost: Interval, sign: str) -> Finding:
     family = [(other, paid) for other, paid in found.costs if other.family == part.family]
     family.sort(key=lambda one: -one[1].value)
     remedies = (
@@ -125,20 +125,20 @@ def _costs(evidence: TrainingEvidence) -> _Costs:
     measure = _measure(evidence)
     before = measure(batch)
     constant = _chance(evidence, batch)
-    mean = constant - float(before.mean())
-    if not mean > LEARNED * constant:
+    gained = constant - float(before.mean())
+    if not gained > LEARNED * constant:
         raise Skip("the network learned too little to live on anything")
-    scale = mean * (2 if isinstance(evidence.task, Regression) else 1)
+    scale = gained * (2 if isinstance(evidence.task, Regression) else 1)
     order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(evidence.recipe.seed))
     source = torch.empty_like(order)
     source[order] = order.roll(1)  # every row gets another's values
-    costs = list[tuple[_Part, Compared]]()
+    costs = list[tuple[_Part, Interval]]()
     for part in _blocks(evidence, batch):
         x = batch.inputs[part.number]
         other = torch.where(part.cells.to(x.device), x[source.to(x.device)], x)
         inputs = (*batch.inputs[: part.number], other, *batch.inputs[part.number + 1 :])
-        lost = paired(measure(replace(batch, inputs=inputs)), before)
-        costs.append((part, Compared(lost.value / scale, lost.low / scale, lost.high / scale)))
+        lost = mean(measure(replace(batch, inputs=inputs)) - before)
+        costs.append((part, lost / scale))
     if not costs:
         raise Skip("there are no columns, pixels or steps to permute")
     return _Costs(batch, tuple(costs))
