@@ -10,9 +10,15 @@ install: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@ .venv/demo
+
+# What the demo needs and no more: no test runner, no type checker.
+.venv/demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report]'
 	touch $@
 
-demo: install
+demo: .venv/demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
 # Two processes with one thread each: small networks gain nothing from a second thread.
