@@ -136,9 +136,7 @@ def learned_by_heart(
     network: nn.Module, objective: Objective, task: Task | None, train: Examples, *, steps: int = HEART, seed: int = 0
 ) -> Learned:
     """Whether the network can learn FEW training rows from these weights, without dropout, by Adam; the best rate's."""
-    batch = next(train.batches(FEW, seed=seed)).to(device_of(network))
-    if len(batch) > FEW:  # a loader of an engineer's own cuts its batches itself
-        batch = Batch(tuple(t[:FEW] for t in batch.inputs), tuple(t[:FEW] for t in batch.targets), batch.rows[:FEW])
+    batch = next(train.batches(FEW, seed=seed)).head(FEW).to(device_of(network))  # loaders may give more
     tries = [_by_heart(network, objective, task, batch, lr, steps, seed) for lr in HEART_RATES]
     return min(
         tries, key=lambda one: (-one.score if isfinite(one.score) else 0.0, one.end if isfinite(one.end) else 1e30)

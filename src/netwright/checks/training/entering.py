@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from math import isfinite
 
 import torch
@@ -164,7 +165,7 @@ def _standardized(evidence: TrainingEvidence) -> Rung | None:
         def losses(network: nn.Module, batch: Batch) -> Tensor:
             parts = zip(batch.inputs, means, spreads, strict=True)
             inputs = tuple((x - mean) / spread for x, mean, spread in parts)
-            return original(network, Batch(inputs, batch.targets, batch.rows))
+            return original(network, replace(batch, inputs=inputs))
 
         return losses
 

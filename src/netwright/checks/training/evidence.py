@@ -19,7 +19,7 @@ from netwright.resolve import resolve
 from netwright.tasks.own_loss import OwnLoss
 from netwright.training.adopt import knows_first_weights
 from netwright.training.evaluate import device_of
-from netwright.training.objective import build_objective
+from netwright.training.objective import build_objective, with_mixes
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class TrainingEvidence:
     @property
     def loss(self) -> Objective:
         """What losses are measured by: the task's own, for smoothing, weights and penalties hide what was learned."""
-        return self.objective if self.task is None else self.task.losses
+        return self.objective if self.task is None else with_mixes(self.task.losses)
 
     def drawn(self, part: Examples, size: int) -> Iterator[Batch]:
         """Batches of rows in an order drawn by the seed, as they are without augmentation, on the network's device.

@@ -21,6 +21,7 @@ from netwright.checks.training.progress import (
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.training.evaluate import device_of
+from netwright.training.objective import build_objective
 from netwright.training.probes import ENDS, RUNG_STEPS, Rung, copied, mean_loss, without_dropout
 from netwright.training.schedule import schedule
 
@@ -158,7 +159,7 @@ def _some_free_steps(
     evidence: TrainingEvidence, network: nn.Module, steps: int = 0, shown: Sequence[Batch] = ()
 ) -> Rung:
     recipe = evidence.recipe.edit({"weight_decay": 0.0, "l1": 0.0})
-    objective = evidence.task.objective(recipe) if evidence.task is not None else evidence.objective
+    objective = build_objective(evidence.task, recipe) if evidence.task is not None else evidence.objective
     with copied(network) as free:
         without_dropout(free)
         return some_steps(evidence, free, recipe=recipe, objective=objective, steps=steps, shown=shown)
