@@ -17,8 +17,9 @@ from benchmarks.zoo.trainings import carried_out, run_of, trained
 from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.evidence import diagnose, of_run
 from netwright.data.examples import adopted
+from netwright.planning.edits import Edits, random_change, variant
 from netwright.planning.paired import Measures, gain
-from netwright.planning.treat import BALANCED, Edits, measured, random_change, treat_run, variant
+from netwright.planning.treat import BALANCED, measured, treat_run
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import Finding, Report

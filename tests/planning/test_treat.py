@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from netwright.data.examples import empty
+from netwright.planning.edits import OF_THE_NETWORK, SPANS
 from netwright.planning.mends import are_equal
 from netwright.planning.paired import gain
-from netwright.planning.treat import OF_THE_NETWORK, SPANS, treat_run
+from netwright.planning.treat import treat_run
 from netwright.records.errors import DataError, NetworkError
 from netwright.records.finding import Checked, Finding, Remedy, Report
 from netwright.records.note import Note

@@ -1,7 +1,6 @@
 """A training made again: from other seeds, or with fewer of its rows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -9,13 +8,12 @@ from torch import nn
 
 from netwright.data.readers.files import counted
 from netwright.machine.randomness import seeded
-from netwright.planning.quick import trained
+from netwright.planning.quick import anew, trained
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
 from netwright.records.history import Progress
-from netwright.records.run import Run, fresh
+from netwright.records.run import Run
 from netwright.training.calibrate import calibrate
-from netwright.training.evaluate import device_of
 
 
 def trained_again(run: Run, tell: Callable[[str | Progress], object], share: float, seeds: Sequence[int]) -> list[Run]:
@@ -38,14 +36,8 @@ def _untrained(run: Run, share: float, seed: int) -> Run:
     recipe = run.recipe
     epochs = {"epochs": round(recipe.epochs / share), "patience": round(recipe.patience / share)}
     recipe = recipe.edit({**epochs, "seed": seed})
-    build = partial(run.task.network, run.schema, recipe) if run.schema.inputs else partial(_seeded, run.build, seed)
-    return replace(
-        fresh(run),
-        network=build().to(device_of(run.network)),
-        recipe=recipe,
-        train=run.train if share == 1 else _drawn(run.train, share, seed),
-        build=build,
-    )
+    build = None if run.schema.inputs else partial(_seeded, run.build, seed)
+    return anew(run, recipe, run.train if share == 1 else _drawn(run.train, share, seed), build)
 
 
 def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:

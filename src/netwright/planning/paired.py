@@ -36,6 +36,18 @@ def losses_of(run: Run, examples: Examples) -> tuple[NDArray[np.int64], NDArray[
     return np.concatenate(rows), np.concatenate(losses)
 
 
+def stacked(measured: Sequence[Measures]) -> Measures:
+    """The measures of several seeds: of one, each is (rows,)."""
+    return {name: np.stack([one[name] for one in measured]) for name in measured[0]}
+
+
+def verdict(gain: Gain) -> tuple[bool, str]:
+    """Whether a change is kept, and why."""
+    if gain.low > 0:
+        return True, f"{gain.metric} is better beyond chance"
+    return False, f"{gain.metric} is worse" if gain.high < 0 else f"no gain in {gain.metric} beyond chance"
+
+
 def gain(metric: str, before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> Gain:
     """The paired bootstrap over rows and seeds together, of rows that can be read with and without the change.
 

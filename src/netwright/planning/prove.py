@@ -13,7 +13,7 @@ from netwright.data.fixes import apply_fixes, located
 from netwright.data.prepare import prepare
 from netwright.data.readers.files import counted
 from netwright.data.split import Split
-from netwright.planning.paired import Measures, check_seeds, gain, losses_of
+from netwright.planning.paired import Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import quick_runs
 from netwright.records.errors import DataError, NetwrightError
 from netwright.records.finding import Fix
@@ -89,12 +89,7 @@ def _proven(
     except NetwrightError as error:
         return said((), False, f"the data cannot be trained on then: {error.problem}")
     gains = tuple(gain(name, before[name], after[name], trial.seeds[0]) for name in before)
-    first = gains[0]
-    if first.low > 0:
-        return said(gains, True, f"{first.metric} is better beyond chance")
-    return said(
-        gains, False, f"{first.metric} is worse" if first.high < 0 else f"no gain in {first.metric} beyond chance"
-    )
+    return said(gains, *verdict(gains[0]))
 
 
 def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial, what: str) -> Measures:
@@ -103,8 +98,7 @@ def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial
     changed, cut = apply_fixes(dataset, parts, fixes)
     prepared = prepare(changed, cut, trial.source)
     test = dataset.table[parts.test].select(dataset.targets)
-    found = [_on_test(run, cut, test) for run in quick_runs(prepared, trial.settings, trial.seeds, trial.tell)]
-    return {name: np.stack([one[name] for one in found]) for name in found[0]}
+    return stacked([_on_test(run, cut, test) for run in quick_runs(prepared, trial.settings, trial.seeds, trial.tell)])
 
 
 def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:

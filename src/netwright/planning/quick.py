@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from math import ceil
+
+from torch import nn
 
 from netwright.data.examples import augmented
 from netwright.data.prepare import Prepared
 from netwright.machine.device import device
 from netwright.planning.choose import choose
+from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
 from netwright.records.history import Progress
 from netwright.records.recipe import Recipe
-from netwright.records.run import Run
+from netwright.records.run import Run, fresh
+from netwright.training.evaluate import device_of
 from netwright.training.population import population
 
 STEPS = 600  # of each training: the settings' own epochs, or so many as make these
@@ -29,10 +34,7 @@ def quick_runs(
     recipe, _ = choose(prepared.schema, prepared.task, rows, settings)
     epochs = min(recipe.epochs, ceil(STEPS / ceil(rows / recipe.batch_size)))
     recipe = recipe.edit({"epochs": epochs, "members": 1}).edit(settings)
-    runs: list[Run] = []
-    for seed in seeds:
-        runs.append(untrained(prepared, recipe.edit({"seed": seed})))
-    return trained(runs, tell)
+    return trained([untrained(prepared, recipe.edit({"seed": seed})) for seed in seeds], tell)
 
 
 def untrained(prepared: Prepared, recipe: Recipe) -> Run:
@@ -48,6 +50,13 @@ def untrained(prepared: Prepared, recipe: Recipe) -> Run:
         test=prepared.test,
         build=build,
     )
+
+
+def anew(run: Run, recipe: Recipe, train: Examples, build: Callable[[], nn.Module] | None = None) -> Run:
+    """A run before its training, with other settings and training rows; `build` makes an engineer's own network."""
+    build = build or partial(run.task.network, run.schema, recipe)
+    network = build().to(device_of(run.network))
+    return replace(fresh(run), network=network, recipe=recipe, train=train, build=build)
 
 
 def trained(runs: Sequence[Run], tell: Callable[[Progress], object]) -> list[Run]:

@@ -1,68 +1,33 @@
 """Remedies tried on paired seeds: what makes a training better beyond chance is kept, the rest is rolled back."""
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from math import exp, log
+from functools import partial, reduce
 from typing import final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from torch import nn
 
-from netwright.data.examples import augmented
 from netwright.data.readers.files import counted
-from netwright.models import ACTIVATIONS
-from netwright.planning import MENDS
-from netwright.planning.mends import are_equal, mended
-from netwright.planning.paired import Measures, check_seeds, gain, losses_of
+from netwright.planning.edits import Edits, is_advice, possible, random_change, variant
+from netwright.planning.paired import Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import attempted, trained
 from netwright.records.errors import DataError, NetwrightError, RecipeError, listed
 from netwright.records.finding import Finding, Remedy, Report
 from netwright.records.history import Progress
 from netwright.records.note import Note, Tried, edited
 from netwright.records.proof import Gain
-from netwright.records.recipe import settings
-from netwright.records.run import Run, fresh, with_result
+from netwright.records.run import Run, with_result
 from netwright.tasks.classification import Classification
-from netwright.training import OPTIMIZERS
-from netwright.training.adopt import designed, knows_first_weights
+from netwright.training.adopt import knows_first_weights
 from netwright.training.calibrate import calibrate
-from netwright.training.evaluate import device_of, predictions
+from netwright.training.evaluate import predictions
 
-# Settings that decide the network itself: of an engineer's own they need a function that follows them, or a mend.
-OF_THE_NETWORK = (
-    "depth", "width", "dropout", "activation", "backbone", "layers", "normalization", "init", "embedding", "members",
-)  # fmt: skip
-# Where random changes are drawn: the ranges that people search. Those of the Recipe hold networks of hours.
-SPANS = {"lr": (1e-5, 1e-1), "batch_size": (8, 512), "depth": (1, 6), "width": (16, 512), "weight_decay": (1e-4, 0.3)}
-MOST_DROPOUT = 0.6
 ROUNDS = 3  # of treatment of one finding that becomes better and stays: epochs, for one, are doubled three times
 BALANCED = "balanced accuracy"
 IMBALANCE = "NW324"  # its remedies trade some of the frequent class for the rare ones
 UNEVEN = 1.5  # times as many rows in the largest class as in the smallest: below, both accuracies say the same
-WHOLE = ("batch_size", "depth", "width")
-
-
-@final
-@dataclass(frozen=True)
-class Edits:
-    """Of the recipe, and of an engineer's own network: names of MENDS."""
-
-    recipe: Mapping[str, object] = field(default_factory=dict[str, object])
-    mends: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self.recipe or self.mends)
-
-    def beside(self, other: "Edits") -> "Edits":
-        """These, and then the others."""
-        return Edits({**self.recipe, **other.recipe}, tuple(dict.fromkeys((*self.mends, *other.mends))))
-
 
 Judge = Callable[[Run, Collection[str]], Report]
 """What is wrong with a training, beside findings of these codes."""
@@ -92,197 +57,233 @@ def treat_run(
     than three seeds or a code that was not found, DataError without a validation part.
     """
     check_seeds(seeds)
+    found = {finding.code for finding in report.findings}
     if not len(run.valid):
         raise DataError("there is no validation part to prove a remedy on", remedy="give the run some validation rows.")
-    if unknown := [code for code in codes if code not in {finding.code for finding in report.findings}]:
-        known = listed(sorted({finding.code for finding in report.findings})) if report.findings else "nothing"
+    if unknown := [code for code in codes if code not in found]:
+        known = listed(sorted(found)) if found else "nothing"
         raise RecipeError(f"{listed(unknown)} was not found in this run: {known} was", remedy="try one of the found.")
     if not knows_first_weights(run):
         remedy = "give nw.adopt a function that builds the network (build=...), or train it with nw.train."
         raise DataError("the first weights of this network are not known", remedy=remedy)
-    treatment = _Treatment(run, report, tuple(codes), tuple(seeds), judge, tell)
-    ended = ""
+    is_mild = all(finding.severity == "note" for finding in report.findings)
+    patient = _Patient(run, tuple(codes), found if is_mild else set(), tuple(seeds), judge, tell)
+    course, ended = _seen(_Course(report), report), ""
     try:
-        treatment.go()
-        if controls:
-            treatment.control()
+        for now in _courses(patient, course, controls=controls):
+            course = now
     except KeyboardInterrupt:
-        if not treatment.kept:
+        if not course.kept:
             raise
         ended = "stopped before its end"
-    return treatment.outcome(ended)
+    return course.best or run, _note(patient, course, report.subject, ended)
 
 
 @final
-class _Treatment:
-    """Where a treatment stands: what was kept so far, and the runs trained with it."""
+@dataclass(frozen=True)
+class _Patient:
+    """What is treated, and with what."""
 
-    def __init__(
-        self, run: Run, report: Report, codes: tuple[str, ...], seeds: tuple[int, ...], judge: Judge,
-        tell: Callable[[str | Progress], object],
-    ) -> None:  # fmt: skip
-        self.run, self.codes, self.seeds, self.judge, self.tell = run, codes, seeds, judge, tell
-        self.report, self.subject = report, report.subject  # of the run as treated so far
-        self.findings: dict[str, Finding] = {}  # all that were treated, by code
-        self.rounds = Counter[str]()  # of treatment, by code
-        self.done: set[str] = set()  # codes that are treated no more
-        self.sound: set[str] = set()  # codes of grave findings that are not there
-        self._look(report)
-        is_mild = all(finding.severity == "note" for finding in report.findings)
-        self.notes = {finding.code for finding in report.findings} if is_mild else set[str]()
-        self.kept = Edits()
-        self.held = Edits()  # what removed a grave finding and is not proven: the next gain decides
-        self.waiting_for_gain: list[int] = []  # the places of what is held among what was tried
-        self.tried: list[Tried] = []
-        self.advised: list[str] = []
-        self.controls: list[Tried] = []
-        self.best: Run | None = None  # of the first seed, with what is kept and what is wrong with it
-        self.untreated: Measures = {}
-        self.measures: Measures = {}  # with what is kept
+    run: Run
+    codes: tuple[str, ...]  # that were asked for; without them, all findings but notes
+    notes: Collection[str]  # codes of notes that are treated all the same, as nothing worse was found
+    seeds: tuple[int, ...]
+    judge: Judge
+    tell: Callable[[str | Progress], object]
 
-    def go(self) -> None:
-        """Treats one finding after the other until none is left that was not treated."""
-        while waiting := self._waiting():
-            self._treat(waiting[0])
-            if not self._waiting() and not self.codes and self._is_hiding():
-                self._look(self.judge(self.best or self.run, self.findings))
 
-    def control(self) -> None:
-        """Random changes of the recipe as it was, as many as remedies were trained."""
-        if not self.kept:
-            return
-        generator = np.random.default_rng(self.seeds[0])
-        for _ in [tried for tried in self.tried if tried.gains]:
-            edit = random_change(generator, self.run)
-            self.controls.append(self._attempt("", Remedy(edited(edit), edit), Edits())[0])
+@final
+@dataclass(frozen=True)
+class _Course:
+    """How far a treatment has come."""
 
-    def outcome(self, ended: str) -> tuple[Run, Note]:
-        """The treated run, where something was kept, and the note."""
-        found = tuple(f"{f.severity:<8}{f.code}  {f.title}: {f.summary}" for f in self.findings.values())
-        gains = self._gains(self.untreated, self.measures) if self.kept else ()
-        note = Note(
-            subject=self.subject,
-            seeds=self.seeds,
-            found=found,
-            tried=tuple(self.tried),
-            advised=tuple(dict.fromkeys(self.advised)),
-            changes=self.kept.recipe,
-            mends=self.kept.mends,
-            gains=gains,
-            controls=tuple(self.controls),
-            before=self.run.scores,
-            ended=ended,
+    report: Report  # of the run as treated so far
+    sound: frozenset[str] = frozenset()  # codes of grave findings that are not there
+    findings: Mapping[str, Finding] = field(default_factory=dict[str, Finding])  # all that were treated, by code
+    rounds: Mapping[str, int] = field(default_factory=dict[str, int])  # of treatment, by code
+    done: frozenset[str] = frozenset()  # codes that are treated no more
+    tried: tuple[Tried, ...] = ()
+    waiting: tuple[int, ...] = ()  # those tried that removed a grave finding unproven: the next gain decides
+    advised: tuple[str, ...] = ()
+    controls: tuple[Tried, ...] = ()
+    best: Run | None = None  # of the first seed, with what is kept and what is wrong with it
+    untreated: Measures = field(default_factory=dict[str, NDArray[np.float64]])
+    measures: Measures = field(default_factory=dict[str, NDArray[np.float64]])  # with what is kept
+
+    @property
+    def kept(self) -> Edits:
+        """What made the training better beyond chance."""
+        return _together(tried for tried in self.tried if tried.is_kept)
+
+    @property
+    def with_held(self) -> Edits:
+        """What is kept, and what waits for a gain."""
+        return self.kept.beside(_together(self.tried[place] for place in self.waiting))
+
+    def stays(self, code: str) -> bool:
+        """Whether a finding is still there."""
+        return code in {left.code for left in self.report.findings}
+
+    def and_tried(self, tried: Tried) -> "_Course":
+        """The course after a remedy that changed nothing."""
+        return replace(self, tried=(*self.tried, tried))
+
+
+@final
+@dataclass(frozen=True)
+class _Attempt:
+    """A remedy that was trained, or why it was not."""
+
+    tried: Tried
+    run: Run | None = None  # of the first seed
+    measures: Measures = field(default_factory=dict[str, NDArray[np.float64]])
+
+
+def _together(tried: Iterable[Tried]) -> Edits:
+    return reduce(Edits.beside, (Edits(one.edit, one.mends) for one in tried), Edits())
+
+
+def _courses(patient: _Patient, course: _Course, *, controls: bool) -> Iterator[_Course]:
+    """The course after each remedy, until no finding is left untreated; then with as many random changes of the recipe
+    as it was."""
+    while waiting := _waiting(patient, course):
+        course = yield from _treating(patient, course, waiting[0])
+        # A grave finding that no remedy removed hides what comes after it.
+        is_hiding = any(f.severity == "error" and f.code in course.findings for f in course.report.findings)
+        if is_hiding and not patient.codes and not _waiting(patient, course):
+            course = _seen(course, patient.judge(course.best or patient.run, course.findings))
+    generator = np.random.default_rng(patient.seeds[0])
+    for _ in [tried for tried in course.tried if tried.gains] if controls and course.kept else ():
+        edit = random_change(generator, patient.run)
+        course, attempt = _attempted(patient, course, "", Remedy(edited(edit), edit), Edits())
+        course = replace(course, controls=(*course.controls, attempt.tried))
+        yield course
+
+
+def _waiting(patient: _Patient, course: _Course) -> list[Finding]:
+    """Findings to be treated, the worst first, each code once."""
+
+    def is_meant(f: Finding) -> bool:
+        return f.code in patient.codes if patient.codes else f.code in patient.notes or f.severity != "note"
+
+    return [finding for finding in course.report.findings if is_meant(finding) and finding.code not in course.done]
+
+
+def _seen(course: _Course, report: Report) -> _Course:
+    """The course with a new report on the run as treated so far."""
+    grave = {finding.code for finding in report.findings if finding.severity == "error"}
+    sound = course.sound | {check.code for check in report.checks if not check.skipped} - grave
+    return replace(course, report=report, sound=sound)
+
+
+def _treating(patient: _Patient, course: _Course, finding: Finding) -> Generator[_Course, None, _Course]:
+    """The course after each remedy of a finding, and at its end."""
+    code, before = finding.code, course.kept
+    findings = {**course.findings, code: course.findings.get(code, finding)}
+    course = replace(course, findings=findings, rounds={**course.rounds, code: course.rounds.get(code, 0) + 1})
+    yield course
+    for remedy in finding.remedies:
+        if is_advice(patient.run, remedy):
+            at = f" (in {listed(finding.layers)})" if finding.layers else ""
+            edit = f" That is {edited(remedy.edit)} in a recipe." if remedy.edit else ""
+            course = replace(course, advised=(*course.advised, f"{code}  {remedy.advice}{at}{edit}"))
+            yield course
+            continue
+        course, attempt = _attempted(patient, course, code, remedy, course.with_held)
+        if not attempt.tried.gains and course.rounds[code] > 1:
+            continue  # said before
+        course = _decided(patient, course, finding, attempt)
+        patient.tell(str(course.tried[-1]))
+        yield course
+        if attempt.run is not None and not course.stays(code):
+            break
+    # What stays after a gain may want more of it: the treated run's own finding says how much.
+    if not course.stays(code) or course.kept == before or course.rounds[code] >= ROUNDS:
+        course = replace(course, done=course.done | {code})
+    return course
+
+
+def _decided(patient: _Patient, course: _Course, finding: Finding, attempt: _Attempt) -> _Course:
+    """Keeps what was gained, with what was held for it, or holds what removes a grave finding without a gain yet.
+
+    Of two faults at once, mending one alone may show nothing: a network whose rate is far too low learns as little
+    without its softmax as with it.
+    """
+    tried, run, code = attempt.tried, attempt.run, finding.code
+    may_be_held = finding.severity == "error" and bool(tried.gains) and tried.gains[0].high >= 0
+    if run is None or not (tried.is_kept or may_be_held):
+        return course.and_tried(tried)
+    after = patient.judge(run, ())
+    if new := [f.code for f in after.findings if f.severity == "error" and f.code in course.sound]:
+        return course.and_tried(replace(tried, is_kept=False, reason=f"it brings {listed(new)}"))
+    if tried.is_kept:
+        held, together = course.waiting, f"with the remedy of {code} it is better beyond chance"
+        earlier = (
+            replace(one, is_kept=True, reason=together) if place in held else one
+            for place, one in enumerate(course.tried)
         )
-        return self.best or self.run, note
-
-    def _look(self, report: Report) -> None:
-        self.report = report
-        grave = {finding.code for finding in report.findings if finding.severity == "error"}
-        self.sound |= {check.code for check in report.checks if not check.skipped} - grave
-
-    def _waiting(self) -> list[Finding]:
-        """Findings to be treated, the worst first, each code once."""
-        chosen = [
-            f
-            for f in self.report.findings
-            if (f.code in self.codes if self.codes else f.code in self.notes or f.severity != "note")
-        ]
-        return [finding for finding in chosen if finding.code not in self.done]
-
-    def _is_hiding(self) -> bool:
-        """Whether what no remedy removed is grave, so that what comes after it was not looked for."""
-        return any(f.severity == "error" and f.code in self.findings for f in self.report.findings)
-
-    def _begin(self) -> None:
-        """States what it may cost, and trains the run as it is on all seeds."""
-        found = {finding.code: finding for finding in (*self.findings.values(), *self._waiting())}.values()
-        remedies = sum(not _is_advice(self.run, remedy) for finding in found for remedy in finding.remedies)
-        trainings = (1 + 2 * remedies) * len(self.seeds)
-        seconds = sum(epoch.seconds for epoch in self.run.history.epochs)
-        self.tell(
-            f"treatment: at first {counted(remedies, 'change')} and as many random ones beside them, "
-            f"{len(self.seeds)} seeds each: up to {trainings} trainings of about {seconds:.1f} s; fewer where one "
-            "helps, more where it helps and something stays"
-        )
-        runs = attempted([variant(self.run, Edits(), seed) for seed in self.seeds], self.tell)
-        self.untreated = self.measures = _stacked(
-            [measured(run) if isinstance(run, Run) else lost(self.run) for run in runs]
-        )
-
-    def _treat(self, finding: Finding) -> None:
-        self.findings.setdefault(finding.code, finding)
-        self.rounds[finding.code] += 1
-        before = self.kept
-        for remedy in finding.remedies:
-            if _is_advice(self.run, remedy):
-                at = f" (in {listed(finding.layers)})" if finding.layers else ""
-                edit = f" That is {edited(remedy.edit)} in a recipe." if remedy.edit else ""
-                self.advised.append(f"{finding.code}  {remedy.advice}{at}{edit}")
-                continue
-            tried, run, measures = self._attempt(finding.code, remedy, self.kept.beside(self.held))
-            if not tried.gains and self.rounds[finding.code] > 1:
-                continue  # said before
-            if run is not None and (tried.is_kept or _may_be_held(finding, tried)):
-                tried = self._judged(finding, tried, run, measures)
-            self.tried.append(tried)
-            self.tell(str(tried))
-            if run is not None and finding.code not in {left.code for left in self.report.findings}:
-                break
-        # What stays after a gain may want more of it: the treated run's own finding says how much.
-        stays = finding.code in {left.code for left in self.report.findings}
-        if not stays or self.kept == before or self.rounds[finding.code] >= ROUNDS:
-            self.done.add(finding.code)
-
-    def _judged(self, finding: Finding, tried: Tried, run: Run, measures: Measures) -> Tried:
-        """Keeps what was gained, with what was held for it, or holds what removes a grave finding without a gain yet.
-
-        Of two faults at once, mending one alone may show nothing: a network whose rate is far too low learns as little
-        without its softmax as with it.
-        """
-        after = self.judge(run, ())
-        if new := [f.code for f in after.findings if f.severity == "error" and f.code in self.sound]:
-            return replace(tried, is_kept=False, reason=f"it brings {listed(new)}")
-        edits = Edits(tried.edit, tried.mends)
-        if tried.is_kept:
-            self.best, self.measures = with_result(run, "diagnosis", after), measures
-            self.kept = self.kept.beside(self.held).beside(edits)
-            together = f"with the remedy of {finding.code} it is better beyond chance"
-            for index in self.waiting_for_gain:
-                self.tried[index] = replace(self.tried[index], is_kept=True, reason=together)
-            self.held, self.waiting_for_gain = Edits(), []
-        elif finding.code not in {left.code for left in after.findings}:
-            self.held = self.held.beside(edits)
-            self.waiting_for_gain.append(len(self.tried))
-            tried = replace(tried, reason=f"{finding.code} is gone, but nothing was gained by it")
-        else:
-            return tried
-        self._look(after)
-        return tried
-
-    def _attempt(self, code: str, remedy: Remedy, kept: Edits) -> tuple[Tried, Run | None, Measures]:
-        """Trains the run with the kept edits and the remedy's; the run is that of the first seed."""
-        new, problem = _possible(self.run, remedy, kept)
-        said = partial(Tried, code, remedy.advice, new.recipe, mends=new.mends)
-        recipe = self.run.recipe.edit(kept.recipe)
-        if recipe.edit(new.recipe) == recipe and set(new.mends) <= set(kept.mends):
-            return said((), False, problem or "the recipe says so already"), None, {}
-        if not self.untreated:
-            self._begin()
-        self.tell(f"treating {code or 'at random'}: {remedy.advice.rstrip('.')}, {counted(len(self.seeds), 'seed')}")
-        try:
-            runs = trained([variant(self.run, kept.beside(new), seed) for seed in self.seeds], self.tell)
-            after = _stacked([measured(run) for run in runs])
-            gains = self._gains(self.measures if kept else self.untreated, after)
-        except NetwrightError as error:
-            return said((), False, f"it cannot be trained so: {error.problem}"), None, {}
-        return said(gains, *_verdict(gains, code)), runs[0], after
-
-    def _gains(self, before: Measures, after: Measures) -> tuple[Gain, ...]:
-        return tuple(gain(name, before[name], after[name], self.seeds[0]) for name in before)
+        course = replace(course, tried=tuple(earlier), waiting=(), measures=attempt.measures)
+        return _seen(replace(course.and_tried(tried), best=with_result(run, "diagnosis", after)), after)
+    if code in {left.code for left in after.findings}:
+        return course.and_tried(tried)
+    held = replace(tried, reason=f"{code} is gone, but nothing was gained by it")
+    return _seen(replace(course, waiting=(*course.waiting, len(course.tried))).and_tried(held), after)
 
 
-def _may_be_held(finding: Finding, tried: Tried) -> bool:
-    return finding.severity == "error" and bool(tried.gains) and tried.gains[0].high >= 0
+def _attempted(patient: _Patient, course: _Course, code: str, remedy: Remedy, kept: Edits) -> tuple[_Course, _Attempt]:
+    """Trains the run with the kept edits and the remedy's; before the first time, as it is."""
+    run, tell = patient.run, patient.tell
+    new, problem = possible(run, remedy, kept)
+    said = partial(Tried, code, remedy.advice, new.recipe, mends=new.mends)
+    recipe = run.recipe.edit(kept.recipe)
+    if recipe.edit(new.recipe) == recipe and set(new.mends) <= set(kept.mends):
+        return course, _Attempt(said((), False, problem or "the recipe says so already"))
+    if not course.untreated:
+        course = _begun(patient, course)
+    tell(f"treating {code or 'at random'}: {remedy.advice.rstrip('.')}, {counted(len(patient.seeds), 'seed')}")
+    try:
+        runs = trained([variant(run, kept.beside(new), seed) for seed in patient.seeds], tell)
+        after = stacked([measured(run) for run in runs])
+        gains = _gains(patient, course.measures if kept else course.untreated, after)
+    except NetwrightError as error:
+        return course, _Attempt(said((), False, f"it cannot be trained so: {error.problem}"))
+    return course, _Attempt(said(gains, *_verdict(gains, code)), runs[0], after)
+
+
+def _begun(patient: _Patient, course: _Course) -> _Course:
+    """States what it may cost, and trains the run as it is on all seeds."""
+    run, seeds = patient.run, patient.seeds
+    found = {finding.code: finding for finding in (*course.findings.values(), *_waiting(patient, course))}.values()
+    remedies = sum(not is_advice(run, remedy) for finding in found for remedy in finding.remedies)
+    seconds = sum(epoch.seconds for epoch in run.history.epochs)
+    patient.tell(
+        f"treatment: at first {counted(remedies, 'change')} and as many random ones beside them, {len(seeds)} seeds "
+        f"each: up to {(1 + 2 * remedies) * len(seeds)} trainings of about {seconds:.1f} s; fewer where one helps, "
+        "more where it helps and something stays"
+    )
+    runs = attempted([variant(run, Edits(), seed) for seed in seeds], patient.tell)
+    measures = stacked([measured(one) if isinstance(one, Run) else lost(run) for one in runs])
+    return replace(course, untreated=measures, measures=measures)
+
+
+def _note(patient: _Patient, course: _Course, subject: str, ended: str) -> Note:
+    return Note(
+        subject=subject,
+        seeds=patient.seeds,
+        found=tuple(f"{f.severity:<8}{f.code}  {f.title}: {f.summary}" for f in course.findings.values()),
+        tried=course.tried,
+        advised=tuple(dict.fromkeys(course.advised)),
+        changes=course.kept.recipe,
+        mends=course.kept.mends,
+        gains=_gains(patient, course.untreated, course.measures) if course.kept else (),
+        controls=course.controls,
+        before=patient.run.scores,
+        ended=ended,
+    )
+
+
+def _gains(patient: _Patient, before: Measures, after: Measures) -> tuple[Gain, ...]:
+    return tuple(gain(name, before[name], after[name], patient.seeds[0]) for name in before)
 
 
 def _verdict(gains: tuple[Gain, ...], code: str) -> tuple[bool, str]:
@@ -290,83 +291,12 @@ def _verdict(gains: tuple[Gain, ...], code: str) -> tuple[bool, str]:
     if code == IMBALANCE and len(gains) == len(("accuracy", BALANCED, "loss")):
         gains = gains[1:2]
     first, last = gains[0], gains[-1]
-    if first.low > 0:
-        return True, f"{first.metric} is better beyond chance"
-    if last.low > 0 and first.value >= 0:
+    if first.low <= 0 and last.low > 0 and first.value >= 0:
         return True, f"{last.metric} is better beyond chance, {first.metric} not worse"
-    return False, f"{first.metric} is worse" if first.high < 0 else f"no gain in {first.metric} beyond chance"
+    return verdict(first)
 
 
-def _is_advice(run: Run, remedy: Remedy) -> bool:
-    """Whether nothing of a remedy can be tried from outside."""
-    if run.schema.inputs:
-        return not remedy.edit
-    follows = set(OF_THE_NETWORK) if run.design is not None else set(OF_THE_NETWORK) & MENDS.keys()
-    return not remedy.mend and (_changeable(run) | follows).isdisjoint(remedy.edit)
-
-
-def _possible(run: Run, remedy: Remedy, kept: Edits) -> tuple[Edits, str]:
-    """What of a remedy can be done beside the kept edits, and why the rest of it cannot.
-
-    Settings of an engineer's own network are followed by the function that builds it; what it does not follow is done
-    by the mend of the setting's name.
-    """
-    if run.schema.inputs:
-        return Edits(remedy.edit), ""
-    recipe, problems = run.recipe.edit(kept.recipe), list[str]()
-    done = Edits({name: value for name, value in remedy.edit.items() if name in _changeable(run) - {*OF_THE_NETWORK}})
-    wanted = [(name, {name: remedy.edit[name]}) for name in remedy.edit if name in OF_THE_NETWORK]
-    for name, edit in (*wanted, *([(remedy.mend, {})] if remedy.mend else [])):
-        if (
-            run.design is not None
-            and edit
-            and not are_equal(designed(run.design, recipe), designed(run.design, recipe.edit(edit)))
-        ):
-            done = done.beside(Edits(edit))
-        elif name not in MENDS:
-            problems.append(f"the network does not follow {name}")
-        else:
-            new = done.beside(Edits(edit, (name,)))
-            try:
-                _network(run, kept.beside(new), run.recipe.seed)
-                done = new
-            except NetwrightError as error:
-                problems.append(
-                    f"the network does not follow {name}: {error.problem}"
-                    if edit
-                    else f"it cannot be mended: {error.problem}"
-                )
-    return done, "; ".join(problems)
-
-
-def _network(run: Run, edits: Edits, seed: int) -> nn.Module:
-    """An engineer's own network with these edits, before its training."""
-    recipe = run.recipe.edit({**edits.recipe, "seed": seed})
-    network = run.build() if run.design is None else designed(run.design, recipe)
-    return mended(network.to(device_of(run.network)), replace(run, recipe=recipe), edits.mends)
-
-
-def variant(run: Run, edits: Edits, seed: int) -> Run:
-    """The run before its training, edited, with another seed."""
-    recipe = run.recipe.edit({**edits.recipe, "seed": seed})
-    if run.schema.inputs:
-        build = partial(run.task.network, run.schema, recipe)
-    else:
-        build = partial(deepcopy, _network(run, edits, seed))
-    return replace(
-        fresh(run),
-        network=build().to(device_of(run.network)),
-        recipe=recipe,
-        train=augmented(run.train, run.schema, recipe.augment, run.task) if "augment" in edits.recipe else run.train,
-        build=build,
-    )
-
-
-def _stacked(measured: Sequence[Mapping[str, NDArray[np.float64]]]) -> Measures:
-    return {name: np.stack([one[name] for one in measured]) for name in measured[0]}
-
-
-def lost(run: Run) -> Mapping[str, NDArray[np.float64]]:
+def lost(run: Run) -> Measures:
     """Measures of a training that has no end: each answer is wrong, and each loss infinite."""
     losses = np.full(len(run.valid), np.inf)
     if not isinstance(run.task, Classification):
@@ -375,7 +305,7 @@ def lost(run: Run) -> Mapping[str, NDArray[np.float64]]:
     return {"accuracy": wrong, **_balanced(wrong, targets), "loss": losses}
 
 
-def measured(run: Run) -> Mapping[str, NDArray[np.float64]]:
+def measured(run: Run) -> Measures:
     """Each metric for each validation row, smaller is better; calibrates the run."""
     calibrate(run)
     losses = np.nan_to_num(losses_of(run, run.valid)[1], nan=np.inf, posinf=np.inf, neginf=np.inf)
@@ -399,23 +329,3 @@ def _balanced(wrong: NDArray[np.float64], targets: NDArray[np.int64]) -> Mapping
     if shown.max() <= UNEVEN * shown.min():
         return {}
     return {BALANCED: wrong * len(targets) / (len(shown) * counts[targets])}
-
-
-def _changeable(run: Run) -> set[str]:
-    """Settings that decide something of this run: an own network has its layers, and a loader its batch size."""
-    names = {setting.name for setting in settings()}
-    names -= set() if run.schema.inputs or run.design is not None else set(OF_THE_NETWORK)
-    return names - (set() if run.train.is_indexed else {"batch_size"})
-
-
-def random_change(generator: np.random.Generator, run: Run) -> dict[str, object]:
-    """One of the eight hyperparameters, drawn anew."""
-    drawn = dict[str, object]()
-    for name, (low, high) in SPANS.items():
-        value = exp(generator.uniform(log(low), log(high)))
-        drawn[name] = round(value) if name in WHOLE else float(f"{value:.2g}")
-    drawn["dropout"] = round(float(generator.uniform(0, MOST_DROPOUT)), 2)
-    drawn["activation"] = str(generator.choice(sorted(set(ACTIVATIONS) - {run.recipe.activation})))
-    drawn["optimizer"] = str(generator.choice(sorted(set(OPTIMIZERS) - {run.recipe.optimizer})))
-    name = str(generator.choice(sorted(_changeable(run) & drawn.keys())))
-    return {name: drawn[name]}

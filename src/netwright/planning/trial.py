@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from netwright.data.augment import suited
-from netwright.data.examples import augmented, empty
+from netwright.data.examples import empty
 from netwright.data.prepare import Prepared
-from netwright.machine.device import device
+from netwright.planning.paired import losses_of
+from netwright.planning.quick import untrained
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.statistics import Interval, mean_over_pairs
 from netwright.training.calibrate import calibrate
-from netwright.training.evaluate import device_of, evaluating
 from netwright.training.fit import fit
 
 AUTO = "auto"
@@ -109,22 +109,12 @@ class _Trials:
 
     def _train(self, names: list[str], seed: int) -> NDArray[np.float64]:
         """The loss of each validation row after a short training."""
-        prepared, recipe = self.prepared, replace(self.recipe, seed=seed)
         drawn = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
         part = self.train.part(drawn[: self.rows])
         valid = self.train.part(drawn[self.rows : self.rows + MOST_VALID])
-        network = prepared.task.network(prepared.schema, recipe)
-        run = Run(
-            network=network.to(device(recipe.device)),
-            task=prepared.task,
-            schema=prepared.schema,
-            recipe=recipe,
-            train=augmented(part, prepared.schema, (*self.base, *names), prepared.task),
-            valid=empty(),  # scoring every epoch would cost as much as training
-            test=empty(),
-            build=lambda: network,
-        )
-        events = fit(run)
+        # Scoring every epoch would cost as much as training.
+        prepared = replace(self.prepared, train=part, valid=empty(), test=empty())
+        events = fit(untrained(prepared, replace(self.recipe, seed=seed, augment=(*self.base, *names))))
         while True:
             try:
                 next(events)
@@ -132,11 +122,7 @@ class _Trials:
                 trained: Run = replace(end.value, valid=valid)
                 break
         calibrate(trained)
-        on = device_of(trained.network)
-        with evaluating(trained.network):
-            batches = (batch.to(on) for batch in valid.batches(recipe.batch_size, seed=None))
-            losses = [prepared.task.losses(trained.network, batch).double().cpu() for batch in batches]
-        return torch.cat(losses).numpy()
+        return losses_of(trained, valid)[1]
 
 
 def rows_of(prepared: Prepared, recipe: Recipe, candidates: int) -> int:
