@@ -317,7 +317,7 @@ def _train_run(run: Run, given: Mapping[str, object], tell: Show, *, diagnose: b
 
 def _sample(train: Examples) -> tuple[Tensor, ...]:
     """Inputs of the first rows, in no more than SAMPLE_BYTES."""
-    inputs = next(train.batches(SAMPLE_ROWS, seed=None)).inputs
+    inputs = next(train.uncut().batches(SAMPLE_ROWS, seed=None)).inputs
     row_bytes = sum(x[0].nbytes for x in inputs)
     return tuple(x[: max(1, SAMPLE_BYTES // row_bytes)].clone() for x in inputs)
 

@@ -15,12 +15,13 @@ from netwright.data.read import read
 from netwright.data.split import split
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError
+from netwright.records.schema import Schema
 
 
 def _examples(count: int = 103) -> InMemory:
     dataset = Dataset(pl.DataFrame({"x": range(2 * count)}), (), "people.csv")
     rows = torch.arange(2 * count)
-    return in_memory(dataset, (rows[:, None] * 10.0,), (rows % 3,), np.arange(0, 2 * count, 2))
+    return in_memory(dataset, Schema(()), (rows[:, None] * 10.0,), (rows % 3,), np.arange(0, 2 * count, 2))
 
 
 def _same(first: list[Batch], second: list[Batch]) -> bool:
@@ -96,6 +97,39 @@ def test_processes_share_each_batch_in_memory(seed: int | None) -> None:
     parts = [list(_examples().batches(10, seed=seed, rank=rank, world=3)) for rank in range(3)]
     shared = [sorted(torch.cat([part[k].rows for part in parts]).tolist()) for k in range(len(whole))]
     assert shared == [sorted(rows) for rows in whole]
+
+
+def _texts(augment: tuple[str, ...] = ()) -> Examples:
+    words = np.array(["sun", "rain", "wind", "fog", "snow"])
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(words, generator.integers(1, 12))) for _ in range(60)]
+    dataset = read(pl.DataFrame({"text": texts, "y": ["a", "b"] * 30}), target="y", kinds={"text": "text"})
+    prepared = prepare(dataset, split(dataset))
+    return augmented(prepared.train, prepared.schema, augment, prepared.task)
+
+
+def test_batches_of_texts_are_cut_to_their_longest_row_and_say_how_long_each_is() -> None:
+    examples = _texts()
+    whole, cuts = examples.column(0), set[int]()
+    for batch in examples.batches(4, seed=1):
+        (words,), (lengths,) = batch.inputs, batch.lengths
+        assert lengths is not None
+        assert lengths.tolist() == (words != 0).sum(1).tolist()
+        assert words.shape[1] == int(lengths.max())
+        place = torch.searchsorted(examples.rows, batch.rows)
+        assert torch.equal(whole[place, : words.shape[1]], words)
+        assert not whole[place, words.shape[1] :].any()
+        assert [x is y for x, y in zip(batch.arguments, (words, lengths), strict=True)] == [True, True]
+        cuts.add(words.shape[1])
+    assert len(cuts) > 3
+    assert {batch.inputs[0].shape[1] for batch in examples.uncut().batches(4, seed=1)} == {whole.shape[1]}
+    assert examples.take(examples.rows[:3]).head(1).inputs[0].shape[1] == int((whole[0] != 0).sum())
+
+
+def test_lengths_are_those_of_augmented_rows() -> None:
+    for batch in _texts(("word_swap", "word_dropout")).batches(4, seed=1):
+        assert batch.lengths[0] is not None
+        assert batch.lengths[0].tolist() == (batch.inputs[0] != 0).sum(1).tolist()
 
 
 def _pictures() -> Examples:

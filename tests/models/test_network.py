@@ -1,11 +1,16 @@
 from dataclasses import dataclass
 from typing import ClassVar, Self, final
 
+import polars as pl
 import pytest
 import torch
 from torch import Tensor, nn
 
-from netwright.models.network import dense, joined
+from netwright.kinds.number import Number
+from netwright.kinds.text import Text
+from netwright.models.network import dense, joined, looked_up
+from netwright.models.stems import Stem
+from netwright.records.batch import Batch
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Field, Schema, Signal
@@ -14,15 +19,19 @@ from netwright.testing.models import examples
 SMALL = Recipe(width=16, depth=2, dropout=0.0)
 
 
-class Whole(nn.Module):
+class Whole(Stem):
     def forward(self, x: Tensor) -> Tensor:
         return x
 
 
-class Steps(nn.Module):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        lengths = (~x[..., 0].isnan()).sum(1)
-        return x[:, : int(lengths.max())].nan_to_num(), lengths
+class Steps(Stem):
+    is_sequence = True
+
+    def lengths(self, x: Tensor) -> Tensor:
+        return (~x[..., 0].isnan()).sum(1)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return x.nan_to_num(), lengths
 
 
 @final
@@ -244,3 +253,63 @@ def test_networks_export(columns):
     inputs = inputs_of(schema)
     exported = torch.export.export(network, tuple(inputs)).module()
     torch.testing.assert_close(exported(*inputs), network(*inputs))
+
+
+WORDS = pl.DataFrame({
+    "text": ["a fine day", "rain", "a day of rain and of wind", "wind and rain and wind a fine day of rain"] * 3,
+    "size": [1.0, None, 3.0, 4.0] * 3,
+})  # fmt: skip
+
+
+def said(task: str = "joined") -> tuple[nn.Module, Batch]:
+    """A network for texts (and numbers), and a batch that is cut."""
+    names = ["text"] if task == "dense" else ["text", "size"]
+    fields = tuple({"text": Text, "size": Number}[name].learn(name, WORDS[name]) for name in names)
+    schema = Schema(fields)
+    network = dense(schema, SMALL, 3) if task == "dense" else joined(schema, SMALL, 3)
+    inputs = schema.encode(WORDS)
+    lengths = tuple(block.fields[0].lengths(x) for block, x in zip(schema.blocks, inputs, strict=True))
+    return network.eval(), Batch(inputs, (), torch.arange(len(WORDS)), lengths=lengths).head(3)
+
+
+@pytest.mark.parametrize("task", ["joined", "dense"])
+def test_said_lengths_give_the_answers_of_bare_tensors_bit_for_bit(task):
+    network, batch = said(task)
+    words = batch.inputs[-1]
+    assert words.shape[1] == 7
+    assert torch.equal(network(*batch.arguments), network(*batch.inputs))
+    bare = torch.nn.functional.pad(words, (0, 3))
+    assert torch.equal(network(*batch.inputs[:-1], bare), network(*batch.inputs))
+
+
+def test_what_stands_in_padding_is_never_a_value():
+    network, batch = said()
+    numbers, words = batch.inputs
+    other = torch.where(words == 0, 5, words)
+    assert torch.equal(network(numbers, other, *batch.arguments[2:]), network(*batch.arguments))
+    assert not torch.equal(network(numbers, other), network(*batch.inputs))
+
+
+@pytest.mark.parametrize("task", ["joined", "dense"])
+def test_answers_are_the_same_from_behind_the_lookup_and_gradients_reach_it(task):
+    network, batch = said(task)
+    found = (x.detach() for x in looked_up(network, *batch.arguments))
+    floats = tuple(x.requires_grad_() if x.is_floating_point() else x for x in found)
+    answers = network(*floats)
+    assert torch.equal(answers, network(*batch.arguments))
+    assert torch.equal(network(*looked_up(network, *batch.inputs)), network(*batch.inputs))
+    answers.sum().backward()
+    assert all(x.grad is not None and x.grad.isfinite().all() for x in floats[: len(batch.inputs)])
+    assert floats[len(batch.inputs) - 1].grad.any()
+
+
+@pytest.mark.parametrize("task", ["joined", "dense"])
+def test_a_network_of_sequences_is_exported_for_any_length(task):
+    network, batch = said(task)
+    rows, steps = torch.export.Dim("rows", min=2), torch.export.Dim("steps", min=2, max=9)
+    shapes = [{0: rows, 1: steps} if x is batch.inputs[-1] else {0: rows} for x in batch.arguments]
+    exported = torch.export.export(network, batch.arguments, dynamic_shapes=(tuple(shapes),)).module()
+    _, other = said(task)
+    other = other.head(2)
+    assert other.inputs[-1].shape[1] == 3
+    torch.testing.assert_close(exported(*other.arguments), network(*other.arguments))

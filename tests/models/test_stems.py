@@ -1,15 +1,16 @@
 import pytest
 import torch
 
+from netwright.models.sequences import row_lengths
 from netwright.models.stems import (
     NumberColumn,
     Piecewise,
+    arguments,
     categories,
     dates,
     encoded,
     numbers,
     pixels,
-    row_lengths,
     smooth_clip,
     steps,
     tokens,
@@ -90,12 +91,22 @@ def test_dates_scale_days_and_flag_missing_ones():
     assert out[1].tolist() == [0, 0, 0, 1]
 
 
-def test_tokens_are_cut_to_the_longest_of_the_batch():
+def test_tokens_without_lengths_are_cut_to_the_longest_of_the_batch():
     stem, signal = tokens(300, 9, Recipe(width=64))
-    x, lengths = stem(torch.tensor([[5, 6, 7] + [0] * 6, [0] * 9], dtype=torch.uint8))
+    [(x, lengths)] = arguments([stem], [torch.tensor([[5, 6, 7] + [0] * 6, [0] * 9], dtype=torch.uint8)])
     assert signal == Signal("sequence", 64, (9,))
-    assert x.shape == (2, 3, 64)
     assert lengths.tolist() == [3, 1]
+    assert x.tolist() == [[5, 6, 7], [0, 0, 0]]
+    assert stem(x, lengths)[0].shape == (2, 3, 64)
+
+
+def test_lengths_that_are_said_are_taken_and_nothing_is_cut():
+    number, word = numbers(COLUMNS, Recipe())[0], tokens(300, 9, Recipe())[0]
+    inputs, lengths = (torch.zeros(2, 2), torch.zeros(2, 9, dtype=torch.uint8)), torch.tensor([4, 2])
+    found = arguments([number, word], [*inputs, lengths])
+    assert [len(some) for some in found] == [1, 2]
+    assert found[1][0].shape == (2, 9)
+    assert found[1][1] is lengths
 
 
 def test_words_are_embedded_narrower_than_a_wide_trunk():
@@ -105,7 +116,8 @@ def test_words_are_embedded_narrower_than_a_wide_trunk():
 
 def test_steps_fill_gaps_and_say_where_they_were():
     stem, signal = steps([1.0], [1.0], 4, Recipe(), may_miss=True)
-    x, lengths = stem(torch.tensor([[[1.0], [NAN], [2.0], [NAN]]]))
+    [given] = arguments([stem], [torch.tensor([[[1.0], [NAN], [2.0], [NAN]]])])
+    x, lengths = stem(*given)
     assert signal == Signal("sequence", 2, (4,))
     assert lengths.tolist() == [3]
     assert x[0, :, 1].tolist() == [0, 1, 0]
@@ -124,7 +136,8 @@ def test_pixels_are_standardized_alike_as_bytes_and_floats():
 
 def test_encoded_sequences_have_full_length():
     stem, _ = encoded((5, 2), Recipe())
-    x, lengths = stem(torch.zeros(3, 5, 2, dtype=torch.int32))
+    [given] = arguments([stem], [torch.zeros(3, 5, 2, dtype=torch.int32)])
+    x, lengths = stem(*given)
     assert x.dtype == torch.float32
     assert lengths.tolist() == [5, 5, 5]
 

@@ -43,19 +43,19 @@ def linear(schema: Schema, task: Task, train: Examples, test: Examples) -> Score
     table = read(inputs)
     answer = _chosen(fit, table, targets[0].numpy(), task.constant(targets).shape[-1])
     score = task.score()
-    for batch in test.batches(batch_rows(test), seed=None):
+    for batch in test.uncut().batches(batch_rows(test), seed=None):
         score.add(torch.from_numpy(answer(read(batch.inputs))).float(), batch)
     return score.result()
 
 
 def _gather(train: Examples) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Inputs and targets of at most MOST_ROWS rows, drawn by a fixed seed; fewer where rows are large."""
-    first = next(train.batches(1, seed=None)).inputs
+    first = next(train.uncut().batches(1, seed=None)).inputs
     most = max(1, min(MOST_ROWS, MOST_CELLS // sum(x.numel() for x in first)))
     chosen = np.zeros(len(train), dtype=np.bool_)
     chosen[np.random.default_rng(0).permutation(len(train))[:most]] = True
     inputs, targets, start = Rows(), Rows(), 0
-    for batch in train.batches(batch_rows(train), seed=None):
+    for batch in train.uncut().batches(batch_rows(train), seed=None):
         rows = torch.from_numpy(chosen[start : start + len(batch)])
         inputs.add(tuple(x[rows] for x in batch.inputs))
         targets.add(tuple(t[rows] for t in batch.targets))

@@ -25,6 +25,10 @@ RESIDENT = 0.5  # share of a GPU's free memory that data may take: the rest is f
 FAR = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads (seed, batch) over all seeds, as in SplitMix64
 
 
+Steps = Callable[[Tensor], Tensor | None]
+"""(encoded cells) -> how many steps of each row are no padding; None if they have no steps."""
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class InMemory(Examples):
@@ -40,6 +44,7 @@ class InMemory(Examples):
     index: Tensor  # (rows of this part,) int64
     where: Callable[[int], str]
     change: Changes | None = None  # applied to shuffled batches only
+    steps: tuple[Steps, ...] = ()  # how many steps are real, for each input; nothing is cut if it is empty
 
     def __len__(self) -> int:
         return len(self.index)
@@ -67,10 +72,10 @@ class InMemory(Examples):
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Gathered row by row from the whole tensors; order and changes depend on (seed, batch) alone."""
         for number, rows in islice(enumerate(self.batch_rows(size, seed=seed)), start, None):
-            batch = self.take(rows[rank::world])
+            batch = self._gathered(rows[rank::world])
             if self.change is not None and seed is not None:
                 batch = self.change(batch, _generator(seed, number + 1))
-            yield batch
+            yield self._cut(batch)
 
     def batch_rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
         """Nothing is gathered for them."""
@@ -79,7 +84,14 @@ class InMemory(Examples):
 
     def take(self, rows: Tensor) -> Batch:
         """Rows of other parts may be asked for."""
+        return self._cut(self._gathered(rows))
+
+    def _gathered(self, rows: Tensor) -> Batch:
         return Batch(tuple(gathered(column, rows) for column in self.columns), self.targets(rows), rows)
+
+    def _cut(self, batch: Batch) -> Batch:
+        lengths = tuple(steps(x) for steps, x in zip(self.steps, batch.inputs, strict=False))
+        return replace(batch, lengths=lengths).cut() if lengths else batch
 
     def targets(self, rows: Tensor | None = None) -> tuple[Tensor, ...]:
         """Rows of other parts may be asked for."""
@@ -96,6 +108,10 @@ class InMemory(Examples):
     def plain(self) -> Examples:
         """Of the same tensors."""
         return self if self.change is None else replace(self, change=None)
+
+    def uncut(self) -> Examples:
+        """Of the same tensors."""
+        return replace(self, steps=())
 
     def changed(self, change: Changes) -> Examples:
         """Shuffled batches alone are changed."""
@@ -137,12 +153,14 @@ def _generator(seed: int, number: int) -> Generator:
 
 def in_memory(
     dataset: Dataset,
+    schema: Schema,
     inputs: tuple[Tensor | Encoder, ...],
-    targets: tuple[Tensor, ...],
+    targets: tuple[Tensor | Encoder, ...],
     rows: Sequence[int] | np.ndarray,
 ) -> InMemory:
     """The rows of encoded data; `rows` are their numbers."""
-    return InMemory(inputs, targets, torch.as_tensor(np.asarray(rows, np.int64)), dataset.locate)
+    index, steps = torch.as_tensor(np.asarray(rows, np.int64)), tuple(b.fields[0].lengths for b in schema.blocks)
+    return InMemory(inputs, targets, index, dataset.locate, steps=steps)
 
 
 def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change], task: Task) -> Examples:

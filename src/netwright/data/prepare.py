@@ -90,12 +90,12 @@ def prepare(
     learned = _task(dataset, source.task, readable, schema)
     targets = _encode_targets(learned, dataset.table.select(dataset.targets))
     bad = targets.bad | inputs.bad
-    examples, lost = _parts(dataset, parts, inputs.columns, targets.tensors, bad)
+    examples, lost = _parts(dataset, schema, parts, inputs.columns, targets.tensors, bad)
     told = f"{', '.join(dataset.targets) or 'no target'}: {learned.describe()}"
     columns = (*guesses, *dropped, *_ids(dataset, fields, train), *inputs.notes)
     notes = (*dataset.notes, *columns, told, parts.how, *parts.notes, *lost)
     rows = np.unique(np.concatenate([part.rows.numpy() for part in examples]))
-    whole = in_memory(dataset, inputs.columns, targets.tensors, rows)
+    whole = in_memory(dataset, schema, inputs.columns, targets.tensors, rows)
     return Prepared(schema, learned, *examples, whole, notes, bad)
 
 
@@ -114,7 +114,7 @@ def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InM
     targets = _Targets((), {}) if task is None else _encode_targets(task, dataset.table.select(dataset.targets))
     bad = dict(sorted((targets.bad | inputs.bad).items()))
     rows = np.setdiff1d(np.arange(len(dataset)), np.fromiter(bad, np.int64, len(bad)))
-    return in_memory(dataset, inputs.columns, targets.tensors, rows), bad
+    return in_memory(dataset, schema, inputs.columns, targets.tensors, rows), bad
 
 
 def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
@@ -226,6 +226,7 @@ def _encode_targets(task: Task, cells: pl.DataFrame) -> _Targets:
 
 def _parts(
     dataset: Dataset,
+    schema: Schema,
     parts: Split,
     inputs: tuple[Tensor | Encoder, ...],
     targets: tuple[Tensor, ...],
@@ -237,7 +238,7 @@ def _parts(
     for name, rows in zip(PART_NAMES, (parts.train, parts.valid, parts.test), strict=True):
         kept, lost = np.setdiff1d(rows, gone), np.intersect1d(rows, gone)
         _require_rows(dataset, kept, name, bad)
-        examples.append(in_memory(dataset, inputs, targets, kept))
+        examples.append(in_memory(dataset, schema, inputs, targets, kept))
         if len(lost):
             first = int(lost[0])
             text = f"{counted(len(lost), f'{name} row')} cannot be read and left out"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from netwright.kinds.cells import NEARLY_ALL, is_single, read_longest, refuse_cells, sample, words
 from netwright.kinds.markup import counted, shaded, share
 from netwright.kinds.padded import FIRST, PADDING, UNKNOWN, padded
+from netwright.models.sequences import row_lengths
 from netwright.models.stems import tokens
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Field, Signal
@@ -86,6 +87,10 @@ class Sequence(Field):
         indexes = np.full(_CODE_POINTS, UNKNOWN, dtype=np.uint8)
         indexes[[ord(symbol) for symbol in self.alphabet]] = np.arange(FIRST, FIRST + len(self.alphabet))
         return torch.from_numpy(padded(indexes[_code_points(texts)], texts.str.len_chars().to_numpy(), self.longest))
+
+    def lengths(self, encoded: Tensor) -> Tensor | None:
+        """Up to the last that is no padding."""
+        return row_lengths(encoded != PADDING)
 
     def decode(self, tokens: Tensor) -> str:
         """The text of indexes (T,); padding is left out."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from netwright.kinds.cells import Values, array_shape, leaf, read_longest, refuse_cells, robust, stacked
 from netwright.kinds.markup import counted, figure, polylines, shaded, share
 from netwright.kinds.padded import padded
+from netwright.models.sequences import row_lengths
 from netwright.models.stems import steps
 from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
@@ -98,6 +99,10 @@ class Series(Field):
                 remedy=f"give the channels {', '.join(self.channels)}.",
             )
         return torch.from_numpy(_encode(cells, self.channels, self.longest))
+
+    def lengths(self, encoded: Tensor) -> Tensor | None:
+        """Up to the last step that holds a value."""
+        return row_lengths(~encoded.isnan().all(2))
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:

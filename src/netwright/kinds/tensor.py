@@ -64,6 +64,10 @@ class TensorField(Field):
         rows[present] = values
         return torch.from_numpy(rows)
 
+    def lengths(self, encoded: Tensor) -> Tensor | None:
+        """All steps of shapes (T, W)."""
+        return torch.full((len(encoded),), self.shape[0]) if len(self.shape) == 2 else None
+
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
         """A sequence for shapes (T, W), a map for (C, H, W), a flat vector for any other."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from netwright.kinds.cells import is_single, read_longest, refuse_cells, words
 from netwright.kinds.markup import counted, shaded, share
-from netwright.kinds.padded import FIRST, UNKNOWN, padded
+from netwright.kinds.padded import FIRST, PADDING, UNKNOWN, padded
+from netwright.models.sequences import row_lengths
 from netwright.models.stems import tokens
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Field, Signal
@@ -82,6 +83,10 @@ class Text(Field):
         flat = lists.filter(lists.list.len() > 0).explode()
         indexes = flat.replace_strict(known, places, default=UNKNOWN, return_dtype=dtype).cast(dtype)
         return torch.from_numpy(padded(indexes.to_numpy(), lists.list.len().to_numpy(), self.longest))
+
+    def lengths(self, encoded: Tensor) -> Tensor | None:
+        """Up to the last that is no padding."""
+        return row_lengths(encoded != PADDING)
 
     def decode(self, tokens: Tensor) -> str:
         """The text of indexes (T,): words with blanks between them, none before punctuation; padding is left out."""

@@ -14,6 +14,7 @@ from netwright.models.mlp import head
 from netwright.models.pooling import pooled
 from netwright.models.sequences import Chain
 from netwright.models.stack import stack
+from netwright.models.stems import Stem, arguments
 from netwright.records.errors import RecipeError, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Form, Schema, Signal
@@ -47,7 +48,7 @@ def joined(schema: Schema, recipe: Recipe, outputs: int) -> nn.Module:
 def dense(schema: Schema, recipe: Recipe, outputs: int, *, causal: bool = False) -> nn.Module:
     """A network with an answer everywhere: (B, outputs, H, W) for an image, (B, T, outputs) for a sequence.
 
-    T is the longest row of the batch. With `causal` a step's answer depends on no later step. Takes one input column;
+    T is that of the batch. With `causal` a step's answer depends on no later step. Takes one input column;
     raises RecipeError for several, for a table, and for a backbone or layers that cannot do it.
     """
     if len(schema.blocks) != 1:
@@ -63,7 +64,7 @@ def dense(schema: Schema, recipe: Recipe, outputs: int, *, causal: bool = False)
     with seeded(recipe.seed):
         stem, signal = schema.blocks[0].stem(recipe)
         body, after = _dense_body(signal, recipe, causal=causal)
-        return channels_last(_Dense(stem, body, _dense_head(after, outputs)))
+        return channels_last(Dense(stem, body, _dense_head(after, outputs)))
 
 
 def channels_last(network: nn.Module) -> nn.Module:
@@ -84,9 +85,15 @@ class Joined(nn.Module):
         self.trunk = trunk
         self.head = head
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """One tensor for each block of the schema, in its order."""
-        features = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
+    @property
+    def stems(self) -> list[Stem]:
+        """The first module of each branch."""
+        return [_stem(branch.branch if isinstance(branch, Mirrored) else branch) for branch in self.branches]
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """One tensor for each block of the schema, in its order, then the lengths of those that are sequences."""
+        pairs = zip(self.branches, arguments(self.stems, tensors), strict=True)
+        features = [branch(*some) for branch, some in pairs]
         return self.head(self.trunk(features[0] if len(features) == 1 else torch.cat(features, dim=1)))
 
 
@@ -107,6 +114,26 @@ class Mirrored(nn.Module):
         return features if self.training else (features + self.branch(x.flip(-1))) / 2
 
 
+def _stem(chain: nn.Module) -> Stem:
+    first = next(chain.children())
+    if not isinstance(first, Stem):
+        raise TypeError(f"{type(first).__name__} is no Stem: the kind's `stem` has to give one")
+    return first
+
+
+def looked_up(network: "Joined | Dense", *tensors: Tensor) -> tuple[Tensor, ...]:
+    """What a network is called with, indexes replaced by their vectors: `network(*looked_up(network, *tensors))`.
+
+    The answers are the same; all inputs are floats, so that they have gradients. Lengths are said behind them.
+    """
+    stems = network.stems
+    found = arguments(stems, tensors)
+    return (
+        *(s.lookup(some[0]) for s, some in zip(stems, found, strict=True)),
+        *(n for some in found for n in some[1:]),
+    )
+
+
 def _mirrored(branches: Sequence[nn.Module], signals: Sequence[Signal]) -> list[nn.Module]:
     if all(signal.form != "map" for signal in signals):
         raise RecipeError("mirror=true is for pictures, and no input is one", remedy="set mirror to false.")
@@ -115,14 +142,22 @@ def _mirrored(branches: Sequence[nn.Module], signals: Sequence[Signal]) -> list[
 
 
 @final
-class _Dense(nn.Module):
+class Dense(nn.Module):
+    """A Chain of stem and body, and a head for each of its pixels or steps."""
+
     def __init__(self, stem: nn.Module, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.body = Chain(stem, body)
         self.head = head
 
-    def forward(self, x: Tensor) -> Tensor:
-        features = self.body(x)
+    @property
+    def stems(self) -> list[Stem]:
+        """The first module, as `Joined` has several."""
+        return [_stem(self.body)]
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """A map, or a sequence and its lengths."""
+        features = self.body(*arguments(self.stems, tensors)[0])
         return self.head(features[0] if isinstance(features, tuple) else features)  # a sequence comes with lengths
 
 

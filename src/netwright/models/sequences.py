@@ -17,6 +17,17 @@ def valid_steps(x: Tensor, lengths: Tensor) -> Tensor:
     return (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
 
 
+def row_lengths(valid: Tensor) -> Tensor:
+    """(B,) int64: one more than the last valid step of (B, T) bool, at least 1."""
+    positions = torch.arange(1, valid.shape[1] + 1, device=valid.device)
+    return (valid * positions).amax(1).clamp(min=1)
+
+
+def cut(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows without the steps after the end of the longest, and their lengths."""
+    return x[:, : int(lengths.max())] if len(lengths) else x, lengths
+
+
 @final
 class Chain(nn.Sequential):
     """Modules one after the other, whatever flows: tensors alone, or sequences with their lengths."""

@@ -1,19 +1,20 @@
 """First modules: what takes encoded columns, scales or embeds them, and hands on a vector, a map or a sequence.
 
-All scaling lives here, so that encoded values stay in the units people know. Every module works row by row (but for
-cutting a batch of sequences to its longest), takes NaN for missing, and lets gradients through to float inputs.
-New weights are drawn from torch's generator.
+All scaling lives here, so that encoded values stay in the units people know. Every module works row by row, takes NaN
+for missing, and lets gradients through to float inputs. New weights are drawn from torch's generator.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
 from netwright.models import NUMBER_EMBEDDINGS
 from netwright.models.dropout import Dropout
+from netwright.models.sequences import cut, row_lengths
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Signal
 from netwright.resolve import resolve
@@ -42,7 +43,29 @@ class NumberColumn:
     may_miss: bool  # whether training rows had missing cells
 
 
-def numbers(columns: Sequence[NumberColumn], recipe: Recipe) -> tuple[nn.Module, Signal]:
+class Stem(nn.Module, ABC):
+    """A first module in two steps: `lookup` makes floats of indexes, and the rest works on floats.
+
+    `stem(stem.lookup(x))` is `stem(x)`, so that attacks and explanations can start behind the lookup. The stem of a
+    sequence takes (x, lengths) and gives both.
+    """
+
+    is_sequence: ClassVar[bool] = False
+
+    def lookup(self, x: Tensor) -> Tensor:
+        """Floats that can be changed a little: of an index its vector, of anything else the same values."""
+        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+    def lengths(self, x: Tensor) -> Tensor:
+        """(B,) steps of the rows of a sequence, if nobody said them: up to the last that is no padding."""
+        return torch.full((len(x),), x.shape[1], device=x.device)
+
+    @abstractmethod
+    def forward(self, x: Tensor, *lengths: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """What the body takes."""
+
+
+def numbers(columns: Sequence[NumberColumn], recipe: Recipe) -> tuple[Stem, Signal]:
     """(B, columns) float, NaN where missing, to a vector: scaled, clipped, embedded by `recipe.embedding`."""
     embed: Callable[[Sequence[NumberColumn], Recipe], tuple[nn.Module, int]]
     embed = resolve("embedding", recipe.embedding, NUMBER_EMBEDDINGS)
@@ -69,18 +92,18 @@ def periodic(columns: Sequence[NumberColumn], recipe: Recipe) -> tuple[nn.Module
     return Periodic(len(columns)), 1 + WAVES_WIDTH
 
 
-def categories(sizes: Sequence[int], recipe: Recipe) -> tuple[nn.Module, Signal]:
+def categories(sizes: Sequence[int], recipe: Recipe) -> tuple[Stem, Signal]:
     """(B, columns) integers, each below its column's size and 0 for unseen, to a vector."""
     module = Categories(sizes)
     return module, Signal("vector", module.width)
 
 
-def dates(scales: Sequence[float], features: int, recipe: Recipe) -> tuple[nn.Module, Signal]:
+def dates(scales: Sequence[float], features: int, recipe: Recipe) -> tuple[Stem, Signal]:
     """(B, columns, features) float to a vector. The first feature is scaled and clipped, the rest are in [-1, 1]."""
     return Dates(scales), Signal("vector", len(scales) * (features + 1))
 
 
-def tokens(size: int, longest: int, recipe: Recipe) -> tuple[nn.Module, Signal]:
+def tokens(size: int, longest: int, recipe: Recipe) -> tuple[Stem, Signal]:
     """(B, T) integers below `size`, 0 for padding on the right, to a sequence of embeddings."""
     widest = NARROW if size <= FEWEST_TOKENS else recipe.width if size <= FEW_TOKENS else TOKEN_WIDTH
     width = min(recipe.width, widest)
@@ -89,7 +112,7 @@ def tokens(size: int, longest: int, recipe: Recipe) -> tuple[nn.Module, Signal]:
 
 def steps(
     centers: Sequence[float], scales: Sequence[float], longest: int, recipe: Recipe, *, may_miss: bool
-) -> tuple[nn.Module, Signal]:
+) -> tuple[Stem, Signal]:
     """(B, T, channels) float, NaN where missing and behind the end, to a sequence of scaled, clipped values.
 
     With gaps in training (`may_miss`), each channel is followed by a unit that says where it is missing.
@@ -98,14 +121,12 @@ def steps(
     return Steps(centers, scales, may_miss), Signal("sequence", width, (longest,))
 
 
-def pixels(
-    mean: Sequence[float], std: Sequence[float], size: tuple[int, int], recipe: Recipe
-) -> tuple[nn.Module, Signal]:
+def pixels(mean: Sequence[float], std: Sequence[float], size: tuple[int, int], recipe: Recipe) -> tuple[Stem, Signal]:
     """(B, C, H, W) of 0 to 255 to a standardized map; `mean` and `std` for each channel, of values in [0, 1]."""
     return Pixels(mean, std), Signal("map", len(mean), size)
 
 
-def encoded(shape: tuple[int, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
+def encoded(shape: tuple[int, ...], recipe: Recipe) -> tuple[Stem, Signal]:
     """Columns that come encoded: (T, W) is a sequence, (C, H, W) a map, anything else is flattened to a vector."""
     if len(shape) == 2:
         return WholeSequence(), Signal("sequence", shape[1], (shape[0],))
@@ -119,14 +140,25 @@ def smooth_clip(x: Tensor) -> Tensor:
     return x * torch.rsqrt(1 + (x / CLIP).square())
 
 
-def row_lengths(valid: Tensor) -> Tensor:
-    """(B,) int64: one more than the last valid step of (B, T) bool, at least 1."""
-    positions = torch.arange(1, valid.shape[1] + 1, device=valid.device)
-    return (valid * positions).amax(1).clamp(min=1)
+def arguments(stems: Sequence[Stem], tensors: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """What each stem is called with, out of the inputs of a network and the lengths of sequences after them.
+
+    If no lengths are given, they are read from the padding, and sequences are cut to the longest row, as batches are.
+    """
+    found, said = list[tuple[Tensor, ...]](), iter(tensors[len(stems) :])
+    is_said = len(tensors) > len(stems)
+    for stem, x in zip(stems, tensors, strict=False):
+        if not stem.is_sequence:
+            found.append((x,))
+        elif is_said:
+            found.append((x, next(said)))
+        else:
+            found.append(cut(x, stem.lengths(x)))
+    return found
 
 
 @final
-class Numbers(nn.Module):
+class Numbers(Stem):
     """Fills gaps, scales, embeds, and puts a learned vector where a number is missing."""
 
     def __init__(self, columns: Sequence[NumberColumn], embedding: nn.Module, width: int, gaps: Sequence[int]) -> None:
@@ -203,7 +235,7 @@ class Periodic(nn.Module):
 
 
 @final
-class Categories(nn.Module):
+class Categories(Stem):
     """A unit for each value of small columns, and one table for all columns of a width.
 
     Index 0, unseen, is a zero vector in either: it says nothing, until training has rare values to teach it by.
@@ -224,9 +256,13 @@ class Categories(nn.Module):
         self.parts = nn.ModuleList(parts)
         self.width = sum(sizes[i] - 1 for i in small) + CATEGORY_WIDTH * len(middle) + MANY_WIDTH * len(large)
 
+    def lookup(self, x: Tensor) -> Tensor:
+        """(B, columns) indexes to (B, width)."""
+        return x if x.is_floating_point() else torch.cat([part(x.long()) for part in self.parts], dim=1)
+
     def forward(self, x: Tensor) -> Tensor:
-        """(B, columns) to (B, width)."""
-        return torch.cat([part(x.long()) for part in self.parts], dim=1)
+        """(B, columns) indexes, or what `lookup` made of them, to (B, width)."""
+        return self.lookup(x)
 
 
 @final
@@ -264,7 +300,7 @@ class Lookup(nn.Module):
 
 
 @final
-class Dates(nn.Module):
+class Dates(Stem):
     """Days scaled and clipped, phases as they are, and a unit that says whether the date is missing."""
 
     def __init__(self, scales: Sequence[float]) -> None:
@@ -280,24 +316,34 @@ class Dates(nn.Module):
 
 
 @final
-class Tokens(nn.Module):
-    """Embeds tokens, and cuts the batch to its longest row."""
+class Tokens(Stem):
+    """Embeds tokens."""
+
+    is_sequence: ClassVar[bool] = True
 
     def __init__(self, size: int, width: int, dropout: float) -> None:
         super().__init__()
         self.table = _embedding(size, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) to (B, T of the longest, width) and lengths (B,)."""
-        lengths = row_lengths(x != 0)
-        x = x[:, : int(lengths.max())]
-        return self.dropout(self.table(x.int() if x.dtype != torch.int64 else x)), lengths
+    def lookup(self, x: Tensor) -> Tensor:
+        """(B, T) tokens to (B, T, width)."""
+        return x if x.is_floating_point() else self.table(x.int() if x.dtype != torch.int64 else x)
+
+    def lengths(self, x: Tensor) -> Tensor:
+        """(B,): tokens up to the last that is not 0."""
+        return row_lengths(x != 0)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) tokens, or what `lookup` made of them, to (B, T, width), and the lengths (B,)."""
+        return self.dropout(self.lookup(x)), lengths
 
 
 @final
-class Steps(nn.Module):
-    """Scales and clips each channel, fills gaps with the median, and cuts the batch to its longest row."""
+class Steps(Stem):
+    """Scales and clips each channel, and fills gaps with the median."""
+
+    is_sequence: ClassVar[bool] = True
 
     def __init__(self, centers: Sequence[float], scales: Sequence[float], may_miss: bool) -> None:
         super().__init__()
@@ -305,18 +351,19 @@ class Steps(nn.Module):
         self.scale = _constant(self, "scale", list(scales))
         self.may_miss = may_miss
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, channels) to (B, T of the longest, width) and lengths (B,)."""
+    def lengths(self, x: Tensor) -> Tensor:
+        """(B,): steps up to the last that holds a value."""
+        return row_lengths(~x.isnan().all(2))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, channels) to (B, T, width), and the lengths (B,)."""
         missing = x.isnan()
-        lengths = row_lengths(~missing.all(2))
-        longest = int(lengths.max())
-        x, missing = x[:, :longest], missing[:, :longest]
         x = smooth_clip(_scaled(torch.where(missing, self.center, x), self.center, self.scale))
         return (torch.cat([x, missing.to(x.dtype)], dim=2) if self.may_miss else x), lengths
 
 
 @final
-class Pixels(nn.Module):
+class Pixels(Stem):
     """Standardizes each channel; hands on the memory layout that convolutions are fastest in."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -333,32 +380,32 @@ class Pixels(nn.Module):
 
 
 @final
-class Floats(nn.Module):
+class Floats(Stem):
     """Encoded values as floats."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
-        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        return self.lookup(x)
 
 
 @final
-class Flat(nn.Module):
+class Flat(Stem):
     """Encoded values of any shape as a vector of floats."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, *shape) to (B, width)."""
-        x = x.reshape(len(x), -1)
-        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        return self.lookup(x.reshape(len(x), -1))
 
 
 @final
-class WholeSequence(nn.Module):
+class WholeSequence(Stem):
     """Encoded sequences, all of full length."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, width) and lengths (B,), all T."""
-        x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
-        return x, torch.full((len(x),), x.shape[1], device=x.device)
+    is_sequence: ClassVar[bool] = True
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, width) and the lengths (B,)."""
+        return self.lookup(x), lengths
 
 
 def _scaled(x: Tensor, center: Tensor | float, scale: Tensor) -> Tensor:

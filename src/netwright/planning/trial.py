@@ -130,7 +130,7 @@ def rows_of(prepared: Prepared, recipe: Recipe, candidates: int) -> int:
     count = len(prepared.train)
     if not count or not candidates:
         return 0
-    cells = sum(x[0].numel() for x in next(prepared.train.batches(1, seed=None)).inputs)
+    cells = sum(x[0].numel() for x in next(prepared.train.uncut().batches(1, seed=None)).inputs)
     passes = max(SHARE * count * recipe.epochs, LEAST_CELLS / cells)
     trainings = PAIRS * (candidates + 2)  # without, with each, with those together that help
     return min(count // 2, MOST_ROWS, int(passes / trainings / min(PASSES, recipe.epochs)))

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import final
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 WALKED = 256  # examples of a batch where all are walked over; an engineer's loader keeps its own size
@@ -25,17 +26,24 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows as the network takes them: `network(*batch.inputs)`.
+    """Rows as the network takes them: `network(*batch.arguments)`.
 
     `targets` holds one tensor for a label or a number; tasks with masks, boxes or token rows with lengths hold as many
     as they need, and tasks whose input is its own target hold none. `rows` are the row numbers, (B,) int64, so that a
-    loss can be traced to a file or a line.
+    loss can be traced to a file or a line. `lengths` says for each input how many steps of a row are real, (B,) int64,
+    the others being padding; None for an input without steps. Batches are cut to their longest row.
     """
 
     inputs: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
     rows: Tensor
     mix: Mix | None = None
+    lengths: tuple[Tensor | None, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[Tensor, ...]:
+        """What the network is called with: the inputs, then the lengths of those that have steps."""
+        return (*self.inputs, *(steps for steps in self.lengths if steps is not None))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,31 +54,50 @@ class Batch:
 
     def head(self, count: int) -> "Batch":
         """The first rows."""
-        return self._each(lambda t: t[:count], self.rows[:count])
+        return self._each(lambda t: t[:count], self.rows[:count]).cut()
 
     def pick(self, which: Tensor) -> "Batch":
         """Some rows, by their positions or by a mask."""
-        return self._each(lambda t: t[which.to(t.device)], self.rows[which.to(self.rows.device)])
+        return self._each(lambda t: t[which.to(t.device)], self.rows[which.to(self.rows.device)]).cut()
 
     def share(self, rank: int, world: int) -> "Batch":
         """What the process numbered `rank` of `world` computes of this batch."""
-        return self if world == 1 else self._each(lambda t: t[rank::world], self.rows[rank::world])
+        return self if world == 1 else self._each(lambda t: t[rank::world], self.rows[rank::world]).cut()
+
+    def cut(self) -> "Batch":
+        """Without the steps after the end of the longest row, as networks expect it."""
+        if not len(self) or not any(steps is not None for steps in self.lengths):
+            return self
+        pairs = zip(self.inputs, self.lengths, strict=True)
+        return replace(self, inputs=tuple(x if steps is None else x[:, : int(steps.max())] for x, steps in pairs))
 
     def _each(self, change: Callable[[Tensor], Tensor], rows: Tensor) -> "Batch":
         inputs, targets = (tuple(change(t) for t in part) for part in (self.inputs, self.targets))
         mix = self.mix and Mix(tuple(change(t) for t in self.mix.targets), change(self.mix.share))
-        return Batch(inputs, targets, rows, mix)
+        lengths = tuple(steps if steps is None else change(steps) for steps in self.lengths)
+        return Batch(inputs, targets, rows, mix, lengths)
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """All rows of some batches as one; without what they were mixed with."""
+    """All rows of some batches as one, padded with zeros to the longest; without what they were mixed with."""
     if not batches:
         return Batch((), (), torch.empty(0, dtype=torch.int64))
     inputs, targets = (
-        tuple(torch.cat(some) for some in zip(*parts, strict=True))
+        tuple(map(_stacked, zip(*parts, strict=True)))
         for parts in ([batch.inputs for batch in batches], [batch.targets for batch in batches])
     )
-    return Batch(inputs, targets, torch.cat([batch.rows for batch in batches]))
+    lengths = tuple(
+        None if None in some else torch.cat(some) for some in zip(*(batch.lengths for batch in batches), strict=True)
+    )
+    return Batch(inputs, targets, torch.cat([batch.rows for batch in batches]), lengths=lengths)
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    longest = max((t.shape[1] for t in tensors if t.ndim > 1), default=0)
+    return torch.cat([
+        t if t.ndim < 2 or t.shape[1] == longest else F.pad(t, (0, 0) * (t.ndim - 2) + (0, longest - t.shape[1]))
+        for t in tensors
+    ])  # fmt: skip
 
 
 @final
@@ -205,6 +232,13 @@ class Examples(ABC):
     def relabelled(self, targets: tuple[Tensor, ...]) -> "Examples":
         """The same inputs with other targets, in the order of `rows`."""
         return _Relabelled(self, self.rows, targets)
+
+    def uncut(self) -> "Examples":
+        """The same, each sequence as long as the longest of all: for those who put rows of several batches together.
+
+        A network is not told the lengths, and finds them by the padding.
+        """
+        return self
 
     def on(self, device: torch.device) -> "Examples":
         """The same, gathered on the device if they fit there beside a network."""

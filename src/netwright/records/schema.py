@@ -63,6 +63,10 @@ class Field(ABC):
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
         """A field from training cells. `detail` is what the user wrote behind the kind: `--kind photo=image:64`."""
 
+    def lengths(self, encoded: Tensor) -> Tensor | None:
+        """(B,) int64, at least 1: steps of each row before its padding; None of a kind without steps."""
+        return None
+
     @abstractmethod
     def encode(self, cells: pl.Series) -> Tensor:
         """A whole column at once, vectorized: (N, *shape). Compact types: uint8 pixels, int tokens, float32 numbers.

@@ -7,6 +7,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from netwright.models.stems import Stem
 from netwright.records.errors import Unreadable
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Block, Field, Signal
@@ -77,12 +78,13 @@ def check_stem(field: Field, cells: pl.Series, recipe: Recipe | None = None) -> 
     if field.reach > 0:  # then attacks give floats where files give bytes
         inputs = inputs.float()
     inputs = inputs.requires_grad_() if inputs.is_floating_point() else inputs
-    outputs, lengths = _run(stem, inputs)
+    _claim(isinstance(stem, Stem), f"{field.kind}: the first module is a Stem of models/stems.py")
+    outputs, lengths = _run(field, stem, inputs)
     _check_fit(field, outputs, lengths, signal)
     _claim(
         bool(outputs.isfinite().all()), f"{field.kind}: the stem's output is finite for missing and unseen cells too"
     )
-    alone, _ = _run(stem, inputs[:1])
+    alone, _ = _run(field, stem, inputs[:1])
     together = outputs[:1, : alone.shape[1]] if signal.form == "sequence" else outputs[:1]
     _claim(torch.allclose(alone, together, atol=1e-6), f"{field.kind}: the stem works row by row")
     if outputs.requires_grad:
@@ -107,9 +109,23 @@ def encode(field: Field, cells: pl.Series) -> Tensor:
         return error.encoded
 
 
-def _run(stem: torch.nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-    out = stem(inputs)
-    return out if isinstance(out, tuple) else (out, None)
+def _run(field: Field, stem: Any, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+    """What the stem gives for a batch that is cut to its longest row; the same behind its lookup."""
+    lengths = field.lengths(inputs)
+    _claim((lengths is not None) == stem.is_sequence, f"{field.kind}: lengths are known of a sequence, and of no other")
+    said = () if lengths is None else (lengths,)
+    if lengths is not None:
+        _claim(torch.equal(lengths, stem.lengths(inputs)), f"{field.kind}: field and stem agree where padding begins")
+        inputs = inputs[:, : int(lengths.max())]
+    out = stem(inputs, *said)
+    out = out if isinstance(out, tuple) else (out, None)
+    with torch.no_grad():
+        looked_up = stem.lookup(inputs)
+        again = stem(looked_up, *said)
+    _claim(looked_up.is_floating_point(), f"{field.kind}: the lookup gives floats")
+    same = torch.equal(again[0] if isinstance(again, tuple) else again, out[0])
+    _claim(same, f"{field.kind}: the stem gives the same behind its lookup")
+    return out
 
 
 def _check_fit(field: Field, outputs: Tensor, lengths: Tensor | None, signal: Signal) -> None:

@@ -42,6 +42,7 @@ def predictions(network: nn.Module, task: Task, examples: Examples, recipe: Reci
 
     In the recipe's arithmetic, as the scores were measured.
     """
+    examples = examples.uncut()  # the window of a language model is as long as the longest row
     runner, size = _runner(network, examples, recipe)
     for batch in examples.batches(size, seed=None):
         with evaluating(network):  # for each batch: between two of them the caller has the network as it was

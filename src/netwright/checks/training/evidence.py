@@ -59,10 +59,11 @@ class TrainingEvidence:
     def drawn(self, part: Examples, size: int) -> Iterator[Batch]:
         """Batches of rows in an order drawn by the seed, as they are without augmentation, on the network's device.
 
-        Files are often sorted by their target: the first rows would be of one class.
+        Files are often sorted by their target: the first rows would be of one class. Inputs of all batches have one
+        shape, so that they can be put together.
         """
         device = device_of(self.network)
-        return (batch.to(device) for batch in part.plain().batches(size, seed=self.recipe.seed))
+        return (batch.to(device) for batch in part.plain().uncut().batches(size, seed=self.recipe.seed))
 
     def once(self, compute: "Callable[[TrainingEvidence], T]") -> T:
         """`compute(self)`, remembered: an experiment that several checks ask for is made once."""
