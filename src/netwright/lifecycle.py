@@ -371,7 +371,9 @@ def _scored(run: Run) -> Run:
     """The run with the scores of its test part, beside those of simple models."""
     if not len(run.test):
         return run
-    run = with_result(run, "scores", score_examples(run.network, run.task, run.test, run.recipe).result())
+    run = with_result(
+        run, "scores", score_examples(run.network, run.task, run.test, run.recipe).result(run.test.groups)
+    )
     return with_result(run, "baselines", run.baselines or _baselines(run))
 
 
@@ -513,7 +515,7 @@ def evaluate(run: Run, data: Any = None, *, labels: str | Path | None = None, sh
     _tell_bad(dataset, bad, show or _silent)
     with prepare_device():
         run = _computable(run, show or _silent)
-        return score_examples(run.network, run.task, examples, run.recipe).result()
+        return score_examples(run.network, run.task, examples, run.recipe).result(examples.groups)
 
 
 def predict(run: Run, data: Any, *, to: Path | str | None = None, show: Show | None = None) -> pl.DataFrame:
