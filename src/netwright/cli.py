@@ -403,13 +403,15 @@ def show(run: str, is_json: bool) -> None:
 def weights(run: str, top: int, picture: str | None, is_json: bool) -> None:
     """What RUN has learned: positive and negative weights, strongest columns, filters as a picture."""
     from netwright import lifecycle
+    from netwright.files import whole
     from netwright.reports.text import weights_table
 
     report = lifecycle.weights(lifecycle.load(Path(run)), top=top)
     if picture is not None:
         if report.filters is None:
             raise DataError(f"{run} has no convolution, so there are no filters to draw", remedy="leave --picture out.")
-        report.filters.save(picture)
+        with whole(Path(picture)) as unfinished:
+            report.filters.save(unfinished)
         click.echo(f"filters drawn in {picture}", err=True)
     if is_json:
         _print_json(

@@ -33,6 +33,7 @@ from netwright.data.split import Split
 from netwright.data.split import split as split_rows
 from netwright.explanations.augmented import augmented_picture
 from netwright.explanations.weights import Learned, filters_picture, learned, strongest
+from netwright.files import clear_unfinished, whole
 from netwright.machine.device import prepare_device, suited
 from netwright.planning.again import trained_again
 from netwright.planning.choose import choose
@@ -67,7 +68,6 @@ from netwright.training.adopt import adopt
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import device_of, predictions
 from netwright.training.evaluate import evaluate as score_examples
-from netwright.training.files import replace_file
 from netwright.training.fit import fit
 
 __all__ = [
@@ -329,6 +329,7 @@ def _open(
     """Writes what makes the run what it is, or, where a training was stopped, makes sure that it is the same one."""
     if run_folder.is_resumable(folder):
         run_folder.require_same(folder, recipe=run.recipe, fingerprint=found)
+        clear_unfinished(folder)
         tell(f"{folder} holds a training that was stopped: going on with it")
         return
     run_folder.create(
@@ -336,7 +337,8 @@ def _open(
         fixes=fixes,
     )  # fmt: skip
     if (picture := augmented_picture(run)) is not None:
-        replace_file(folder / AUGMENTED, picture.save)
+        with whole(folder / AUGMENTED) as unfinished:
+            picture.save(unfinished)
 
 
 def _finish(run: Run, folder: Path | None, tell: Show, *, diagnose: bool) -> Run:

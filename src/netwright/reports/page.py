@@ -5,7 +5,6 @@ import shlex
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Any
 
 from netwright.checks.evidence import all_checks
 from netwright.checks.evidence import page as rule_page
+from netwright.files import replace_text
 from netwright.records.finding import SEVERITIES, SHOWN, Chart, Finding, Fix, Measure, Report
 from netwright.records.run import Run
 from netwright.reports.pictures import Pictures, as_uri
 from netwright.reports.svg import bar, draw
 from netwright.reports.text import summary
 from netwright.resolve import require, resolve
-from netwright.training.files import unwritable
 
 PICTURES = 12  # of one finding: two lines of a wide page
 NAMES = 12  # columns or layers named
@@ -94,17 +93,7 @@ def write_page(
     pictures: Pictures | None = None,
 ) -> None:
     """`page` in a file, which appears under its name when it is whole. Raises RunError where it cannot be written."""
-    path = Path(path)
-    text = page(report, title=title or report.subject, run=run, charts=charts, pictures=pictures)
-    unfinished = path.with_name(f".{path.name}.writing")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    replace_text(Path(path), page(report, title=title or report.subject, run=run, charts=charts, pictures=pictures))
 
 
 def verdict(report: Report) -> str:
