@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import netwright as nw
+from netwright.run_folder import FORMAT
 
 Files = dict[str, str | bytes]
 SMALL = ("--set", "epochs=2", "--set", "width=8", "--set", "batch_size=32", "--set", "depth=1")
@@ -232,7 +233,7 @@ def test_runs_that_are_newer_half_written_or_none_at_all_are_refused(
     (run / "weights.safetensors").unlink()
     half = netwright(verb, run, *data)
     none = netwright(verb, tmp_path, *data)
-    assert f"{run} was written by a newer netwright (format 99; this one reads up to 1)" in newer.err
+    assert f"{run} was written by a newer netwright (format 99; this one reads up to {FORMAT})" in newer.err
     assert f"{run} has no weights.safetensors: it was never trained to its end" in half.err
     assert f"{tmp_path} is no run folder: it has no origin.json" in none.err
     for outcome in (newer, half, none):
