@@ -146,12 +146,12 @@ def write_table(path: str) -> None:
 
 def _measured(path: Path, target: str, *, is_fast: bool) -> Audited:
     """As `netwright.audit` makes it, timed by the processor's clock; then, if fast, the training that it is part of."""
+    from netwright import train
     from netwright.checks import DATA_CHECKS, MODEL_CHECKS
     from netwright.checks.evidence import DataEvidence, examine
     from netwright.data.prepare import prepare
     from netwright.data.read import read
     from netwright.data.split import split
-    from netwright.lifecycle import train
     from netwright.machine.device import prepare_device
 
     began = time.process_time()

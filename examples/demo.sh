@@ -5,7 +5,8 @@ say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
 
 rm -rf demo
 say python examples/demo_data.py demo
-say netwright audit demo/damaged.csv --target diagnosis --fix demo/fixes.csv --fail-on never
+say netwright audit demo/damaged.csv --target diagnosis --fail-on never
+say netwright fix demo/damaged.csv demo/fixes.csv --target diagnosis
 say netwright train demo/digits --run demo/runs/digits
 say netwright train demo/cancer.csv --target diagnosis --run demo/runs/cancer
 say netwright show demo/runs/digits

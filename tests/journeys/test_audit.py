@@ -80,12 +80,47 @@ def test_from_an_audit_to_proven_fixes_of_a_table(people: Path, tmp_path: Path, 
     assert f"fixes applied: {len(written)} relabel" in json.loads((run / "outcome.json").read_text())["notes"]
     assert set(nw.load(run).task.labels) == {"no", "yes"}
 
+    # The flags of before.
     with_a_proof = netwright("audit", *data, "--fast", "--fix", fixes, "--prove", "--json", *SET)
     assert with_a_proof.code == 1
+    assert "--fix is a verb of its own now: netwright fix;" in with_a_proof.err
+    assert "--prove is a verb of its own now: netwright prove;" in with_a_proof.err
     proof = json.loads(with_a_proof.out)["proof"]
     assert proof["together"]["gains"][0]["metric"] == "accuracy"
     told = {"yes" if proof["together"]["is_kept"] else "no"}
     assert set(pl.read_csv(fixes)["apply"]) == told
+
+
+def test_fixing_and_proving_are_verbs_of_their_own(people: Path, tmp_path: Path, netwright: Callable) -> None:
+    data, fixes, fixed = ("--target", "label", "--quiet"), tmp_path / "fixes.csv", tmp_path / "fixed.csv"
+    written = netwright("fix", people, fixes, *data, "--fast")
+    assert (written.code, written.err) == (0, "")
+    assert f"fixes written to {fixes}. Look through them" in written.out
+    found = nw.fix(people, target="label", fast=True, file=tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == fixes.read_text()
+    assert found == nw.read_fixes(fixes)
+
+    assert netwright("fix", people, "--fixes", fixes, "--to", fixed, *data).out == f"{ROWS} rows written to {fixed}\n"
+    assert set(pl.read_csv(fixed)["label"]) == {"no", "yes"}
+    assert netwright("fix", people, *data).code == 2
+
+    proven = netwright("prove", people, fixes, *data, "--seeds", 3, "--to", fixes, "--json", *SET)
+    assert proven.code == 0, proven.err
+    assert proven.err == f"{fixes} says apply = no for those rolled back\n"
+    proof = json.loads(proven.out)
+    assert set(pl.read_csv(fixes)["apply"]) == {"yes" if proof["together"]["is_kept"] else "no"}
+    few = netwright("prove", people, fixes, *data, "--seeds", 2)
+    assert (few.code, "2 seeds prove nothing" in few.err) == (2, True)
+
+
+def test_moves_between_parts_are_written_with_the_fixed_data(people: Path, tmp_path: Path) -> None:
+    table = pl.read_csv(people).with_columns(part=pl.Series(["train", "valid", "test"] * (ROWS // 3)))
+    table.write_csv(people)
+    move = nw.Fix(0, f"{people}, line 4", "move", "", "test", "train")
+    nw.fix(people, target="label", split="part", fixes=(move,), to=tmp_path / "fixed.csv")
+    fixed = pl.read_csv(tmp_path / "fixed.csv")
+    assert fixed["part"].to_list() == ["train", "valid", "train", *table["part"].to_list()[3:]]
+    assert fixed.drop("part").equals(table.drop("part"))
 
 
 def test_from_an_audit_to_a_training_on_a_fixed_folder(tmp_path: Path, netwright: Callable) -> None:
@@ -112,8 +147,12 @@ def test_rows_to_label_next_are_listed_on_the_command_line(people: Path, tmp_pat
     table = pl.read_csv(people).with_columns(pl.col("label").str.strip_chars("?"))
     table[list(range(0, ROWS, 2)), "label"] = None
     table.write_csv(people)
-    data = ("audit", people, "--target", "label", "--quiet", "--next", 4, *SET)
+    data = ("label", people, "--target", "label", "--quiet", "--count", 4, *SET)
     listed = netwright(*data)
+    before = netwright("audit", people, "--target", "label", "--quiet", "--next", 4, *SET)
+    assert before.out == listed.out
+    assert "--next is a verb of its own now: netwright label;" in before.err
+    assert nw.next_labels(people, target="label", count=4, settings=SETTINGS).write_csv() == listed.out
     assert listed.code == 0, listed.err
     assert listed.out.startswith("place,prediction,uncertainty,reason\n")
     assert (

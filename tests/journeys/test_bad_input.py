@@ -101,7 +101,7 @@ REFUSED = [
     ),
     Case("no target anywhere", csv(target(lambda _: "")), ("every row is without a 'y'", "or fill it in.")),
     Case("no picture opens", UNREADABLE, ("can be read; the first: the file is empty", "check the files."), "d"),
-    Case("no file", {"tables.csv": table()}, ("there is no file or folder", "correct the path."), "table.csv -t y"),
+    Case("no file", {"tables.csv": table()}, ("there is no file or folder", "did you mean"), "table.csv -t y"),
     Case(
         "settings, all told at once",
         csv(table()),

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import netwright as nw
-from netwright.lifecycle import reopened
 from netwright.records.errors import DataError, RecipeError, RunError
 from netwright.records.finding import Finding, Fix, Remedy
 from netwright.records.proof import Gain
+from netwright.stages.runs import reopened
 
 PLAIN = {
     "members": 1, "width": 16, "depth": 1, "dropout": 0.0, "epochs": 6, "batch_size": 16, "lr": 0.02,
@@ -63,9 +63,9 @@ def test_steps_that_are_too_short_are_found_treated_and_the_gain_is_proven(
     assert "learning rate too low" in found.out
     assert [f.code for f in nw.load(run).diagnosis.findings][:1] == ["NW332"]
 
-    treated = netwright("diagnose", run, "--try", "nw332", "--fail-on", "error", "--json")
+    treated = netwright("treat", run, "nw332", "--fail-on", "error", "--json")
     assert treated.code == 0, treated.err
-    note = json.loads(treated.out)["treatment"]
+    note = json.loads(treated.out)
     assert note["changes"]["lr"] > 1e-4
     assert all(gain["low"] > 0 for gain in note["gains"])
     assert "up to" in treated.err
@@ -80,6 +80,38 @@ def test_steps_that_are_too_short_are_found_treated_and_the_gain_is_proven(
     assert "NW332" not in codes(cured.diagnosis.findings)
     assert "on the test part, scored once" in str(cured.treatment)
     assert cured.treatment.after == cured.scores
+
+
+def test_the_flags_of_before_treat_too(rings: Path, tmp_path: Path, netwright: Callable) -> None:
+    nw.train(rings, target="place", settings={**PLAIN, "epochs": 2}, folder=tmp_path / "run", diagnose=False)
+    treated = netwright("diagnose", tmp_path / "run", "--try", "nw341", "--fail-on", "never", "--quiet")
+    assert (treated.code, "NW341 was not found" in treated.err) == (2, True)
+    assert "--try is a verb of its own now: netwright treat;" in treated.err
+    assert "--to is for the run" in netwright("diagnose", tmp_path / "run", "--to", tmp_path / "x").err
+
+
+def test_a_simple_model_that_fails_is_a_note_and_the_run_is_written_before_anything_is_scored(
+    rings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        assert any(tmp_path.glob("run*/weights.safetensors"))
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr("netwright.baselines.constant.constant", broken)
+    heard: list[object] = []
+    run = nw.train(
+        rings, target="place", settings={**PLAIN, "epochs": 1}, folder=tmp_path / "run", show=heard.append, audit=False
+    )  # fmt: skip
+    note = "no constant model beside the network: ZeroDivisionError: no luck"
+    assert note in heard
+    assert note in nw.load(run.folder).notes
+    assert [name for name, _ in nw.load(run.folder).baselines] == ["linear"]
+    assert nw.load(run.folder).scores == run.scores
+
+    monkeypatch.setattr("netwright.stages.runs.score_examples", broken)
+    with pytest.raises(ZeroDivisionError):
+        nw.train(rings, target="place", settings={**PLAIN, "epochs": 1}, folder=tmp_path / "run2", audit=False)
+    assert nw.load(tmp_path / "run2").scores is None
 
 
 def test_a_deep_diagnosis_trains_again_and_says_so(rings: Path, tmp_path: Path, netwright: Callable) -> None:
@@ -125,7 +157,8 @@ def test_a_run_folder_is_diagnosed_as_the_run_in_memory(rings: Path, tmp_path: P
     )  # fmt: skip
     loaded = nw.load(tmp_path / "run")
     assert run.source == loaded.source
-    assert nw.diagnose(loaded).findings == nw.diagnose(run).findings == nw.load(run.folder).diagnosis.findings
+    again, here = nw.diagnose(loaded).findings, nw.diagnose(run).findings
+    assert repr(again) == repr(here) == repr(nw.load(run.folder).diagnosis.findings)  # charts may hold NaN
     shutil.move(path, moved)
     with pytest.raises(RunError, match="are not at"):
         reopened(loaded)
@@ -141,7 +174,7 @@ def test_a_run_folder_is_diagnosed_as_the_run_in_memory(rings: Path, tmp_path: P
 def test_a_run_folder_of_an_older_version_is_read_with_what_it_says(slow: Path, tmp_path: Path) -> None:
     run = shutil.copytree(slow, tmp_path / "old")
     origin = json.loads((run / "origin.json").read_text())
-    origin["reading"] = {"target": origin["reading"]["target"], "series": "", "time": ""}
+    origin["reading"] = {"target": ["place"], "series": "", "time": ""}
     (run / "origin.json").write_text(json.dumps(origin))
     (run / "diagnosis.json").unlink()
     assert nw.load(run).diagnosis is None

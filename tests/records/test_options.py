@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import netwright as nw
-from netwright.records.errors import RecipeError
+from netwright.records.errors import NetwrightError, RecipeError
 from netwright.records.options import option, options, worded
 from netwright.records.source import Source
 
@@ -15,7 +15,9 @@ from netwright.records.source import Source
 @dataclass(frozen=True)
 class Looks:
     text: str = option("", "What to say.", is_argument=True)
-    times: int = option(2, "How often.")
+    times: int = option(2, "How often.", low=1)
+    to: str = option("", "Where to write it.", writes=True)
+    loudly: bool = option(False, "Only for those who type.", in_python=False)
     inner: int = 0
 
 
@@ -25,6 +27,13 @@ def said(source: Source, looks: Looks, *, loud: bool = False) -> tuple[Source, L
 
 
 SAID = worded(said)
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("t.csv", "l.csv"):
+        (tmp_path / name).touch()
 
 
 def test_words_find_their_records() -> None:
@@ -48,6 +57,24 @@ def test_an_unknown_word_is_an_error_that_names_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r"said\(\) has no option 'tmies'") as caught:
         SAID("t.csv", tmies=3)
     assert caught.value.remedy == "did you mean 'times'?"
+
+
+def test_paths_and_ranges_are_checked() -> None:
+    for words, told in (
+        ({"data": "tt.csv"}, "did you mean 't.csv'?"),
+        ({"data": "t.csv", "to": "no/x.txt"}, "its folder is not there"),
+        ({"data": "t.csv", "to": "."}, "it is a folder"),
+        ({"data": "t.csv", "times": 0}, "times is 1 or more, not 0"),
+    ):
+        with pytest.raises(NetwrightError) as caught:
+            SAID(**words)
+        assert told in str(caught.value)
+
+
+def test_what_only_the_command_line_has_is_no_word_of_python() -> None:
+    with pytest.raises(RecipeError, match="has no option 'loudly'"):
+        SAID("t.csv", loudly=True)
+    assert worded(said, is_typed=True)("t.csv", loudly=True)[1].loudly
 
 
 def test_signature_and_docstring_are_made_from_the_records() -> None:

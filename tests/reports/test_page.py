@@ -18,11 +18,13 @@ from netwright.data.examples import empty
 from netwright.records.errors import MissingPackage, RunError
 from netwright.records.finding import Chart, Checked, Finding, Fix, Measure, Remedy, Report
 from netwright.records.recipe import Recipe
+from netwright.records.result import Section
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.task import Metric, Scores
-from netwright.reports.page import PICTURES, page, verdict, write_page
+from netwright.reports.page import PICTURES, page, verdict, written
 from netwright.reports.pictures import SIDE, as_uri, pictures_of
+from netwright.reports.text import summary
 from netwright.tasks.classification import Classification
 
 HOSTILE = (
@@ -95,7 +97,7 @@ def report(*findings: Finding, subject: str = "people.csv") -> Report:
 
 def page_that_says(text: str) -> str:
     full = replace(report(finding(text), subject=text), checks=(Checked(text, text, 0.1, text),), notes=(text,))
-    return page(full, title=text, charts=finding(text).charts)
+    return page(Section(text, full, charts=finding(text).charts))
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
@@ -115,7 +117,7 @@ def test_words_of_the_data_stay_words(text: str) -> None:
 
 
 def test_nothing_is_fetched_and_nothing_runs() -> None:
-    made = page(report(finding()), title="t", pictures=lambda _row: Image.new("RGB", (9, 9)))
+    made = page(Section("t", report(finding()), pictures=lambda _row: Image.new("RGB", (9, 9))))
     policy = next(a["content"] for tag, a in Reader(made).tags if "Content-Security" in a.get("http-equiv", ""))
     style = made.partition("<style>")[2].partition("</style>")[0]
     assert f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in policy
@@ -130,15 +132,15 @@ def test_a_big_report_is_a_small_page() -> None:
     chart = Chart("map", "gradients", "step", "layer", layers, tuple(map(tuple, grid.tolist())))
     fixes = tuple(Fix(row, f"people.csv, line {row}", "drop") for row in range(10_000))
     each = finding(charts=(chart,), fixes=fixes, measures=finding().measures * 20)
-    assert len(page(report(*[each] * 12), title="t").encode()) < 1 << 20
+    assert len(page(Section("t", report(*[each] * 12))).encode()) < 1 << 20
 
 
 def test_findings_without_optional_parts_have_none() -> None:
     plain = Finding("note", "something is odd", code="OWN1", title="an own check")
-    read = Reader(page(Report("x", 0, (plain,), ()), title="t"))
+    read = Reader(page(Section("t", Report("x", 0, (plain,), ()))))
     assert not {"table", "ul", "ol", "svg", "details", "img"} & {tag for tag, _ in read.tags}
     assert "OWN1" in read.words
-    assert "Nothing was found by 1 check." in Reader(page(report(), title="t")).words
+    assert "Nothing was found by 1 check." in Reader(page(Section("t", report()))).words
 
 
 def test_the_verdict_is_one_sentence_that_begins_with_the_worst() -> None:
@@ -147,7 +149,7 @@ def test_the_verdict_is_one_sentence_that_begins_with_the_worst() -> None:
     full = report(note, warning, error, error)
     assert verdict(full) == "Do not trust scores yet: 2 errors, first of all wrong mode (NW314)."
     assert verdict(report(warning, note)) == "1 warning but no error: begin with label errors (NW110)."
-    words = Reader(page(full, title="t")).words.partition("measured")[2]
+    words = Reader(page(Section("t", full))).words.partition("measured")[2]
     assert words.index("wrong mode") < words.index("label errors") < words.index("odd")
     assert verdict(report(note)) == "Nothing is wrong, and 1 note may be worth knowing."
     skipped = replace(report(), checks=(Checked("a", "a", 0.0), Checked("b", "b", 0.0, "no labels")))
@@ -161,20 +163,20 @@ def test_the_scores_of_a_run_stand_below_the_verdict() -> None:
     scores = Scores((metric,), 200, ((90, 10), (10, 90)), ("<b>no", "yes"))
     task = Classification(scores.labels)
     run = Run(network, task, Schema(()), Recipe(), part, part, part, lambda: network, results={"scores": scores})
-    read = Reader(page(report(finding()), title="t", run=run))
+    read = Reader(page(Section("t", report(finding()), summary(run))))
     assert read.words.index("begin with") < read.words.index("accuracy") < read.words.index("What NW110 means")
     assert "<b>no" in read.words
 
 
 def test_remedies_stand_in_order_with_their_edits_as_words_of_the_command_line() -> None:
     first = Remedy("Lower the rate.", {"lr": 1e-3 * 0.3, "augment": ("shift", "flip")})
-    words = Reader(page(report(finding(remedies=(first, Remedy("Warm up.")))), title="t")).words
+    words = Reader(page(Section("t", report(finding(remedies=(first, Remedy("Warm up."))))))).words
     assert '--set lr=0.0003 --set \'augment=["shift", "flip"]\'' in words
     assert words.index("Lower the rate.") < words.index("Warm up.")
 
 
 def test_the_rule_of_a_code_is_folded_in() -> None:
-    read = Reader(page(report(finding()), title="t"))
+    read = Reader(page(Section("t", report(finding()))))
     assert "\nWhy it matters:" in read.words  # a paragraph of its own, without the line breaks of the source
     assert ("details", {}) in read.tags
 
@@ -187,7 +189,7 @@ def test_a_few_pictures_stand_with_their_places_and_what_their_fixes_do() -> Non
         return None if row == 1 else Image.new("L", (500, 300), row)
 
     fix = Fix(7, "photos/7.png", "relabel", "label", "cat", "dog")
-    read = Reader(page(report(finding(fixes=(fix,), places=("photos/0.png",))), title="t", pictures=find))
+    read = Reader(page(Section("t", report(finding(fixes=(fix,), places=("photos/0.png",))), pictures=find)))
     sources = [attributes["src"] for tag, attributes in read.tags if tag == "img"]
     assert asked == list(range(PICTURES))
     assert len(sources) == PICTURES - 1
@@ -226,15 +228,15 @@ def test_small_pictures_keep_every_pixel() -> None:
 def test_the_error_without_jinja_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingPackage, match=r"netwright\[report\]"):
-        page(report(), title="t")
+        page(Section("t", report()))
     assert str(report()).endswith("nothing found")
 
 
 def test_a_page_is_whole_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "audit.html"
-    write_page(report(finding()), path)
+    written((Section("people.csv", report(finding())),), path)
     assert path.read_text(encoding="utf-8").endswith("</html>\n")
     assert "<title>people.csv</title>" in path.read_text(encoding="utf-8")
     with pytest.raises(RunError, match="cannot be written"):
-        write_page(report(), tmp_path / "none" / "audit.html")
+        written((Section("t", report()),), tmp_path / "none" / "audit.html")
     assert list(tmp_path.iterdir()) == [path]

@@ -15,8 +15,8 @@ from netwright.data.readers.idx import holds_idx
 from netwright.data.readers.memory import read_memory
 from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks, require_column, typed_column
 from netwright.records.errors import DataError, listed
-from netwright.records.options import worded
-from netwright.records.source import Source, existing
+from netwright.records.options import existing, worded
+from netwright.records.source import Source
 from netwright.resolve import resolve
 
 Reader = Callable[[Source], Dataset]

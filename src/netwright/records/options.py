@@ -1,17 +1,22 @@
-"""Options, declared once as fields of frozen records: default, help, short name.
+"""Options, declared once as fields of frozen records: default, help, range, short name.
 
 Functions of Python and commands of the command line are made from them. Nothing heavy is imported here.
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass, replace
+from difflib import get_close_matches
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
-from netwright.records.errors import RecipeError, nearest
+from netwright.records.errors import DataError, RecipeError, nearest
 
 R = TypeVar("R")
+
+TELL, SHOW = "tell", "show"  # a verb tells news; who calls it has them shown
 
 
 def option(
@@ -21,70 +26,167 @@ def option(
     short: str = "",
     word: str = "",
     metavar: str = "",
+    low: int | None = None,
+    choices: tuple[str, ...] = (),
     is_argument: bool = False,
     is_required: bool = False,
+    is_many: bool | None = None,
+    reads: bool = False,
+    writes: bool = False,
+    in_python: bool = True,
+    typed: Any = MISSING,  # Any: a value, or a function that makes it
+    moved: str = "",
 ) -> Any:
     """A field of a record of options. `word` is what the command line calls it, if that is not its name.
 
-    An argument is given by position, in Python and on the command line; other options by name.
+    An argument is given by position, in Python and on the command line; other options by name. A path that is read must
+    be there, and one that is written must have a folder. `typed` is the command line's default, if it is another; None
+    if the command line does not have the option, a function if it always says its value. `moved` names the verb that an
+    old flag has become.
     """
+    is_many = isinstance(default, tuple) if is_many is None else is_many
     metadata = {
-        "help": help, "short": short, "word": word, "metavar": metavar, "is_argument": is_argument,
-        "is_required": is_required,
+        "help": help, "short": short, "word": word, "metavar": metavar, "low": low, "choices": choices,
+        "is_argument": is_argument, "is_required": is_required, "is_many": is_many, "reads": reads, "writes": writes,
+        "in_python": in_python, "typed": typed, "moved": moved,
     }  # fmt: skip
     if isinstance(default, type):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
+def page_option() -> Any:
+    """The file of a verb's page."""
+    return option("", "Write the report as a page (HTML) to FILE.", metavar="FILE", writes=True)
+
+
+def fail_option() -> Any:
+    """From which severity on a verb's exit code is 1."""
+    levels = ("error", "warning", "note", "never")
+    return option(
+        "warning", "Exit code 1 if something as bad as that is found, or worse.", choices=levels, in_python=False,
+        typed="warning",
+    )  # fmt: skip
+
+
+def command_option() -> Any:
+    """The words of the command line, kept with a run."""
+    return option((), "The words that were typed.", in_python=False, typed=lambda: tuple(sys.argv[1:]))
+
+
+def settings_option(help: str) -> Any:
+    """Settings of the recipe, by name."""
+    return option(dict, help, word="set", metavar="NAME=VALUE")
+
+
+def recipe_option() -> Any:
+    """A file of settings."""
+    return option("", "A TOML file of settings, for example a run's recipe.toml.", metavar="FILE", reads=True)
+
+
+def seed_option() -> Any:
+    """The seed of the parts."""
+    return option(0, "Seed of the train/valid/test split.", low=0)
+
+
 def options(record: Any) -> tuple[Field[Any], ...]:
-    """The fields of a record, or of its type, that are options."""
-    return tuple(f for f in fields(record) if "help" in f.metadata)
+    """The fields of a record, or of its type, that are options; none of what is no record."""
+    return tuple(f for f in fields(record) if "help" in f.metadata) if is_dataclass(record) else ()
 
 
-def worded(function: Callable[..., R]) -> Callable[..., R]:
+def default_of(declared: Field[Any]) -> Any:
+    """An option's default."""
+    return declared.default if declared.default_factory is MISSING else declared.default_factory()
+
+
+def words(function: Callable[..., Any]) -> dict[str, inspect.Parameter | Field[Any]]:
+    """What a function is told, by name: its options, and its parameters that are no records of options."""
+    parameters = inspect.signature(function).parameters.values()
+    return {word.name: word for p in parameters for word in options(p.annotation) or (p,)}  # the last of one name stays
+
+
+def worded(function: Callable[..., R], *, is_typed: bool = False) -> Callable[..., R]:
     """The function with each record of options among its parameters spread into words.
 
-    `read(source)` becomes `read(data, *, target=(), ...)`; a record in place of its first word is taken as well.
-    None means what it means everywhere: choose for me. Raises RecipeError for a word that is not there.
+    `read(source)` becomes `read(data, *, target=(), ...)`; a record in place of its first word is taken as well, and
+    `tell` becomes `show`. None means what it means everywhere: choose for me. Every word is checked. `is_typed` adds
+    the options that the command line alone has. Raises RecipeError for a word that is not there, or out of its
+    range, and DataError for a path.
     """
     parameters = inspect.signature(function).parameters.values()
-    spread = {word.name: word for p in parameters for word in _words(p)}  # of one name, the last stands
-    signature = inspect.Signature(sorted(spread.values(), key=lambda p: p.kind))
+    known = {name: word for name, word in words(function).items() if is_typed or _is_in_python(word)}
+    signature = inspect.Signature(sorted(map(_parameter, known.values()), key=lambda p: p.kind))
 
     @wraps(function)
-    def call(*args: Any, **words: Any) -> R:
-        if unknown := sorted(words.keys() - signature.parameters.keys()):
+    def call(*args: Any, **given: Any) -> R:
+        if unknown := sorted(given.keys() - signature.parameters.keys()):
             problem = f"{function.__name__}() has no option {unknown[0]!r}"
             raise RecipeError(problem, remedy=nearest(unknown[0], signature.parameters))
-        given = {name: x for name, x in signature.bind(*args, **words).arguments.items() if x is not None}
-        built = {p.name: _built(p.annotation, given) for p in parameters if _options(p)}
-        return function(**{p.name: given[p.name] for p in parameters if p.name in given} | built)
+        said = {name: x for name, x in signature.bind(*args, **given).arguments.items() if x is not None}
+        for name, value in said.items():
+            if isinstance(declared := known.get(name), Field):
+                check(declared, value)
+        said[TELL] = said.pop(SHOW, silent)
+        built = {p.name: _built(p.annotation, said) for p in parameters if options(p.annotation)}
+        return function(**{p.name: said[p.name] for p in parameters if p.name in said} | built)
 
     vars(call)["__signature__"] = signature
-    helps = [f"{f.name}: {f.metadata['help']}" for p in parameters for f in _options(p)]
+    helps = [f"{name}: {word.metadata['help']}" for name, word in known.items() if isinstance(word, Field)]
     call.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", *helps])
     return call
 
 
-def _options(parameter: inspect.Parameter) -> tuple[Field[Any], ...]:
-    return options(parameter.annotation) if is_dataclass(parameter.annotation) else ()
+def _is_in_python(word: inspect.Parameter | Field[Any]) -> bool:
+    return isinstance(word, inspect.Parameter) or bool(word.metadata["in_python"])
 
 
-def _words(parameter: inspect.Parameter) -> list[inspect.Parameter]:
-    return [_word(f) for f in _options(parameter)] or [parameter]
+def silent(_event: object) -> None:
+    """For those who want no news."""
 
 
-def _word(declared: Field[Any]) -> inspect.Parameter:
-    about, empty = declared.metadata, inspect.Parameter.empty
-    default = {} if declared.default is MISSING else declared.default
+def _parameter(word: inspect.Parameter | Field[Any]) -> inspect.Parameter:
+    if isinstance(word, inspect.Parameter):
+        is_tell = word.name == TELL
+        return word.replace(name=SHOW, default=None, kind=inspect.Parameter.KEYWORD_ONLY) if is_tell else word
+    about = word.metadata
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if about["is_argument"] else inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(
-        declared.name, kind, default=empty if about["is_required"] else default, annotation=declared.type
-    )
+    default = inspect.Parameter.empty if about["is_required"] else default_of(word)
+    return inspect.Parameter(word.name, kind, default=default, annotation=word.type)
 
 
-def _built(record: Any, given: Mapping[str, Any]) -> Any:  # Any: a type of record, and one of it
-    words = {f.name: given[f.name] for f in options(record) if f.name in given}
-    first = next(iter(words), "")
-    return replace(words.pop(first), **words) if isinstance(words.get(first), record) else record(**words)
+def _built(record: Any, said: Mapping[str, Any]) -> Any:  # Any: a type of record, and one of it
+    own = {f.name: said[f.name] for f in options(record) if f.name in said}
+    first = next(iter(own), "")
+    return replace(own.pop(first), **own) if isinstance(own.get(first), record) else record(**own)
+
+
+def check(declared: Field[Any], value: Any) -> None:
+    """Raises RecipeError for a value out of its range, and DataError for a path that cannot be read or written."""
+    about, name = declared.metadata, declared.name
+    if about["low"] is not None and value < about["low"]:
+        raise RecipeError(f"{name} is {about['low']} or more, not {value}", remedy="choose a larger number.")
+    if about["choices"] and value not in about["choices"]:
+        raise RecipeError(f"there is no {name} {value!r}", remedy=nearest(str(value), about["choices"]))
+    if isinstance(value, str | Path) and str(value):
+        if about["reads"]:
+            existing(value)
+        if about["writes"]:
+            _require_writable(Path(value))
+
+
+def existing(path: str | Path) -> Path:
+    """The path of a file or folder that is there. Raises DataError for another, with one that is near."""
+    path = Path(path)
+    if path.exists():
+        return path
+    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    near = get_close_matches(path.name, beside, n=1)
+    remedy = f"did you mean {str(path.parent / near[0])!r}?" if near else "correct the path."
+    raise DataError(f"there is no file or folder {str(path)!r}", remedy=remedy)
+
+
+def _require_writable(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path} cannot be written: it is a folder", remedy="give the name of a file.")
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"{path} cannot be written: its folder is not there", remedy="create it, or choose another.")

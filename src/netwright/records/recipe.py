@@ -6,6 +6,7 @@ from dataclasses import Field as DataclassField
 from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from math import isfinite
+from pathlib import Path
 from typing import Any, Self
 
 from netwright.records.errors import RecipeError, listed, nearest
@@ -130,6 +131,23 @@ class Recipe:
         if problems:
             _fail(problems)
         return replace(self, **values)
+
+
+def given_settings(file: str | Path, changes: Mapping[str, object]) -> dict[str, object]:
+    """Settings of a TOML file, if one is named, overruled by `changes`. Raises RecipeError if some cannot be."""
+    given = dict[str, object]()
+    if file:
+        import tomllib
+
+        try:
+            given |= tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecipeError(f"{file} cannot be read: {error.strerror}", remedy="correct the path.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{file} is not valid TOML: {error}", remedy="correct the file.") from None
+    given |= changes
+    Recipe().edit(given)
+    return given
 
 
 def settings() -> tuple[DataclassField[Any], ...]:

@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
-from netwright.records.errors import DataError
 from netwright.records.options import option
 
 
@@ -19,6 +16,7 @@ class Source:
         "A folder with one subfolder of files for each label, a table (CSV, TSV, Parquet, JSON lines), or a text file.",
         is_argument=True,
         is_required=True,
+        reads=True,
     )
     target: tuple[str, ...] = option((), "Column to predict; may be repeated.", short="-t", metavar="COLUMN")
     kinds: Mapping[str, str] = option(
@@ -27,12 +25,14 @@ class Source:
     drop: tuple[str, ...] = option((), "Leave a column out; may be repeated.", metavar="COLUMN")
     series: str = option("", "Long format: the column that names the series.", metavar="COLUMN")
     time: str = option("", "Long format: the column that orders its steps.", metavar="COLUMN")
-    labels: str = option("", "Long format: a second table with a row for each series.", metavar="FILE")
+    labels: str = option("", "Long format: a second table with a row for each series.", metavar="FILE", reads=True)
     task: Any = option(None, "What is predicted, if the guess is wrong: regression, ...")  # Any: a name, class or task
     split: str = option("", "Column that says train, valid or test.", metavar="COLUMN")
     group: str = option("", "Rows of one group stay in one part.", metavar="COLUMN")
     by_time: str = option("", "The latest rows are the test part.", metavar="COLUMN")
-    fixes: Any = option((), "Apply the fixes of a file that `netwright fix` wrote.", metavar="FILE")  # Any: or of Fix
+    fixes: Any = option(  # Any: a file, or a sequence of Fix
+        (), "Apply the fixes of a file that `netwright fix` wrote.", metavar="FILE", is_many=False, reads=True
+    )
     is_labelled: bool = True  # whether rows need a target; new rows to predict do not
 
     def __post_init__(self) -> None:
@@ -49,14 +49,3 @@ class Source:
 
 
 UNSAID = Source()  # nothing is known but the data
-
-
-def existing(path: str | Path) -> Path:
-    """The path of a file or folder that is there. Raises DataError for another, with one that is near."""
-    path = Path(path)
-    if path.exists():
-        return path
-    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-    near = get_close_matches(path.name, beside, n=1)
-    remedy = f"did you mean {str(path.parent / near[0])!r}?" if near else "correct the path."
-    raise DataError(f"there is no file or folder {str(path)!r}", remedy=remedy)

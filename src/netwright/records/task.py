@@ -54,11 +54,8 @@ class Score(ABC):
         """Metrics without intervals, "loss" among them: what an epoch's line shows. Cheap."""
 
     @abstractmethod
-    def result(self, groups: Tensor | None = None) -> Scores:
-        """Metrics with 95 % intervals from a seeded bootstrap over examples, those that are dear among them.
-
-        `groups` (N,) names the group of each example, in the order they were added: whole groups are resampled.
-        """
+    def result(self) -> Scores:
+        """Metrics with 95 % intervals from a seeded bootstrap over examples."""
 
 
 @dataclass(frozen=True)

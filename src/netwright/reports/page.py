@@ -4,42 +4,35 @@ import json
 import shlex
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from netwright.checks.evidence import all_checks
 from netwright.checks.evidence import page as rule_page
-from netwright.files import replace_text
-from netwright.records.finding import SEVERITIES, SHOWN, Chart, Finding, Fix, Measure, Report
-from netwright.records.run import Run
+from netwright.records.finding import SEVERITIES, SHOWN, Finding, Fix, Measure, Report
+from netwright.records.result import Section
 from netwright.reports.pictures import Pictures, as_uri
 from netwright.reports.svg import bar, draw
-from netwright.reports.text import summary
 from netwright.resolve import require, resolve
+from netwright.training.files import unwritable
 
 PICTURES = 12  # of one finding: two lines of a wide page
 NAMES = 12  # columns or layers named
-FIXES = 20  # of one finding in its folded table; all are in the file that --fix writes
+FIXES = 20  # of one finding in its folded table; all are in the file that `netwright fix` writes
 LETTERS = 300  # of a name, a place or a cell: a longer one is cut
 TAIL = 40  # letters of a place below a picture
 EXTRA = "report"  # what installs jinja2
 
 
-def page(
-    report: Report,
-    *,
-    title: str,
-    run: Run | None = None,
-    charts: Iterable[Chart] = (),
-    pictures: Pictures | None = None,
-) -> str:
-    """The verdict in one sentence, then what was found with its evidence, then which checks were made.
+def page(*sections: Section) -> str:
+    """Of each section the verdict in one sentence, what was found with its evidence, and which checks were made.
 
-    `run` adds its scores, `charts` what was seen of a training (`charts_of`), `pictures` the pictures of the first rows
-    of each finding (`pictures_of`). Raises MissingPackage without jinja2.
+    Raises MissingPackage without jinja2.
     """
     jinja2 = require("jinja2", extra=EXTRA)
     markup = require("markupsafe", extra=EXTRA).Markup
@@ -63,17 +56,10 @@ def page(
     environment.filters["bar"] = lambda measure: markup(bar(measure))
     environment.globals["interval"] = _interval
     style = (here / "page.css").read_text(encoding="utf-8")
+    numbers = count(1)
     text = environment.get_template("page.html").render(
-        title=title,
-        report=report,
-        verdict=verdict(report),
-        worst=next((severity for severity in SEVERITIES if report.fails(severity)), "good"),
-        cards=[
-            _card(number, finding, pictures) for number, finding in enumerate(sorted(report.findings, key=_gravity), 1)
-        ],
-        found=Counter(finding.code for finding in report.findings),
-        charts=[(chart, draw(chart)) for chart in charts],
-        scores="" if run is None else summary(run),
+        title=sections[0].title,
+        parts=[_part(section, numbers) for section in sections],
         style=markup(style),
         style_hash=b64encode(sha256(style.encode()).digest()).decode(),
         shown=SHOWN,
@@ -83,17 +69,31 @@ def page(
     return text.encode("utf-8", "replace").decode("utf-8")  # paths may hold bytes that are no text
 
 
-def write_page(
-    report: Report,
-    path: Path | str,
-    *,
-    title: str = "",
-    run: Run | None = None,
-    charts: Iterable[Chart] = (),
-    pictures: Pictures | None = None,
-) -> None:
-    """`page` in a file, which appears under its name when it is whole. Raises RunError where it cannot be written."""
-    replace_text(Path(path), page(report, title=title or report.subject, run=run, charts=charts, pictures=pictures))
+def require_pages(path: str) -> None:
+    """Raises MissingPackage if a page is asked for and jinja2 is missing: before the work, not after."""
+    if path:
+        require("jinja2", extra=EXTRA)
+
+
+def written(sections: Sequence[Section], path: Path | str) -> tuple[str, ...]:
+    """Writes a page if a file is named for it; returns the line that says so.
+
+    The file appears under its name when it is whole. Raises RunError if it cannot be written.
+    """
+    if not path:
+        return ()
+    path = Path(path)
+    text = page(*sections)
+    unfinished = path.with_name(f".{path.name}.writing")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+    return (f"page written to {path}",)
 
 
 def verdict(report: Report) -> str:
@@ -115,6 +115,30 @@ def verdict(report: Report) -> str:
 
 def _gravity(finding: Finding) -> int:
     return SEVERITIES.index(finding.severity)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A section with all that is looked up for it."""
+
+    section: Section
+    verdict: str
+    worst: str
+    cards: tuple["_Card", ...]
+    charts: tuple[Any, ...]
+    found: Counter[str]  # by code
+
+
+def _part(section: Section, numbers: Iterator[int]) -> _Part:
+    report = section.report
+    return _Part(
+        section,
+        verdict(report),
+        next((severity for severity in SEVERITIES if report.fails(severity)), "good"),
+        tuple(_card(next(numbers), f, section.pictures) for f in sorted(report.findings, key=_gravity)),
+        tuple((chart, draw(chart)) for chart in section.charts),
+        Counter(finding.code for finding in report.findings),
+    )
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
         otherwise=("rare or hard rows that are labeled right and that the quick model does not know",),
         remedies=(
             Remedy(
-                "Look at the rows, the first ones first, and correct their labels; `--fix` writes proposals.",
+                "Look at the rows, the first ones first, and correct their labels; `netwright fix` writes proposals.",
                 effect=f"{share:.1%} of the labels corrected",
                 cost=f"{len(doubted):,} rows to look at",
             ),

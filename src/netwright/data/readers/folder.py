@@ -58,7 +58,7 @@ def _labelled(path: Path) -> tuple[list[_File], tuple[str, ...]]:
     folders, loose = _entries(path)
     waiting = tuple(
         f"{path}: {counted(sum(1 for _ in _below(folder)), 'file')} in {folder.name} without a label left out, "
-        "netwright audit --next tells which to label first"
+        "netwright label lists which to label first"
         for folder in unlabelled(path)
     )
     parts = {folder: PART_NAMES.get(folder.name.lower(), "") for folder in folders}

@@ -1,0 +1,91 @@
+"""What a verb returns: text for a person, a record for a program, sections of a page, and whether it failed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, final
+
+if TYPE_CHECKING:
+    from netwright.records.finding import Chart, Report, Severity
+
+T = TypeVar("T")
+
+Tell = Callable[[Any], object]
+"""Takes news: a line of text, a step (`Progress`), an epoch (`Epoch`)."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one part of a page is drawn from."""
+
+    title: str
+    report: "Report"
+    text: str = ""  # above the findings: scores
+    charts: "tuple[Chart, ...]" = ()
+    pictures: Callable[[int], Any] | None = None  # of a row, by its number; Any: a picture of pillow
+
+
+class Result(Protocol):
+    """What a verb returns."""
+
+    def __str__(self) -> str: ...
+
+    def record(self) -> Any:
+        """For `--json`: what `json` can write."""
+        ...
+
+    def sections(self) -> tuple[Section, ...]:
+        """For a page: nothing if there is nothing to draw."""
+        ...
+
+    def fails(self, severity: "Severity") -> bool:
+        """Whether something as bad as that was found, or worse: then the exit code is 1."""
+        ...
+
+
+class Held(ABC, Generic[T]):
+    """A result that in Python is something else: a run, scores, a frame."""
+
+    @abstractmethod
+    def held(self) -> T:
+        """What the Python function returns."""
+
+    @abstractmethod
+    def pieces(self) -> Iterator[str]:
+        """The text for a person, as it comes; each piece ends its line."""
+
+
+@final
+@dataclass(frozen=True)
+class Outcome(Held[T]):
+    """A result that is there as a whole."""
+
+    value: T
+    text: str
+    written: Any  # for `--json`
+    report: "Report | None" = None  # decides the exit code
+    drawn: tuple[Section, ...] = ()
+    asides: tuple[str, ...] = ()  # for standard error: which files were written, and what to do next
+
+    def __str__(self) -> str:
+        return self.text
+
+    def held(self) -> T:
+        """The value."""
+        return self.value
+
+    def pieces(self) -> Iterator[str]:
+        """The text, in one."""
+        yield f"{self.text}\n"
+
+    def record(self) -> Any:
+        """What `json` can write."""
+        return self.written
+
+    def sections(self) -> tuple[Section, ...]:
+        """For a page."""
+        return self.drawn
+
+    def fails(self, severity: "Severity") -> bool:
+        """Whether the report holds something as bad as that, or worse."""
+        return self.report is not None and self.report.fails(severity)

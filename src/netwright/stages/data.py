@@ -1,0 +1,56 @@
+"""Data looked at: read, split, fixed, prepared and checked."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from netwright.checks import DATA_CHECKS, MODEL_CHECKS
+from netwright.checks.evidence import DataEvidence, examine
+from netwright.data.dataset import Dataset
+from netwright.data.fixes import apply_fixes, as_fixes
+from netwright.data.prepare import prepare
+from netwright.data.read import read_source
+from netwright.data.readers.files import counted
+from netwright.data.split import split as split_rows
+from netwright.machine.device import prepare_device
+from netwright.records.errors import DataError
+from netwright.records.finding import Report
+from netwright.records.result import Tell
+from netwright.records.source import Source
+
+
+def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) -> tuple[Report, Dataset]:
+    """What the checks of data find, and the data: as they are once fixed, if the source has fixes.
+
+    `against` (Any: as the source's data) is new data to compare with. `fast` leaves out what needs networks of its own
+    and looks at a sample of rows.
+    """
+    dataset = read_source(source)
+    new = None if against is None else read_source(replace(source, data=against, target=(), labels="", split=""))
+    fixes = as_fixes(source.fixes)
+    parts = prepared = None
+    problem = ""
+    try:
+        parts = split_rows(dataset, source, seed=seed)
+    except DataError as error:  # what is wrong with the data is what an audit is to say
+        if fixes:
+            raise
+        problem = str(error)
+    if parts is not None:
+        dataset, parts = apply_fixes(dataset, parts, fixes)
+        try:
+            prepared = prepare(dataset, parts, source)
+        except DataError as error:
+            problem = str(error)
+    evidence = DataEvidence(dataset, parts, prepared, problem, new, seed, fast, tell)
+    with prepare_device():
+        return examine(evidence, DATA_CHECKS if fast else {**DATA_CHECKS, **MODEL_CHECKS}), dataset
+
+
+def tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Tell) -> None:
+    """News of what was skipped while reading, and of the rows that cannot be read."""
+    for note in dataset.notes:
+        tell(note)
+    if bad:
+        first = min(bad)
+        tell(f"{counted(len(bad), 'row')} cannot be read, the first is {dataset.locate(first)}: {bad[first]}")

@@ -1,0 +1,109 @@
+"""A run opened again, with its rows if they are needed; scored; diagnosed."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from netwright import run_folder
+from netwright.baselines import BASELINES
+from netwright.checks import TRAINING_STAGES
+from netwright.checks.training.evidence import diagnose, of_run
+from netwright.data.examples import augmented
+from netwright.data.fixes import apply_fixes
+from netwright.data.prepare import prepare
+from netwright.data.read import read_source
+from netwright.data.split import split as split_rows
+from netwright.machine.device import suited
+from netwright.planning.again import trained_again
+from netwright.records.errors import RunError
+from netwright.records.finding import Report
+from netwright.records.options import silent
+from netwright.records.result import Tell
+from netwright.records.run import Run, with_result
+from netwright.records.task import Scores
+from netwright.resolve import resolve
+from netwright.training.evaluate import device_of
+from netwright.training.evaluate import evaluate as score_examples
+
+
+def loaded(run: Run | Path | str) -> Run:
+    """A run, or that of a folder."""
+    return run_folder.load(run) if isinstance(run, Path | str) else run
+
+
+def opened(run: Run | Path | str, tell: Tell, data: Any = None, *, rows: bool = False) -> Run:  # Any: as `reopened`
+    """A run, or that of a folder, with the recipe to compute with here; with its rows, if they are needed."""
+    run = reopened(loaded(run), data) if rows else loaded(run)
+    recipe, note = suited(run.recipe, device_of(run.network))
+    if not note:
+        return run
+    tell(note)
+    return replace(run, recipe=recipe)
+
+
+def reopened(run: Run, data: Any = None) -> Run:  # Any: a path, or whatever the user holds in memory
+    """The run with its rows: read again as they were read for its training, if it has none.
+
+    `data` are the same data at another place, or in memory. Raises RunError if data, parts or columns are not those
+    that the run was trained on.
+    """
+    if len(run.train):
+        return run
+    if run.folder is None or not run.schema.inputs:
+        problem = "this run has no training rows, and they cannot be read again"
+        raise RunError(problem, remedy="give its loaders: nw.load(folder, network=..., train=...), or use nw.adopt.")
+    folder, origin = run.folder, run_folder.origin(run.folder)
+    if data is None and not Path(origin.data).exists():
+        problem = f"the data of {folder} are not at {origin.data!r}"
+        raise RunError(problem, remedy="give them: data=..., or --data on the command line.")
+    source = replace(run.source, data=origin.data if data is None else data, task=run.task)
+    dataset = read_source(source)
+    fixes = run_folder.load_fixes(folder)
+    looks = run_folder.fingerprint(Path(source.data) if isinstance(source.data, str | Path) else dataset, fixes)
+    run_folder.require_same_data(folder, looks)
+    parts = split_rows(dataset, source, seed=run_folder.load_split(folder).seed)
+    moved = [replace(fix, place=fix.place.replace(origin.data, dataset.origin, 1)) for fix in fixes]
+    dataset, parts = apply_fixes(dataset, parts, moved)
+    run_folder.require_same_rows(folder, {"train": parts.train, "valid": parts.valid, "test": parts.test})
+    prepared = prepare(dataset, parts, source)
+    if prepared.schema != run.schema:
+        raise RunError(f"the columns of {folder} are others when read again", remedy="train it again.")
+    train = augmented(prepared.train, run.schema, run.recipe.augment, run.task)
+    return replace(run, train=train, valid=prepared.valid, test=prepared.test)
+
+
+def scored(run: Run, tell: Tell) -> Run:
+    """The run with the scores of its test part, beside those of simple models; one that fails is a note."""
+    if not len(run.test):
+        return run
+    run = with_result(run, "scores", score_examples(run.network, run.task, run.test, run.recipe).result())
+    if run.baselines or not run.schema.inputs:  # what an engineer's own tensors mean is not known
+        return run
+    simple, notes = list[tuple[str, Scores]](), list[str]()
+    for name in BASELINES:
+        try:
+            scores = resolve("baseline", name, BASELINES)(run.schema, run.task, run.train, run.test)
+        except Exception as error:  # noqa: BLE001  a finished training is not lost for a model that it is compared with
+            notes.append(f"no {name} model beside the network: {type(error).__name__}: {error}")
+            continue
+        simple += [(name, scores)] if scores is not None else []
+    for note in notes:
+        tell(note)
+    return with_result(replace(run, notes=(*run.notes, *notes)), "baselines", tuple(simple))
+
+
+def diagnosed(run: Run, tell: Tell, without: Collection[str] = (), *, deep: bool = False) -> Report:
+    """What the checks of trainings find, all but those `without`; `deep` trains it again too."""
+    stages = {
+        stage: {code: path for code, path in table.items() if code not in without}
+        for stage, table in TRAINING_STAGES.items()
+    }
+    evidence = replace(of_run(run, tell), retrain=partial(trained_again, run, tell) if deep else None)
+    return diagnose(evidence, stages, str(run.folder or "training"))
+
+
+def judged(run: Run, without: Collection[str]) -> Report:
+    """A diagnosis without news."""
+    return diagnosed(run, silent, without)

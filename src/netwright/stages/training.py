@@ -1,0 +1,197 @@
+"""A training from its data to a run that is written, scored and diagnosed."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from netwright import run_folder
+from netwright.checks import DATA_CHECKS, LEFT_TO_DIAGNOSE
+from netwright.checks.evidence import DataEvidence, examine
+from netwright.checks.training.early import beginning, explain, sure, told
+from netwright.data.cache import folder as decoded_folder
+from netwright.data.dataset import Dataset
+from netwright.data.fixes import apply_fixes, as_fixes
+from netwright.data.prepare import Prepared, prepare
+from netwright.data.read import read_source
+from netwright.data.readers.files import counted
+from netwright.data.split import Split, split
+from netwright.explanations.augmented import augmented_picture
+from netwright.machine.device import prepare_device
+from netwright.planning.choose import choose
+from netwright.planning.measure import measured
+from netwright.planning.quick import untrained
+from netwright.planning.trial import AUTO, try_augmentations
+from netwright.records.batch import Examples
+from netwright.records.errors import NetwrightError
+from netwright.records.finding import Finding, Fix, Report, Severity
+from netwright.records.recipe import Recipe
+from netwright.records.result import Tell
+from netwright.records.run import Run, fresh, with_result
+from netwright.records.source import Source
+from netwright.records.watched import Watched
+from netwright.reports.text import ending
+from netwright.stages.runs import diagnosed, scored
+from netwright.training.calibrate import calibrate
+from netwright.training.files import replace_file
+from netwright.training.fit import fit
+
+AUGMENTED = "augmented.png"  # in the run folder: training pictures and what augmentation makes of them
+SAMPLE_ROWS = 256  # enough for the spread of a column
+SAMPLE_BYTES = 1 << 20  # a run folder stays small, whatever its data
+ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured if they are not given
+
+
+def trained(
+    source: Source,
+    given: Mapping[str, object],
+    folder: Path | None,
+    tell: Tell,
+    *,
+    audit: bool,
+    diagnose: bool,
+    command: tuple[str, ...],
+) -> Run:
+    """A run of new data, in a folder if one is named; a training that was stopped there goes on."""
+    given = dict(given)
+    seed = Recipe().edit(given).seed
+    raw = read_source(source)
+    fixes = as_fixes(source.fixes)
+    dataset, parts = apply_fixes(raw, split(raw, source, seed=seed), fixes)
+    prepared = prepare(dataset, parts, source)
+    if folder is not None and run_folder.is_resumable(folder):
+        stopped = run_folder.load_recipe(folder)  # a second measurement may differ
+        given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
+        if AUTO in Recipe().edit(given).augment:
+            given["augment"] = stopped.augment
+    said = replace(source, data=None, target=dataset.targets, task=None, fixes=())
+    run = replace(_start(prepared, given, tell), source=said)
+    for note in run.notes:
+        tell(note)
+    if audit:
+        run = with_result(run, "audit", _audited(dataset, parts, prepared, seed, tell))
+    if folder is not None:
+        looks = run_folder.fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, fixes)
+        _open(run, folder, looks, dataset, parts, fixes, command, tell)
+    return _finish(run, folder, tell, diagnose=diagnose)
+
+
+def trained_on(run: Run, given: Mapping[str, object], tell: Tell, *, diagnose: bool) -> Run:
+    """A run that is there already, trained on from the weights it has."""
+    run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
+    for note in run.notes:
+        tell(note)
+    return _finish(fresh(run), None, tell, diagnose=diagnose)
+
+
+def measurements() -> Path:
+    """The file that remembers which arithmetic was fastest here: beside the folder of decoded files."""
+    return decoded_folder().parent / "arithmetic.json"
+
+
+def _audited(dataset: Dataset, parts: Split, prepared: Prepared, seed: int, tell: Tell) -> Report:
+    """The quick checks; a line for each finding that costs score or trust, and one for the others."""
+    report = examine(DataEvidence(dataset, parts, prepared, "", None, seed, True), DATA_CHECKS)
+    _tell_findings(report.findings, ("error", "warning"), tell)
+    notes = sum(finding.severity == "note" for finding in report.findings)
+    if report.findings:
+        more = f" and {counted(notes, 'note')}" if notes else ""
+        tell(f"rows and remedies{more}: netwright audit, or print(run.audit)")
+    return report
+
+
+def _looked_at(run: Run, first: tuple[Finding, ...], tell: Tell) -> Run:
+    """The run with the cheap part of its diagnosis; grave findings are told. `first` is told already: it ended it."""
+    with prepare_device(run.recipe.threads):
+        report = diagnosed(run, tell, LEFT_TO_DIAGNOSE)
+    others = tuple(f for f in report.findings if f.code not in {known.code for known in first})
+    _tell_findings(others, ("error",), tell)
+    report = replace(report, findings=(*first, *others))
+    if run.folder is not None:
+        run_folder.write_result(run.folder, "diagnosis", report)
+    return with_result(run, "diagnosis", report)
+
+
+def _tell_findings(findings: Iterable[Finding], severities: Collection[Severity], tell: Tell) -> None:
+    for finding in findings:
+        if finding.severity in severities:
+            tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
+
+
+def _start(prepared: Prepared, given: Mapping[str, object], tell: Tell) -> Run:
+    """An untrained run: settings chosen, the network built."""
+    recipe, reasons = choose(prepared.schema, prepared.task, len(prepared.train), given)
+    if AUTO in recipe.augment:
+        tell("augment: short trainings find out which changes of training rows help")
+        with prepare_device():
+            trial = try_augmentations(prepared, recipe)
+        recipe, reasons = recipe.edit({"augment": trial.names}), (*reasons, trial.note)
+    run = untrained(prepared, recipe)
+    return _in_fastest_arithmetic(replace(run, notes=(*prepared.notes, *reasons), sample=_sample(prepared.train)))
+
+
+def _in_fastest_arithmetic(run: Run) -> Run:
+    """The run with its arithmetic measured, if it is not given."""
+    if not any(getattr(run.recipe, name) in ("auto", 0) for name in ARITHMETIC):
+        return run
+    with prepare_device():
+        found = measured(run, memory=measurements())
+    changes = {name: getattr(found, name) for name in ARITHMETIC}
+    return replace(run, recipe=run.recipe.edit(changes), notes=(*run.notes, f"arithmetic: {found}"))
+
+
+def _sample(train: Examples) -> tuple[Tensor, ...]:
+    """Inputs of the first rows, in no more than SAMPLE_BYTES."""
+    inputs = next(train.uncut().batches(SAMPLE_ROWS, seed=None)).inputs
+    row_bytes = sum(x[0].nbytes for x in inputs)
+    return tuple(x[: max(1, SAMPLE_BYTES // row_bytes)].clone() for x in inputs)
+
+
+def _open(
+    run: Run, folder: Path, looks: run_folder.Fingerprint, dataset: Dataset, parts: Split, fixes: tuple[Fix, ...],
+    command: tuple[str, ...], tell: Tell,
+) -> None:  # fmt: skip
+    """Writes what makes the run what it is, or, if a training was stopped, makes sure that it is the same one."""
+    if run_folder.is_resumable(folder):
+        run_folder.require_same(folder, recipe=run.recipe, fingerprint=looks)
+        tell(f"{folder} holds a training that was stopped: going on with it")
+        return
+    rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+    run_folder.create(
+        run, folder, data=dataset.origin, fingerprint=looks, rows=rows, seed=run.recipe.seed, command=command,
+        fixes=fixes,
+    )  # fmt: skip
+    if (picture := augmented_picture(run)) is not None:
+        replace_file(folder / AUGMENTED, picture.save)
+
+
+def _finish(run: Run, folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:
+    """Trains, writes the run, and only then scores the test part beside simple models, and diagnoses it."""
+    evidence, found = beginning(run), list[Finding]()
+
+    def judge(watched: Watched) -> str:
+        found.extend(sure(replace(evidence, watched=watched)))
+        return f"stopped early: {told(found[0])}" if found else ""
+
+    with prepare_device(run.recipe.threads):
+        events = fit(run, folder=folder, judge=judge if diagnose else None)
+        while True:
+            try:
+                tell(next(events))
+            except StopIteration as end:
+                run = end.value
+                break
+            except NetwrightError as error:
+                if diagnose:
+                    explain(error, evidence)
+                raise
+        tell(ending(run.history, run.task.metric))
+        if (temperature := calibrate(run)) != 1.0:
+            tell(f"probabilities fitted to the validation part: logits divided by {temperature:.2f}")
+        if folder is not None:
+            run = run_folder.write(run, folder)
+        run = scored(run, tell)
+    if folder is not None:
+        run_folder.write_results(run, folder)
+    return _looked_at(run, tuple(found), tell) if diagnose else run

@@ -1,0 +1,33 @@
+"""Verbs: what a person asks for, in Python (`nw.audit(...)`) and on the command line (`netwright audit ...`)."""
+
+# By the groups in which help lists them. A verb is a function (source or run, options, tell) -> Result.
+VERBS = {
+    "data": {
+        "audit": "netwright.verbs.audit:audit",
+        "fix": "netwright.verbs.fix:fix",
+        "prove": "netwright.verbs.prove:prove",
+        "label": "netwright.verbs.label:label",
+        "rule": "netwright.verbs.rule:rule",
+    },
+    "training": {
+        "train": "netwright.verbs.train:train",
+        "diagnose": "netwright.verbs.diagnose:diagnose",
+        "treat": "netwright.verbs.treat:treat",
+        "recipe": "netwright.verbs.recipe:recipe",
+    },
+    "answers": {
+        "predict": "netwright.verbs.predict:predict",
+        "evaluate": "netwright.verbs.evaluate:evaluate",
+        "show": "netwright.verbs.show:show",
+        "weights": "netwright.verbs.weights:weights",
+    },
+    "housekeeping": {
+        "cache": "netwright.verbs.cache:cache",
+    },
+}
+
+# Verbs whose old flags are verbs now, for this version.
+MOVED = {
+    "audit": "netwright.moved:audit",
+    "diagnose": "netwright.moved:diagnose",
+}

@@ -1,0 +1,34 @@
+"""Decoded files that are kept."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from netwright.records.options import option
+from netwright.records.result import Outcome
+
+if TYPE_CHECKING:
+    from netwright.data.cache import Cache
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to do with them."""
+
+    clear: bool = option(False, "Remove them all, but for those in use.")
+
+
+def cache(options: Options) -> "Outcome[Cache]":
+    """Decoded files that are kept for the next training: where they are, and how much each takes.
+
+    They are in the folder that the environment variable NETWRIGHT_CACHE names, else in the user's folder of caches.
+    NETWRIGHT_CACHE_BYTES bounds them: the least recently used go first, and none that a process has in use.
+    """
+    from netwright.data.cache import clear, megabytes, read_cache
+    from netwright.reports.text import cache_table
+    from netwright.stages.training import measurements
+
+    if options.clear:
+        measurements().unlink(missing_ok=True)
+    found = clear() if options.clear else read_cache()
+    removed = f"removed {megabytes(found.freed)}\n" if options.clear else ""
+    return Outcome(found, removed + cache_table(found), asdict(found))

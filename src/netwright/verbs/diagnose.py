@@ -1,0 +1,51 @@
+"""What is wrong with a training."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwright.records.options import fail_option, option, page_option
+from netwright.records.result import Outcome, Section, Tell
+
+if TYPE_CHECKING:
+    from netwright.records.finding import Report
+    from netwright.records.run import Run
+
+
+@dataclass(frozen=True)
+class Options:
+    """How deep to look."""
+
+    data: Any = option(  # Any: a path, or whatever the user holds in memory
+        None, "The run's own data, if they are no longer in place.", metavar="DATA", reads=True
+    )
+    deep: bool = option(False, "Also train it again: on half of the rows, and with two other seeds.")
+    page: str = page_option()
+    fail_on: str = fail_option()
+
+
+def diagnose(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Report]":
+    """What is wrong with the training of RUN: how that is known, and what to do.
+
+    Small experiments on copies decide where a threshold would guess; the network is left as it was. The rows of a run
+    from a folder are read again, and the report is put there.
+
+    In Python, RUN is also a run in memory, or a network and loaders of your own:
+    `nw.diagnose(nw.adopt(network, loss, loader))`.
+    """
+    from netwright.machine.device import prepare_device
+    from netwright.reports.charts import charts_of
+    from netwright.reports.page import require_pages, written
+    from netwright.reports.text import summary
+    from netwright.run_folder import write_result
+    from netwright.stages.runs import diagnosed, opened
+
+    require_pages(options.page)
+    run = opened(run, tell, options.data, rows=True)
+    with prepare_device(run.recipe.threads):
+        report = diagnosed(run, tell, deep=options.deep)
+    if run.folder is not None:
+        write_result(run.folder, "diagnosis", report)
+    charts = tuple(charts_of(run.history, run.watched))
+    drawn = Section(f"Diagnosis of {report.subject}", report, summary(run), charts)
+    return Outcome(report, str(report), asdict(report), report, (drawn,), written((drawn,), options.page))

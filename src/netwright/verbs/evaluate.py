@@ -1,0 +1,47 @@
+"""Scores of a run."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwright.records.errors import DataError
+from netwright.records.options import option
+from netwright.records.result import Outcome, Tell
+from netwright.records.source import Source
+
+if TYPE_CHECKING:
+    from netwright.records.run import Run
+    from netwright.records.task import Scores
+
+
+@dataclass(frozen=True)
+class Options:
+    """On which data."""
+
+    data: Any = option(None, "New data with the target in them.", metavar="[DATA]", is_argument=True, reads=True)
+    labels: str = option("", "Long format: the table with a row for each series.", metavar="FILE", reads=True)
+
+
+def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Scores]":
+    """Scores of RUN with 95 % intervals: of its own test part, which was scored once, or of new DATA."""
+    from netwright.data.prepare import encode_new
+    from netwright.data.read import read_source
+    from netwright.machine.device import prepare_device
+    from netwright.reports.text import scores_table
+    from netwright.stages.data import tell_bad
+    from netwright.stages.runs import loaded, opened
+    from netwright.training.evaluate import evaluate as scores_of
+
+    if options.data is None:
+        if (scores := loaded(run).scores) is None:
+            raise DataError("this run has no test part that was scored", remedy="give data to evaluate on.")
+    else:
+        run = opened(run, tell)
+        said = run.source
+        source = Source(options.data, said.target, series=said.series, time=said.time, labels=options.labels)
+        dataset = read_source(source)
+        examples, bad = encode_new(run.schema, run.task, dataset)
+        tell_bad(dataset, bad, tell)
+        with prepare_device():
+            scores = scores_of(run.network, run.task, examples, run.recipe).result()
+    return Outcome(scores, scores_table(scores), asdict(scores))

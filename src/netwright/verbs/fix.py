@@ -1,0 +1,79 @@
+"""Fixes of data: proposed in a file, or applied to the data."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from netwright.records.errors import DataError
+from netwright.records.options import option, seed_option
+from netwright.records.result import Outcome, Tell
+from netwright.records.source import Source
+
+if TYPE_CHECKING:
+    from netwright.records.finding import Fix
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where fixes and fixed data go."""
+
+    file: str = option("", "The file (CSV) for proposed fixes, to edit.", metavar="FILE", is_argument=True, writes=True)
+    to: str = option("", "Write the data with --fixes applied (.csv, .parquet or .jsonl).", metavar="FILE", writes=True)
+    seed: int = seed_option()
+    fast: bool = option(False, "Train nothing: only fixes of what can be seen in the rows.")
+
+
+def fix(source: Source, options: Options, tell: Tell) -> "Outcome[tuple[Fix, ...]]":
+    """Write proposed fixes of the data to a file, to edit; or apply them.
+
+    `netwright fix people.csv fixes.csv -t income` audits the data and writes what it would change. Look through the
+    file and write apply = no where you disagree; then train with `--fixes fixes.csv`, or write fixed data with
+    `netwright fix people.csv --fixes fixes.csv --to fixed.csv`.
+    """
+    if not options.file and not options.to:
+        raise DataError("there is no file to write", remedy="name the file for fixes, or that for fixed data (--to).")
+    from netwright.data.fixes import as_fixes, write_fixes
+    from netwright.stages.data import audited
+
+    fixes = as_fixes(source.fixes)
+    lines = list[str]()
+    if options.to:
+        lines.append(_applied(source, options.to, options.seed))
+    if options.file:
+        report, _ = audited(source, None, options.seed, fast=options.fast, tell=tell)
+        fixes = (*fixes, *report.fixes)
+        lines.append(next_step(write_fixes(fixes, options.file), options.file))
+    return Outcome(fixes, "\n".join(lines), [asdict(fix) for fix in fixes])
+
+
+def _applied(source: Source, to: str, seed: int) -> str:
+    """Writes the data as they are once fixed."""
+    from pathlib import Path
+
+    import numpy as np
+    import polars as pl
+
+    from netwright.data.fixes import apply_fixes, as_fixes
+    from netwright.data.read import read_source
+    from netwright.data.split import split
+    from netwright.reports.answers import written
+
+    fixes = as_fixes(source.fixes)
+    dataset = read_source(source)
+    dataset, parts = apply_fixes(dataset, split(dataset, source, seed=seed), fixes)
+    table = dataset.every(1)
+    if dataset.parts is not None or any(fix.action == "move" for fix in fixes):
+        words = np.full(len(dataset), "train", dtype=object)
+        words[parts.valid], words[parts.test] = "valid", "test"
+        table = table.with_columns(pl.Series(source.split or "part", words, pl.String))
+    count = written(iter((table,)), Path(to))
+    return f"{count:,} rows written to {to}"
+
+
+def next_step(count: int, file: str) -> str:
+    """What to do with a file of fixes."""
+    if not count:
+        return f"no fixes are proposed; {file} has a head line only"
+    return (
+        f"{count:,} fixes written to {file}. Look through them, write apply = no where you disagree, then give the "
+        f"same data and options to: netwright train ... --fixes {file}"
+    )

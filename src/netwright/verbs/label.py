@@ -1,0 +1,62 @@
+"""Which rows to label next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from netwright.records.options import option, seed_option, settings_option
+from netwright.records.result import Outcome, Tell
+from netwright.records.source import Source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Options:
+    """How many rows, and where to write them."""
+
+    count: int = option(100, "How many rows.", metavar="N", low=1)
+    to: str = option("", "Write the list to FILE (.csv, .parquet or .jsonl).", metavar="FILE")
+    settings: Mapping[str, object] = settings_option("A setting of the quick networks.")
+    seed: int = seed_option()
+
+
+def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame]":
+    """Of the rows without a label, those worth labelling first: where they stand, a guess, and why.
+
+    Rows of a table whose target is empty, or files in a folder `unlabeled` beside the folders of labels. Quick networks
+    learn from the labelled rows; the list holds rows that they doubt and that differ from each other.
+    """
+    from netwright.records.recipe import Recipe
+
+    Recipe().edit(options.settings)
+    from pathlib import Path
+
+    import numpy as np
+
+    from netwright.data.prepare import encode_new, prepare
+    from netwright.data.read import read_source, read_unlabelled
+    from netwright.data.readers.files import counted
+    from netwright.data.split import split
+    from netwright.machine.device import prepare_device
+    from netwright.planning.labelling import COMMITTEE, worth_labelling
+    from netwright.planning.quick import quick_runs
+    from netwright.reports.answers import written
+    from netwright.stages.data import tell_bad
+
+    dataset = read_source(source)
+    pool = read_unlabelled(source, dataset.targets)
+    parts = split(dataset, source, seed=options.seed)
+    everything = np.sort(np.concatenate([parts.train, parts.test]))  # nothing is scored, so nothing is put aside
+    prepared = prepare(dataset, replace(parts, train=everything), source)
+    examples, bad = encode_new(prepared.schema, None, pool)
+    tell_bad(pool, bad, tell)
+    tell(f"learning from {counted(len(prepared.train), 'labelled row')}: {counted(COMMITTEE, 'quick network')}")
+    with prepare_device():
+        runs = quick_runs(prepared, options.settings, range(options.seed, options.seed + COMMITTEE), tell)
+        table = worth_labelling(runs, examples, pool, options.count)
+    if options.to:
+        written(iter((table,)), Path(options.to))
+    text = f"{len(table):,} rows to label first written to {options.to}" if options.to else table.write_csv().rstrip()
+    return Outcome(table, text, table.to_dicts())

@@ -1,0 +1,124 @@
+"""Answers for new data."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from netwright.records.errors import DataError
+from netwright.records.options import existing, option
+from netwright.records.result import Held, Section, Tell
+from netwright.records.source import Source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from netwright.records.finding import Severity
+    from netwright.records.run import Run
+
+
+@dataclass(frozen=True)
+class Options:
+    """For which rows, and where answers go."""
+
+    data: Any = option(  # Any: whatever can be read, also one row or several as dictionaries, and lists of files
+        None, "A table, a folder, or files.", metavar="[DATA]...", is_argument=True, is_many=True, reads=True
+    )
+    row: Mapping[str, str] = option(dict, "One row, a column at a time, instead of DATA.", metavar="COLUMN=VALUE")
+    to: str = option("", "Write to FILE (.csv, .parquet or .jsonl) instead of standard output.", metavar="FILE")
+
+
+def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
+    """Answers of RUN for DATA: a row for each of its rows, empty if a row could not be read.
+
+    DATA are as in `train`, without the target.
+    """
+    data = options.data
+    if isinstance(data, tuple) and all(isinstance(path, str) for path in data):  # words of the command line
+        data = str(existing(data[0])) if len(data) == 1 else [existing(path) for path in data]
+    if (data is None) == (not options.row):
+        raise DataError("predict takes either DATA or one row", remedy="give a path, or --row COLUMN=VALUE.")
+    from netwright.stages.runs import opened
+
+    return Answers(_chunks(opened(run, tell), [options.row] if options.row else data, tell), options.to, tell)
+
+
+@final
+class Answers(Held["pl.DataFrame"]):
+    """Answers in pieces, made as they are taken: data of any size fit."""
+
+    def __init__(self, chunks: "Iterator[pl.DataFrame]", to: str, tell: Tell) -> None:
+        self._chunks, self._to, self._tell = chunks, to, tell
+
+    def held(self) -> "pl.DataFrame":
+        """All answers; written too, if a file is named."""
+        import polars as pl
+
+        from netwright.reports.answers import written
+
+        table = pl.concat(self._chunks)
+        if self._to:
+            written(iter((table,)), Path(self._to))
+        return table
+
+    def pieces(self) -> Iterator[str]:
+        """Comma-separated text; nothing if a file is named, which they go to instead."""
+        from netwright.reports.answers import as_csv, written
+
+        if self._to:
+            count = written(self._chunks, Path(self._to))
+            self._tell(f"{count:,} rows written to {self._to}")
+            return
+        for number, table in enumerate(self._chunks):
+            yield as_csv(table, header=number == 0)
+
+    def __str__(self) -> str:
+        return "".join(self.pieces())
+
+    def record(self) -> list[dict[str, Any]]:
+        """A dictionary for each row."""
+        return self.held().to_dicts()
+
+    def sections(self) -> tuple[Section, ...]:
+        """Nothing to draw."""
+        return ()
+
+    def fails(self, severity: "Severity") -> bool:
+        """Answers find nothing wrong."""
+        return False
+
+
+def _chunks(run: "Run", data: Any, tell: Tell) -> "Iterator[pl.DataFrame]":
+    from netwright.data.prepare import encode_new
+    from netwright.data.read import read_chunks
+    from netwright.machine.device import prepare_device
+    from netwright.reports.answers import placed
+    from netwright.stages.data import tell_bad
+    from netwright.training.evaluate import predictions
+
+    source = Source(_whole(run, data), series=run.source.series, time=run.source.time)
+    with prepare_device():
+        for dataset in read_chunks(source):
+            examples, bad = encode_new(run.schema, None, dataset)
+            tell_bad(dataset, bad, tell)
+            found = predictions(run.network, run.task, examples, run.recipe)
+            yield placed(found if len(examples) else (_no_answers(run),), dataset)
+
+
+def _no_answers(run: "Run") -> "pl.DataFrame":
+    """The columns of answers without rows, as if none of the data could be read."""
+    import torch
+
+    from netwright.data.examples import InMemory
+    from netwright.training.evaluate import predictions
+
+    first = InMemory(run.sample, (), torch.zeros(1, dtype=torch.int64), str)
+    return next(predictions(run.network, run.task, first, run.recipe)).clear()
+
+
+def _whole(run: "Run", data: Any) -> Any:
+    """A text file is one example if texts have labels; a language model reads it in windows."""
+    from netwright.data.readers.folder import TEXTS
+
+    is_text = isinstance(data, str | Path) and str(data).lower().endswith(TEXTS)
+    return [Path(data)] if is_text and run.source.target else data

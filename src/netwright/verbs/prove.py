@@ -1,0 +1,55 @@
+"""Proof that fixes of data help."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from netwright.records.options import option, seed_option, settings_option
+from netwright.records.result import Outcome, Tell
+from netwright.records.source import Source
+
+if TYPE_CHECKING:
+    from netwright.records.proof import Proof
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which fixes, and how the networks are trained."""
+
+    fixes: Any = option(  # Any: a file, or a sequence of Fix
+        (), "The fixes to prove: a file that `netwright fix` wrote.", metavar="FIXES", is_argument=True,
+        is_required=True, is_many=False, reads=True,
+    )  # fmt: skip
+    to: str = option("", "Write the fixes to FILE, with apply = no for those rolled back.", metavar="FILE", writes=True)
+    settings: Mapping[str, object] = settings_option("A setting of the networks; quick ones unless given.")
+    seed: int = seed_option()
+    seeds: int = option(5, "Trainings with the fixes, and as many without.")
+
+
+def prove(source: Source, options: Options, tell: Tell) -> "Outcome[Proof]":
+    """Whether fixes of the data help: networks are trained with and without them.
+
+    Both see the same seeds and the same test rows, which no fix changes. Each kind of fix is tried alone and all
+    together; those whose gain cannot be told from chance are rolled back: `proof.kept` are the others. `seed` cuts the
+    parts, as in `audit`, and the trainings' seeds start from it.
+    """
+    from netwright.records.recipe import Recipe
+
+    Recipe().edit(options.settings)
+    from netwright.data.fixes import as_fixes, write_fixes
+    from netwright.data.read import read_source
+    from netwright.data.split import split
+    from netwright.machine.device import prepare_device
+    from netwright.planning.prove import Trial, prove_fixes
+
+    dataset = read_source(source)
+    parts = split(dataset, source, seed=options.seed)
+    fixes = as_fixes(options.fixes)
+    trial = Trial(source, options.settings, tuple(range(options.seed, options.seed + options.seeds)), tell)
+    with prepare_device():
+        proof = prove_fixes(dataset, parts, fixes, trial)
+    asides = ()
+    if options.to:
+        write_fixes(fixes, options.to, proof.rolled_back)
+        asides = (f"{options.to} says apply = no for those rolled back",)
+    return Outcome(proof, str(proof), asdict(proof), asides=asides)

@@ -1,0 +1,21 @@
+"""The layers of a network."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netwright.records.result import Outcome
+
+if TYPE_CHECKING:
+    from netwright.planning.cost import Layer
+    from netwright.records.run import Run
+
+
+def show(run: "Run | Path | str") -> "Outcome[tuple[Layer, ...]]":
+    """The layers of RUN's network: shapes, parameters, FLOPs for one example."""
+    from netwright.planning.cost import layers, render
+    from netwright.stages.runs import loaded
+
+    run = loaded(run)
+    found = layers(run.network, run.sample)
+    return Outcome(found, render(found), [asdict(layer) for layer in found])

@@ -1,0 +1,68 @@
+"""From raw labelled data to a trained network."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwright.records.options import command_option, option, recipe_option, settings_option
+from netwright.records.result import Outcome, Tell
+from netwright.records.source import Source
+
+if TYPE_CHECKING:
+    from netwright.records.run import Run
+
+AUTO_FOLDER = "auto"  # runs/<name of the data>
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train, and where the run goes."""
+
+    audit: bool = option(True, "Look through the data first.")
+    diagnose: bool = option(True, "Look at the training at its end.")
+    settings: Mapping[str, object] = settings_option("Any setting of the recipe; may be repeated.")
+    recipe: str = recipe_option()
+    folder: Any = option(  # Any: a path
+        None, "Where to write the run; runs/<name of the data> by default.", word="run", metavar="FOLDER",
+        typed=AUTO_FOLDER,
+    )  # fmt: skip
+    command: tuple[str, ...] = command_option()
+
+
+def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
+    """Train a network on DATA: a folder, a table (CSV, TSV, Parquet, JSON lines) or a text file.
+
+    Scores are of a test part that training never saw: as `split` says, or cut by `group` or `by_time`, else drawn at
+    random, stratified. The run is written to a folder, and a training that was stopped goes on when the same command is
+    given again. The quick checks of `audit` and those of `diagnose` that need no experiments are part of it: a training
+    that diverges for sure, or is dead for good, ends early.
+
+    In Python, DATA are also a frame, (inputs, labels) arrays or tensors, or a Run, as of `adopt`, whose network goes on
+    from its weights on the run's own examples (then only settings and `show` count); and without a `folder` the run
+    stays in memory. What was found is in `run.audit` and `run.diagnosis`, why it ended in `run.history.ended`.
+    """
+    from netwright.records.recipe import given_settings
+
+    given = given_settings(options.recipe, options.settings)
+    from netwright import run_folder
+    from netwright.records.run import Run
+    from netwright.reports.text import summary
+    from netwright.stages.training import trained, trained_on
+
+    if isinstance(source.data, Run):
+        run = trained_on(source.data, given, tell, diagnose=options.diagnose)
+    else:
+        folder = run_folder.next_folder(source.data) if options.folder == AUTO_FOLDER else options.folder
+        folder = Path(folder) if folder else None
+        try:
+            run = trained(
+                source, given, folder, tell, audit=options.audit, diagnose=options.diagnose, command=options.command
+            )
+        except KeyboardInterrupt:
+            if folder is not None and run_folder.is_resumable(folder):
+                how = f"stopped; saved in {folder}. To go on, give the same command again."
+                raise KeyboardInterrupt(how) from None
+            raise
+    scores = asdict(run.scores) if run.scores else None
+    return Outcome(run, summary(run), {"run": str(run.folder or ""), "scores": scores})

@@ -1,0 +1,68 @@
+"""Remedies of what is wrong with a training, tried and proven."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netwright.records.options import command_option, fail_option, option
+from netwright.records.result import Outcome, Tell
+
+if TYPE_CHECKING:
+    from netwright.records.run import Run
+    from netwright.records.treatment import Treatment
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which remedies, and how they are tried."""
+
+    codes: tuple[str, ...] = option((), "Only remedies of these findings.", metavar="[CODE]...", is_argument=True)
+    report: Any = option(None, "The report of `diagnose`, if it is there already.", typed=None)  # Any: a Report
+    data: Any = option(  # Any: a path, or whatever the user holds in memory
+        None, "The run's own data, if they are no longer in place.", metavar="DATA", reads=True
+    )
+    seeds: int = option(3, "Trainings for each remedy, and as many without it.")
+    folder: Any = option(  # Any: a path
+        None, "The treated run's folder; RUN-treated by default.", word="to", metavar="FOLDER"
+    )
+    fail_on: str = fail_option()
+    command: tuple[str, ...] = command_option()
+
+
+def treat(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Treatment]":
+    """Try the remedies of what `diagnose` finds, and keep those that are proven to help, as a new run.
+
+    All findings but notes, or those with the CODEs. A remedy is kept if networks trained with it are better on the
+    validation part than without it, on the same seeds and beyond chance, and nothing else breaks; else it is rolled
+    back. The test part is scored once, at the end. The text says what was tried, kept and rolled back, beside as many
+    random changes. An engineer's own network is edited too: built anew for other settings if `nw.adopt` got a function
+    of the recipe, else mended (`netwright.planning:MENDS`); the treated run's `build` makes it untrained. Ctrl-C keeps
+    what is proven by then. The exit code is about what is found in the treated run.
+    """
+    from netwright import run_folder
+    from netwright.machine.device import prepare_device
+    from netwright.planning.treat import treat_run
+    from netwright.records.run import with_result
+    from netwright.records.treatment import Treatment
+    from netwright.stages.runs import diagnosed, judged, opened, scored
+
+    run = opened(run, tell, options.data, rows=True)
+    with prepare_device(run.recipe.threads):
+        report = options.report or diagnosed(run, tell)
+        seeds = range(run.recipe.seed, run.recipe.seed + options.seeds)
+        codes = tuple(code.upper() for code in options.codes)
+        treated, note = treat_run(run, report, codes=codes, seeds=seeds, judge=judged, tell=tell)
+        if note.is_changed:
+            treated = with_result(treated, "treatment", note)
+            if run.folder is not None:
+                beside = run_folder.free_folder(run.folder.with_name(f"{run.folder.name}-treated"))
+                folder = Path(options.folder) if options.folder else beside
+                treated = run_folder.write_from(treated, folder, run.folder, command=options.command)
+            treated = scored(treated, tell)
+            note = replace(note, after=treated.scores)
+            treated = with_result(treated, "treatment", note)
+            if treated.folder is not None:
+                run_folder.write_results(treated, treated.folder)
+            run, report = treated, treated.diagnosis or report
+    treatment = Treatment(run, note)
+    return Outcome(treatment, str(treatment), asdict(note), report)
