@@ -24,6 +24,14 @@ from torch import Tensor, nn
 
 from netwright.data.dataset import Dataset
 from netwright.data.examples import empty
+from netwright.files import (
+    clear_unfinished,
+    is_unfinished,
+    read_tensors,
+    replace_tensors,
+    replace_text,
+    unwritable,
+)
 from netwright.kinds import KINDS
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError, RunError
@@ -39,7 +47,6 @@ from netwright.records.watched import Watched
 from netwright.resolve import resolve
 from netwright.tasks import TASKS
 from netwright.training.checkpoint import AGAIN, RESUME, cut_history, parse_watched, read_history, watched_text
-from netwright.training.files import read_tensors, replace_tensors, replace_text, unwritable
 from netwright.training.weights import misfit, named, put
 
 FORMAT = 2  # of the whole folder; grows when a folder written today cannot be read by yesterday's code
@@ -166,6 +173,7 @@ def _create(run: Run, folder: Path, origin: Origin, split: Split, fixes: Sequenc
     _require_free(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        clear_unfinished(folder)
     except OSError as error:
         raise unwritable(folder, error) from None
     schema = [{"kind": _name(type(f), f.kind, KINDS), **asdict(f)} for f in run.schema.inputs]
@@ -445,7 +453,8 @@ def _require_free(folder: Path) -> None:
         )
     if folder.is_file():
         raise RunError(f"{folder} is a file", remedy="choose another folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / ORIGIN).exists():
+    others = folder.is_dir() and not all(map(is_unfinished, folder.iterdir()))
+    if others and not (folder / ORIGIN).exists():
         raise RunError(f"{folder} is not empty, and holds no run", remedy="choose another folder.")
 
 

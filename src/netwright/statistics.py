@@ -207,9 +207,11 @@ def bootstrap(
     mean of what resampling adds to them.
     """
     generator = np.random.default_rng(seed)
-    point = unweighted(build(np.arange(count)), count)
+    whole = build(np.arange(count))
+    point = unweighted(whole, count)
     rows, shrink = _some_rows(count, groups, generator)
-    statistics = {name: statistic for name, statistic in build(rows).items() if name in point}
+    some = whole if len(rows) == count else build(rows)
+    statistics = {name: statistic for name, statistic in some.items() if name in point}
     centre = point if len(rows) == count else point | unweighted(statistics, len(rows))
     resamples = min(RESAMPLES, max(FEWEST, WORK // (len(rows) * columns)))
     drawn = _resampled(statistics, len(rows), resamples, None if groups is None else groups[rows], generator)

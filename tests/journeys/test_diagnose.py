@@ -174,7 +174,7 @@ def test_a_run_folder_is_diagnosed_as_the_run_in_memory(rings: Path, tmp_path: P
 def test_a_run_folder_of_an_older_version_is_read_with_what_it_says(slow: Path, tmp_path: Path) -> None:
     run = shutil.copytree(slow, tmp_path / "old")
     origin = json.loads((run / "origin.json").read_text())
-    origin["reading"] = {"target": ["place"], "series": "", "time": ""}
+    origin["reading"] = {"target": origin["reading"]["target"], "series": "", "time": ""}
     (run / "origin.json").write_text(json.dumps(origin))
     (run / "diagnosis.json").unlink()
     assert nw.load(run).diagnosis is None

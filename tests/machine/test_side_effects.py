@@ -4,7 +4,7 @@ import ast
 import os
 import signal
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -47,6 +47,14 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 def two_blas_threads() -> Generator[None]:
     with threadpool_limits(2, user_api="blas"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def interrupts() -> Iterator[None]:
+    """As a terminal sets them: a program in a shell's background ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def state() -> Mapping[str, object]:

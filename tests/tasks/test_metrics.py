@@ -54,7 +54,7 @@ def test_f1_and_balanced_accuracy_agree_with_scikit_learn(few: int, monkeypatch:
 def test_errors_of_numbers_agree_with_scikit_learn():
     errors = np.abs(NUMBERS - GUESSES)
     _agrees(metrics.r2(NUMBERS, GUESSES), lambda w: sk.r2_score(NUMBERS, GUESSES, sample_weight=w))
-    _agrees(metrics.mean_of(errors), lambda w: sk.mean_absolute_error(NUMBERS, GUESSES, sample_weight=w))
+    _agrees(metrics.mean_of(errors, "lower"), lambda w: sk.mean_absolute_error(NUMBERS, GUESSES, sample_weight=w))
     _agrees(metrics.root_mean_of(errors**2), lambda w: sk.root_mean_squared_error(NUMBERS, GUESSES, sample_weight=w))
     repeated = [np.repeat(errors, w.astype(int)) for w in WEIGHTS]
     assert metrics.median_of(errors)(WEIGHTS) == pytest.approx([np.median(rows) for rows in repeated])
@@ -77,13 +77,13 @@ def test_confusion_agrees_with_scikit_learn():
 
 
 def test_metrics_that_a_part_cannot_define_are_left_out():
-    one_class = {"auc": metrics.auc(SCORES[:, 0], np.ones(N, dtype=bool)), "mean": metrics.mean_of(NUMBERS)}
-    assert list(metrics.values(one_class, N)) == ["mean"]
+    one_class = {"auc": metrics.auc(SCORES[:, 0], np.ones(N, dtype=bool)), "mean": metrics.mean_of(NUMBERS, "lower")}
+    assert list(statistics.unweighted(one_class, N)) == ["mean"]
     assert metrics.r2(np.full(N, 1e4), GUESSES)(np.ones((1, N))) == pytest.approx([np.nan], nan_ok=True)
 
 
 def test_interval_of_a_mean_has_the_width_of_the_normal_one():
-    (metric,) = metrics.intervals(lambda rows: {"mae": metrics.mean_of(NUMBERS[rows])}, N)
+    (metric,) = metrics.intervals(lambda rows: {"mae": metrics.mean_of(NUMBERS[rows], "lower")}, N)
     half = 1.96 * NUMBERS.std() / np.sqrt(N)
     assert (metric.low, metric.high) == pytest.approx((metric.value - half, metric.value + half), abs=0.1 * half)
 
@@ -91,14 +91,14 @@ def test_interval_of_a_mean_has_the_width_of_the_normal_one():
 def test_interval_of_a_large_part_is_resampled_on_some_of_its_rows(monkeypatch: pytest.MonkeyPatch):
     numbers = GENERATOR.normal(size=20_000)
     monkeypatch.setattr(statistics, "ROWS", 2_000)
-    (metric,) = metrics.intervals(lambda rows: {"mae": metrics.mean_of(numbers[rows])}, len(numbers))
+    (metric,) = metrics.intervals(lambda rows: {"mae": metrics.mean_of(numbers[rows], "lower")}, len(numbers))
     half = 1.96 * numbers.std() / np.sqrt(len(numbers))
     assert metric.value == pytest.approx(numbers.mean())
     assert (metric.low, metric.high) == pytest.approx((metric.value - half, metric.value + half), abs=0.15 * half)
 
 
 def test_intervals_depend_on_the_seed_alone():
-    build = lambda rows: {"mae": metrics.mean_of(NUMBERS[rows])}  # noqa: E731 # the same function thrice
+    build = lambda rows: {"mae": metrics.mean_of(NUMBERS[rows], "lower")}  # noqa: E731 # the same function thrice
     assert metrics.intervals(build, N) == metrics.intervals(build, N)
     assert metrics.intervals(build, N, seed=1) != metrics.intervals(build, N)
 
@@ -124,3 +124,64 @@ def test_perfect_answers_have_no_spread():
 def test_a_score_without_rows_is_refused():
     with pytest.raises(DataError, match="there are no rows to score"):
         Classification(("a", "b")).score().result()
+
+
+def test_a_metric_knows_which_way_is_better_whatever_its_name():
+    (own,) = metrics.intervals(lambda rows: {"my_loss": metrics.mean_of(NUMBERS[rows], "higher")}, N)
+    assert own.higher_is_better
+    score = _scored(Classification(("a", "b")), torch.randn(40, 2), torch.tensor([0, 1] * 20))
+    lower = {metric.name for metric in score.result().metrics if not metric.higher_is_better}
+    assert lower == {"log_loss", "calibration_error"}
+
+
+def test_what_is_dear_is_computed_once_at_the_end():
+    asked = list[str]()
+
+    def measure(name: str):
+        def statistics_of(numbers: metrics.Array) -> dict[str, metrics.Statistic]:
+            asked.append(name)
+            return {name: metrics.mean_of(numbers, "higher")}
+
+        return statistics_of
+
+    score = metrics.Kept(lambda outputs, batch: (outputs,), measure("quick"), measure("dear"))
+    score.add(torch.arange(4.0), Batch((), (), torch.arange(4)))
+    assert score.quick()["quick"] == 1.5 and asked == ["quick"]
+    assert [metric.name for metric in score.result().metrics] == ["quick", "dear"]
+
+
+def test_bleu_is_resampled_as_a_function_of_what_rows_add():
+    generator = np.random.default_rng(1)
+    matched, total = generator.integers(1, 9, (50, 4)), generator.integers(9, 12, (50, 4))  # n-grams of four lengths
+    bleu = metrics.of_sums(np.hstack([matched, total]), lambda s: np.exp(np.log(s[:, :4] / s[:, 4:]).mean(1)), "higher")
+    drawn = generator.integers(0, 50, 50)
+    corpus = np.exp(np.log(matched[drawn].sum(0) / total[drawn].sum(0)).mean())
+    assert bleu(np.bincount(drawn, minlength=50)[None].astype(float)) == pytest.approx(corpus)
+
+
+def test_precision_of_boxes_is_resampled_by_picture():
+    generator = np.random.default_rng(2)
+    owners = np.sort(generator.integers(0, 30, 200))  # the picture of each box
+    scores, hits = generator.random(200), generator.random(200) > 0.4
+    boxes = metrics.of_items(metrics.average_precision(scores, hits), owners)
+    drawn = generator.integers(0, 30, 30)
+    again = np.concatenate([np.flatnonzero(owners == picture) for picture in drawn])
+    expected = sk.average_precision_score(hits[again], scores[again])
+    assert boxes(np.bincount(drawn, minlength=30)[None].astype(float)) == pytest.approx(expected)
+
+
+def test_windows_of_one_series_are_resampled_together():
+    groups = torch.arange(30).repeat_interleave(40)
+    targets = torch.randint(0, 2, (30,), generator=torch.Generator().manual_seed(0)).repeat_interleave(40)
+    guesses = torch.nn.functional.one_hot(torch.where(groups < 20, targets, 1 - targets), 2).float()
+    score = _scored(Classification(("a", "b")), guesses, targets)
+    whole, single = score.result(groups)["accuracy"], score.result()["accuracy"]
+    half = 1.96 * np.sqrt(2 / 9 / 30)  # of a share of two thirds of 30 series
+    assert whole.high - whole.low == pytest.approx(2 * half, rel=0.15)
+    assert single.high - single.low < 0.2 * (whole.high - whole.low)
+
+
+def _scored(task: Classification, outputs: torch.Tensor, targets: torch.Tensor):
+    score = task.score()
+    score.add(outputs, Batch((), (targets,), torch.arange(len(targets))))
+    return score

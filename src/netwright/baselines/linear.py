@@ -45,7 +45,7 @@ def linear(schema: Schema, task: Task, train: Examples, test: Examples) -> Score
     score = task.score()
     for batch in test.uncut().batches(batch_rows(test), seed=None):
         score.add(torch.from_numpy(answer(read(batch.inputs))).float(), batch)
-    return score.result()
+    return score.result(test.groups)
 
 
 def _gather(train: Examples) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

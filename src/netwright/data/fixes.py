@@ -19,7 +19,8 @@ from netwright.data.dataset import PARTS, Dataset
 from netwright.data.readers.files import counted, find_encoding, open_text, reading, suffix_of
 from netwright.data.readers.table import DELIMITED, require_column, typed_column
 from netwright.data.split import Split
-from netwright.records.errors import DataError, RunError, listed, nearest
+from netwright.files import whole
+from netwright.records.errors import DataError, listed, nearest
 from netwright.records.finding import Action, Fix
 from netwright.tasks.cells import NO, YES
 
@@ -40,24 +41,13 @@ def write_fixes(fixes: Iterable[Fix], path: Path | str, left_out: Iterable[Fix] 
     RunError where it cannot be written.
     """
     path, rejected, count = Path(path), set(left_out), 0
-    unfinished = path.with_name(f".{path.name}.writing")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            lines = csv.writer(file)
-            lines.writerow(COLUMNS)
-            for fix in fixes:
-                apply, sure = "no" if fix in rejected else "yes", f"{fix.confidence:.4g}"
-                lines.writerow(
-                    (apply, fix.action, fix.place, fix.column, fix.old, fix.new, sure, fix.code, fix.row)
-                )  # fmt: skip
-                count += 1
-        unfinished.replace(path)
-    except OSError as error:
-        problem = f"{path} cannot be written: {error.strerror or error}"
-        raise RunError(problem, remedy="make room or choose another folder.") from None
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    with whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(COLUMNS)
+        for fix in fixes:
+            apply, sure = "no" if fix in rejected else "yes", f"{fix.confidence:.4g}"
+            lines.writerow((apply, fix.action, fix.place, fix.column, fix.old, fix.new, sure, fix.code, fix.row))
+            count += 1
     return count
 
 

@@ -16,6 +16,7 @@ from typing import final
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from netwright.files import replace_text
 from netwright.machine.device import is_slow_in_bf16
 from netwright.machine.kernels import calls_them
 from netwright.machine.quiet import without_warnings
@@ -27,7 +28,6 @@ from netwright.records.errors import RunError
 from netwright.records.run import Run
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
-from netwright.training.files import replace_text
 from netwright.training.loop import steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer

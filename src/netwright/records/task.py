@@ -54,8 +54,11 @@ class Score(ABC):
         """Metrics without intervals, "loss" among them: what an epoch's line shows. Cheap."""
 
     @abstractmethod
-    def result(self) -> Scores:
-        """Metrics with 95 % intervals from a seeded bootstrap over examples."""
+    def result(self, groups: Tensor | None = None) -> Scores:
+        """Metrics with 95 % intervals from a seeded bootstrap over examples, those that are dear among them.
+
+        `groups` (N,) names the group of each example, in the order they were added: whole groups are resampled.
+        """
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import polars as pl
 
 from netwright.data.dataset import Dataset
+from netwright.files import whole
 from netwright.records.errors import DataError
 from netwright.training.evaluate import ROW
-from netwright.training.files import unwritable
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -42,42 +41,36 @@ def written(tables: Iterator[pl.DataFrame], to: Path) -> int:
         raise DataError(f"{to} is of no form that answers are written in", remedy=f"choose from {', '.join(SUFFIXES)}.")
     if not to.parent.is_dir():
         raise DataError(f"there is no folder {to.parent}", remedy="create it, or choose another one.")
-    try:
-        with TemporaryDirectory(dir=to.parent, prefix=".netwright-") as folder:
-            whole = Path(folder) / to.name
-            count = _PARTS[to.suffix](tables, whole)
-            whole.replace(to)
-    except OSError as error:
-        raise unwritable(to, error) from None
-    return count
+    with whole(to) as unfinished:
+        return _PARTS[to.suffix](tables, unfinished)
 
 
-def _csv(tables: Iterator[pl.DataFrame], whole: Path) -> int:
+def _csv(tables: Iterator[pl.DataFrame], path: Path) -> int:
     count = 0
-    with whole.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         for table in tables:
             file.write(as_csv(table, header=count == 0))
             count += table.height
     return count
 
 
-def _json_lines(tables: Iterator[pl.DataFrame], whole: Path) -> int:
+def _json_lines(tables: Iterator[pl.DataFrame], path: Path) -> int:
     count = 0
-    with whole.open("wb") as file:
+    with path.open("wb") as file:
         for table in tables:
             table.write_ndjson(file)
             count += table.height
     return count
 
 
-def _parquet(tables: Iterator[pl.DataFrame], whole: Path) -> int:
+def _parquet(tables: Iterator[pl.DataFrame], path: Path) -> int:
     """Pieces in files of their own, then streamed into one: a Parquet file cannot be appended to."""
     count, pieces = 0, list[Path]()
     for number, table in enumerate(tables):
-        pieces.append(whole.parent / f"{number:06}.parquet")
+        pieces.append(path.parent / f"{number:06}.parquet")
         table.write_parquet(pieces[-1])
         count += table.height
-    pl.scan_parquet(pieces).sink_parquet(whole)
+    pl.scan_parquet(pieces).sink_parquet(path)
     return count
 
 

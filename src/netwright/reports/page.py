@@ -5,7 +5,6 @@ import shlex
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
@@ -14,12 +13,12 @@ from typing import Any
 
 from netwright.checks.evidence import all_checks
 from netwright.checks.evidence import page as rule_page
+from netwright.files import replace_text
 from netwright.records.finding import SEVERITIES, SHOWN, Finding, Fix, Measure, Report
 from netwright.records.result import Section
 from netwright.reports.pictures import Pictures, as_uri
 from netwright.reports.svg import bar, draw
 from netwright.resolve import require, resolve
-from netwright.training.files import unwritable
 
 PICTURES = 12  # of one finding: two lines of a wide page
 NAMES = 12  # columns or layers named
@@ -82,17 +81,7 @@ def written(sections: Sequence[Section], path: Path | str) -> tuple[str, ...]:
     """
     if not path:
         return ()
-    path = Path(path)
-    text = page(*sections)
-    unfinished = path.with_name(f".{path.name}.writing")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    replace_text(Path(path), page(*sections))
     return (f"page written to {path}",)
 
 

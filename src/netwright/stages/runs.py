@@ -78,7 +78,8 @@ def scored(run: Run, tell: Tell) -> Run:
     """The run with the scores of its test part, beside those of simple models; one that fails is a note."""
     if not len(run.test):
         return run
-    run = with_result(run, "scores", score_examples(run.network, run.task, run.test, run.recipe).result())
+    score = score_examples(run.network, run.task, run.test, run.recipe)
+    run = with_result(run, "scores", score.result(run.test.groups))
     if run.baselines or not run.schema.inputs:  # what an engineer's own tensors mean is not known
         return run
     simple, notes = list[tuple[str, Scores]](), list[str]()

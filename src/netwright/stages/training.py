@@ -18,6 +18,7 @@ from netwright.data.read import read_source
 from netwright.data.readers.files import counted
 from netwright.data.split import Split, split
 from netwright.explanations.augmented import augmented_picture
+from netwright.files import clear_unfinished, whole
 from netwright.machine.device import prepare_device
 from netwright.planning.choose import choose
 from netwright.planning.measure import measured
@@ -34,7 +35,6 @@ from netwright.records.watched import Watched
 from netwright.reports.text import ending
 from netwright.stages.runs import diagnosed, scored
 from netwright.training.calibrate import calibrate
-from netwright.training.files import replace_file
 from netwright.training.fit import fit
 
 AUGMENTED = "augmented.png"  # in the run folder: training pictures and what augmentation makes of them
@@ -155,6 +155,7 @@ def _open(
     """Writes what makes the run what it is, or, if a training was stopped, makes sure that it is the same one."""
     if run_folder.is_resumable(folder):
         run_folder.require_same(folder, recipe=run.recipe, fingerprint=looks)
+        clear_unfinished(folder)
         tell(f"{folder} holds a training that was stopped: going on with it")
         return
     rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
@@ -163,7 +164,8 @@ def _open(
         fixes=fixes,
     )  # fmt: skip
     if (picture := augmented_picture(run)) is not None:
-        replace_file(folder / AUGMENTED, picture.save)
+        with whole(folder / AUGMENTED) as unfinished:
+            picture.save(unfinished)
 
 
 def _finish(run: Run, folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:

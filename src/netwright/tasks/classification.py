@@ -1,7 +1,6 @@
 """One label for each example, out of two or many."""
 
 from dataclasses import dataclass
-from math import nan
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -16,7 +15,7 @@ from netwright.records.batch import Batch
 from netwright.records.errors import DataError, Unreadable, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
 from netwright.tasks.cells import (
     as_labels,
@@ -115,7 +114,9 @@ class Classification(Task):
         With two classes f1, auc and average_precision are about the rarer one (the last where counts are unknown or
         equal); with more, f1 and auc are the mean over the classes, each against the rest.
         """
-        return metrics.Kept(self._keep, self._quick, self._result)
+        confused = self._confused if len(self.labels) <= MOST_CLASSES else None
+        columns = len(self.labels) if len(self.labels) > 2 else 1
+        return metrics.Kept(self._keep, self._quick, self._dear, columns=columns, labels=self.labels, confused=confused)
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """prediction, its probability, and p_<label> for every label."""
@@ -149,46 +150,31 @@ class Classification(Task):
         answers = check_answers(outputs, batch, len(self.labels), self.describe())
         return answers.log_softmax(1), _flat(batch)
 
-    def _quick(self, logs: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, float]:
-        found = metrics.values(self._statistics(logs, targets, quick=True), len(targets))
-        return {"loss": found.get("log_loss", nan), **found}
+    def _quick(self, logs: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, metrics.Statistic]:
+        losses = metrics.mean_of(-logs[np.arange(len(targets)), targets].astype(np.float64), "lower")
+        right = (logs.argmax(1) == targets).astype(np.float64)
+        found = {"loss": losses, "log_loss": losses, "accuracy": metrics.mean_of(right, "higher")}
+        if len(self.labels) == 2:
+            found["auc"] = metrics.auc(logs[:, self.rarer].astype(np.float64), targets == self.rarer)
+        return found
 
-    def _result(self, logs: NDArray[np.float32], targets: NDArray[np.int64]) -> Scores:
-        classes, count = len(self.labels), len(targets)
-        return Scores(
-            metrics.intervals(
-                lambda rows: self._statistics(logs[rows], targets[rows]), count, columns=classes if classes > 2 else 1
-            ),
-            count,
-            metrics.confusion(targets, logs.argmax(1), classes) if classes <= MOST_CLASSES else (),
-            self.labels,
-        )
-
-    def _statistics(
-        self, logs: NDArray[np.float32], targets: NDArray[np.int64], *, quick: bool = False
-    ) -> dict[str, metrics.Statistic]:
-        classes, answers = len(self.labels), logs.argmax(1)
-        right = answers == targets
+    def _dear(self, logs: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, metrics.Statistic]:
+        classes, answers, rarer = len(self.labels), logs.argmax(1), self.rarer
+        sure = np.exp(logs.max(1).astype(np.float64))
         found = {
-            "log_loss": metrics.mean_of(-logs[np.arange(len(targets)), targets].astype(np.float64)),
-            "accuracy": metrics.mean_of(right.astype(np.float64)),
+            "balanced_accuracy": metrics.balanced_accuracy(targets, answers, classes),
+            "f1": metrics.f1(targets, answers, classes, rarer if classes == 2 else None),
+            "calibration_error": metrics.calibration_error(sure, answers == targets),
         }
         if classes == 2:
-            positive = targets == self.rarer
-            chances = logs[:, self.rarer].astype(np.float64)
-            found["auc"] = metrics.auc(chances, positive)
-        if quick:
-            return found
-        found["balanced_accuracy"] = metrics.balanced_accuracy(targets, answers, classes)
-        found["f1"] = metrics.f1(targets, answers, classes, self.rarer if classes == 2 else None)
-        found["calibration_error"] = metrics.calibration_error(np.exp(logs.max(1).astype(np.float64)), right)
-        if classes == 2:
-            found["average_precision"] = metrics.average_precision(
-                logs[:, self.rarer].astype(np.float64), targets == self.rarer
-            )
+            chances = logs[:, rarer].astype(np.float64)
+            found["average_precision"] = metrics.average_precision(chances, targets == rarer)
         elif classes <= MOST_CLASSES:
             found["auc"] = metrics.mean_auc(np.exp(logs), targets[:, None] == np.arange(classes))
         return found
+
+    def _confused(self, logs: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+        return metrics.confusion(targets, logs.argmax(1), len(self.labels))
 
 
 def _flat(batch: Batch) -> Tensor:

@@ -15,7 +15,7 @@ from netwright.records.batch import Batch
 from netwright.records.errors import DataError, RecipeError, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
 from netwright.tasks.losses import choose_loss
 from netwright.tasks.outputs import fail_shape, infer
@@ -110,7 +110,7 @@ class LanguageModel(Task):
 
     def score(self) -> Score:
         """log_loss (nats per token), perplexity and bits_per_token; resampled by row."""
-        return metrics.Kept(self._totals, self._quick, self._result)
+        return metrics.Kept(self._totals, _quick)
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """text: each row's likeliest continuation, CONTINUATION tokens long."""
@@ -147,14 +147,6 @@ class LanguageModel(Task):
             logits.flatten(0, 1), wanted.flatten(), ignore_index=PADDING, reduction="none", label_smoothing=smoothing
         )
         return each.unflatten(0, wanted.shape).sum(1), (wanted != PADDING).sum(1)
-
-    def _quick(self, total: metrics.Array, count: metrics.Array) -> dict[str, float]:
-        loss = float((total / np.maximum(count, 1)).mean())
-        return {"loss": loss, **metrics.values(_statistics(total, count), len(total))}
-
-    def _result(self, total: metrics.Array, count: metrics.Array) -> Scores:
-        found = metrics.intervals(lambda rows: _statistics(total[rows], count[rows]), len(total))
-        return Scores(found, len(total))
 
 
 def generate(
@@ -207,10 +199,11 @@ def _joiner(field: Written) -> str:
     return text[len(word) : len(text) - len(word)]
 
 
-def _statistics(total: metrics.Array, count: metrics.Array) -> dict[str, metrics.Statistic]:
-    nats = metrics.ratio_of(total, count)
+def _quick(total: metrics.Array, count: metrics.Array) -> dict[str, metrics.Statistic]:
+    nats = metrics.ratio_of(total, count, "lower")
     return {
+        "loss": metrics.mean_of(total / np.maximum(count, 1), "lower"),
         "log_loss": nats,
-        "perplexity": lambda weights: np.exp(nats(weights)),
-        "bits_per_token": lambda weights: nats(weights) / log(2),
+        "perplexity": nats.then(np.exp),
+        "bits_per_token": nats.then(lambda found: found / log(2)),
     }

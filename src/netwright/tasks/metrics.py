@@ -1,11 +1,13 @@
-"""Metrics with bootstrap intervals: every metric is a function of row weights, so that a resample is a weighting.
+"""Metrics: functions of row weights, so that a resample of the rows is a weighting, that know which way is better.
 
-The bootstrap draws n rows out of n with replacement; a row drawn twice weighs 2, one not drawn 0. What a metric needs
-beforehand (the order of the scores, the bins) is worked out once and used for all resamples. Efron 1979.
+What a metric needs beforehand (the order of the scores, the bins) is computed once and used for all resamples. Metrics
+of sets are functions of what rows add to them (`of_sums`: BLEU) or of what belongs to rows (`of_items`: mAP).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import final
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,37 +16,56 @@ from torch import Tensor
 from netwright.records.batch import Batch, Rows
 from netwright.records.errors import DataError
 from netwright.records.task import Metric, Score, Scores
-from netwright.statistics import bootstrap, unweighted
-
-Array = NDArray[np.float64]
-Statistic = Callable[[Array], Array]
-"""Weights (R, n), one resample in each row -> (R,) values; NaN where a resample leaves the metric undefined."""
-Build = Callable[[NDArray[np.intp]], Mapping[str, Statistic]]
-"""From row numbers to the metrics of those rows."""
+from netwright.statistics import Array, Weighted, bootstrap, unweighted
 
 FEW_GROUPS = 64  # sums over so many groups are cheaper as a matrix product than by sorting
 BINS = 15  # of confidence, as in Guo et al. 2017
-BIASED = ("calibration_error",)  # a sum of absolute values: resampling noise adds to it; see `intervals`
-LOWER_IS_BETTER = (
-    *("loss", "log_loss", "calibration_error", "rmse", "mae", "median_error"),
-    *("hamming_loss", "perplexity", "bits_per_token"),
-)
+
+Better = Literal["higher", "lower"]
+
+
+@final
+@dataclass(frozen=True)
+class Statistic:
+    """Weights (R, n), one resample in each row -> (R,) values; NaN if a resample leaves the metric undefined."""
+
+    of: Weighted
+    better: Better
+    is_biased: bool = False  # a sum of absolute values: resampling noise adds to it
+
+    def __call__(self, weights: Array) -> Array:
+        """The values."""
+        return self.of(weights)
+
+    def then(self, change: Callable[[Array], Array]) -> "Statistic":
+        """A rising function of the metric."""
+        return replace(self, of=lambda weights: change(self.of(weights)))
+
+
+Measure = Callable[..., Mapping[str, Statistic]]
+"""From what was kept of some rows, as arrays with a row for each example, to their metrics."""
 
 
 @final
 class Kept(Score):
-    """Keeps a few tensors of each batch (`keep`), and works out the metrics of all rows when asked.
+    """Keeps a few tensors of each batch (`keep`), and computes the metrics of all rows when asked.
 
-    `measure` takes the kept tensors, joined, as arrays with a row for each example.
+    `quick` gives the metrics that an epoch's line shows; its "loss" is no metric of its own. `dear` gives those that
+    are computed once at the end. `columns` is how much dearer to resample a row is than one number.
     """
 
     def __init__(
         self,
         keep: Callable[[Tensor | tuple[Tensor, ...], Batch], tuple[Tensor, ...]],
-        quick: Callable[..., dict[str, float]],
-        result: Callable[..., Scores],
+        quick: Measure,
+        dear: Measure | None = None,
+        *,
+        columns: int = 1,
+        labels: tuple[str, ...] = (),
+        confused: Callable[..., tuple[tuple[int, ...], ...]] | None = None,
     ) -> None:
-        self._keep, self._quick, self._result = keep, quick, result
+        self._keep, self._quick, self._dear, self._columns = keep, quick, dear, columns
+        self._labels, self._confused = labels, confused
         self._kept = Rows()
 
     def add(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> None:
@@ -53,11 +74,22 @@ class Kept(Score):
 
     def quick(self) -> dict[str, float]:
         """Metrics without intervals."""
-        return self._quick(*self._joined())
+        kept = self._joined()
+        return {"loss": nan, **unweighted(self._quick(*kept), len(kept[0]))}
 
-    def result(self) -> Scores:
+    def result(self, groups: Tensor | None = None) -> Scores:
         """Metrics with intervals."""
-        return self._result(*self._joined())
+        kept = self._joined()
+
+        def build(rows: NDArray[np.intp]) -> Mapping[str, Statistic]:
+            return self._all(*(x[rows] for x in kept))
+
+        metrics = intervals(build, len(kept[0]), columns=self._columns, groups=groups)
+        return Scores(metrics, len(kept[0]), self._confused(*kept) if self._confused else (), self._labels)
+
+    def _all(self, *kept: NDArray[np.generic]) -> dict[str, Statistic]:
+        found = {**self._quick(*kept), **(self._dear(*kept) if self._dear else {})}
+        return {name: statistic for name, statistic in found.items() if name != "loss" or len(found) == 1}
 
     def _joined(self) -> list[NDArray[np.generic]]:
         kept = self._kept.joined()
@@ -66,38 +98,57 @@ class Kept(Score):
         return [t.cpu().numpy() for t in kept]
 
 
-def values(statistics: Mapping[str, Statistic], count: int) -> dict[str, float]:
-    """Each metric over `count` rows that weigh the same; undefined ones are left out."""
-    return unweighted(statistics, count)
+def intervals(
+    build: Callable[[NDArray[np.intp]], Mapping[str, Statistic]],
+    count: int,
+    *,
+    columns: int = 1,
+    groups: Tensor | None = None,
+    seed: int = 0,
+) -> tuple[Metric, ...]:
+    """Every metric of `count` rows with its 95 % interval, by `statistics.bootstrap`."""
+    whole = build(np.arange(count))
+    biased = [name for name, statistic in whole.items() if statistic.is_biased]
+    by = None if groups is None else groups.cpu().numpy()
+    found = bootstrap(build, count, columns=columns, biased=biased, groups=by, seed=seed)
+    return tuple(Metric(n, x.value, x.low, x.high, whole[n].better == "higher") for n, x in found.items())
 
 
-def intervals(build: Build, count: int, *, columns: int = 1, seed: int = 0) -> tuple[Metric, ...]:
-    """Every metric with its 95 % interval over `count` rows, by `bootstrap`."""
-    found = bootstrap(build, count, columns=columns, biased=BIASED, seed=seed)
-    return tuple(Metric(name, x.value, x.low, x.high, name not in LOWER_IS_BETTER) for name, x in found.items())
+def of_sums(table: Array, function: Callable[[Array], Array], better: Better) -> Statistic:
+    """A function of sums over rows: `table` (n, K) is what each row adds, `function` takes (R, K) to (R,)."""
+    table = table.astype(np.float64)
+    return Statistic(lambda weights: function(weights @ table), better)
 
 
-def mean_of(numbers: Array) -> Statistic:
+def of_items(statistic: Statistic, owners: NDArray[np.intp]) -> Statistic:
+    """A metric of items that belong to rows, as boxes to pictures: `owners` (m,) is the row of each.
+
+    An item weighs what its row weighs.
+    """
+    return replace(statistic, of=lambda weights: statistic.of(weights[:, owners]))
+
+
+def mean_of(numbers: Array, better: Better) -> Statistic:
     """The mean of one number for each row."""
     column = numbers.astype(np.float64)
-    return lambda weights: weights @ column / weights.sum(1)
+    return Statistic(lambda weights: weights @ column / weights.sum(1), better)
 
 
 def root_mean_of(squares: Array) -> Statistic:
     """The root of the mean: RMSE from squared errors."""
-    mean = mean_of(squares)
-    return lambda weights: np.sqrt(mean(weights))
+    return mean_of(squares, "lower").then(np.sqrt)
 
 
-def ratio_of(above: Array, below: Array) -> Statistic:
-    """Sum over sum: nats per token where rows have as many tokens as they like."""
-    return lambda weights: _divide(weights @ above.astype(np.float64), weights @ below.astype(np.float64))
+def ratio_of(above: Array, below: Array, better: Better) -> Statistic:
+    """Sum over sum: nats per token if rows have as many tokens as they like."""
+    above, below = above.astype(np.float64), below.astype(np.float64)
+    return Statistic(lambda weights: _divide(weights @ above, weights @ below), better)
 
 
-def mean_ratio_of(above: Array, below: Array) -> Statistic:
+def mean_ratio_of(above: Array, below: Array, better: Better) -> Statistic:
     """The mean over columns, (n, K) each, of sum over sum; columns whose divisor is 0 are left out."""
     above, below = above.astype(np.float64), below.astype(np.float64)
-    return lambda weights: mean_over_known(_divide(weights @ above, weights @ below))
+    return Statistic(lambda weights: mean_over_known(_divide(weights @ above, weights @ below)), better)
 
 
 def median_of(numbers: Array) -> Statistic:
@@ -110,7 +161,7 @@ def median_of(numbers: Array) -> Statistic:
         half = reached[:, -1:] / 2
         return (ranked[np.argmax(reached >= half, axis=1)] + ranked[np.argmax(reached > half, axis=1)]) / 2
 
-    return statistic
+    return Statistic(statistic, "lower")
 
 
 def r2(targets: Array, answers: Array) -> Statistic:
@@ -122,7 +173,7 @@ def r2(targets: Array, answers: Array) -> Statistic:
         spread = weights @ centred**2 - (weights @ centred) ** 2 / weights.sum(1)
         return 1 - _divide(weights @ errors, np.where(spread > 1e-12 * (weights @ centred**2), spread, 0.0))
 
-    return statistic
+    return Statistic(statistic, "higher")
 
 
 def auc(scores: Array, positive: NDArray[np.bool_]) -> Statistic:
@@ -139,7 +190,7 @@ def auc(scores: Array, positive: NDArray[np.bool_]) -> Statistic:
             wins = (wins + np.einsum("rn,rn->r", above, np.take(beaten, level, axis=1))) / 2
         return _divide(wins, above.sum(1) * beaten[:, -1])
 
-    return statistic
+    return Statistic(statistic, "higher")
 
 
 def average_precision(scores: Array, positive: NDArray[np.bool_]) -> Statistic:
@@ -154,19 +205,21 @@ def average_precision(scores: Array, positive: NDArray[np.bool_]) -> Statistic:
         seen = np.maximum(right_so_far + np.take(false, wrong, axis=1), 1e-300)  # 0 only where the row weighs 0
         return _divide(np.einsum("rn,rn->r", np.diff(found, axis=1), right_so_far / seen), found[:, -1])
 
-    return statistic
+    return Statistic(statistic, "higher")
 
 
 def mean_auc(scores: Array, positive: NDArray[np.bool_]) -> Statistic:
     """The mean AUC of the columns, (n, K) each; columns with one outcome only are left out."""
     each = [auc(scores[:, k], positive[:, k]) for k in range(scores.shape[1])]
-    return lambda weights: mean_over_known(np.stack([statistic(weights) for statistic in each], axis=1))
+    return Statistic(
+        lambda weights: mean_over_known(np.stack([statistic(weights) for statistic in each], axis=1)), "higher"
+    )
 
 
 def balanced_accuracy(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> Statistic:
     """The mean over classes of the share found, classes without a row left out."""
     right, rows = group_sums(targets, classes, targets == answers), group_sums(targets, classes)
-    return lambda weights: mean_over_known(_divide(right(weights), rows(weights)))
+    return Statistic(lambda weights: mean_over_known(_divide(right(weights), rows(weights))), "higher")
 
 
 def f1(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int, positive: int | None = None) -> Statistic:
@@ -178,13 +231,13 @@ def f1(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int, pos
         each = _divide(2 * right(weights), rows(weights) + given(weights))
         return mean_over_known(each) if positive is None else np.nan_to_num(each[:, positive])
 
-    return statistic
+    return Statistic(statistic, "higher")
 
 
 def label_f1(truth: NDArray[np.bool_], given: NDArray[np.bool_]) -> Statistic:
     """The mean F1 of several labels, (n, L) each; a label that is neither true nor given counts 0."""
     right, either = (truth & given).astype(np.float64), truth.astype(np.float64) + given
-    return lambda weights: np.nan_to_num(_divide(2 * (weights @ right), weights @ either)).mean(1)
+    return Statistic(lambda weights: np.nan_to_num(_divide(2 * (weights @ right), weights @ either)).mean(1), "higher")
 
 
 def calibration_error(confidence: Array, right: NDArray[np.bool_]) -> Statistic:
@@ -194,10 +247,10 @@ def calibration_error(confidence: Array, right: NDArray[np.bool_]) -> Statistic:
     """
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     gaps = group_sums(bins, BINS, confidence.astype(np.float64) - right)
-    return lambda weights: np.abs(gaps(weights)).sum(1) / weights.sum(1)
+    return Statistic(lambda weights: np.abs(gaps(weights)).sum(1) / weights.sum(1), "lower", is_biased=True)
 
 
-def group_sums(groups: NDArray[np.int64], count: int, numbers: Array | NDArray[np.bool_] | None = None) -> Statistic:
+def group_sums(groups: NDArray[np.int64], count: int, numbers: Array | NDArray[np.bool_] | None = None) -> Weighted:
     """(R, n) weights -> (R, count): the weighted sum of the numbers (1 for each row where none are given) by group."""
     factor = np.ones(len(groups)) if numbers is None else numbers.astype(np.float64)
     if count <= FEW_GROUPS:

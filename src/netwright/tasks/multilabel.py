@@ -1,7 +1,6 @@
 """Several labels for each example, any number of them at once."""
 
 from dataclasses import dataclass
-from math import nan
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -16,7 +15,7 @@ from netwright.records.batch import Batch
 from netwright.records.errors import DataError, RecipeError, Unreadable, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
 from netwright.tasks.cells import as_labels, as_yes_no, count_of
 from netwright.tasks.losses import choose_loss, over_members
@@ -110,7 +109,7 @@ class Multilabel(Task):
 
     def score(self) -> Score:
         """log_loss, f1_macro and f1_micro, auc (mean over the labels), subset_accuracy and hamming_loss."""
-        return metrics.Kept(self._keep, self._quick, self._result)
+        return metrics.Kept(self._keep, self._quick, columns=len(self.labels), labels=self.labels)
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """prediction: the labels at 1/2 or above, joined; and p_<label> for every label."""
@@ -165,28 +164,18 @@ class Multilabel(Task):
     def _keep(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> tuple[Tensor, ...]:
         return check_answers(outputs, batch, len(self.labels), self.describe()), batch.targets[0]
 
-    def _quick(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
-        found = metrics.values(self._statistics(logits, targets), len(targets))
-        return {"loss": found.get("log_loss", nan), **found}
-
-    def _result(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
-        found = metrics.intervals(
-            lambda rows: self._statistics(logits[rows], targets[rows]), len(targets), columns=len(self.labels)
-        )
-        return Scores(found, len(targets), labels=self.labels)
-
-    def _statistics(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
+    def _quick(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
         truth, given = targets > 0.5, logits >= 0
-        losses = np.logaddexp(0.0, np.where(truth, -logits, logits).astype(np.float64))
+        losses = np.logaddexp(0.0, np.where(truth, -logits, logits).astype(np.float64)).mean(1)
+        both, either = 2.0 * (truth & given).sum(1), (truth.sum(1) + given.sum(1)).astype(np.float64)
         return {
-            "log_loss": metrics.mean_of(losses.mean(1)),
+            "loss": metrics.mean_of(losses, "lower"),
+            "log_loss": metrics.mean_of(losses, "lower"),
             "f1_macro": metrics.label_f1(truth, given),
-            "f1_micro": metrics.ratio_of(
-                2.0 * (truth & given).sum(1), (truth.sum(1) + given.sum(1)).astype(np.float64)
-            ),
+            "f1_micro": metrics.ratio_of(both, either, "higher"),
             "auc": metrics.mean_auc(logits.astype(np.float64), truth),
-            "subset_accuracy": metrics.mean_of((truth == given).all(1).astype(np.float64)),
-            "hamming_loss": metrics.mean_of((truth != given).mean(1)),
+            "subset_accuracy": metrics.mean_of((truth == given).all(1).astype(np.float64), "higher"),
+            "hamming_loss": metrics.mean_of((truth != given).mean(1), "lower"),
         }
 
 

@@ -18,7 +18,7 @@ from netwright.records.batch import Batch
 from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
 from netwright.tasks.classification import Classification
 
@@ -69,11 +69,7 @@ class OwnLoss(Task):
     def score(self) -> Score:
         """The mean loss."""
         single = _single(self.loss)
-        return metrics.Kept(
-            lambda outputs, batch: (_each(self.loss, single, outputs, batch),),
-            lambda losses: {"loss": float(losses.mean())},
-            _result,
-        )
+        return metrics.Kept(lambda outputs, batch: (_each(self.loss, single, outputs, batch),), _quick)
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """Raises DataError."""
@@ -106,11 +102,8 @@ def task_of(loss: Loss, outputs: Any, batch: Batch) -> Task:  # Any: what an eng
     return OwnLoss(loss)
 
 
-def _result(losses: NDArray[np.float32]) -> Scores:
-    def statistics(rows: NDArray[np.int64]) -> dict[str, metrics.Statistic]:
-        return {"loss": metrics.mean_of(losses[rows].astype(np.float64))}
-
-    return Scores(metrics.intervals(statistics, len(losses)), len(losses))
+def _quick(losses: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
+    return {"loss": metrics.mean_of(losses, "lower")}
 
 
 def _single(loss: Loss) -> Loss:

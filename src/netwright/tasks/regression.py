@@ -16,7 +16,7 @@ from netwright.records.batch import Batch
 from netwright.records.errors import DataError, RecipeError, Unreadable
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
 from netwright.tasks.cells import as_numbers, count_of, hold_numbers, only_column
 from netwright.tasks.losses import choose_loss, over_members
@@ -102,7 +102,7 @@ class Regression(Task):
 
     def score(self) -> Score:
         """rmse, mae, median_error (of the absolute errors) and r2, all in the target's own units."""
-        return metrics.Kept(self._keep, self._quick, self._result)
+        return metrics.Kept(self._keep, self._quick)
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """prediction: a number between the lowest and the highest training target."""
@@ -125,20 +125,13 @@ class Regression(Task):
     def _keep(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> tuple[Tensor, ...]:
         return check_answers(outputs, batch, 1, self.describe())[:, 0], _flat(batch)
 
-    def _quick(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:
-        loss = float(((outputs.astype(np.float64) - targets) ** 2).mean())
-        return {"loss": loss, **metrics.values(self._statistics(outputs, targets), len(targets))}
-
-    def _result(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> Scores:
-        count = len(targets)
-        return Scores(metrics.intervals(lambda rows: self._statistics(outputs[rows], targets[rows]), count), count)
-
-    def _statistics(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
+    def _quick(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
         answers, truth = self._answers(outputs), self._raw(targets)
         errors = np.abs(answers - truth)
         return {
+            "loss": metrics.mean_of((outputs.astype(np.float64) - targets) ** 2, "lower"),
             "rmse": metrics.root_mean_of(errors**2),
-            "mae": metrics.mean_of(errors),
+            "mae": metrics.mean_of(errors, "lower"),
             "median_error": metrics.median_of(errors),
             "r2": metrics.r2(truth, answers),
         }

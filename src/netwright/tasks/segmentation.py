@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
-from math import nan
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -20,7 +19,7 @@ from netwright.records.batch import Batch
 from netwright.records.errors import DataError, Unreadable, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
 from netwright.tasks.cells import count_of, hold_pictures, only_column
 from netwright.tasks.losses import Loss, choose_loss, class_weights
@@ -122,7 +121,9 @@ class Segmentation(Task):
 
     def score(self) -> Score:
         """mean_iou over the classes, pixel_accuracy, and log_loss per image; resampled by image."""
-        return metrics.Kept(self._keep, self._quick, self._result)
+        return metrics.Kept(
+            self._keep, _quick, columns=len(self.values), labels=tuple(str(value) for value in self.values)
+        )
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """mask: an array (H, W) of the pixel values that the training masks use, as `encode` takes it back."""
@@ -186,26 +187,16 @@ class Segmentation(Task):
         loss = self._losses(choose_loss(Recipe(), ("cross_entropy",), self.name), None, logits, targets)
         return loss, table.diagonal(dim1=1, dim2=2), table.sum(2), table.sum(1)
 
-    def _quick(self, loss: metrics.Array, *pixels: metrics.Array) -> dict[str, float]:
-        found = metrics.values(_statistics(loss, *pixels), len(loss))
-        return {"loss": found.get("log_loss", nan), **found}
 
-    def _result(self, loss: metrics.Array, right: metrics.Array, true: metrics.Array, given: metrics.Array) -> Scores:
-        found = metrics.intervals(
-            lambda rows: _statistics(loss[rows], right[rows], true[rows], given[rows]),
-            len(loss),
-            columns=len(self.values),
-        )
-        return Scores(found, len(loss), labels=tuple(str(value) for value in self.values))
-
-
-def _statistics(
+def _quick(
     loss: metrics.Array, right: metrics.Array, true: metrics.Array, given: metrics.Array
 ) -> dict[str, metrics.Statistic]:
+    losses = metrics.mean_of(loss, "lower")
     return {
-        "mean_iou": metrics.mean_ratio_of(right, true + given - right),
-        "pixel_accuracy": metrics.ratio_of(right.sum(1), true.sum(1)),
-        "log_loss": metrics.mean_of(loss),
+        "loss": losses,
+        "mean_iou": metrics.mean_ratio_of(right, true + given - right, "higher"),
+        "pixel_accuracy": metrics.ratio_of(right.sum(1), true.sum(1), "higher"),
+        "log_loss": losses,
     }
 
 

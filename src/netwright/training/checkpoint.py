@@ -11,11 +11,11 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from netwright.files import append_line, flush, read_tensors, replace_tensors, replace_text
 from netwright.machine.fused import UpdateRule
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
 from netwright.records.watched import Watched
-from netwright.training.files import append_line, flush, read_tensors, replace_tensors, replace_text
 
 RESUME = "resume.safetensors"
 HISTORY = "history.jsonl"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from netwright.files import unwritable
 from netwright.machine.interrupts import late_interrupts
 from netwright.machine.memory import peak_bytes
 from netwright.machine.randomness import forked, reseed
@@ -33,7 +34,6 @@ from netwright.training.average import Average
 from netwright.training.check import check_network, check_precision, not_finite
 from netwright.training.checkpoint import Position
 from netwright.training.evaluate import device_of, evaluate
-from netwright.training.files import unwritable
 from netwright.training.loop import Step, steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer

@@ -43,5 +43,5 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
         examples, bad = encode_new(run.schema, run.task, dataset)
         tell_bad(dataset, bad, tell)
         with prepare_device():
-            scores = scores_of(run.network, run.task, examples, run.recipe).result()
+            scores = scores_of(run.network, run.task, examples, run.recipe).result(examples.groups)
     return Outcome(scores, scores_table(scores), asdict(scores))

@@ -24,6 +24,7 @@ class Options:
 def weights(run: "Run | Path | str", options: Options) -> "Outcome[Learned]":
     """What RUN has learned: positive and negative weights, strongest columns, filters as a picture."""
     from netwright.explanations.weights import Learned, filters_picture, learned, strongest
+    from netwright.files import whole
     from netwright.reports.text import weights_table
     from netwright.stages.runs import loaded
 
@@ -35,7 +36,8 @@ def weights(run: "Run | Path | str", options: Options) -> "Outcome[Learned]":
         if found.filters is None:
             problem = f"{run.folder or 'the run'} has no convolution, so there are no filters to draw"
             raise DataError(problem, remedy="leave --picture out.")
-        found.filters.save(options.picture)
+        with whole(Path(options.picture)) as unfinished:
+            found.filters.save(unfinished)
         asides = (f"filters drawn in {options.picture}",)
     record = {"layers": [asdict(x) for x in found.layers], "connections": [asdict(x) for x in found.connections]}
     return Outcome(found, weights_table(found), record, asides=asides)

@@ -1,0 +1,128 @@
+"""Files that are whole or not there: written in a folder of their own beside their place, flushed, then renamed."""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from stat import S_IMODE
+from tempfile import TemporaryDirectory
+
+from polars.exceptions import ComputeError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from netwright.records.errors import RunError
+
+UNFINISHED = ".netwright-"  # begins the names of folders that hold an unfinished file; a killed process leaves one
+OLDER_UNFINISHED = ".writing"  # of versions before
+_NUMBERED = re.compile(r"os error (\d+)")  # how safetensors and polars report errors of the system
+
+
+@contextmanager
+def whole(path: Path) -> Generator[Path]:
+    """A path to write to: on leaving, the file is put at `path` in one move, with the mode of the one it replaces.
+
+    A reader sees the old file or the new one. The path is in a new folder with a random name that only its owner can
+    enter, so that no link can be put in its way. Raises RunError if the system refuses; the old file stays then.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is a folder" if path.is_dir() else "it is no regular file")
+        with TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
+            unfinished = Path(folder) / path.name
+            # Made here for its mode: safetensors makes files that only their owner can read.
+            os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            is_replaced = path.exists() and not path.is_symlink()
+            mode = S_IMODE((path if is_replaced else unfinished).stat().st_mode)
+            yield unfinished
+            flush(unfinished)
+            unfinished.chmod(mode)
+            unfinished.replace(path)
+        flush(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise unwritable(path, error) from None
+    except ComputeError as error:
+        if not _NUMBERED.search(str(error)):
+            raise
+        raise unwritable(path, error) from None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Puts UTF-8 text at `path`. Raises RunError."""
+    with whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Removes what a killed process left in a folder that no other one writes to."""
+    for path in folder.iterdir():
+        if is_unfinished(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether it is a folder in which a file was being written."""
+    return path.name.startswith(UNFINISHED) or path.name == OLDER_UNFINISHED
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line to a text file. Raises RunError where it cannot be written.
+
+    Waiting for the disk is left to `flush`: it takes as long as hundreds of steps of a small network.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def replace_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Puts a safetensors file at `path`: tensors by name, and text in its header. Raises RunError."""
+    contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with whole(path) as unfinished:
+        save_file(contents, unfinished, metadata=dict(header))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors (on the CPU) and the header's text of a safetensors file.
+
+    Raises RunError where the file is missing, cut off or no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118  no dict
+    except FileNotFoundError:
+        raise RunError(f"there is no file {path}", remedy="train the run again.") from None
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read: {error}", remedy="delete the file and train the run again.") from None
+
+
+def unwritable(path: Path, error: Exception) -> RunError:
+    """The error for a file that cannot be written, with the system's reason."""
+    return RunError(
+        f"{path} cannot be written: {_reason(error)}",
+        remedy="make room or choose another folder, then give the same command again.",
+    )
+
+
+def _reason(error: Exception) -> str:
+    """`No space left on device`."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    numbered = _NUMBERED.search(str(error))
+    return os.strerror(int(numbered[1])) if numbered else str(error)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file's bytes, or a folder's names, are on the disk."""
+    with suppress(PermissionError):  # Windows opens no folders
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,172 @@
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from polars.exceptions import ComputeError
+
+from netwright.files import append_line, read_tensors, replace_tensors, replace_text, whole
+from netwright.records.errors import RunError
+
+SRC = Path(__file__).parents[1] / "src" / "netwright"
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+    with whole(path) as unfinished:
+        unfinished.write_text("ne")
+        assert path.read_text() == "old"
+        unfinished.write_text("new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "answers.csv"
+    path.write_text("old")
+    with pytest.raises(error), whole(path) as unfinished:
+        unfinished.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_place_of_an_unfinished_file_cannot_be_foreseen_and_is_its_owners_alone(tmp_path: Path) -> None:
+    places = set[Path]()
+    for _ in range(3):
+        with whole(tmp_path / "page.html") as unfinished:
+            unfinished.write_text("")
+            places.add(unfinished.parent)
+            assert (unfinished.parent.parent, unfinished.name) == (tmp_path, "page.html")
+            assert stat.S_IMODE(unfinished.parent.stat().st_mode) == 0o700
+    assert len(places) == 3
+
+
+def test_links_of_names_that_can_be_foreseen_lead_no_write_elsewhere(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for name in (".page.html.writing", "page.html.tmp", ".writing", ".netwright-"):
+        (tmp_path / name).symlink_to(victim)
+    replace_text(tmp_path / "page.html", "new")
+    assert (victim.read_text(), (tmp_path / "page.html").read_text()) == ("precious", "new")
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "victim").chmod(0o600)
+    (tmp_path / "page.html").symlink_to("victim")
+    replace_text(tmp_path / "page.html", "new")
+    assert not (tmp_path / "page.html").is_symlink()
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "page.html").stat().st_mode == _of_a_new_file(tmp_path)
+
+
+def test_a_new_file_has_the_mode_that_the_umask_says(tmp_path: Path) -> None:
+    replace_text(tmp_path / "a.json", "")
+    replace_tensors(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {})
+    assert {path.stat().st_mode for path in tmp_path.iterdir()} == {_of_a_new_file(tmp_path)}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
+def test_a_file_that_is_written_anew_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.safetensors"
+    for _ in range(2):
+        replace_tensors(path, {"a": torch.ones(2)}, {})
+        path.chmod(mode)
+    replace_tensors(path, {"a": torch.zeros(2)}, {})
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert read_tensors(path)[0]["a"].tolist() == [0, 0]
+
+
+def _of_a_new_file(folder: Path) -> int:
+    path = folder / "made by open"
+    path.write_text("")
+    return path.stat().st_mode
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RunError, match="folder cannot be written: it is a folder"):
+        replace_text(tmp_path / "folder", "")
+    with pytest.raises(RunError, match="pipe cannot be written: it is no regular file"):
+        replace_text(tmp_path / "pipe", "")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_an_error_of_the_system_that_polars_reports_names_the_file(tmp_path: Path) -> None:
+    told = "a.parquet cannot be written: No space left on device"
+    with pytest.raises(RunError, match=told), whole(tmp_path / "a.parquet"):
+        raise ComputeError("parquet: File out of specification: underlying IO error: x (os error 28)")
+    with pytest.raises(ComputeError), whole(tmp_path / "a.parquet"):
+        raise ComputeError("cannot cast")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"nowhere/a.txt cannot be written: No such file or directory"):
+        replace_text(tmp_path / "nowhere" / "a.txt", "")
+
+
+# What opens or saves by itself, and why: everything else writes through `whole`.
+WRITERS = {
+    "files.py": "it is the writer",
+    "data/cache.py": "builds a folder of random name, and renames it as a whole",
+}
+MARKS = (".write_text(", ".write_bytes(", 'open("w', 'open("x', 'open("a', "os.replace(", "sink_", "save_file(")
+
+
+def test_every_file_is_written_through_one_writer() -> None:
+    """A module that writes must name `whole`, or one of the functions that are made of it."""
+    for path in SRC.rglob("*.py"):
+        text = path.read_text()
+        if any(mark in text for mark in MARKS) and path.relative_to(SRC).as_posix() not in WRITERS:
+            assert "netwright.files import" in text, path
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import torch
+from netwright.records.errors import RunError
+from netwright.files import append_line, replace_tensors, replace_text
+folder = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+for write in (
+    lambda: replace_text(folder / "scores.json", "x" * 100_000),
+    lambda: replace_tensors(folder / "weights.safetensors", {"a": torch.zeros(100_000)}, {}),
+    lambda: append_line(folder / "history.jsonl", "x" * 100_000),
+):
+    try:
+        write()
+    except RunError as error:
+        print(error.problem)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes to set")
+def test_a_file_that_grows_too_large_is_named_and_the_old_one_stays(tmp_path: Path) -> None:
+    replace_text(tmp_path / "scores.json", "old")
+    replace_tensors(tmp_path / "weights.safetensors", {"a": torch.ones(2)}, {})
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/{name} cannot be written: File too large"
+        for name in ("scores.json", "weights.safetensors", "history.jsonl")
+    ], done.stderr
+    assert (tmp_path / "scores.json").read_text() == "old"
+    assert read_tensors(tmp_path / "weights.safetensors")[0]["a"].tolist() == [1, 1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["history.jsonl", "scores.json", "weights.safetensors"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_is_told_with_the_file_and_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"history\.jsonl cannot be written: No space left on device") as caught:
+        append_line(tmp_path / "history.jsonl", "{}")
+    assert caught.value.remedy == "make room or choose another folder, then give the same command again."
