@@ -201,7 +201,7 @@ def _with_strangers(p: Problem, rate: float, generator: np.random.Generator) -> 
     large = torch.nn.functional.interpolate(digits, pixels.shape[-2:], mode="bilinear").byte()
     drawn = torch.from_numpy(generator.integers(0, len(large), int(is_strange.sum())))
     changed[torch.from_numpy(p.pool[is_strange])] = large[drawn].reshape(-1, *pixels.shape[1:])
-    return in_memory(p.dataset, p.schema, (changed,), p.data.targets(), np.arange(len(changed))), is_strange
+    return in_memory(p.dataset, p.schema, p.task, (changed,), p.data.targets(), np.arange(len(changed))), is_strange
 
 
 def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:

@@ -28,6 +28,12 @@ def resolve(what: str, name: Any, table: Mapping[str, str]) -> Any:  # Any: tabl
         raise RecipeError(f"{what} {name!r}: {module} has no {attribute!r}", remedy="correct the path.") from None
 
 
+def with_detail(what: str, name: Any, table: Mapping[str, str]) -> tuple[Any, str]:  # Any: as in `resolve`
+    """The same, and what stands behind the colon of a table's key: `image:64`."""
+    key, _, detail = name.partition(":") if isinstance(name, str) else ("", "", "")
+    return (resolve(what, key, table), detail) if key in table else (resolve(what, name, table), "")
+
+
 def _is_part_of(missing: str | None, module: str) -> TypeGuard[str]:
     return missing is not None and f"{module}.".startswith(f"{missing}.")
 

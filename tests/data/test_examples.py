@@ -13,7 +13,7 @@ from netwright.data.examples import InMemory, adopted, as_batch, augmented, empt
 from netwright.data.prepare import encode_new, prepare
 from netwright.data.read import read
 from netwright.data.split import split
-from netwright.records.batch import Batch, Examples
+from netwright.records.batch import Batch, Examples, joined
 from netwright.records.errors import DataError
 from netwright.records.schema import Schema
 
@@ -21,7 +21,7 @@ from netwright.records.schema import Schema
 def _examples(count: int = 103) -> InMemory:
     dataset = Dataset(pl.DataFrame({"x": range(2 * count)}), (), "people.csv")
     rows = torch.arange(2 * count)
-    return in_memory(dataset, Schema(()), (rows[:, None] * 10.0,), (rows % 3,), np.arange(0, 2 * count, 2))
+    return in_memory(dataset, Schema(()), None, (rows[:, None] * 10.0,), (rows % 3,), np.arange(0, 2 * count, 2))
 
 
 def _same(first: list[Batch], second: list[Batch]) -> bool:
@@ -234,3 +234,27 @@ def test_generator_is_refused_because_it_can_be_read_once_only() -> None:
 def test_loader_without_batches_is_an_error() -> None:
     with pytest.raises(DataError, match="the loader gives no batches"):
         adopted([])
+
+
+def test_lists_as_targets_are_cut_to_the_longest_of_the_batch_and_say_how_long_each_is() -> None:
+    counts = torch.arange(20) % 5 + 1
+    boxes = torch.rand(20, 5, 4).where((torch.arange(5) < counts[:, None])[..., None], -1.0)
+    labels = torch.arange(20)
+    examples = InMemory(
+        (torch.zeros(20, 3),), (boxes, labels), torch.arange(20), str,
+        counts=lambda targets: ((targets[0] >= 0).all(2).sum(1), None),
+    )  # fmt: skip
+    cuts = set[int]()
+    for batch in examples.batches(3, seed=1):
+        some, names = batch.targets
+        assert batch.target_lengths[0] is not None and batch.target_lengths[1] is None
+        assert torch.equal(batch.target_lengths[0], counts[batch.rows])
+        assert torch.equal(some, boxes[batch.rows, : some.shape[1]])
+        assert torch.equal(names, batch.rows)
+        assert some.shape[1] == int(counts[batch.rows].max())
+        cuts.add(some.shape[1])
+    assert len(cuts) > 1
+    whole = joined(list(examples.batches(3, seed=None)))
+    is_real = (torch.arange(5) < counts[:, None])[..., None]
+    assert torch.equal(whole.targets[0].where(is_real, -1.0), boxes)
+    assert whole.target_lengths[0] is not None and torch.equal(whole.target_lengths[0], counts)

@@ -7,7 +7,7 @@ import torch
 
 from netwright.data import mapped
 from netwright.data.examples import InMemory
-from netwright.data.mapped import Encoder, Mapped
+from netwright.data.mapped import Encoder, Mapped, TargetEncoder
 from netwright.data.prepare import Prepared, encode_new, prepare
 from netwright.data.read import read, read_chunks
 from netwright.data.split import split
@@ -108,3 +108,27 @@ def test_change_of_the_array_changes_the_fingerprint(tmp_path: Path) -> None:
     changed[3] += 1
     np.save(tmp_path / "x.npy", changed)
     assert fingerprint(read((np.load(tmp_path / "x.npy", mmap_mode="r"), LABELS[:50]))).digest != before.digest
+
+
+def test_masks_on_disk_are_targets_as_in_memory_without_a_copy_of_the_whole(tmp_path: Path) -> None:
+    x, y = _saved(tmp_path / "x.npy", COUNT, 8, 6, 3), _saved(tmp_path / "y.npy", COUNT, 8, 6, scale=3.0)
+    there, here = _prepared((x, y)), _prepared((np.array(x), np.array(y)))
+    assert there.task == here.task
+    assert there.task.describe().startswith("segmentation into 3 classes")
+    assert isinstance(there.train, InMemory) and isinstance(there.train.target_columns, TargetEncoder)
+    for one, other in zip(there.train.batches(50, seed=1), here.train.batches(50, seed=1), strict=True):
+        assert torch.equal(one.targets[0], other.targets[0])
+    assert torch.equal(there.valid.targets()[0], here.valid.targets()[0])
+
+
+def test_masks_on_disk_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> None:
+    y = _saved(tmp_path / "y.npy", COUNT, 8, 6, scale=3.0)
+    x, spoilt = _saved(tmp_path / "x.npy", COUNT, 8, 6, 3), np.array(y)
+    row = int(split(read((np.array(x), spoilt))).valid[0])
+    spoilt[row] = 77
+    np.save(tmp_path / "spoilt.npy", spoilt)
+    there = _prepared((x, np.load(tmp_path / "spoilt.npy", mmap_mode="r")))
+    here = _prepared((np.array(x), spoilt))
+    assert dict(there.bad) == dict(here.bad)
+    assert list(there.bad) == [row]
+    assert row not in there.valid.rows.tolist()

@@ -1,12 +1,15 @@
 """Raw rows as a reader found them: cells not yet encoded, and where each row stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from netwright.data.mapped import Mapped
+from netwright.records.frames import Frames
 
 PARTS = ("train", "valid", "test")
 
@@ -25,6 +28,9 @@ class Dataset:
     unit: Literal["line", "row"] = "line"  # what numbers in `places` count: lines from 1, rows from 0
     mapped: Mapping[str, Mapped] = field(default_factory=dict[str, Mapped])  # columns whose cells stand on disk
     skipped: tuple[str, ...] = ()  # files that stand among the rows' files and are no rows
+    spans: NDArray[np.int64] | None = None  # (rows, 2): the raw rows from and to which each was cut; see `Frames`
+    groups: NDArray[np.int64] | None = None  # whom each row belongs to, where rows are not independent
+    order: NDArray[np.int64] | None = None  # of rows in time, where they were cut from raw rows
     times: pl.Series | None = None  # long format: a list for each series, when each step was, as numbers
 
     def __len__(self) -> int:
@@ -42,6 +48,12 @@ class Dataset:
         place = self.places[row]
         return f"{self.origin}, {self.unit} {place}" if isinstance(place, int) else str(place)
 
+    def cells(self, rows: NDArray[np.int64], names: Sequence[str]) -> pl.DataFrame:
+        """The cells of some rows and columns, those that stand on disk too."""
+        found = self.table.select(names)[rows] if names else pl.DataFrame()
+        there = [m.cells(found[name].to_numpy()).rename(name) for name, m in self.mapped.items() if name in names]
+        return found.with_columns(there)
+
     def learned_from(self, cells: pl.Series) -> pl.Series:
         """What to learn a column from, of some rows of it: all cells, or a sample of those that stand on disk."""
         return (
@@ -50,8 +62,20 @@ class Dataset:
 
     def every(self, step: int) -> pl.DataFrame:
         """Each `step`-th row, with the cells of columns that stand on disk."""
-        rows = self.table.gather_every(step)
-        return rows.with_columns([m.cells(rows[name].to_numpy()).rename(name) for name, m in self.mapped.items()])
+        return self.cells(np.arange(0, len(self), step), self.table.columns)
+
+    def framed(self, frames: Frames) -> Self:
+        """The examples that the rows were cut into; one stands where its first row does."""
+        first = frames.spans[:, 0]
+        order = first if frames.order is None else frames.order
+        places = pl.Series(first) if self.places is None else self.places[first]
+        unit = "row" if self.places is None else self.unit
+        mapped = {name: Mapped((array,)) for name, array in frames.arrays.items()}
+        return replace(
+            self, table=frames.table, places=places, unit=unit, kinds={**self.kinds, **frames.kinds}, mapped=mapped,
+            parts=None if self.parts is None else self.parts[first], spans=frames.spans, groups=frames.blocks(),
+            order=order, times=None,
+        )  # fmt: skip
 
     def keep(self, mask: pl.Series, note: str) -> Self:
         """Only the rows where `mask` is true, with a note that says which are gone and why."""
@@ -63,6 +87,13 @@ class Dataset:
             places=places.filter(mask),
             parts=None if self.parts is None else self.parts.filter(mask),
             times=None if self.times is None else self.times.filter(mask),
+            spans=_kept(self.spans, mask),
+            groups=_kept(self.groups, mask),
+            order=_kept(self.order, mask),
             notes=(*self.notes, note),
             unit="row" if counted else self.unit,
         )
+
+
+def _kept(values: NDArray[np.int64] | None, mask: pl.Series) -> NDArray[np.int64] | None:
+    return None if values is None else values[mask.to_numpy()]

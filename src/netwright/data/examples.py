@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from netwright.data.augment import Change, Changes, changes
 from netwright.data.dataset import Dataset
-from netwright.data.mapped import Encoder, gathered
+from netwright.data.mapped import Encoder, TargetEncoder, gathered
 from netwright.machine.randomness import seeded
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError
@@ -40,11 +40,14 @@ class InMemory(Examples):
     """
 
     columns: tuple[Tensor | Encoder, ...]  # one for each input of the network, with all rows of the data
-    target_columns: tuple[Tensor | Encoder, ...]
+    target_columns: tuple[Tensor, ...] | TargetEncoder
     index: Tensor  # (rows of this part,) int64
     where: Callable[[int], str]
     change: Changes | None = None  # applied to shuffled batches only
     steps: tuple[Steps, ...] = ()  # how many steps are real, for each input; nothing is cut if it is empty
+    counts: Callable[[tuple[Tensor, ...]], tuple[Tensor | None, ...]] | None = None  # likewise of targets
+    all_spans: Tensor | None = None  # of all rows of the data
+    all_groups: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -57,17 +60,29 @@ class InMemory(Examples):
     @property
     def is_in_memory(self) -> bool:
         """Unless a column is encoded as batches take it."""
-        return all(isinstance(column, Tensor) for column in (*self.columns, *self.target_columns))
+        is_held = all(isinstance(column, Tensor) for column in self.columns)
+        return is_held and not isinstance(self.target_columns, TargetEncoder)
 
     @property
     def source(self) -> Hashable:
         """The tensors."""
-        return tuple(map(id, (*self.columns, *self.target_columns)))
+        targets = (self.target_columns,) if isinstance(self.target_columns, TargetEncoder) else self.target_columns
+        return tuple(map(id, (*self.columns, *targets)))
 
     @property
     def rows(self) -> Tensor:
         """Numbers of the data's rows."""
         return self.index
+
+    @property
+    def spans(self) -> Tensor | None:
+        """Of these rows."""
+        return None if self.all_spans is None else self.all_spans[self.index]
+
+    @property
+    def groups(self) -> Tensor | None:
+        """Of these rows."""
+        return None if self.all_groups is None else self.all_groups[self.index]
 
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Gathered row by row from the whole tensors; order and changes depend on (seed, batch) alone."""
@@ -91,11 +106,15 @@ class InMemory(Examples):
 
     def _cut(self, batch: Batch) -> Batch:
         lengths = tuple(steps(x) for steps, x in zip(self.steps, batch.inputs, strict=False))
-        return replace(batch, lengths=lengths).cut() if lengths else batch
+        of_targets = () if self.counts is None else self.counts(batch.targets)
+        return replace(batch, lengths=lengths, target_lengths=of_targets).cut() if lengths or of_targets else batch
 
     def targets(self, rows: Tensor | None = None) -> tuple[Tensor, ...]:
         """Rows of other parts may be asked for."""
-        return tuple(gathered(column, self.index if rows is None else rows) for column in self.target_columns)
+        rows = self.index if rows is None else rows
+        if isinstance(self.target_columns, TargetEncoder):
+            return self.target_columns(rows)
+        return tuple(gathered(column, rows) for column in self.target_columns)
 
     def column(self, number: int, rows: Tensor | None = None) -> Tensor:
         """Rows of other parts may be asked for."""
@@ -111,7 +130,7 @@ class InMemory(Examples):
 
     def uncut(self) -> Examples:
         """Of the same tensors."""
-        return replace(self, steps=())
+        return replace(self, steps=(), counts=None)
 
     def changed(self, change: Changes) -> Examples:
         """Shuffled batches alone are changed."""
@@ -126,9 +145,9 @@ class InMemory(Examples):
 
     def on(self, device: torch.device) -> Examples:
         """Whole tensors move to a GPU of whose free memory they take no more than RESIDENT."""
-        columns = tuple(c for c in (*self.columns, *self.target_columns) if isinstance(c, Tensor))
-        if device.type != "cuda" or not self.is_in_memory:
+        if device.type != "cuda" or not self.is_in_memory or isinstance(self.target_columns, TargetEncoder):
             return self
+        columns = tuple(c for c in (*self.columns, *self.target_columns) if isinstance(c, Tensor))
         if sum(column.nbytes for column in columns) > RESIDENT * torch.cuda.mem_get_info(device)[0]:
             return self
         moved = tuple(column.to(device) for column in columns)
@@ -154,13 +173,18 @@ def _generator(seed: int, number: int) -> Generator:
 def in_memory(
     dataset: Dataset,
     schema: Schema,
+    task: Task | None,
     inputs: tuple[Tensor | Encoder, ...],
-    targets: tuple[Tensor | Encoder, ...],
+    targets: tuple[Tensor, ...] | TargetEncoder,
     rows: Sequence[int] | np.ndarray,
 ) -> InMemory:
     """The rows of encoded data; `rows` are their numbers."""
-    index, steps = torch.as_tensor(np.asarray(rows, np.int64)), tuple(b.fields[0].lengths for b in schema.blocks)
-    return InMemory(inputs, targets, index, dataset.locate, steps=steps)
+    index, spans, groups = (
+        None if x is None else torch.as_tensor(np.asarray(x, np.int64)) for x in (rows, dataset.spans, dataset.groups)
+    )
+    steps = tuple(block.fields[0].lengths for block in schema.blocks)
+    counts = None if task is None else task.lengths
+    return InMemory(inputs, targets, cast(Tensor, index), dataset.locate, None, steps, counts, spans, groups)
 
 
 def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change], task: Task) -> Examples:

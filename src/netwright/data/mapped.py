@@ -1,6 +1,6 @@
 """Columns whose cells stand in a user's arrays on disk: read, and encoded, a batch at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -78,6 +78,19 @@ class Encoder:
     def __call__(self, rows: Tensor) -> Tensor:
         """(len(rows), *shape), encoded."""
         return self.field.encode(self.mapped.cells(self.numbers[rows.numpy()]))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TargetEncoder:
+    """Targets of which some stand on disk, as batches take them."""
+
+    encode: Callable[[pl.DataFrame], tuple[Tensor, ...]]
+    cells: Callable[[NDArray[np.int64]], pl.DataFrame]
+
+    def __call__(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """(len(rows), ...) each."""
+        return self.encode(self.cells(rows.numpy()))
 
 
 def as_cells(array: NDArray[Any]) -> pl.Series:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from netwright.data.cache import encode_column
 from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, in_memory
-from netwright.data.mapped import Encoder
+from netwright.data.mapped import PASS_BYTES, Encoder, TargetEncoder
 from netwright.data.readers.files import counted
 from netwright.data.readers.table import require_column
 from netwright.data.split import Rows, Split
@@ -23,12 +24,13 @@ from netwright.records.errors import DataError, Unreadable, listed
 from netwright.records.schema import Block, Field, Schema
 from netwright.records.source import UNSAID, Source
 from netwright.records.task import Task
-from netwright.resolve import resolve
+from netwright.resolve import resolve, with_detail
 from netwright.tasks import TASKS
 
 COUNTING = 0.8  # share of steps of one from which whole numbers count the rows, some of which may be missing
 LOOK = 1_000  # cells that show quickly that a column varies
 SHOWN = 30  # columns of one kind that are told one by one
+LEARNED_BYTES = 1 << 30  # of targets on disk, from which a task is learned; of more, an even sample
 PART_NAMES = ("training", "validation", "test")
 
 
@@ -55,7 +57,7 @@ class _Inputs:
 
 @dataclass(frozen=True)
 class _Targets:
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...] | TargetEncoder
     bad: dict[int, str]
 
 
@@ -88,14 +90,14 @@ def prepare(
     readable = parts.train[~is_bad[parts.train]]
     _require_rows(dataset, readable, "training", inputs.bad)
     learned = _task(dataset, source.task, readable, schema)
-    targets = _encode_targets(learned, dataset.table.select(dataset.targets))
+    targets = _encode_targets(learned, dataset)
     bad = targets.bad | inputs.bad
-    examples, lost = _parts(dataset, schema, parts, inputs.columns, targets.tensors, bad)
+    examples, lost = _parts(dataset, schema, learned, parts, inputs.columns, targets.tensors, bad)
     told = f"{', '.join(dataset.targets) or 'no target'}: {learned.describe()}"
     columns = (*guesses, *dropped, *_ids(dataset, fields, train), *inputs.notes)
     notes = (*dataset.notes, *columns, told, parts.how, *parts.notes, *lost)
     rows = np.unique(np.concatenate([part.rows.numpy() for part in examples]))
-    whole = in_memory(dataset, schema, inputs.columns, targets.tensors, rows)
+    whole = in_memory(dataset, schema, learned, inputs.columns, targets.tensors, rows)
     return Prepared(schema, learned, *examples, whole, notes, bad)
 
 
@@ -111,10 +113,10 @@ def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InM
             problem = f"{Path(dataset.origin).name} has no column {name!r}"
             raise DataError(problem, remedy=f"bring all of {listed(needed)}.")
     inputs = _encode_inputs(schema, dataset)
-    targets = _Targets((), {}) if task is None else _encode_targets(task, dataset.table.select(dataset.targets))
+    targets = _Targets((), {}) if task is None else _encode_targets(task, dataset)
     bad = dict(sorted((targets.bad | inputs.bad).items()))
     rows = np.setdiff1d(np.arange(len(dataset)), np.fromiter(bad, np.int64, len(bad)))
-    return in_memory(dataset, schema, inputs.columns, targets.tensors, rows), bad
+    return in_memory(dataset, schema, task, inputs.columns, targets.tensors, rows), bad
 
 
 def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
@@ -140,13 +142,12 @@ def is_constant(cells: pl.Series) -> bool:
 
 def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:
     """The field of a column: of the kind that was said, else of the first that matches."""
-    name, _, detail = said.partition(":")
-    if said and name not in KINDS:
-        return resolve("kind", said, KINDS).learn(cells.name, cells)
-    for kind in (name,) if said else KINDS:
-        final = resolve("kind", kind, KINDS)
-        if said or final.matches(cells):
-            return final.learn(cells.name, cells, detail)
+    if said:
+        kind, detail = with_detail("kind", said, KINDS)
+        return kind.learn(cells.name, cells, detail)
+    for kind in (resolve("kind", name, KINDS) for name in KINDS):
+        if kind.matches(cells):
+            return kind.learn(cells.name, cells)
     problem = f"column {cells.name!r} of {Path(dataset.origin).name} holds {cells.dtype}, which nothing here reads"
     raise DataError(problem, remedy=f"leave it out (--drop {cells.name}) or turn it into numbers or text.")
 
@@ -184,7 +185,10 @@ def counts_rows(cells: pl.Series) -> bool:
 def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, schema: Schema) -> Task:
     if isinstance(task, Task):
         return task
-    cells = dataset.table[rows].select(dataset.targets)
+    if _are_mapped(dataset):
+        most = max(1, LEARNED_BYTES // max(1, _row_bytes(dataset)))
+        rows = rows[:: -(-len(rows) // most)]
+    cells = dataset.cells(rows, dataset.targets)
     if task is not None:
         return resolve("task", task, TASKS).learn(cells, schema)
     if not dataset.targets and len(schema.inputs) > 1:
@@ -217,19 +221,42 @@ def _encode_block(block: Block, dataset: Dataset, bad: dict[int, str], notes: li
     return torch.stack(columns, dim=1) if first.joins else columns[0]
 
 
-def _encode_targets(task: Task, cells: pl.DataFrame) -> _Targets:
-    try:
-        return _Targets(task.encode(cells), {})
-    except Unreadable as error:
-        return _Targets((error.encoded,), error.bad)
+def _are_mapped(dataset: Dataset) -> bool:
+    """Whether targets stand on disk."""
+    return any(name in dataset.mapped for name in dataset.targets)
+
+
+def _row_bytes(dataset: Dataset) -> int:
+    return int(dataset.cells(np.arange(1), dataset.targets).estimated_size())
+
+
+def _encode_targets(task: Task, dataset: Dataset) -> _Targets:
+    """The tensors, or what encodes them as batches take them; then they are read once to find what cannot be read."""
+    rows, bad = np.arange(len(dataset)), dict[int, str]()
+
+    def encoded(cells: pl.DataFrame, start: int = 0) -> tuple[Tensor, ...]:
+        try:
+            return task.encode(cells)
+        except Unreadable as error:
+            bad.update({start + row: reason for row, reason in error.bad.items()})
+            return (error.encoded,)
+
+    if not _are_mapped(dataset):
+        return _Targets(encoded(dataset.table.select(dataset.targets)), bad)
+    cells = partial(dataset.cells, names=dataset.targets)
+    step = max(1, PASS_BYTES // max(1, _row_bytes(dataset)))
+    for start in range(0, len(rows), step):
+        encoded(cells(rows[start : start + step]), start)
+    return _Targets(TargetEncoder(encoded, cells), bad)
 
 
 def _parts(
     dataset: Dataset,
     schema: Schema,
+    task: Task,
     parts: Split,
     inputs: tuple[Tensor | Encoder, ...],
-    targets: tuple[Tensor, ...],
+    targets: tuple[Tensor, ...] | TargetEncoder,
     bad: dict[int, str],
 ) -> tuple[tuple[InMemory, InMemory, InMemory], tuple[str, ...]]:
     """The examples of each part without its unreadable rows, and a note for each part that lost some."""
@@ -238,7 +265,7 @@ def _parts(
     for name, rows in zip(PART_NAMES, (parts.train, parts.valid, parts.test), strict=True):
         kept, lost = np.setdiff1d(rows, gone), np.intersect1d(rows, gone)
         _require_rows(dataset, kept, name, bad)
-        examples.append(in_memory(dataset, schema, inputs, targets, kept))
+        examples.append(in_memory(dataset, schema, task, inputs, targets, kept))
         if len(lost):
             first = int(lost[0])
             text = f"{counted(len(lost), f'{name} row')} cannot be read and left out"

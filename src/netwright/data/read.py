@@ -17,7 +17,8 @@ from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks
 from netwright.records.errors import DataError, listed
 from netwright.records.options import existing, worded
 from netwright.records.source import Source
-from netwright.resolve import resolve
+from netwright.resolve import resolve, with_detail
+from netwright.tasks import TASKS
 
 Reader = Callable[[Source], Dataset]
 NO_TARGET = ("", "?", "nan", "na", "n/a", "null")  # words for a missing target; "none" may well be a class
@@ -119,7 +120,16 @@ def _finish(dataset: Dataset, source: Source) -> Dataset:
     dataset = replace(dataset, kinds={**dataset.kinds, **source.kinds})
     for name in dataset.targets:
         dataset = _with_target(dataset, name)
-    return dataset
+    return _framed(dataset, source)
+
+
+def _framed(dataset: Dataset, source: Source) -> Dataset:
+    """The examples that the task cuts rows into."""
+    if source.task is None or dataset.spans is not None:
+        return dataset
+    task, detail = with_detail("task", source.task, TASKS)
+    frames = task.frame(dataset.table, dataset.targets, detail)
+    return dataset if frames is None else dataset.framed(frames)
 
 
 def _parted(dataset: Dataset, name: str) -> Dataset:

@@ -46,6 +46,8 @@ def split(
     `test` is the share of all rows, `valid` the share of what is left; a part that the data name is taken as it is, and
     one that they do not name is cut from the training rows. Deterministic by seed. Raises DataError where rows, groups
     or times are too few for three parts.
+
+    Examples that were cut from rows, such as windows of a series, are parted by time, and no two parts share a row.
     """
     group, by_time = source.group, source.by_time
     for name in (group, by_time):
@@ -57,11 +59,18 @@ def split(
         cut, way = _time_cut(dataset, by_time)
     elif group:
         cut, way = _group_cut(dataset, group, seed)
+    elif dataset.order is not None:
+        cut, way = _latest(dataset.order), "by time, the latest examples last"
     else:
         cut, way = _stratified_cut(dataset, seed)
     given = _given(dataset)
     pool, tests = (given["train"], given["test"]) if len(given["test"]) else cut(given["train"], test)
     trains, valids = (pool, given["valid"]) if len(given["valid"]) else cut(pool, valid)
+    notes = list[str]()
+    if dataset.spans is not None:
+        trains, valids = _apart(dataset.spans, trains, valids, tests), _apart(dataset.spans, valids, tests)
+        if crossing := len(dataset) - len(trains) - len(valids) - len(tests):
+            notes = [f"{counted(crossing, 'example')} left out that share rows of the data with a later part"]
     parts = {"training": trains, "validation": valids, "test": tests}
     for part, rows in parts.items():
         if not len(rows):
@@ -69,7 +78,7 @@ def split(
             raise DataError(problem, remedy="bring more rows, or say the parts in a column (--split).")
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in parts.items())
     how = f"{_whole_way(given, way)}: {sizes}"
-    return Split(trains, valids, tests, how, (group,) if group else (), _notes(dataset, way))
+    return Split(trains, valids, tests, how, (group,) if group else (), (*_notes(dataset, way), *notes))
 
 
 def _given(dataset: Dataset) -> dict[str, Rows]:
@@ -156,7 +165,11 @@ def _time_cut(dataset: Dataset, name: str) -> tuple[Cut, str]:
         row = times.is_null().arg_max() or 0
         problem = f"{counted(times.null_count(), 'row')} without a {name!r}, the first is {dataset.locate(row)}"
         raise DataError(problem, remedy="fill the times in, or leave these rows out.")
-    moments = times.rank("dense").to_numpy().astype(np.int64)
+    return _latest(times.rank("dense").to_numpy().astype(np.int64)), f"by time {name!r}, the latest rows last"
+
+
+def _latest(moments: Rows) -> Cut:
+    """Cuts off the rows of the latest moments."""
 
     def cut(rows: Rows, share: float) -> tuple[Rows, Rows]:
         """The latest rows are cut off; rows of one time stay together."""
@@ -167,7 +180,17 @@ def _time_cut(dataset: Dataset, name: str) -> tuple[Cut, str]:
             late = moments[order] > edge
         return np.sort(order[~late]), np.sort(order[late])
 
-    return cut, f"by time {name!r}, the latest rows last"
+    return cut
+
+
+def _apart(spans: Rows, rows: Rows, *others: Rows) -> Rows:
+    """The rows whose spans share nothing with those of other parts."""
+    taken = spans[np.concatenate(others)]
+    taken = taken[np.argsort(taken[:, 0], kind="stable")]
+    first, end = spans[rows].T
+    begun = np.searchsorted(taken[:, 0], end)  # how many of the others begin before a row's end
+    reach = np.concatenate([[-1], np.maximum.accumulate(taken[:, 1])])  # the latest end of so many of them
+    return rows[reach[begun] <= first]
 
 
 def _group_cut(dataset: Dataset, name: str, seed: int) -> tuple[Cut, str]:

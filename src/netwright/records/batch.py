@@ -39,6 +39,7 @@ class Batch:
     rows: Tensor
     mix: Mix | None = None
     lengths: tuple[Tensor | None, ...] = ()
+    target_lengths: tuple[Tensor | None, ...] = ()  # likewise, of targets that are lists: boxes, words
 
     @property
     def arguments(self) -> tuple[Tensor, ...]:
@@ -66,16 +67,24 @@ class Batch:
 
     def cut(self) -> "Batch":
         """Without the steps after the end of the longest row, as networks expect it."""
-        if not len(self) or not any(steps is not None for steps in self.lengths):
+        if not len(self) or not any(steps is not None for steps in (*self.lengths, *self.target_lengths)):
             return self
-        pairs = zip(self.inputs, self.lengths, strict=True)
-        return replace(self, inputs=tuple(x if steps is None else x[:, : int(steps.max())] for x, steps in pairs))
+        return replace(self, inputs=_cut(self.inputs, self.lengths), targets=_cut(self.targets, self.target_lengths))
 
     def _each(self, change: Callable[[Tensor], Tensor], rows: Tensor) -> "Batch":
         inputs, targets = (tuple(change(t) for t in part) for part in (self.inputs, self.targets))
         mix = self.mix and Mix(tuple(change(t) for t in self.mix.targets), change(self.mix.share))
-        lengths = tuple(steps if steps is None else change(steps) for steps in self.lengths)
-        return Batch(inputs, targets, rows, mix, lengths)
+        lengths, of_targets = (
+            tuple(steps if steps is None else change(steps) for steps in part)
+            for part in (self.lengths, self.target_lengths)
+        )
+        return Batch(inputs, targets, rows, mix, lengths, of_targets)
+
+
+def _cut(tensors: tuple[Tensor, ...], lengths: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
+    if not lengths:
+        return tensors
+    return tuple(x if n is None else x[:, : int(n.max())] for x, n in zip(tensors, lengths, strict=True))
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
@@ -86,10 +95,12 @@ def joined(batches: Sequence[Batch]) -> Batch:
         tuple(map(_stacked, zip(*parts, strict=True)))
         for parts in ([batch.inputs for batch in batches], [batch.targets for batch in batches])
     )
-    lengths = tuple(
-        None if None in some else torch.cat(some) for some in zip(*(batch.lengths for batch in batches), strict=True)
+    lengths, of_targets = (
+        tuple(None if None in some else torch.cat(some) for some in zip(*parts, strict=True))
+        for parts in ([batch.lengths for batch in batches], [batch.target_lengths for batch in batches])
     )
-    return Batch(inputs, targets, torch.cat([batch.rows for batch in batches]), lengths=lengths)
+    rows = torch.cat([batch.rows for batch in batches])
+    return Batch(inputs, targets, rows, lengths=lengths, target_lengths=of_targets)
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
@@ -206,10 +217,7 @@ class Examples(ABC):
         """The targets of these numbers, of all examples if none are given."""
         if rows is not None:
             return self.take(rows).targets
-        found = Rows()
-        for batch in self._walk():
-            found.add(batch.targets)
-        return found.joined()
+        return joined(list(self._walk())).targets
 
     def column(self, number: int, rows: Tensor | None = None) -> Tensor:
         """One of the network's inputs: of these numbers, of all examples if none are given. Never cut to a length."""

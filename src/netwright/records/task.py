@@ -9,6 +9,7 @@ import polars as pl
 from torch import Tensor, nn
 
 from netwright.records.batch import Batch
+from netwright.records.frames import Frames
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 
@@ -75,6 +76,14 @@ class Task(ABC):
         """Whether raw target columns look like this task. TASKS is asked in its order; the first that matches wins."""
 
     @classmethod
+    def frame(cls, table: pl.DataFrame, targets: tuple[str, ...], detail: str = "") -> Frames | None:
+        """What raw rows are cut into before they are split; None: each row is an example.
+
+        `detail` is what the user wrote behind the task's name: `--task forecasting:96`.
+        """
+        return None
+
+    @classmethod
     @abstractmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
         """A task from the training rows' target columns. Raises DataError for one class only, a constant target, ...
@@ -85,6 +94,13 @@ class Task(ABC):
     @abstractmethod
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
         """Targets for Batch.targets, (N, ...) each. Raises `Unreadable` (about the first tensor) for unknown labels."""
+
+    def lengths(self, targets: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+        """(B,) for each target that is a list: how many entries of a row are real, at least 1; empty: none is a list.
+
+        Batches say it, and are cut to the longest row.
+        """
+        return ()
 
     @abstractmethod
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:

@@ -20,6 +20,7 @@ from netwright.records.source import Source
 
 TARGET = "target"
 NAME = "x"
+AS_INPUT = ("text", "image")  # names that cells of an input get, and a target does not keep
 
 
 def read_memory(source: Source, origin: str = "array") -> Dataset:
@@ -28,7 +29,7 @@ def read_memory(source: Source, origin: str = "array") -> Dataset:
     Arrays and tensors: one axis is a column of cells, two are columns of numbers x0, x1, ...; more are what the kinds
     take them for: "image" (rows, height, width) of bytes or of square floats, with or without an axis of 1, 3 or 4
     channels; "series" (rows, steps, channels) of other floats; else "tensor". Lists of text are a column "text", or
-    "image" where they name files of images; lists of dicts are rows. Large mapped arrays of inputs stay on disk.
+    "image" where they name files of images; lists of dicts are rows. Large mapped arrays stay on disk.
     """
     data = source.data  # Any: a user's object enters here
     if isinstance(data, Mapping) and "train" in data and set(data) <= set(PARTS):
@@ -37,8 +38,9 @@ def read_memory(source: Source, origin: str = "array") -> Dataset:
         if len(data) != 2:
             problem = f"expected (inputs, target), but a tuple of {len(data)} came"
             raise DataError(problem, remedy="give inputs and target as a pair.")
-        given, mapped = _without_mapped(data[0])
-        table, targets = _pair(given, data[1])
+        (given, mapped), (wanted, apart) = _without_mapped(data[0]), _without_mapped(data[1])
+        table, targets = _pair(given, wanted)
+        mapped |= {TARGET if name in AS_INPUT else name: column for name, column in apart.items()}
     else:
         given, mapped = _without_mapped(data)
         table, targets = _table(given), ()
@@ -100,7 +102,7 @@ def _pair(inputs: Any, target: Any) -> tuple[pl.DataFrame, tuple[str, ...]]:
         targets = targets.rename({NAME: TARGET})
     elif targets.width > 1 and targets.columns == [f"{NAME}{k}" for k in range(targets.width)]:
         targets = targets.rename({name: f"{TARGET}{name[len(NAME) :]}" for name in targets.columns})
-    elif targets.columns in (["text"], ["image"]):
+    elif targets.width == 1 and targets.columns[0] in AS_INPUT:
         targets = targets.rename({targets.columns[0]: TARGET})
     if table.height != targets.height:
         problem = f"there are {table.height:,} rows of inputs and {targets.height:,} of targets"
