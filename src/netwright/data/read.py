@@ -176,5 +176,6 @@ def _sliced(dataset: Dataset, rows: int) -> Iterator[Dataset]:
         unit = "row" if dataset.places is None else dataset.unit
         table, notes = dataset.table.slice(start, rows), dataset.notes if not start else ()
         yield replace(
-            dataset, table=table, places=places.slice(start, rows), parts=None, notes=notes, unit=unit, times=None
-        )
+            dataset, table=table, places=places.slice(start, rows), parts=None, notes=notes, unit=unit, times=None,
+            spans=None, groups=None, order=None,
+        )  # fmt: skip

@@ -38,7 +38,9 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
     else:
         run = opened(run, tell)
         said = run.source
-        source = Source(options.data, said.target, series=said.series, time=said.time, labels=options.labels)
+        source = Source(
+            options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task
+        )
         dataset = read_source(source)
         examples, bad = encode_new(run.schema, run.task, dataset)
         tell_bad(dataset, bad, tell)

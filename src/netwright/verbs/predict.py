@@ -96,7 +96,7 @@ def _chunks(run: "Run", data: Any, tell: Tell) -> "Iterator[pl.DataFrame]":
     from netwright.stages.data import tell_bad
     from netwright.training.evaluate import predictions
 
-    source = Source(_whole(run, data), series=run.source.series, time=run.source.time)
+    source = Source(_whole(run, data), series=run.source.series, time=run.source.time, task=run.task)
     with prepare_device():
         for dataset in read_chunks(source):
             examples, bad = encode_new(run.schema, None, dataset)
