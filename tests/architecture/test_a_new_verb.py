@@ -1,14 +1,12 @@
 """A verb is one file and one line: nothing else is needed for help, options, text, JSON, an exit code and Python."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import netwright as nw
-from netwright import cli
 from netwright.verbs import VERBS
 
 FILE = '''
@@ -71,23 +69,9 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "people.csv"
 
 
-@pytest.fixture
-def typed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[object, str, str]]:
-    def run(*words: object) -> tuple[object, str, str]:
-        monkeypatch.setattr(sys, "argv", ["netwright", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return end.value.code, said.out, said.err
-
-    return run
-
-
-def test_it_is_in_the_help_with_its_options(people: Path, typed: Callable) -> None:
-    assert "count     Count the rows of DATA." in typed("--help")[1].replace("count  ", "count     ")
-    _, told, _ = typed("count", "--help")
+def test_it_is_in_the_help_with_its_options(people: Path, netwright: Callable) -> None:
+    assert "count  Count the rows of DATA." in netwright("--help").out
+    told = netwright("count", "--help").out
     for text in (
         "--least INTEGER",
         "Fewer rows are a failure.",
@@ -100,18 +84,18 @@ def test_it_is_in_the_help_with_its_options(people: Path, typed: Callable) -> No
     assert "In Python" not in told
 
 
-def test_it_prints_gives_json_and_an_exit_code(people: Path, typed: Callable) -> None:
-    assert typed("count", people) == (0, "3 found\n", "counting\n")
-    assert typed("count", people, "--drop", "age", "--how", "columns", "--quiet") == (0, "1 found\n", "")
-    code, out, _ = typed("count", people, "--json", "--least", 4)
-    assert (code, json.loads(out)) == (1, {"count": 3})
-    assert typed("count", people, "--least", 4, "--fail-on", "never")[0] == 0
+def test_it_prints_gives_json_and_an_exit_code(people: Path, netwright: Callable) -> None:
+    assert netwright("count", people).out == "3 found\n"
+    assert netwright("count", people, "--drop", "age", "--how", "columns", "--quiet").out == "1 found\n"
+    few = netwright("count", people, "--json", "--least", 4)
+    assert (few.code, json.loads(few.out)) == (1, {"count": 3})
+    assert netwright("count", people, "--least", 4, "--fail-on", "never").code == 0
 
 
-def test_its_words_are_checked_alike_in_both(people: Path, typed: Callable) -> None:
-    code, _, told = typed("count", people, "--least", -1)
-    assert (code, told) == (2, "error: least is 0 or more, not -1\n  fix: choose a larger number.\n")
-    assert typed("count", people.with_name("peopel.csv"))[2].endswith(f"did you mean '{people}'?\n")
+def test_its_words_are_checked_alike_in_both(people: Path, netwright: Callable) -> None:
+    wrong = netwright("count", people, "--least", -1)
+    assert (wrong.code, wrong.err) == (2, "error: least is 0 or more, not -1\n  fix: choose a larger number.\n")
+    assert netwright("count", people.with_name("peopel.csv")).err.endswith(f"did you mean '{people}'?\n")
     with pytest.raises(nw.NetwrightError, match="least is 0 or more, not -1"):
         nw.count(people, least=-1)
     with pytest.raises(nw.NetwrightError, match="there is no how 'row'"):

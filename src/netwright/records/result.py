@@ -54,6 +54,14 @@ class Held(ABC, Generic[T]):
     def pieces(self) -> Iterator[str]:
         """The text for a person, as it comes; each piece ends its line."""
 
+    def sections(self) -> tuple[Section, ...]:
+        """For a page; nothing unless a result has something to draw."""
+        return ()
+
+    def fails(self, severity: "Severity") -> bool:
+        """Whether something as bad as that was found; never unless a result looks for it."""
+        return False
+
 
 @final
 @dataclass(frozen=True)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, final
 
 from netwright.records.errors import DataError
 from netwright.records.options import existing, option
-from netwright.records.result import Held, Section, Tell
+from netwright.records.result import Held, Tell
 from netwright.records.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from netwright.records.finding import Severity
     from netwright.records.run import Run
 
 
@@ -44,11 +43,13 @@ def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
 
 
 @final
+@dataclass(frozen=True)
 class Answers(Held["pl.DataFrame"]):
     """Answers in pieces, made as they are taken: data of any size fit."""
 
-    def __init__(self, chunks: "Iterator[pl.DataFrame]", to: str, tell: Tell) -> None:
-        self._chunks, self._to, self._tell = chunks, to, tell
+    chunks: "Iterator[pl.DataFrame]"
+    to: str  # a file; "" for none
+    tell: Tell
 
     def held(self) -> "pl.DataFrame":
         """All answers; written too, if a file is named."""
@@ -56,20 +57,20 @@ class Answers(Held["pl.DataFrame"]):
 
         from netwright.reports.answers import written
 
-        table = pl.concat(self._chunks)
-        if self._to:
-            written(iter((table,)), Path(self._to))
+        table = pl.concat(self.chunks)
+        if self.to:
+            written(iter((table,)), Path(self.to))
         return table
 
     def pieces(self) -> Iterator[str]:
         """Comma-separated text; nothing if a file is named, which they go to instead."""
         from netwright.reports.answers import as_csv, written
 
-        if self._to:
-            count = written(self._chunks, Path(self._to))
-            self._tell(f"{count:,} rows written to {self._to}")
+        if self.to:
+            count = written(self.chunks, Path(self.to))
+            self.tell(f"{count:,} rows written to {self.to}")
             return
-        for number, table in enumerate(self._chunks):
+        for number, table in enumerate(self.chunks):
             yield as_csv(table, header=number == 0)
 
     def __str__(self) -> str:
@@ -78,14 +79,6 @@ class Answers(Held["pl.DataFrame"]):
     def record(self) -> list[dict[str, Any]]:
         """A dictionary for each row."""
         return self.held().to_dicts()
-
-    def sections(self) -> tuple[Section, ...]:
-        """Nothing to draw."""
-        return ()
-
-    def fails(self, severity: "Severity") -> bool:
-        """Answers find nothing wrong."""
-        return False
 
 
 def _chunks(run: "Run", data: Any, tell: Tell) -> "Iterator[pl.DataFrame]":
