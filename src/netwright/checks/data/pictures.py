@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netwright.checks.data.pixels import LEAST_SIDE, SMOOTHEST, Pictures, measured
-from netwright.checks.data.unlike import Floats, as_rows, depths, drops, severity_of
+from netwright.checks.data.unlike import Floats, Mask, Odd, depths, told
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.readers.files import counted
-from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.finding import Finding, Measure
 
 ONE_COLOUR = 3  # levels of 255 between the least and the greatest: what JPEG makes of a single color
 CUT = 0.1  # share of the height that is one exact middle grey: a download that ended early, closed by a repair
@@ -27,7 +25,7 @@ ROUGH_BY = 6.0  # standard deviations of the logarithm of detail above the middl
 NOISY_BY = 4.0  # times the noise of the middle picture
 MIDDLE_NOISE = 2.0  # levels: what is taken for the noise of data that have less
 
-Mask = NDArray[np.bool_]
+ADVICE = "Look at them, then leave them out or take them again."
 
 
 def blank(evidence: DataEvidence) -> Iterator[Finding]:
@@ -45,17 +43,16 @@ def blank(evidence: DataEvidence) -> Iterator[Finding]:
     """
     for images in evidence.once(measured):
         is_blank = images.span <= ONE_COLOUR
-        yield from _found(
-            evidence, images, "blank images", is_blank, images.span, "show one color only",
-            Measure("levels between least and greatest", _worst(images.span, is_blank), threshold=ONE_COLOUR),
-            "an empty scene may be an answer of its own", 0.99,
-        )  # fmt: skip
         is_cut = (images.cut >= CUT) & ~is_blank
-        yield from _found(
-            evidence, images, "half blank images", is_cut, -images.cut, "are grey from a line downwards",
-            Measure("share of the height", _worst(-images.cut, is_cut), threshold=CUT),
-            "the ground of the pictures may be this grey", 0.9,
-        )  # fmt: skip
+        span = Measure("levels between least and greatest", _worst(images.span, is_blank), threshold=ONE_COLOUR)
+        height = Measure("share of the height", _worst(-images.cut, is_cut), threshold=CUT)
+        scene, ground = "an empty scene may be an answer of its own", "the ground of the pictures may be this grey"
+        yield from _told(
+            evidence,
+            images,
+            Odd("blank images", is_blank, -images.span, "show one color only", (span,), 0.99, scene),
+            Odd("half blank images", is_cut, images.cut, "are grey from a line downwards", (height,), 0.9, ground),
+        )
 
 
 def dark(evidence: DataEvidence) -> Iterator[Finding]:
@@ -85,7 +82,7 @@ def dark(evidence: DataEvidence) -> Iterator[Finding]:
         ):
             measure = Measure(f"{unit} of the worst", _worst(score, mask), threshold=limit)
             doubt = "the label may be of what is not in the light"
-            yield from _found(evidence, images, name, mask, score, text, measure, doubt, 0.9)
+            yield from _told(evidence, images, Odd(name, mask, -score, text, (measure,), 0.9, doubt))
 
 
 def blurred(evidence: DataEvidence) -> Iterator[Finding]:
@@ -111,11 +108,10 @@ def blurred(evidence: DataEvidence) -> Iterator[Finding]:
         detail, sharp = (depths(np.log(values), SPREAD) for values in (images.detail, images.sharpness))
         is_soft = (images.detail <= BLURRED) & (detail + sharp >= 2 * BLURRED_BY)
         is_blurred = seen & (is_soft | (sharp >= EMPTIED_BY))
-        yield from _found(
-            evidence, images, "blurred images", is_blurred, images.detail, "lack fine detail",
-            Measure("detail of the worst", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED),
-            "the subject itself may be smooth, such as sky or fog", 0.8,
-        )  # fmt: skip
+        measure = Measure("detail of the worst", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED)
+        doubt = "the subject itself may be smooth, such as sky or fog"
+        text = "lack fine detail"
+        yield from _told(evidence, images, Odd("", is_blurred, -images.detail, text, (measure,), 0.8, doubt))
 
 
 def noisy(evidence: DataEvidence) -> Iterator[Finding]:
@@ -137,41 +133,13 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
         rough = depths(-np.log(images.detail), SPREAD)
         is_strong = (images.noise >= NOISY) | ((images.noise >= VISIBLE) & (rough >= ROUGH_BY))
         is_noisy = is_strong & (images.noise >= NOISY_BY * middle)
-        yield from _found(
-            evidence, images, "noisy images", is_noisy, -images.noise, "are much noisier than the others",
-            Measure("noise of the worst, levels", _worst(-images.noise, is_noisy), threshold=VISIBLE),
-            "the subject may be a fine, even texture", 0.7,
-        )  # fmt: skip
+        measure = Measure("noise of the worst, levels", _worst(-images.noise, is_noisy), threshold=VISIBLE)
+        doubt, text = "the subject may be a fine, even texture", "are much noisier than the others"
+        yield from _told(evidence, images, Odd("", is_noisy, images.noise, text, (measure,), 0.7, doubt))
 
 
-def _found(
-    evidence: DataEvidence,
-    images: Pictures,
-    title: str,
-    mask: Mask,
-    score: Floats,  # lowest where worst
-    text: str,
-    measure: Measure,
-    doubt: str,
-    confidence: float,
-) -> Iterator[Finding]:
-    places = np.flatnonzero(mask)
-    if not len(places):
-        return
-    rows = as_rows(images.rows[places[np.argsort(score[places], kind="stable")]])
-    severity = severity_of(len(rows), len(mask))
-    yield Finding(
-        severity=severity,
-        title=title,
-        summary=f"{counted(len(rows), 'image')} of {len(mask):,} in {images.column!r} {text}",
-        measures=(measure,),
-        columns=(images.column,),
-        rows=rows,
-        confidence=confidence,
-        otherwise=(doubt,),
-        remedies=(Remedy("Look at them, then leave them out or take them again.", cost=counted(len(rows), "row")),),
-        fixes=drops(evidence, rows, confidence) if severity == "warning" else (),
-    )
+def _told(evidence: DataEvidence, images: Pictures, *odds: Odd) -> Iterator[Finding]:
+    yield from told(evidence, images.column, images.rows, "image", ADVICE, odds)
 
 
 def _worst(score: Floats, mask: Mask) -> float:

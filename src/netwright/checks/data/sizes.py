@@ -5,17 +5,15 @@ from io import BytesIO
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from PIL import Image as PIL
 
 from netwright.checks.data.encoded import encoded, readable
-from netwright.checks.data.unlike import RARE, Floats, as_rows, deviations, drops, severity_of
+from netwright.checks.data.unlike import RARE, Floats, Mask, Odd, deviations, told, worst_first
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.kinds.image import Image
 from netwright.machine.quiet import without_warnings
-from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.finding import Finding, Measure
 
 FAST_FILES = 2_000  # headers read by a fast check: 0.2 s
 STRETCHED = 2.0  # times wider or taller than the middle picture: circles become ellipses of 2 : 1
@@ -26,7 +24,8 @@ GREY = ("1", "L", "LA", "I", "I;16", "F")  # pillow's modes without color
 FILES: tuple[object, ...] = (pl.String(), pl.Binary())  # types of cells that name or hold files
 ORIENTATION, TURNED = 0x0112, 5  # EXIF's tag; from this value on the sides are swapped
 
-Mask = NDArray[np.bool_]
+ADVICE = "Look at them, then cut them to the usual shape or leave them out."
+ANOTHER = "they may be of another source, but right"
 
 
 def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
@@ -52,16 +51,21 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
         if not len(rows):
             continue
         ratio, size = np.log(sides[:, 0] / sides[:, 1]), np.log(sides[:, 0] * sides[:, 1]) / 2
-        for title, mask, score, measure in (
-            ("odd-shaped images", *_far(ratio, STRETCHED), "times the usual width"),
-            ("odd-sized images", *_far(size, SMALLER), "times the usual side"),
-        ):
-            text = f"of another {'shape' if title.startswith('odd-shaped') else 'size'} than the others"
-            yield from _found(evidence, field.name, title, rows, mask, score, text, measure)
-        for name, mask in (("grey", grey), ("color", ~grey)):
-            if 0 < mask.mean() <= RARE:
-                text = f"{name} where the others are not"
-                yield from _found(evidence, field.name, f"{name} images", rows, mask, np.zeros(len(rows)), text, "")
+        yield from told(evidence, field.name, rows, "image", ADVICE, _odd(ratio, size, grey))
+
+
+def _odd(ratio: Floats, size: Floats, grey: Mask) -> Iterator[Odd]:
+    for name, logs, times, unit in (("shape", ratio, STRETCHED, "width"), ("size", size, SMALLER, "side")):
+        away = logs - float(np.median(logs))
+        is_far = (np.abs(away) > np.log(times)) & (np.abs(deviations(logs, SPREAD)) >= BY)
+        worst = float(np.exp(away[worst_first(is_far, np.abs(away))[:1]]).max(initial=0))
+        measure = Measure(f"times the usual {unit}, the worst", worst)
+        text, title = f"of another {name} than the others", f"odd-{name}d images"
+        yield Odd(title, is_far, np.abs(away), text, (measure,), 0.9, ANOTHER, drop=0.5)
+    for name, mask in (("grey", grey), ("color", ~grey)):
+        if 0 < mask.mean() <= RARE:
+            text = f"{name} where the others are not"
+            yield Odd(f"{name} images", mask, np.zeros(len(mask)), text, (), 0.9, ANOTHER, "note")
 
 
 def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:
@@ -78,32 +82,3 @@ def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:
             read.append(row)
             sides.append((height, width) if is_turned else (width, height))
     return np.array(read, np.int64), np.array(sides, np.float64).reshape(-1, 2), np.array(grey, bool)
-
-
-def _far(logs: Floats, times: float) -> tuple[Mask, Floats]:
-    """Which are far from the middle, and how many times, as logarithms."""
-    away = logs - float(np.median(logs))
-    return (np.abs(away) > np.log(times)) & (np.abs(deviations(logs, SPREAD)) >= BY), away
-
-
-def _found(
-    evidence: DataEvidence, column: str, title: str, rows: Rows, mask: Mask, away: Floats, text: str, unit: str
-) -> Iterator[Finding]:
-    places = np.flatnonzero(mask)
-    if not len(places):
-        return
-    places = places[np.argsort(-np.abs(away[places]), kind="stable")]
-    found = as_rows(rows[places])
-    severity = severity_of(len(found), len(rows)) if unit else "note"
-    yield Finding(
-        severity=severity,
-        title=title,
-        summary=f"{counted(len(found), 'image')} of {len(rows):,} in {column!r} {text}",
-        measures=(Measure(f"{unit}, the worst", float(np.exp(away[places[0]]))),) if unit else (),
-        columns=(column,),
-        rows=found,
-        confidence=0.9,
-        otherwise=("they may be of another source, but right",),
-        remedies=(Remedy("Look at them, then cut them to the usual shape or leave them out."),),
-        fixes=drops(evidence, found, 0.5) if severity == "warning" else (),
-    )

@@ -1,7 +1,7 @@
 """Series that stand still, hit a bound, have gaps, or are noisier than the others."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from netwright.checks.data.encoded import encoded, readable
-from netwright.checks.data.unlike import Floats, as_rows, deviations, drops, severity_of
+from netwright.checks.data.unlike import Floats, Mask, Odd, as_rows, deviations, severity_of, told
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
@@ -37,7 +37,9 @@ GAP = 2.0  # times the longest usual step
 NOISE = 0.5  # share of a channel's variance that is gone with the next step
 NOISY = 4.0  # times the noise of the middle series
 
-Mask = NDArray[np.bool_]
+ADVICE = "Look at them, then measure them again or leave them out."
+LABEL = "this may be what their label is about"
+
 _FREE = 1e-12
 
 
@@ -124,10 +126,8 @@ def flat(evidence: DataEvidence) -> Iterator[Finding]:
         moves = (steps.run[judged] <= MOVING).mean(0) >= OF_MOST
         is_flat = (steps.run >= STUCK) & moves & judged[:, None] & (steps.run * steps.lengths[:, None] >= LEAST_STEPS)
         worst = np.where(is_flat, steps.run, 0.0).max(1)
-        yield from _found(
-            evidence, steps, "flat series", worst > 0, worst, is_flat, "stand still",
-            Measure("share of the series, the worst", float(worst.max()), threshold=STUCK), 0.95,
-        )  # fmt: skip
+        measure = Measure("share of the series, the worst", float(worst.max()), threshold=STUCK)
+        yield from _told(evidence, steps, Odd("", worst > 0, worst, "stand still", (measure,), 0.95, LABEL), is_flat)
         dead = [name for name, spread in zip(steps.channels, steps.spread.max(0), strict=True) if spread <= _FREE]
         if dead and len(steps.rows) > 1:
             yield Finding(
@@ -157,10 +157,9 @@ def clipped(evidence: DataEvidence) -> Iterator[Finding]:
         usual = at_bound.mean(0)
         is_clipped = at_bound & (usual <= 1 - OF_MOST)
         worst = np.where(is_clipped, steps.bound, 0.0).max(1)
-        yield from _found(
-            evidence, steps, "clipped series", worst > 0, worst, is_clipped, "stay at their bound",
-            Measure("share of the values, the worst", float(worst.max()), threshold=BOUND), 0.8,
-        )  # fmt: skip
+        measure = Measure("share of the values, the worst", float(worst.max()), threshold=BOUND)
+        odd = Odd("", worst > 0, worst, "stay at their bound", (measure,), 0.8, LABEL)
+        yield from _told(evidence, steps, odd, is_clipped)
 
 
 def gappy(evidence: DataEvidence) -> Iterator[Finding]:
@@ -215,10 +214,9 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
             (off >= BY) & (logs >= middle + np.log(NOISY)) & (share > NOISE) & long[:, None] & (middle > np.log(_FREE))
         )
         worst = np.where(is_noisy, off, 0.0).max(1)
-        yield from _found(
-            evidence, steps, "noisy series", worst > 0, worst, is_noisy, "are much noisier than the others",
-            Measure("robust standard deviations, the worst", float(worst.max()), threshold=BY), 0.7,
-        )  # fmt: skip
+        measure = Measure("robust standard deviations, the worst", float(worst.max()), threshold=BY)
+        odd = Odd("", worst > 0, worst, "are much noisier than the others", (measure,), 0.7, LABEL)
+        yield from _told(evidence, steps, odd, is_noisy)
         usual = np.median(share[long], axis=0)
         mostly = [k for k in np.argsort(-usual) if usual[k] > NOISE and steps.spread[:, k].max() > _FREE]
         if mostly:
@@ -237,18 +235,15 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
 
 def _incomplete(evidence: DataEvidence, steps: Steps) -> Iterator[Finding]:
     is_missing = (steps.missing >= MISSING) & (deviations(steps.missing, MISSING / BY) >= BY)
-    everywhere = np.ones((len(steps.rows), len(steps.channels)), bool)
-    yield from _found(
-        evidence, steps, "series with gaps", is_missing, steps.missing, everywhere, "lack many values",
-        Measure("share missing, the worst", float(steps.missing.max(initial=0)), threshold=MISSING), 0.9,
-    )  # fmt: skip
+    measure = Measure("share missing, the worst", float(steps.missing.max(initial=0)), threshold=MISSING)
+    odd = Odd("series with gaps", is_missing, steps.missing, "lack many values", (measure,), 0.9, LABEL)
+    yield from _told(evidence, steps, odd)
     logs = np.log(np.maximum(_lengths(evidence, steps), 0.5))
     away = np.abs(logs - np.median(logs))
     is_odd = (away >= np.log(LENGTH)) & (np.abs(deviations(logs, SPREAD)) >= BY) & ~is_missing
-    yield from _found(
-        evidence, steps, "series of odd length", is_odd, away, everywhere, "are far shorter or longer",
-        Measure("times the usual length, the worst", float(np.exp(away.max(initial=0))), threshold=LENGTH), 0.6,
-    )  # fmt: skip
+    measure = Measure("times the usual length, the worst", float(np.exp(away.max(initial=0))), threshold=LENGTH)
+    odd = Odd("series of odd length", is_odd, away, "are far shorter or longer", (measure,), 0.6, LABEL)
+    yield from _told(evidence, steps, odd)
 
 
 def _lengths(evidence: DataEvidence, steps: Steps) -> Floats:
@@ -262,36 +257,15 @@ def _lengths(evidence: DataEvidence, steps: Steps) -> Floats:
     return steps.lengths.astype(np.float64)
 
 
-def _found(
-    evidence: DataEvidence,
-    steps: Steps,
-    title: str,
-    mask: Mask,
-    score: Floats,  # greatest where worst
-    at: Mask,  # (N, channels)
-    text: str,
-    measure: Measure,
-    confidence: float,
-) -> Iterator[Finding]:
-    places = np.flatnonzero(mask)
-    if not len(places):
-        return
-    rows = as_rows(steps.rows[places[np.argsort(-score[places], kind="stable")]])
-    severity = severity_of(len(rows), len(mask))
-    channels = [name for name, here in zip(steps.channels, np.atleast_1d(at[places].any(axis=0)), strict=True) if here]
-    where = "" if len(channels) == len(steps.channels) else f" in {', '.join(channels[:3])}"
-    yield Finding(
-        severity=severity,
-        title=title,
-        summary=f"{len(rows):,} of {len(mask):,} series in {steps.column!r} {text}{where}",
-        measures=(measure,),
-        columns=(steps.column,),
-        rows=rows,
-        confidence=confidence,
-        otherwise=("this may be what their label is about",),
-        remedies=(Remedy("Look at them, then measure them again or leave them out."),),
-        fixes=drops(evidence, rows, confidence) if severity == "warning" else (),
-    )
+def _told(evidence: DataEvidence, steps: Steps, odd: Odd, at: Mask | None = None) -> Iterator[Finding]:
+    """Says also in which channels it is, if `at` (N, channels) marks some."""
+    if at is not None:
+        channels = [
+            name for name, here in zip(steps.channels, np.atleast_1d(at[odd.mask].any(axis=0)), strict=True) if here
+        ]
+        if len(channels) < len(steps.channels):
+            odd = replace(odd, text=f"{odd.text} in {', '.join(channels[:3])}")
+    yield from told(evidence, steps.column, steps.rows, "series", ADVICE, [odd])
 
 
 def _times(evidence: DataEvidence) -> Iterator[tuple[str, Rows, Floats]]:

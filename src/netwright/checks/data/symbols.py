@@ -1,23 +1,23 @@
 """Sequences of symbols with strange symbols, or of strange length."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from netwright.checks.data.encoded import encoded
-from netwright.checks.data.unlike import Floats, as_rows, deviations, drops, severity_of
+from netwright.checks.data.unlike import Floats, Mask, Odd, deviations, told
 from netwright.checks.evidence import DataEvidence
-from netwright.data.readers.files import counted
-from netwright.data.split import Rows
 from netwright.kinds.sequence import Sequence
-from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.finding import Finding, Measure
 
 STRANGE = 0.002  # share of all symbols of the data up to which one is strange
 MANY = 0.1  # share of a sequence that strange symbols may have: one that is not sure is usual, ten of sixty are not
 LENGTH = 2.0  # times shorter or longer than the middle sequence
 BY = 5.0  # robust standard deviations of the logarithm of the length
 SPREAD = 0.1  # least one
+ADVICE = "Write them as the others are written, or leave them out."
 
 
 def odd_sequences(evidence: DataEvidence) -> Iterator[Finding]:
@@ -39,41 +39,27 @@ def odd_sequences(evidence: DataEvidence) -> Iterator[Finding]:
         lengths = cells.str.len_chars().to_numpy().astype(np.float64)
         counts = cells.str.split("").explode().drop_nulls().value_counts(name="count")
         symbols = counts.filter((pl.col("count") <= STRANGE * lengths.sum()) & (pl.col(field.name) != ""))[field.name]
+        odds = list[Odd]()
         if len(symbols):
-            told = " ".join(sorted(symbols))
             share = _count(cells, symbols) / np.maximum(lengths, 1)
-            for is_many in (True, False):
-                places = np.flatnonzero(share > MANY if is_many else (share > 0) & (share <= MANY))
-                text = f"{'are largely made of' if is_many else 'hold'} symbols that hardly ever come: {told[:60]}"
-                yield from _found(evidence, field.name, rows, places, share, text, not is_many)
+            strange = f"symbols that hardly ever come: {' '.join(sorted(symbols))[:60]}"
+            is_much, unsure = share > MANY, "a symbol may stand for what is not known for sure"
+            odds = [
+                _odd(is_much, share, f"are largely made of {strange}"),
+                replace(_odd((share > 0) & ~is_much, share, f"hold {strange}"), otherwise=unsure, severity="note"),
+            ]
         logs = np.log(np.maximum(lengths, 0.5))
         away = np.abs(logs - np.median(logs))
-        places = np.flatnonzero((away >= np.log(LENGTH)) & (np.abs(deviations(logs, SPREAD)) >= BY))
-        text = f"are far shorter or longer than the middle one of {np.median(lengths):.0f}"
-        yield from _found(evidence, field.name, rows, places, away, text, False)
+        is_far = (away >= np.log(LENGTH)) & (np.abs(deviations(logs, SPREAD)) >= BY)
+        odds.append(_odd(is_far, away, f"are far shorter or longer than the middle one of {np.median(lengths):.0f}"))
+        yield from told(evidence, field.name, rows, "sequence", ADVICE, odds)
+
+
+def _odd(mask: Mask, badness: Floats, text: str) -> Odd:
+    return Odd("", mask, badness, text, (Measure("share of the sequences", float(mask.mean())),), 0.9, drop=0.6)
 
 
 def _count(cells: pl.Series, symbols: pl.Series) -> Floats:
     """How many of the symbols each cell holds."""
     any_of = "".join(f"\\x{{{ord(symbol):x}}}" for symbol in symbols)
     return cells.str.count_matches(f"[{any_of}]").to_numpy().astype(np.float64)
-
-
-def _found(
-    evidence: DataEvidence, column: str, rows: Rows, places: Rows, score: Floats, text: str, is_note: bool
-) -> Iterator[Finding]:
-    if not len(places):
-        return
-    found = as_rows(rows[places[np.argsort(-score[places], kind="stable")]])
-    severity = "note" if is_note else severity_of(len(found), len(rows))
-    yield Finding(
-        severity=severity,
-        summary=f"{counted(len(found), 'sequence')} of {len(rows):,} in {column!r} {text}",
-        measures=(Measure("share of the sequences", len(found) / len(rows)),),
-        columns=(column,),
-        rows=found,
-        confidence=0.9,
-        otherwise=("a symbol may stand for what is not known for sure",) if is_note else (),
-        remedies=(Remedy("Write them as the others are written, or leave them out."),),
-        fixes=drops(evidence, found, 0.6) if severity == "warning" else (),
-    )

@@ -1,18 +1,69 @@
-"""Rows that are unlike the rest: how far they are off, and the proposal to leave them out."""
+"""Rows that are unlike the rest: how far they are off, what is said of them, and the proposal to leave them out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netwright.checks.evidence import DataEvidence
+from netwright.data.readers.files import counted
 from netwright.data.split import Rows
-from netwright.records.finding import Fix, Severity
+from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
 NORMAL = 1.4826  # standard deviations of a normal distribution in its median absolute deviation
 RARE = 0.2  # share of the rows above which something is how the data are, and no fault of single rows
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Odd:
+    """Rows of a column that are unlike the others in one way, and how a finding says so."""
+
+    title: str  # "" for that of the check
+    mask: Mask  # which of the rows looked at
+    badness: Floats  # the worst row has the greatest
+    text: str  # "are nearly black"
+    measures: tuple[Measure, ...]
+    confidence: float
+    otherwise: str = ""
+    severity: Severity | None = None  # None: a warning if they are few, else a note
+    drop: float | None = None  # confidence of leaving the rows out, if not that of the finding; 0: not proposed
+
+
+def told(
+    evidence: DataEvidence, column: str, rows: Rows, noun: str, advice: str, odds: Iterable[Odd]
+) -> Iterator[Finding]:
+    """A finding for each oddity that any of the rows looked at has; a warning proposes to leave them out."""
+    for odd in odds:
+        found = as_rows(rows[worst_first(odd.mask, odd.badness)])
+        if not found:
+            continue
+        severity = odd.severity or severity_of(len(found), len(rows))
+        many = f"{len(found):,} of {len(rows):,} {noun}"
+        if not noun.endswith("s"):  # series
+            many = f"{counted(len(found), noun)} of {len(rows):,}"
+        sure = odd.confidence if odd.drop is None else odd.drop
+        yield Finding(
+            severity,
+            f"{many} in {column!r} {odd.text}",
+            odd.measures,
+            (column,),
+            found,
+            title=odd.title,
+            confidence=odd.confidence,
+            otherwise=(odd.otherwise,) if odd.otherwise else (),
+            remedies=(Remedy(advice, cost=counted(len(found), "row")),),
+            fixes=drops(evidence, found, sure) if sure and severity == "warning" else (),
+        )
+
+
+def worst_first(mask: Mask, badness: Floats) -> Rows:
+    """The places that are marked, the worst first."""
+    places = np.flatnonzero(mask)
+    return places[np.argsort(-badness[places], kind="stable")]
 
 
 def deviations(values: Floats, least: float = 0.0) -> Floats:
