@@ -5,20 +5,15 @@ from math import ceil
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
-from netwright.checks.data.encoded import Column, blocks
-from netwright.checks.data.label_scores import (
-    WRONG,
-    Judged,
-    calibrated,
-    judged,
-)
+from netwright.checks.data.encoded import blocks
+from netwright.checks.data.label_scores import WRONG, Judged, calibrated, judged
 from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
+from netwright.checks.data.repeats import RICH, encoded_hashes, spread
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
-from netwright.records.finding import Finding, Fix, Measure, Remedy
+from netwright.records.finding import Action, Finding, Fix, Measure, Remedy
 from netwright.statistics import expected
 from netwright.tasks.classification import Classification
 
@@ -36,8 +31,6 @@ OUTLYING = 4.0  # usual errors (standard deviations of a normal one) from which 
 UNLIKE = 0.5  # of planted targets are to be seen: a model that sees fewer does not know what targets are usual
 FEW = 0.001  # share of rows, below which contradictions and outlying targets cost nothing that could be measured
 REPEATED = 0.05  # share of rows whose inputs come again, above which inputs are coarse and not copied
-PIXELS = ("image", "series", "tensor")  # kinds compared as they are encoded: cells may be names of files
-BLOCK = 4096  # rows hashed at once
 
 
 def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
@@ -94,7 +87,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
         columns=evidence.dataset.targets,
         rows=tuple(found.rows[doubted].tolist()),
         expected=wrong,
-        confidence=float(1 - np.exp(np.log1p(-np.minimum(chances, 1 - 1e-9)).sum())),
+        confidence=_any(chances),
         otherwise=("rare or hard rows that are labeled right and that the quick model does not know",),
         remedies=(
             Remedy(
@@ -105,6 +98,11 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
         ),
         fixes=tuple(_label_fixes(evidence, found, j, doubted, task)),
     )
+
+
+def _any(chances: NDArray[np.float64]) -> float:
+    """The probability that at least one of them is wrong."""
+    return float(1 - np.exp(np.log1p(-np.minimum(chances, 1 - 1e-9)).sum()))
 
 
 def _judged_labels(evidence: DataEvidence) -> tuple[OutOfFold, Judged, Classification]:
@@ -149,15 +147,9 @@ def _label_fixes(
         where = int(found.rows[row])
         is_clear = truth[at, best[at]] >= OPEN
         sure = float(j.is_wrong[row] * (truth[at, best[at]] if is_clear else 1.0))
-        yield Fix(
-            row=where,
-            place=evidence.dataset.locate(where),
-            action="relabel" if is_clear else "drop",
-            column=column,
-            old=task.labels[int(found.given[row])],
-            new=task.labels[int(best[at])] if is_clear else "",
-            confidence=sure,
-        )
+        old, new = task.labels[int(found.given[row])], task.labels[int(best[at])] if is_clear else ""
+        action: Action = "relabel" if is_clear else "drop"
+        yield Fix(where, evidence.dataset.locate(where), action, column, old, new, confidence=sure)
 
 
 def is_too_weak(judged: Judged) -> bool:
@@ -203,12 +195,12 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
         return
     chances = is_wrong[doubted]
     told, wrong = _expected_wrong(chances)
-    worst = int(found.rows[doubted[0]])
     column = evidence.dataset.targets[0]
+    cells = evidence.dataset.table[column]
     yield Finding(
         severity="warning" if wrong.value / len(given) >= FEW else "note",
         summary=f"of these {counted(len(doubted), 'target')} we expect {told} to be wrong; "
-        f"the farthest is {evidence.dataset.table[column][worst]!r}, {away[doubted[0]]:.0f} usual errors away",
+        f"the farthest is {cells[int(found.rows[doubted[0]])]!r}, {away[doubted[0]]:.0f} usual errors away",
         measures=(
             Measure("usual errors away, at least", float(away[doubted].min()), threshold=OUTLYING),
             Measure("planted errors found", seen, threshold=UNLIKE),
@@ -216,19 +208,12 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
         columns=(column,),
         rows=tuple(found.rows[doubted].tolist()),
         expected=wrong,
-        confidence=float(1 - np.exp(np.log1p(-np.minimum(chances, 1 - 1e-9)).sum())),
+        confidence=_any(chances),
         otherwise=("rare events that are measured right", "an input that is wrong in these rows instead"),
         remedies=(Remedy("Look at these targets and correct them, or leave the rows out."),),
         fixes=tuple(
-            Fix(
-                row=int(found.rows[row]),
-                place=evidence.dataset.locate(int(found.rows[row])),
-                action="drop",
-                column=column,
-                old=str(evidence.dataset.table[column][int(found.rows[row])]),
-                confidence=float(is_wrong[row]),
-            )
-            for row in doubted.tolist()
+            Fix(row, evidence.dataset.locate(row), "drop", column, str(cells[row]), confidence=sure)
+            for row, sure in zip(found.rows[doubted].tolist(), chances.tolist(), strict=True)
         ),
     )
 
@@ -274,7 +259,9 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     if evidence.prepared is not None and evidence.prepared.task.name == "regression":
         raise Skip("the target is a number, not a label")
     rows = evidence.rows()
-    keys = pl.DataFrame({"row": rows, "inputs": _hashed_inputs(evidence, rows), "label": _hashed(labels[rows])})
+    keys = pl.DataFrame(
+        {"row": rows, "inputs": _hashed_inputs(evidence, rows), "label": labels[rows].hash_rows(seed=0)}
+    )
     keys = keys.filter(pl.Series(~labels[rows].select(pl.any_horizontal(pl.all().is_null())).to_series()))
     copies = keys.filter(pl.len().over("inputs") > 1)
     groups = copies.filter(pl.col("label").n_unique().over("inputs") > 1).with_columns(
@@ -317,51 +304,19 @@ def _copy_fixes(evidence: DataEvidence, groups: pl.DataFrame, odd: pl.DataFrame)
     by_inputs = dict(zip(usual["inputs"].to_list(), usual["row"].to_list(), strict=True))
     for row, inputs, most, size in odd.select("row", "inputs", "most", "group").iter_rows():
         if inputs in by_inputs:
-            yield Fix(
-                row=row,
-                place=evidence.dataset.locate(row),
-                action="relabel",
-                column=column,
-                old=str(cells[row]),
-                new=str(cells[by_inputs[inputs]]),
-                confidence=most / size,
-            )
+            place, new = evidence.dataset.locate(row), str(cells[by_inputs[inputs]])
+            yield Fix(row, place, "relabel", column, str(cells[row]), new, confidence=most / size)
 
 
 def _hashed_inputs(evidence: DataEvidence, rows: NDArray[np.int64]) -> pl.Series:
     """A number for the inputs of each row, the same for the same inputs and, but for one in 2^64, for no others."""
     dataset = evidence.dataset
-    encoded = list[str]()
-    hashes = list[pl.Series]()
-    for block, column in blocks(evidence):
-        if block.fields[0].kind in PIXELS:
-            encoded += [field.name for field in block.fields]
-            hashes.append(_hashed_tensors(column, rows))
-    plain = [name for name in dataset.inputs if name not in encoded and name not in dataset.mapped]
+    seen = [(block, column) for block, column in blocks(evidence) if block.fields[0].kind in RICH]
+    known = {*dataset.mapped, *(field.name for block, _ in seen for field in block.fields)}
+    plain = [name for name in dataset.inputs if name not in known]
+    hashes = [encoded_hashes(column, rows) for _, column in seen]
     if plain:
-        hashes.append(_hashed(dataset.table[rows].select(plain)))
+        hashes.append(dataset.table[rows].select(plain).hash_rows(seed=0).to_numpy())
     if not hashes:
         raise Skip("the inputs stand on disk and could not be encoded")
-    return _hashed(pl.DataFrame([h.alias(str(k)) for k, h in enumerate(hashes)])) if len(hashes) > 1 else hashes[0]
-
-
-def _hashed(table: pl.DataFrame) -> pl.Series:
-    return table.hash_rows(seed=0)
-
-
-def _hashed_tensors(column: Column, rows: NDArray[np.int64]) -> pl.Series:
-    """A sum of random multiples of each row's bytes, eight at a time."""
-    parts = list[NDArray[np.uint64]]()
-    factors = np.zeros(0, np.uint64)
-    for start in range(0, len(rows), BLOCK):
-        cells = column(torch.from_numpy(rows[start : start + BLOCK]))
-        flat = cells.reshape(len(cells), -1).contiguous().numpy()
-        flat = flat.view(np.uint8)
-        flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
-        if not len(factors):
-            factors = np.random.default_rng(0).integers(
-                1, 2**64, flat.shape[1], dtype=np.uint64, endpoint=False
-            ) | np.uint64(1)
-        mixed = flat ^ (flat >> np.uint64(32))
-        parts.append((mixed * factors).sum(1, dtype=np.uint64))
-    return pl.Series(np.concatenate(parts))
+    return pl.Series(sum((spread(h, place) for place, h in enumerate(hashes)), np.zeros(len(rows), np.uint64)))

@@ -33,7 +33,6 @@ SHIFT = 2  # pixels of the thumbnail by which a copy may be moved
 FREQUENCIES = 10  # of 32: what shifts, brightness and JPEG leave alone
 DIRECTIONS = 64  # of the descriptor: random pairs then have a cosine of 0 +- 1/8
 NEIGHBORS = 5  # candidates of a row: copies came first among 99 % of pictures shifted by two pixels
-DEPTH = 64  # cosines of a column, of which only the greatest is compared with other columns
 CANDIDATE = 0.5  # least cosine of descriptors; 99 % of copies shifted by two pixels are above
 FLOOR = 0.3  # of the mean amplitude, by which details are not amplified further: below that is noise
 ALIKE = 0.85  # least correlation of details: JPEG at quality 75 leaves 0.88 of Fashion-MNIST's in 98 %
@@ -49,9 +48,6 @@ DIGITS = 4  # to which numbers of a table are rounded
 LEAST_COLUMNS = 4  # of a table
 COLUMN_PAIRS = 30  # by which the rows that agree in all cells but two are counted
 TABLE_RATIO = 2.0  # of pairs that agree in more cells over those that agree in fewer: by chance it is below 1
-BLOCK = (
-    1 << 24
-)  # numbers in one matrix of cosines, 64 MiB: a quarter of that has too few rows, and takes 1.4 times as long
 
 Pairs = NDArray[np.int64]
 """(pairs, 2): rows of the data, the smaller one first."""
@@ -146,28 +142,15 @@ def _whitened(features: Tensor) -> Tensor:
 
 
 def _neighbors(vectors: Tensor) -> Pairs:
-    """Pairs of rows of which one is among the nearest of the other.
+    """Pairs of rows of which one is among the NEIGHBORS nearest of the other; `vectors` are of length 1."""
+    from sklearn.neighbors import NearestNeighbors
 
-    The nearest ones of a row stand in the columns that have the greatest maxima: so all cosines are read once, fast,
-    and only those of a few columns are sorted.
-    """
-    count, width = len(vectors), len(vectors) // DEPTH + 1
-    most = min(NEIGHBORS, width)
-    others = torch.cat([vectors, vectors.new_zeros(width * DEPTH - count, vectors.shape[1])]).T.contiguous()
-    buffer = torch.empty(max(1, BLOCK // others.shape[1]), others.shape[1])  # a new one for each block: page faults
-    found = list[Tensor]()
-    for some in torch.arange(count).split(len(buffer)):
-        cosines = torch.mm(vectors[some], others, out=buffer[: len(some)])
-        cosines[torch.arange(len(some)), some] = -1
-        deep = cosines.view(len(some), DEPTH, width)
-        column = deep.amax(dim=1).topk(most, dim=1).indices
-        values = deep.gather(2, column[:, None, :].expand(-1, DEPTH, -1)).flatten(1)
-        nearest, place = values.topk(min(NEIGHBORS, values.shape[1]), dim=1)
-        row, rank = torch.nonzero(nearest > CANDIDATE, as_tuple=True)
-        which = place[row, rank]
-        other = which // most * width + column[row, which % most]
-        found.append(torch.stack([some[row], other], dim=1).sort(dim=1).values)
-    return np.unique(torch.cat(found).numpy(), axis=0)
+    if len(vectors) < 2:
+        return np.empty((0, 2), np.int64)
+    search = NearestNeighbors(n_neighbors=min(NEIGHBORS, len(vectors) - 1), algorithm="brute").fit(vectors.numpy())
+    distances, others = search.kneighbors()  # of each row but itself
+    row, rank = np.nonzero(1 - distances**2 / 2 > CANDIDATE)
+    return np.unique(np.sort(np.stack([row, others[row, rank]], axis=1), axis=1), axis=0)
 
 
 def _details(pictures: Tensor) -> Tensor:
@@ -350,13 +333,11 @@ def _rounded(cells: pl.Series) -> pl.Series:
 
 def joined(rows: Rows, label: Rows, pairs: Pairs) -> Rows:
     """The labels of rows with those of each pair made one: rows, ascending, with labels that are rows too."""
-    found = label.copy()
-    left, right = np.searchsorted(rows, pairs[:, 0]), np.searchsorted(rows, pairs[:, 1])
-    while True:
-        least = np.arange(len(rows), dtype=np.int64)
-        at, to = np.searchsorted(rows, found[left]), np.searchsorted(rows, found[right])
-        np.minimum.at(least, np.maximum(at, to), np.minimum(at, to))
-        after = rows[least[np.searchsorted(rows, found)]]
-        if (after == found).all():
-            return found
-        found = after
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    at = np.searchsorted(rows, np.concatenate([rows, pairs[:, 0]]))
+    to = np.searchsorted(rows, np.concatenate([label, pairs[:, 1]]))
+    graph = coo_array((np.ones(len(at), np.int8), (at, to)), (len(rows), len(rows)))
+    group = connected_components(graph, directed=False)[1]
+    return rows[np.unique(group, return_index=True)[1][group]]
