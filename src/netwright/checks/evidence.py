@@ -14,6 +14,7 @@ from netwright.data.prepare import Prepared
 from netwright.data.split import Rows, Split
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import SEVERITIES, SHOWN, Checked, Finding, Report
+from netwright.records.schema import Field
 from netwright.resolve import resolve
 
 T = TypeVar("T")
@@ -35,6 +36,17 @@ class DataEvidence:
     is_fast: bool = False  # part of a training: look at FAST_ROWS rows, train nothing
     tell: Callable[[str], object] = lambda _note: None
     known: dict[Callable[..., Any], Any] = field(default_factory=dict[Callable[..., Any], Any], repr=False)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Those of the inputs; none if the data cannot be encoded."""
+        return () if self.prepared is None else self.prepared.schema.inputs
+
+    @property
+    def bad(self) -> Rows:
+        """Rows that cannot be read."""
+        bad = {} if self.prepared is None else self.prepared.bad
+        return np.fromiter(bad, np.int64, len(bad))
 
     def once(self, compute: "Callable[[DataEvidence], T]") -> T:
         """`compute(self)`, remembered."""

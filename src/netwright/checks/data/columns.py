@@ -51,9 +51,7 @@ def columns(evidence: DataEvidence) -> Columns:
     """The rows a check may look at, read once for all checks."""
     dataset, rows = evidence.dataset, evidence.rows()
     skipped = {*dataset.mapped, *(name for name, kind in dataset.kinds.items() if kind not in LEARNED_FROM)}
-    if evidence.prepared is not None:
-        kinds = {field.name: field.kind for field in evidence.prepared.schema.inputs}
-        skipped |= {name for name, kind in kinds.items() if kind in ("image", "series", "tensor")}
+    skipped |= {field.name for field in evidence.fields if field.kind in ("image", "series", "tensor")}
     names = [n for n in dataset.table.columns if n not in skipped and is_single(dataset.table[n])]
     if not names:
         raise Skip("there are no columns of single cells")

@@ -6,10 +6,11 @@ import numpy as np
 
 from netwright.checks.data.near import joined, near
 from netwright.checks.data.repeats import repeats, together
+from netwright.checks.data.unlike import drops
 from netwright.checks.evidence import DataEvidence
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows, Split
-from netwright.records.finding import Finding, Fix, Measure, Remedy
+from netwright.records.finding import Finding, Measure, Remedy
 
 WARN_SHARE = 0.01  # of the rows, from which repeats move a score by about as much as its interval
 
@@ -73,7 +74,6 @@ def _finding(evidence: DataEvidence, what: str, groups: list[Rows], count: int, 
     spare = [row for group in ordered for row in group[1:].tolist()]
     share = len(spare) / count
     locate = evidence.dataset.locate
-    fixes = tuple(Fix(row, locate(row), "drop") for row in spare)
     example = f"{locate(int(ordered[0][1]))} as {locate(int(ordered[0][0]))}"
     return Finding(
         "warning" if share >= WARN_SHARE else "note",
@@ -83,7 +83,7 @@ def _finding(evidence: DataEvidence, what: str, groups: list[Rows], count: int, 
         rows=tuple(spare),
         otherwise=("different things that are the same in all that is recorded of them",),
         remedies=(Remedy("keep one row of each group: drop the others.", cost=counted(len(spare), "row")),),
-        fixes=fixes,
+        fixes=drops(evidence, spare),
     )
 
 

@@ -37,5 +37,4 @@ def blocks(evidence: DataEvidence) -> tuple[tuple[Block, Column], ...]:
 
 def readable(evidence: DataEvidence, most: int = FAST_ROWS) -> Rows:
     """`evidence.rows(most)` without those that could not be read."""
-    bad = {} if evidence.prepared is None else evidence.prepared.bad
-    return np.setdiff1d(evidence.rows(most), np.fromiter(bad, np.int64, len(bad)), assume_unique=True)
+    return np.setdiff1d(evidence.rows(most), evidence.bad, assume_unique=True)

@@ -9,11 +9,12 @@ import polars as pl
 from netwright.checks.data.kinship import Values, between, inputs_of, unexplained, within
 from netwright.checks.data.near import joined, near
 from netwright.checks.data.repeats import repeats
+from netwright.checks.data.unlike import drops
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.data.times import as_times
-from netwright.records.finding import Finding, Fix, Measure, Remedy
+from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import Interval
 
 ERROR_SHARE = 0.01  # of the test rows: known answers to so many move a score by up to a point
@@ -57,7 +58,6 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
         return
     count = len(_parts(evidence)[1])
     share = len(leaked.test) / count
-    locate = evidence.dataset.locate
     near = len(leaked.test) - leaked.exact
     kinds = "" if not near else f", {leaked.exact:,} exactly and {near:,} nearly"
     yield Finding(
@@ -74,14 +74,7 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
                 cost=f"{counted(len(leaked.train), 'row')} of the training part",
             ),
         ),
-        fixes=tuple(
-            Fix(
-                row,
-                locate(row),
-                "drop",
-            )
-            for row in leaked.train.tolist()
-        ),
+        fixes=drops(evidence, leaked.train.tolist()),
     )
 
 
@@ -140,7 +133,7 @@ def time_leaks(evidence: DataEvidence) -> Iterator[Finding]:
             return
         at = max(0, (len(order) - KIN_ROWS) // 2)
         stretch = order[at : at + KIN_ROWS]
-        stretch = stretch[~np.isin(stretch, _bad(evidence))]
+        stretch = stretch[~np.isin(stretch, evidence.bad)]
         left = unexplained(evidence, stretch, inputs_of(evidence, stretch, without=name))
         count = np.arange(len(stretch) - 1)
         lag = between(count, count + 1, left)
@@ -196,7 +189,7 @@ def _whole_groups(groups: Rows, evidence: DataEvidence) -> Rows:
     generator = np.random.default_rng(evidence.seed)
     drawn = generator.permutation(groups.max() + 1)[groups]
     rows = np.argsort(drawn, kind="stable")[:KIN_ROWS]
-    return np.setdiff1d(rows, _bad(evidence))
+    return np.setdiff1d(rows, evidence.bad)
 
 
 def _is_quantity(groups: Rows, inputs: Values, alike: Interval) -> bool:
@@ -232,8 +225,7 @@ def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Interval
 
 def _dates(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
     """Columns of dates, with the order of the rows by them; rows without a date first."""
-    fields = () if evidence.prepared is None else evidence.prepared.schema.inputs
-    for name in (field.name for field in fields if field.kind == "date"):
+    for name in (field.name for field in evidence.fields if field.kind == "date"):
         yield name, as_times(evidence.dataset, name).cast(pl.Int64).fill_null(-(2**62)).to_numpy()
 
 
@@ -284,10 +276,6 @@ def _in_time(name: str, lag: Interval) -> Finding:
         ),
         remedies=(Remedy(advice, effect="the score of a network that knows the past only"),),
     )
-
-
-def _bad(evidence: DataEvidence) -> Rows:
-    return np.array([] if evidence.prepared is None else [*evidence.prepared.bad], np.int64)
 
 
 def _parts(evidence: DataEvidence) -> tuple[Rows, Rows]:

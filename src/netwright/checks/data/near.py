@@ -239,8 +239,7 @@ def _row_products(flat: Tensor, pairs: Pairs) -> Iterator[float]:
 
 
 def _texts(evidence: DataEvidence) -> pl.Series | None:
-    fields = () if evidence.prepared is None else evidence.prepared.schema.inputs
-    names = [field.name for field in fields if field.kind == "text"]
+    names = [field.name for field in evidence.fields if field.kind == "text"]
     return evidence.dataset.table[names[0]].cast(pl.String) if names else None
 
 

@@ -103,8 +103,7 @@ def _compared(evidence: DataEvidence) -> Rows:
     rows = np.arange(len(evidence.dataset), dtype=np.int64)
     if evidence.is_fast and evidence.prepared is not None and _is_dear(evidence.prepared.whole):
         rows = evidence.rows()
-    bad = () if evidence.prepared is None else tuple(evidence.prepared.bad)
-    return np.setdiff1d(rows, np.array(bad, np.int64))
+    return np.setdiff1d(rows, evidence.bad)
 
 
 def _is_dear(examples: Examples) -> bool:
@@ -115,8 +114,7 @@ def _is_dear(examples: Examples) -> bool:
 
 def compared_cells(evidence: DataEvidence) -> Iterator[pl.Series]:
     """Raw columns that are compared as they are: without names of rows, nor the targets of pictures and texts."""
-    dataset, prepared = evidence.dataset, evidence.prepared
-    kinds = {} if prepared is None else {field.name: field.kind for field in prepared.schema.inputs}
+    dataset, kinds = evidence.dataset, {field.name: field.kind for field in evidence.fields}
     is_rich = any(kind in (*RICH, *WORDS) for kind in kinds.values())
     inputs = [name for name in dataset.inputs if kinds.get(name) not in RICH and name not in dataset.mapped]
     bare = [name for name in inputs if not _names_rows(dataset, name, kinds.get(name, ""))] or inputs

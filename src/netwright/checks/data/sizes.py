@@ -65,7 +65,7 @@ def _odd(ratio: Floats, size: Floats, grey: Mask) -> Iterator[Odd]:
     for name, mask in (("grey", grey), ("color", ~grey)):
         if 0 < mask.mean() <= RARE:
             text = f"{name} where the others are not"
-            yield Odd(f"{name} images", mask, np.zeros(len(mask)), text, (), 0.9, ANOTHER, "note")
+            yield Odd(f"{name} images", mask, np.zeros(len(mask)), text, (), 0.9, ANOTHER, "note", drop=0)
 
 
 def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:

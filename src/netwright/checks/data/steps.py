@@ -276,8 +276,7 @@ def _times(evidence: DataEvidence) -> Iterator[tuple[str, Rows, Floats]]:
         rows = np.repeat(np.arange(len(lists)), lists.list.len().to_numpy())
         yield "time", rows, lists.explode().to_numpy()
         return
-    schema = () if evidence.prepared is None else evidence.prepared.schema.inputs
-    names = [field.name for field in schema if isinstance(field, Date)]
+    names = [field.name for field in evidence.fields if isinstance(field, Date)]
     dropped = () if evidence.parts is None else evidence.parts.drop
     for name in dict.fromkeys((*dropped, *names)):
         try:

@@ -46,7 +46,9 @@ def odd_sequences(evidence: DataEvidence) -> Iterator[Finding]:
             is_much, unsure = share > MANY, "a symbol may stand for what is not known for sure"
             odds = [
                 _odd(is_much, share, f"are largely made of {strange}"),
-                replace(_odd((share > 0) & ~is_much, share, f"hold {strange}"), otherwise=unsure, severity="note"),
+                replace(
+                    _odd((share > 0) & ~is_much, share, f"hold {strange}"), otherwise=unsure, severity="note", drop=0
+                ),
             ]
         logs = np.log(np.maximum(lengths, 0.5))
         away = np.abs(logs - np.median(logs))

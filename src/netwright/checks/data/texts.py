@@ -9,7 +9,7 @@ import polars as pl
 import torch
 
 from netwright.checks.data.encoded import encoded
-from netwright.checks.data.unlike import as_rows, drops, severity_of
+from netwright.checks.data.unlike import Floats, Mask, Odd, as_rows, told
 from netwright.checks.evidence import DataEvidence
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
@@ -59,30 +59,16 @@ def empty_texts(evidence: DataEvidence) -> Iterator[Finding]:
     for name, rows, cells in _texts(evidence):
         words = _count(cells, _WORDS)
         middle = float(np.median(words)) if len(words) else 0.0
-        for title, mask in (
-            ("empty texts", words == 0),
-            ("very short texts", (words > 0) & (words <= SHORT) & (middle >= LONG)),
-        ):
-            places = np.flatnonzero(mask)
-            if len(places):
-                places = places[np.argsort(words[places], kind="stable")]
-                found = as_rows(rows[places])
-                severity = severity_of(len(found), len(rows))
-                alone = _stands_alone(evidence)
-                sure = 0.95 if title.startswith("empty") else 0.5
-                most = 0 if title.startswith("empty") else SHORT
-                yield Finding(
-                    severity=severity if title.startswith("empty") else "note",
-                    title=title,
-                    summary=f"{counted(len(found), 'text')} of {len(rows):,} in {name!r} "
-                    f"{'say nothing' if not most else f'have at most {SHORT} words'}; the middle one has {middle:.0f}",
-                    measures=(Measure("words", float(words[places].max()), threshold=most),),
-                    columns=(name,),
-                    rows=found,
-                    confidence=sure,
-                    remedies=(Remedy("Fill them in, or leave the rows out."),),
-                    fixes=drops(evidence, found, sure) if alone and severity == "warning" else (),
-                )
+        short = (words > 0) & (words <= SHORT) & (middle >= LONG)
+        longest = Measure("words", float(words[short].max(initial=0)), threshold=SHORT)
+        says, alone = f"the middle one has {middle:.0f}", len(evidence.fields) == 1  # no row says anything without it
+        few = f"have at most {SHORT} words; {says}"
+        none = Measure("words", 0.0, threshold=0)
+        odds = (
+            Odd("empty texts", words == 0, -words, f"say nothing; {says}", (none,), 0.95, drop=0.95 * alone),
+            Odd("very short texts", short, -words, few, (longest,), 0.5, severity="note", drop=0.5 * alone),
+        )
+        yield from told(evidence, name, rows, "text", "Fill them in, or leave the rows out.", odds)
 
 
 def garbled_texts(evidence: DataEvidence) -> Iterator[Finding]:
@@ -150,7 +136,7 @@ def repeated_texts(evidence: DataEvidence) -> Iterator[Finding]:
         plain = cells.fill_null("").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
         yield from _same(name, rows, plain)
         yield from _forms(name, plain)
-        yield from _scripts(name, rows, cells)
+        yield from _scripts(evidence, name, rows, cells)
     yield from _languages(evidence)
 
 
@@ -195,7 +181,7 @@ def _forms(name: str, plain: pl.Series) -> Iterator[Finding]:
             )
 
 
-def _scripts(name: str, rows: Rows, cells: pl.Series) -> Iterator[Finding]:
+def _scripts(evidence: DataEvidence, name: str, rows: Rows, cells: pl.Series) -> Iterator[Finding]:
     is_wide = (cells.str.len_bytes() > cells.str.len_chars()).fill_null(False)
     if not is_wide.any():
         return
@@ -204,11 +190,7 @@ def _scripts(name: str, rows: Rows, cells: pl.Series) -> Iterator[Finding]:
     relatives = [k for k in range(len(_SCRIPTS)) if {_SCRIPTS[k], _SCRIPTS[usual]} <= {"Han", "Hiragana"}] or [usual]
     others = letters.sum(1) - letters[:, relatives].sum(1)
     share = others / np.maximum(letters.sum(1), 1)
-    places = np.flatnonzero(share > SCRIPT)
-    if 0 < len(places) <= RARELY * len(rows):
-        yield _foreign(
-            name, rows, places[np.argsort(-share[places], kind="stable")], f"another script than {_SCRIPTS[usual]}"
-        )
+    yield from _foreign(evidence, name, rows, share > SCRIPT, share, f"another script than {_SCRIPTS[usual]}")
 
 
 def _languages(evidence: DataEvidence) -> Iterator[Finding]:
@@ -224,23 +206,19 @@ def _languages(evidence: DataEvidence) -> Iterator[Finding]:
         share = known / np.maximum(lengths, 1)
         usual = float(np.median(share[lengths > 0]))
         off = (share - usual) * np.sqrt(lengths / max(usual * (1 - usual), EPSILON))
-        places = np.flatnonzero((share < OURS * usual) & (off <= -BY))
-        if 0 < len(places) <= RARELY * len(rows):
-            places = places[np.argsort(share[places], kind="stable")]
-            yield _foreign(field.name, rows, places, "another language, or of a vocabulary of their own")
+        is_other = (share < OURS * usual) & (off <= -BY)
+        what = "another language, or of a vocabulary of their own"
+        yield from _foreign(evidence, field.name, rows, is_other, -share, what)
 
 
-def _foreign(name: str, rows: Rows, places: Rows, what: str) -> Finding:
-    return Finding(
-        severity="note",
-        title="texts unlike the rest",
-        summary=f"{counted(len(places), 'text')} of {len(rows):,} in {name!r} in {what}",
-        measures=(Measure("share of the texts", len(places) / len(rows), threshold=RARELY),),
-        columns=(name,),
-        rows=as_rows(rows[places]),
-        confidence=0.8,
-        remedies=(Remedy("Leave them out, or bring more of them."),),
-    )
+def _foreign(
+    evidence: DataEvidence, name: str, rows: Rows, mask: Mask, badness: Floats, what: str
+) -> Iterator[Finding]:
+    of = float(mask.mean())
+    if 0 < of <= RARELY:
+        measure = Measure("share of the texts", of, threshold=RARELY)
+        odd = Odd("texts unlike the rest", mask, badness, f"in {what}", (measure,), 0.8, severity="note", drop=0)
+        yield from told(evidence, name, rows, "text", "Leave them out, or bring more of them.", [odd])
 
 
 def _texts(evidence: DataEvidence) -> Iterator[tuple[str, Rows, pl.Series]]:
@@ -253,11 +231,6 @@ def _texts(evidence: DataEvidence) -> Iterator[tuple[str, Rows, pl.Series]]:
 
 def _count(cells: pl.Series, pattern: str) -> np.ndarray:
     return cells.str.count_matches(pattern).fill_null(0).to_numpy().astype(np.int64)
-
-
-def _stands_alone(evidence: DataEvidence) -> bool:
-    """Whether a row without its text says nothing at all."""
-    return evidence.prepared is not None and len(evidence.prepared.schema.inputs) == 1
 
 
 def _reread(text: str) -> str:

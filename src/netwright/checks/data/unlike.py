@@ -36,18 +36,18 @@ class Odd:
 def told(
     evidence: DataEvidence, column: str, rows: Rows, noun: str, advice: str, odds: Iterable[Odd]
 ) -> Iterator[Finding]:
-    """A finding for each oddity that any of the rows looked at has; a warning proposes to leave them out."""
+    """A finding for each oddity that some rows have; if they are few, leaving them out is proposed."""
     for odd in odds:
         found = as_rows(rows[worst_first(odd.mask, odd.badness)])
         if not found:
             continue
-        severity = odd.severity or severity_of(len(found), len(rows))
+        severity = severity_of(len(found), len(rows))
         many = f"{len(found):,} of {len(rows):,} {noun}"
         if not noun.endswith("s"):  # series
             many = f"{counted(len(found), noun)} of {len(rows):,}"
         sure = odd.confidence if odd.drop is None else odd.drop
         yield Finding(
-            severity,
+            odd.severity or severity,
             f"{many} in {column!r} {odd.text}",
             odd.measures,
             (column,),
@@ -84,7 +84,7 @@ def severity_of(count: int, rows: int) -> Severity:
     return "warning" if count <= RARE * rows else "note"
 
 
-def drops(evidence: DataEvidence, rows: Iterable[int], confidence: float) -> tuple[Fix, ...]:
+def drops(evidence: DataEvidence, rows: Iterable[int], confidence: float = 1.0) -> tuple[Fix, ...]:
     """Proposals to leave rows out."""
     where = evidence.dataset.locate
     return tuple(Fix(row, where(row), "drop", confidence=confidence) for row in rows)

@@ -214,7 +214,7 @@ def id_columns(evidence: DataEvidence) -> Iterator[Finding]:
     count = len(seen.rows)
     if count < LEAST_ROWS // 5:
         raise Skip("too few rows to tell numbers of rows from other numbers")
-    kinds = {} if evidence.prepared is None else {f.name: f.kind for f in evidence.prepared.schema.inputs}
+    kinds = {field.name: field.kind for field in evidence.fields}
     found = dict[str, str]()
     for name in seen.inputs if len(evidence.dataset.inputs) > 1 else ():
         cells = seen.table[name]
