@@ -28,6 +28,7 @@ GENERATOR = np.random.default_rng(0)
 GENES = ["".join(GENERATOR.choice(list("ACGT"), 30)) for _ in range(50)]
 FLOATS = GENERATOR.normal(size=(20, 6, 3)).astype(np.float32)
 PICTURES = GENERATOR.random((9, 8, 8, 3)).astype(np.float32)
+MASKS = GENERATOR.choice(np.array([0, 3, 255], np.uint8), (12, 8, 8))
 WHOLE = GENERATOR.integers(-5, 6, (9, 4, 4))
 
 # kind: training cells, and cells that training has not seen
@@ -49,6 +50,7 @@ CELLS = {
         pl.DataFrame({"a": [[9.0] * 7, [], None], "b": [[8.0] * 7, [], None]}).to_struct("x"),
     ),
     "tensor": (pl.Series(FLOATS.reshape(20, 18)), pl.Series(100 * FLOATS.reshape(20, 18)[:2])),
+    "mask": (pl.Series(MASKS[:9]), pl.Series(MASKS[9:] + 1)),
 }
 OTHER_FORMS = {
     "number as text": ("number", pl.Series(["1,234.5", "$3", "7 %", "?", "9"]), pl.Series(["no number", None, "1"])),
@@ -84,7 +86,7 @@ def test_kind_keeps_its_contract_in_other_forms(form: str):
     check_kind(resolve("kind", name, KINDS), training, unseen)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [name for name in KINDS if resolve("kind", name, KINDS).is_input])
 def test_a_kind_is_the_first_that_matches_its_cells(name: str):
     asked = (key for key in KINDS if resolve("kind", key, KINDS).matches(CELLS[name][0]))
     assert next(asked) == name

@@ -133,8 +133,8 @@ def test_unreadable_pictures_are_named_with_their_reasons(tmp_path: Path):
     assert reasons[3] == "it is no image that pillow knows"
     assert reasons[4] == "the cell is empty"
     assert reasons[5] == f"it has more than {MAX_PIXELS:,} pixels"
-    assert error.value.encoded[0].any()
-    assert not error.value.encoded[1:].any()
+    assert error.value.encoded[0][0].any()
+    assert not error.value.encoded[0][1:].any()
     with pytest.raises(
         Unreadable, match=r"1 of 1 image cannot be read; the first is '.*gone.jpg': there is no such file"
     ):

@@ -48,7 +48,7 @@ def test_unknown_and_missing_labels_are_unreadable_and_the_others_are_read():
     task = Classification(("cat", "dog"))
     with pytest.raises(Unreadable) as caught:
         task.encode(_cells("dog", "bird", None))
-    assert caught.value.encoded.tolist() == [1, -1, -1]
+    assert caught.value.encoded[0].tolist() == [1, -1, -1]
     assert caught.value.bad == {1: "the label is 'bird'", 2: "the label is None"}
     assert str(caught.value) == (
         "in 2 rows 'y' holds no label that was learned: the first is row 1, 'bird'\n  fix: choose labels from cat, dog."

@@ -43,7 +43,7 @@ def test_unknown_labels_are_unreadable_and_the_others_are_read():
     with pytest.raises(Unreadable) as caught:
         Multilabel(("a", "b"), separator=";").encode(pl.DataFrame({"tags": ["a", "b;x"]}))
     assert caught.value.bad == {1: "the label is 'x'"}
-    assert caught.value.encoded[0].tolist() == [1.0, 0.0]
+    assert caught.value.encoded[0][0].tolist() == [1.0, 0.0]
     assert str(caught.value) == (
         "in 1 row tags cannot be read as labels: the first is row 1, where the label is 'x'\n"
         "  fix: give 0 or 1 for each label, or labels from a, b."

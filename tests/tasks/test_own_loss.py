@@ -72,13 +72,13 @@ def test_a_plain_cross_entropy_of_logits_is_classification() -> None:
 def test_what_a_loss_does_not_say_is_refused() -> None:
     task = OwnLoss(F.mse_loss)
     assert task.describe() == "the loss mse_loss"
+    assert task.constant(batch(numbers(5, 3)).targets) is None
     assert not OwnLoss.matches(pl.DataFrame({"y": [1.0]}))
     rows = batch(numbers(5, 3))
     for ask in (
         lambda: OwnLoss.learn(pl.DataFrame({"y": [1.0]})),
         lambda: task.encode(pl.DataFrame({"y": [1.0]})),
         lambda: task.predict(nn.Identity(), rows),
-        lambda: task.constant(rows.targets),
     ):
         with pytest.raises(DataError, match="a loss alone"):
             ask()

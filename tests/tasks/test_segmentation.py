@@ -84,7 +84,7 @@ def test_masks_that_cannot_be_read_are_unreadable_and_the_others_are_read(tmp_pa
     with pytest.raises(Unreadable) as caught:
         task.encode(_cells(good, color, good[:40], b"", None, _png([[0, 9], [0, 0]])))
     assert sorted(caught.value.bad) == [1, 2, 3, 4, 5]
-    assert caught.value.encoded[0].tolist() == [[0, 1], [0, 0]]
+    assert caught.value.encoded[0][0].tolist() == [[0, 1], [0, 0]]
     assert caught.value.bad[1] == "which is a colour image: class numbers are grey values or palette indexes"
     assert caught.value.bad[5] == "which holds the value 9 that no training mask has"
     assert str(caught.value).startswith("in 5 rows 'mask' holds no mask that can be read: the first is row 1, which is")

@@ -189,7 +189,7 @@ def _encoded(field: Field, cells: pl.Series) -> Decoded:
     try:
         return Decoded(field.encode(cells), {})
     except Unreadable as error:
-        return Decoded(error.encoded, error.bad)
+        return Decoded(error.encoded[0], error.bad)
     except MemoryError:
         raise BudgetError(
             f"column {field.name!r} does not fit into memory", remedy=f"unset {BYTES}, or choose smaller pictures."

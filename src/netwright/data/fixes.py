@@ -20,9 +20,9 @@ from netwright.data.readers.files import counted, find_encoding, open_text, read
 from netwright.data.readers.table import DELIMITED, require_column, typed_column
 from netwright.data.split import Split
 from netwright.files import whole
+from netwright.kinds.cells import NO, YES
 from netwright.records.errors import DataError, listed, nearest
 from netwright.records.finding import Action, Fix
-from netwright.tasks.cells import NO, YES
 
 COLUMNS = ("apply", "action", "place", "column", "old", "new", "confidence", "code", "row")
 NEEDED = ("apply", "action", "place")

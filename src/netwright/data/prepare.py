@@ -146,7 +146,7 @@ def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:
         kind, detail = with_detail("kind", said, KINDS)
         return kind.learn(cells.name, cells, detail)
     for kind in (resolve("kind", name, KINDS) for name in KINDS):
-        if kind.matches(cells):
+        if kind.is_input and kind.matches(cells):
             return kind.learn(cells.name, cells)
     problem = f"column {cells.name!r} of {Path(dataset.origin).name} holds {cells.dtype}, which nothing here reads"
     raise DataError(problem, remedy=f"leave it out (--drop {cells.name}) or turn it into numbers or text.")
@@ -183,14 +183,15 @@ def counts_rows(cells: pl.Series) -> bool:
 
 
 def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, schema: Schema) -> Task:
-    if isinstance(task, Task):
+    if not (task is None or isinstance(task, str | type)):
         return task
     if _are_mapped(dataset):
         most = max(1, LEARNED_BYTES // max(1, _row_bytes(dataset)))
         rows = rows[:: -(-len(rows) // most)]
     cells = dataset.cells(rows, dataset.targets)
     if task is not None:
-        return resolve("task", task, TASKS).learn(cells, schema)
+        chosen, detail = with_detail("task", task, TASKS)
+        return chosen.learn(cells, schema, detail)
     if not dataset.targets and len(schema.inputs) > 1:
         name = Path(dataset.origin).name
         raise DataError(f"{name} has no target", remedy=f"choose the target from {listed(dataset.table.columns)}.")
@@ -239,7 +240,7 @@ def _encode_targets(task: Task, dataset: Dataset) -> _Targets:
             return task.encode(cells)
         except Unreadable as error:
             bad.update({start + row: reason for row, reason in error.bad.items()})
-            return (error.encoded,)
+            return error.encoded
 
     if not _are_mapped(dataset):
         return _Targets(encoded(dataset.table.select(dataset.targets)), bad)

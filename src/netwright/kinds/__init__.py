@@ -9,4 +9,5 @@ KINDS = {
     "category": "netwright.kinds.category:Category",
     "text": "netwright.kinds.text:Text",
     "tensor": "netwright.kinds.tensor:TensorField",
+    "mask": "netwright.kinds.mask:Mask",
 }

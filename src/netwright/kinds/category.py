@@ -7,11 +7,21 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import NEARLY_ALL, each_distinct, is_single, refuse_cells, refuse_detail, sample, words
+from netwright.kinds.cells import (
+    NEARLY_ALL,
+    each_distinct,
+    is_single,
+    names,
+    refuse_cells,
+    refuse_detail,
+    refuse_missing,
+    sample,
+    words,
+)
 from netwright.kinds.markup import counted, shaded, share, total
 from netwright.models.stems import categories
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Field, Signal
+from netwright.records.schema import Family, Field, Signal
 
 UNSEEN, ABSENT, FIRST = 0, 1, 2  # indexes: not seen in training, missing, the most frequent value
 RARE = 3  # rows; a value seen less often says nothing of its own and teaches what an unseen value means
@@ -33,6 +43,7 @@ class Category(Field):
     missing: float  # share of training cells
 
     kind: ClassVar[str] = "category"
+    family: ClassVar[Family] = "labels"
     joins: ClassVar[bool] = True
     seen_as: ClassVar[str] = "category"
 
@@ -47,9 +58,9 @@ class Category(Field):
         count, distinct = cells.count(), cells.n_unique()  # of all cells: a sample shows fewer of each value
         if distinct <= max(FEW * count, min(FEW_AT_LEAST, count / 2)):
             return True
-        names = present.unique()
-        is_name = names.str.contains(_NAME) & ~names.str.contains(_UNSPACED)
-        return int(is_name.sum()) >= NEARLY_ALL * len(names)
+        single = present.unique()
+        is_name = single.str.contains(_NAME) & ~single.str.contains(_UNSPACED)
+        return int(is_name.sum()) >= NEARLY_ALL * len(single)
 
     @classmethod
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
@@ -80,11 +91,12 @@ class Category(Field):
         places = pl.int_range(FIRST, FIRST + len(known), dtype=pl.Int32, eager=True)
 
         def look_up(column: pl.Series) -> pl.Series:
-            names = _as_text(self.name, column)
-            indexes = names.replace_strict(known, places, default=UNSEEN, return_dtype=pl.Int32).cast(pl.Int32)
-            return indexes.set(names.is_null(), ABSENT)
+            text = _as_text(self.name, column)
+            indexes = text.replace_strict(known, places, default=UNSEEN, return_dtype=pl.Int32).cast(pl.Int32)
+            return indexes.set(text.is_null(), ABSENT)
 
-        return torch.from_numpy(each_distinct(cells, look_up).to_numpy(writable=True))
+        indexes = each_distinct(cells, look_up).to_numpy(writable=True)
+        return refuse_missing(self, cells, torch.from_numpy(indexes), FIRST)
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
@@ -106,8 +118,7 @@ class Category(Field):
 
 
 def _as_text(name: str, cells: pl.Series) -> pl.Series:
-    """Names without outer blanks, null where missing; 3.0 and 3 are the same name."""
+    """Names without outer blanks, null where missing."""
     if not is_single(cells):
         raise refuse_cells(Category.kind, name, cells, "text, numbers or truth values")
-    text = cells.cast(pl.String)
-    return words(text.str.replace(r"\.0$", "") if cells.dtype.is_float() else text)
+    return words(names(cells))

@@ -1,19 +1,48 @@
-"""Raw cells before their kind is known: which are missing, a sample of them, their usual scale."""
+"""Raw cells before their kind is known: how they are read, which are missing, a sample of them, their usual scale."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from torch import Tensor
 
-from netwright.records.errors import DataError
+from netwright.kinds.markup import counted
+from netwright.records.errors import DataError, Unreadable
+from netwright.records.schema import Field
 
+YES, NO = ("1", "true", "yes"), ("0", "false", "no")
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none")  # words for nothing, lower case
 NEARLY_ALL = 0.95  # share of cells that have to look like a kind; the rest are taken for slips and counted
 SAMPLE = 10_000  # cells looked at to recognize a kind: enough to see it, and no dearer for a million rows
 
 Values = NDArray[Any]
+
+
+def names(cells: pl.Series) -> pl.Series:
+    """Single cells as text without outer blanks, blank and NaN ones missing: 3, 3.0 and "3" are one name."""
+    if cells.dtype.is_float():
+        column = pl.col("x")
+        is_whole = column.is_finite() & (column == column.floor()) & (column.abs() < 2**53)
+        whole = pl.when(is_whole).then(column.cast(pl.Int64, strict=False).cast(pl.String))
+        other = column.fill_nan(None).cast(pl.String)
+        return cells.to_frame("x").select(whole.otherwise(other).alias(cells.name)).to_series()
+    text = cells.cast(pl.String).str.strip_chars()
+    return text.set(text == "", None)
+
+
+def plain_numbers(cells: pl.Series) -> pl.Series:
+    """Cells as float64, unreadable ones missing, without the ways in which `Number` lets people write them."""
+    if cells.dtype == pl.String or cells.dtype == pl.Categorical or isinstance(cells.dtype, pl.Enum):
+        cells = cells.cast(pl.String).str.strip_chars()
+    return cells.cast(pl.Float64, strict=False)
+
+
+def yes_no(cells: pl.Series) -> pl.Series:
+    """1.0 for 1, true and yes, 0.0 for 0, false and no, whatever their case; missing for anything else."""
+    text = names(cells).str.to_lowercase()
+    return text.replace_strict([*YES, *NO], [1.0] * len(YES) + [0.0] * len(NO), default=None, return_dtype=pl.Float64)
 
 
 def words(cells: pl.Series) -> pl.Series:
@@ -98,3 +127,25 @@ def refuse_cells(kind: str, name: str, cells: pl.Series, wanted: str) -> DataErr
         f"column {name!r}: {kind} cells are {wanted}, but the column holds {cells.dtype}",
         remedy=f"choose another kind for {name!r}.",
     )
+
+
+def unreadable(what: str, first: str, remedy: str, encoded: tuple[Tensor, ...], bad: Mapping[int, str]) -> Unreadable:
+    """The error for a target's cells: `in 3 rows 'y' holds no number: the first is row 0, 'x'`."""
+    problem = f"in {counted(len(bad), 'row')} {what}: the first is row {next(iter(bad))}, {first}"
+    return Unreadable(problem, remedy, encoded, dict(bad))
+
+
+def refuse_missing(field: Field, cells: pl.Series, encoded: Tensor, least: int = 1) -> Tensor:
+    """The encoded column. Raises Unreadable for missing cells of a target; those of an input are values.
+
+    A cell is missing if it is NaN, or if no index in it is `least` or above.
+    """
+    if field.role == "input":
+        return encoded
+    flat = encoded.flatten(1) if encoded.ndim > 1 else encoded[:, None]
+    rows = (flat.isnan() if flat.is_floating_point() else flat < least).all(1).nonzero()[:, 0].tolist()
+    if not rows:
+        return encoded
+    bad = {row: f"the cell is {cells[row]!r}" for row in rows}
+    what, first = f"{field.name!r} holds no {field.seen_as}", repr(cells[rows[0]])
+    raise unreadable(what, first, "leave these rows out, or correct them.", (encoded,), bad)

@@ -8,11 +8,20 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import NEARLY_ALL, each_distinct, refuse_cells, refuse_detail, robust, sample, words
+from netwright.kinds.cells import (
+    NEARLY_ALL,
+    each_distinct,
+    refuse_cells,
+    refuse_detail,
+    refuse_missing,
+    robust,
+    sample,
+    words,
+)
 from netwright.kinds.markup import counted, shaded, share, total
 from netwright.models.stems import dates
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Field, Signal
+from netwright.records.schema import Family, Field, Signal
 
 ISO = "%Y-%m-%d"
 FORMATS = {  # how the day may be written, once its parts are joined by "-"; an earlier one wins a tie
@@ -55,6 +64,7 @@ class Date(Field):
     example: str  # the first of them
 
     kind: ClassVar[str] = "date"
+    family: ClassVar[Family] = "dates"
     joins: ClassVar[bool] = True
     seen_as: ClassVar[str] = "date"
 
@@ -98,7 +108,7 @@ class Date(Field):
 
     def encode(self, cells: pl.Series) -> Tensor:
         """(N, FEATURES) float32."""
-        return torch.from_numpy(_features(_read(self.name, cells, self.format), self.origin))
+        return refuse_missing(self, cells, torch.from_numpy(_features(self.moments(cells), self.origin)))
 
     def moments(self, cells: pl.Series) -> pl.Series:
         """The dates as datetimes in microseconds, null where missing or unreadable: what orders rows in time."""

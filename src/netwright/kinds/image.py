@@ -25,7 +25,7 @@ from netwright.machine.quiet import without_warnings
 from netwright.models.stems import pixels
 from netwright.records.errors import DataError, Unreadable
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Field, Signal
+from netwright.records.schema import Family, Field, Signal
 
 MAX_PIXELS = 80_000_000  # of a file, read from its header: decoded it takes 240 MB; pillow's own alarm is at 89 million
 MAX_SIDE = 224  # pixels; larger pictures are made smaller unless the user says so
@@ -70,6 +70,7 @@ class Image(Field):
     resized: bool  # whether training pictures had to be
 
     kind: ClassVar[str] = "image"
+    family: ClassVar[Family] = "pictures"
     seen_as: ClassVar[str] = "image"
     decoder: ClassVar[str] = f"{DECODER}, pillow {PILLOW}"
     decided_by: ClassVar[tuple[str, ...]] = ("height", "width", "channels")
@@ -138,7 +139,7 @@ class Image(Field):
                 f"column {self.name!r}: {len(bad):,} of {counted(len(cells), 'image')} cannot be read; "
                 f"the first is {_title(cells[first], first)}: {bad[first]}",
                 "repair or remove these images.",
-                torch.from_numpy(encoded),
+                (torch.from_numpy(encoded),),
                 dict(sorted(bad.items())),
             )
         return torch.from_numpy(encoded)

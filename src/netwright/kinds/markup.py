@@ -4,13 +4,13 @@ from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image as PIL
 from torch import Tensor
-
-from netwright.kinds.cells import Values
 
 SPEAKS_FOR, SPEAKS_AGAINST = "230, 120, 0", "0, 90, 200"  # orange and blue: told apart by colour-blind people too
 LINE_HEIGHT = 40  # units of the picture of a series
@@ -51,7 +51,7 @@ def polylines(values: Tensor, attribution: Tensor | None, names: Sequence[str]) 
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{"".join(bars + lines)}</svg>'
 
 
-def picture(pixels: Values, attribution: Tensor | None, title: str) -> str:
+def picture(pixels: NDArray[Any], attribution: Tensor | None, title: str) -> str:
     """Pixels (C, H, W) uint8 as an image inside the page; pixels of strong attribution (C, H, W) are tinted."""
     shown = np.broadcast_to(pixels, (3, *pixels.shape[1:])).astype(np.float32)
     if attribution is not None:
@@ -84,7 +84,7 @@ def _color(weight: float) -> str:
     return f"rgba({SPEAKS_FOR if weight > 0 else SPEAKS_AGAINST}, {min(abs(weight), 1):.2f})"
 
 
-def _rgb(color: str) -> Values:
+def _rgb(color: str) -> NDArray[Any]:
     return np.array([float(part) for part in color.split(",")], dtype=np.float32)[:, None, None]
 
 

@@ -8,11 +8,21 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import NEARLY_ALL, Values, each_distinct, refuse_cells, refuse_detail, robust, sample, words
+from netwright.kinds.cells import (
+    NEARLY_ALL,
+    Values,
+    each_distinct,
+    refuse_cells,
+    refuse_detail,
+    refuse_missing,
+    robust,
+    sample,
+    words,
+)
 from netwright.kinds.markup import counted, figure, shaded, share, total
 from netwright.models.stems import NumberColumn, numbers
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Field, Signal
+from netwright.records.schema import Family, Field, Signal
 
 BINS = 48  # pieces of the piecewise-linear encoding, as Gorishniy et al. 2022 use (arXiv:2203.05556)
 CODE_LIKE = 0.01  # share of texts with a leading zero (zip codes) from which digits are names, not numbers
@@ -42,6 +52,7 @@ class Number(Field):
     decimal_comma: bool  # texts are written 1.234,5
 
     kind: ClassVar[str] = "number"
+    family: ClassVar[Family] = "numbers"
     joins: ClassVar[bool] = True
     seen_as: ClassVar[str] = "number"
 
@@ -61,8 +72,8 @@ class Number(Field):
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
         """Center, scale and quantiles. Raises DataError for columns that cannot hold numbers."""
         refuse_detail(cls.kind, name, detail)
-        decimal_comma = cells.dtype == pl.String and _has_decimal_comma(words(sample(cells)).drop_nulls())
-        column = _read(name, cells, decimal_comma)
+        decimal_comma = has_decimal_comma(cells)
+        column = read_numbers(name, cells, decimal_comma=decimal_comma)
         values = column.cast(pl.Float32).to_numpy()
         finite = values[np.isfinite(values)].astype(np.float64)
         bad = _unreadable(cells, column)
@@ -85,9 +96,17 @@ class Number(Field):
 
     def encode(self, cells: pl.Series) -> Tensor:
         """(N,) float32, raw; NaN where there is no finite number."""
-        values = _read(self.name, cells, self.decimal_comma).cast(pl.Float32).to_numpy(writable=True)
+        values = self.values(cells).cast(pl.Float32).to_numpy(writable=True)
         np.copyto(values, np.nan, where=np.isinf(values))
-        return torch.from_numpy(values)
+        return refuse_missing(self, cells, torch.from_numpy(values))
+
+    def values(self, cells: pl.Series) -> pl.Series:
+        """Float64 as the cells say; null where a cell is missing or no number."""
+        return read_numbers(self.name, cells, decimal_comma=self.decimal_comma)
+
+    def decode(self, encoded: Tensor) -> pl.Series:
+        """The numbers."""
+        return pl.Series(self.name, encoded.cpu().numpy())
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
@@ -117,8 +136,15 @@ class Number(Field):
         return shaded("missing" if cell is None else str(cell), total(attribution))
 
 
-def _read(name: str, cells: pl.Series, decimal_comma: bool) -> pl.Series:
+def has_decimal_comma(cells: pl.Series) -> bool:
+    """Whether a column of text is written 1.234,5."""
+    return cells.dtype == pl.String and _has_decimal_comma(words(sample(cells)).drop_nulls())
+
+
+def read_numbers(name: str, cells: pl.Series, *, decimal_comma: bool) -> pl.Series:
     """Float64; null where a cell is missing or no number."""
+    if cells.dtype == pl.Categorical or isinstance(cells.dtype, pl.Enum):
+        cells = cells.cast(pl.String)
     if cells.dtype == pl.String:
         return _read_text(cells, decimal_comma)
     if cells.dtype == pl.Duration:

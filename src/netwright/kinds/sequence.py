@@ -8,13 +8,13 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import NEARLY_ALL, is_single, read_longest, refuse_cells, sample, words
+from netwright.kinds.cells import NEARLY_ALL, is_single, read_longest, refuse_cells, refuse_missing, sample, words
 from netwright.kinds.markup import counted, shaded, share
 from netwright.kinds.padded import FIRST, PADDING, UNKNOWN, padded
 from netwright.models.sequences import row_lengths
 from netwright.models.stems import tokens
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Field, Signal
+from netwright.records.schema import Family, Field, Signal
 
 SYMBOLS = 255 - FIRST + 1  # indexes fit a byte
 SHORTEST = 8  # symbols from which nearly all cells look like sequences and not like names
@@ -38,12 +38,8 @@ class Sequence(Field):
     cut: float  # share of training cells that are
 
     kind: ClassVar[str] = "sequence"
+    family: ClassVar[Family] = "symbols"
     seen_as: ClassVar[str] = "symbol sequence"
-
-    @property
-    def vocabulary(self) -> tuple[str, ...]:
-        """The symbols of the indexes from 2 on, as `Text` names its words."""
-        return tuple(self.alphabet)
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
@@ -81,21 +77,27 @@ class Sequence(Field):
             cut=float((lengths > longest).mean()) if len(lengths) else 0.0,
         )
 
+    def known_tokens(self) -> tuple[str, ...]:
+        """The alphabet."""
+        return tuple(self.alphabet)
+
     def encode(self, cells: pl.Series) -> Tensor:
         """(N, longest) uint8; missing cells are all padding."""
         texts = _texts(self.name, cells).str.head(self.longest)
         indexes = np.full(_CODE_POINTS, UNKNOWN, dtype=np.uint8)
         indexes[[ord(symbol) for symbol in self.alphabet]] = np.arange(FIRST, FIRST + len(self.alphabet))
-        return torch.from_numpy(padded(indexes[_code_points(texts)], texts.str.len_chars().to_numpy(), self.longest))
+        encoded = padded(indexes[_code_points(texts)], texts.str.len_chars().to_numpy(), self.longest)
+        return refuse_missing(self, cells, torch.from_numpy(encoded))
 
     def lengths(self, encoded: Tensor) -> Tensor | None:
         """Up to the last that is no padding."""
         return row_lengths(encoded != PADDING)
 
-    def decode(self, tokens: Tensor) -> str:
-        """The text of indexes (T,); padding is left out."""
+    def decode(self, encoded: Tensor) -> pl.Series:
+        """The text of indexes (N, T); padding is left out."""
         symbols = ("", "\N{REPLACEMENT CHARACTER}", *self.alphabet)
-        return "".join(symbols[token] for token in tokens.tolist() if token != PADDING)
+        texts = ["".join(symbols[token] for token in row) for row in encoded.tolist()]
+        return pl.Series(self.name, texts, dtype=pl.String)
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:

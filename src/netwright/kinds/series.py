@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.kinds.cells import Values, array_shape, leaf, read_longest, refuse_cells, robust, stacked
+from netwright.kinds.cells import Values, array_shape, leaf, read_longest, refuse_cells, refuse_missing, robust, stacked
 from netwright.kinds.markup import counted, figure, polylines, shaded, share
 from netwright.kinds.padded import padded
 from netwright.models.sequences import row_lengths
 from netwright.models.stems import steps
 from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Field, Signal
+from netwright.records.schema import Family, Field, Signal
 
 MOST_SERIES = 0.995  # share of training series that are read to their end, where a few are far longer than the rest
 FAR_LONGER = 1.5  # times the length of the rest
@@ -41,6 +41,7 @@ class Series(Field):
     gaps: float  # share of values missing before the end of their series
 
     kind: ClassVar[str] = "series"
+    family: ClassVar[Family] = "steps"
     seen_as: ClassVar[str] = "series"
 
     @staticmethod
@@ -98,7 +99,7 @@ class Series(Field):
                 f"column {self.name!r}: the series have {counted(len(channels), 'channel')}, not {len(self.channels)}",
                 remedy=f"give the channels {', '.join(self.channels)}.",
             )
-        return torch.from_numpy(_encode(cells, self.channels, self.longest))
+        return refuse_missing(self, cells, torch.from_numpy(_encode(cells, self.channels, self.longest)))
 
     def lengths(self, encoded: Tensor) -> Tensor | None:
         """Up to the last step that holds a value."""

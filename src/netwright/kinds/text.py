@@ -8,13 +8,13 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import is_single, read_longest, refuse_cells, words
+from netwright.kinds.cells import is_single, read_longest, refuse_cells, refuse_missing, words
 from netwright.kinds.markup import counted, shaded, share
 from netwright.kinds.padded import FIRST, PADDING, UNKNOWN, padded
 from netwright.models.sequences import row_lengths
 from netwright.models.stems import tokens
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Field, Signal
+from netwright.records.schema import Family, Field, Signal
 
 VOCABULARY = 30_000  # words; rarer ones of larger texts are seldom seen in new text
 SEEN = 2  # a word seen once teaches nothing of its own; it teaches what an unknown word means
@@ -42,6 +42,7 @@ class Text(Field):
     median: float  # words in a training text
 
     kind: ClassVar[str] = "text"
+    family: ClassVar[Family] = "text"
     seen_as: ClassVar[str] = "text"
 
     @staticmethod
@@ -74,6 +75,10 @@ class Text(Field):
             median=float(np.median(lengths)) if len(lengths) else 0.0,
         )
 
+    def known_tokens(self) -> tuple[str, ...]:
+        """The vocabulary."""
+        return self.vocabulary
+
     def encode(self, cells: pl.Series) -> Tensor:
         """(N, longest) int16, or int32 where the vocabulary needs it; missing cells are all padding."""
         lists = _split(self.name, cells).list.head(self.longest)
@@ -82,17 +87,19 @@ class Text(Field):
         places = pl.int_range(FIRST, FIRST + len(known), dtype=pl.Int32, eager=True).cast(dtype)
         flat = lists.filter(lists.list.len() > 0).explode()
         indexes = flat.replace_strict(known, places, default=UNKNOWN, return_dtype=dtype).cast(dtype)
-        return torch.from_numpy(padded(indexes.to_numpy(), lists.list.len().to_numpy(), self.longest))
+        encoded = padded(indexes.to_numpy(), lists.list.len().to_numpy(), self.longest)
+        return refuse_missing(self, cells, torch.from_numpy(encoded))
 
     def lengths(self, encoded: Tensor) -> Tensor | None:
         """Up to the last that is no padding."""
         return row_lengths(encoded != PADDING)
 
-    def decode(self, tokens: Tensor) -> str:
-        """The text of indexes (T,): words with blanks between them, none before punctuation; padding is left out."""
-        names = ("", "?", *self.vocabulary)
-        text = " ".join(names[token] for token in tokens.tolist() if token)
-        return pl.Series([text]).str.replace_all(r" ([.,;:!?%)\]}])", "$1").str.replace_all(r"([(\[{]) ", "$1")[0]
+    def decode(self, encoded: Tensor) -> pl.Series:
+        """The text of indexes (N, T): words with blanks between, none before punctuation; padding is left out."""
+        words = ("", "?", *self.vocabulary)
+        texts = [" ".join(words[token] for token in row if token) for row in encoded.tolist()]
+        column = pl.Series(self.name, texts, dtype=pl.String)
+        return column.str.replace_all(r" ([.,;:!?%)\]}])", "$1").str.replace_all(r"([(\[{]) ", "$1")
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.machine.kernels import GRU, OWN, Replacing
+from netwright.records.batch import Outputs, each_tensor
 from netwright.records.recipe import Recipe
 
 
@@ -29,7 +30,7 @@ class Arithmetic(nn.Module):
         self._replacing = Replacing(own) if own and self._device == "cpu" else nullcontext()
         self._compiled = [torch.compile(network)] if recipe.compile == "always" else []  # a list: it is no second part
 
-    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, *inputs: Tensor) -> Outputs:
         """The network's outputs."""
         inputs = tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
         # Evaluation would have to be compiled anew, for a fraction of the steps.
@@ -38,4 +39,4 @@ class Arithmetic(nn.Module):
             return network(*inputs)
         with torch.autocast(self._device, dtype=torch.bfloat16), self._replacing:
             outputs = network(*inputs)
-        return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
+        return each_tensor(outputs, Tensor.float)

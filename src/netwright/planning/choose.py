@@ -28,7 +28,7 @@ def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -
     """
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     passes = Recipe().edit({"epochs": given["epochs"]}).epochs if "epochs" in given else 0
-    chosen = _by_form(schema, signals, rows, passes) | _by_task(task)
+    chosen = _by_form(schema, signals, rows, passes) | dict(task.defaults(schema, rows))
     recipe = Recipe().edit(chosen).edit(given)
     told = ", ".join(f"{name} {_said(getattr(recipe, name))}" for name in chosen | dict(given) if name not in _UNTOLD)
     return recipe, (f"settings: {told}",)
@@ -44,7 +44,7 @@ def _by_form(schema: Schema, signals: list[Signal], rows: int, passes: int) -> C
     if "map" in forms:
         return _images(forms["map"], rows, passes)
     if "sequence" in forms:
-        is_text = any(field.kind == "text" for field in schema.inputs)
+        is_text = any(field.family == "text" for field in schema.inputs)
         return _text(rows) if is_text else _series(rows)
     return _small_tables() if rows < SMALL else _tables(rows)
 
@@ -104,23 +104,6 @@ def _series(rows: int) -> Changes:
         "backbone": "convnet1d", "width": 64, "depth": 2, "dropout": 0.3 if rows < SMALL else 0.2, "lr": 2e-3,
         "batch_size": batch_size, "epochs": _epochs(rows, batch_size, steps=600, most=40, least=6),
     }  # fmt: skip
-
-
-def _by_task(task: Task) -> Changes:
-    """A language model reads letters or words in order, whatever the rest says."""
-    if task.name == "segmentation":
-        return {"augment": ()}  # masks would not follow
-    if task.name != "language_model":
-        return {}
-    return {
-        "backbone": "transformer",
-        "width": 128,
-        "depth": 3,
-        "dropout": 0.1,
-        "lr": 2e-3,
-        "batch_size": 32,
-        "epochs": 5,
-    }
 
 
 def _epochs(rows: int, batch_size: int, *, steps: int, most: int, least: int = 5) -> int:

@@ -83,7 +83,7 @@ def _features(run: Run, examples: Examples) -> NDArray[np.float32]:
 
     with hooked([network.head.register_forward_pre_hook(keep)]), evaluating(network):
         for batch in examples.batches(run.recipe.batch_size, seed=None):
-            network(*batch.to(device_of(network)).inputs)
+            run.task.forward(network, batch.to(device_of(network)))
     return torch.cat(seen).numpy()
 
 

@@ -172,11 +172,11 @@ def answer(network: nn.Module, run: Run) -> nn.Module:
     if not layers or not isinstance(last := layers[-1].module, nn.Linear | _ConvNd):
         raise NoMend("its last layer with weights is neither nn.Linear nor a convolution")
     batches = [batch.targets for batch in run.train.batches(run.recipe.batch_size, seed=None)]
-    constant = run.task.constant(tuple(torch.cat(parts) for parts in zip(*batches, strict=True))).flatten()
+    constant = run.task.constant(tuple(torch.cat(parts) for parts in zip(*batches, strict=True)))
     with seeded(run.recipe.seed):
         initialize(last, "lecun", "identity", scale=HEAD_SCALE)
-    if isinstance(last.bias, Tensor) and last.bias.numel() == constant.numel():
-        last.bias.detach().copy_(constant)
+    if isinstance(last.bias, Tensor) and isinstance(constant, Tensor) and last.bias.numel() == constant.numel():
+        last.bias.detach().copy_(constant.flatten())
     return network
 
 
@@ -190,7 +190,7 @@ def _structure(network: nn.Module) -> list[object]:
 
 def _calls(network: nn.Module, run: Run) -> tuple[Call, ...]:
     batch = next(run.train.batches(min(FEW, run.recipe.batch_size), seed=None))
-    return calls(network, batch.to(device_of(network)))
+    return calls(network, batch.to(device_of(network)), run.task.forward)
 
 
 def _weighted(seen: Iterable[Call]) -> list[Call]:

@@ -13,6 +13,7 @@ from netwright.data.fixes import apply_fixes, located
 from netwright.data.prepare import prepare
 from netwright.data.readers.files import counted
 from netwright.data.split import Split
+from netwright.kinds.cells import names, plain_numbers
 from netwright.planning.paired import Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import quick_runs
 from netwright.records.errors import DataError, NetwrightError
@@ -21,7 +22,6 @@ from netwright.records.history import Progress
 from netwright.records.proof import Proof, Proven
 from netwright.records.run import Run
 from netwright.records.source import Source
-from netwright.tasks.cells import as_labels, as_numbers
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
 from netwright.training.evaluate import predictions
@@ -119,7 +119,7 @@ def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
     errors = np.full(len(cut.test), np.nan)
     truth = test.to_series()[places]
     if isinstance(run.task, Classification):
-        errors[places] = (as_labels(truth) != answers["prediction"]).to_numpy()
+        errors[places] = (names(truth) != answers["prediction"]).to_numpy()
         return {"accuracy": errors, "loss": losses}
-    errors[places] = (as_numbers(truth) - answers["prediction"]).abs().to_numpy()
+    errors[places] = (plain_numbers(truth) - answers["prediction"]).abs().to_numpy()
     return {"mae": errors}  # losses of different fixes are in units of different spread

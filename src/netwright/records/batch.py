@@ -8,9 +8,12 @@ from typing import final
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 WALKED = 256  # examples of a batch where all are walked over; an engineer's loader keeps its own size
+
+Outputs = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
+"""What a network gives for a batch: rows first in each tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,34 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
         t if t.ndim < 2 or t.shape[1] == longest else F.pad(t, (0, 0) * (t.ndim - 2) + (0, longest - t.shape[1]))
         for t in tensors
     ])  # fmt: skip
+
+
+@final
+class Given(nn.Module):
+    """Outputs that are there already, as the network that an objective asks for them."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, *inputs: Tensor) -> Outputs:
+        """The outputs, whatever the inputs."""
+        return self.outputs
+
+
+def each_tensor(outputs: Outputs, change: Callable[[Tensor], Tensor]) -> Outputs:
+    """The same structure of changed tensors."""
+    if isinstance(outputs, Tensor):
+        return change(outputs)
+    if isinstance(outputs, dict):
+        return {name: change(tensor) for name, tensor in outputs.items()}
+    return tuple(map(change, outputs))
+
+
+def side_by_side(outputs: Outputs) -> Tensor:
+    """(B, width): all outputs of each row, one after the other, as float32."""
+    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, tuple) else (outputs,)
+    return torch.cat([part.float().reshape(len(part), -1) for part in parts], 1)
 
 
 @final

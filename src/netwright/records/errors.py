@@ -31,12 +31,12 @@ class DataError(NetwrightError):
 
 
 class Unreadable(DataError):
-    """Some cells of a column cannot be read; the others were.
+    """Some cells cannot be read; the others were.
 
-    `encoded` holds the whole column with the unreadable cells blank, `bad` the reason for each unreadable position.
+    `encoded` holds the tensors of all cells, the unreadable ones blank; `bad` the reason for each unreadable position.
     """
 
-    def __init__(self, problem: str, remedy: str, encoded: "Tensor", bad: dict[int, str]) -> None:
+    def __init__(self, problem: str, remedy: str, encoded: "tuple[Tensor, ...]", bad: dict[int, str]) -> None:
         super().__init__(problem, remedy)
         self.encoded = encoded
         self.bad = bad

@@ -1,7 +1,7 @@
 """What the columns hold: one Field for each input column, learned from training rows only."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar, Literal, Self
 
@@ -9,9 +9,12 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
 
 Form = Literal["vector", "map", "sequence"]
+Family = Literal["numbers", "labels", "dates", "text", "symbols", "pictures", "steps", ""]
+"""What cells are to look at, whatever their kind; empty for none of these."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Field(ABC):
-    """One input column, read into tensors that mean the same to people and to the network.
+    """One column, read into tensors that mean the same to people and to the network.
 
     Encoded values are raw (pixels 0 to 255, numbers in their own units): scaling belongs to the network's stem, so
     that attacks and explanations see what a person sees.
@@ -46,8 +49,12 @@ class Field(ABC):
     low: float  # bounds of the encoded values; missing numbers are NaN and within bounds
     high: float
     reach: float  # a change too small for a person to mind, in encoded units; 0 where no change is small
+    role: Literal["input", "target"] = field(default="input", kw_only=True)
+    """A missing input is a value; of a target, missing and unseen cells are unreadable."""
 
     kind: ClassVar[str]  # the key in KINDS
+    family: ClassVar[Family] = ""
+    is_input: ClassVar[bool] = True  # whether a network can take such a column: only then is the kind recognized
     joins: ClassVar[bool] = False  # columns of this kind are joined into one tensor (B, columns, ...)
     decoder: ClassVar[str] = ""  # where cells may be paths of files: the version of what reads them, else empty
     decided_by: ClassVar[tuple[str, ...]] = ()  # attributes that decide, beside the decoder, what a file encodes as
@@ -67,6 +74,10 @@ class Field(ABC):
         """(B,) int64, at least 1: steps of each row before its padding; None of a kind without steps."""
         return None
 
+    def known_tokens(self) -> tuple[str, ...]:
+        """The words or symbols that encoded tokens from 2 on stand for (0 is padding, 1 unknown), if it has any."""
+        return ()
+
     @abstractmethod
     def encode(self, cells: pl.Series) -> Tensor:
         """A whole column at once, vectorized: (N, *shape). Compact types: uint8 pixels, int tokens, float32 numbers.
@@ -78,6 +89,10 @@ class Field(ABC):
     @abstractmethod
     def stem(cls, fields: tuple[Any, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:  # Any: final classes say Self
         """The first module: scales or embeds the encoded tensor. One field, or all joined fields of the kind."""
+
+    def decode(self, encoded: Tensor) -> pl.Series:
+        """Cells of encoded rows, as answers are written. Raises DataError if the kind cannot write."""
+        raise DataError(f"columns of the kind {self.kind} cannot be written", remedy="choose another kind of target.")
 
     @abstractmethod
     def describe(self) -> str:

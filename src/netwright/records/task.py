@@ -1,22 +1,30 @@
 """What is predicted: the contract that every task fulfils."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from math import nan
+from typing import ClassVar, Literal, Self
 
+import numpy as np
 import polars as pl
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, Given, Outputs, each_tensor
 from netwright.records.frames import Frames
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
+
+ROW = "row"  # the column of row numbers beside answers
 
 NO_INPUTS = Schema(())
 
 Objective = Callable[[nn.Module, Batch], Tensor]
 """(network, batch) -> (B,): one loss for each example."""
+Forward = Callable[[nn.Module, Batch], Outputs]
+"""(network, batch) -> its outputs, as `Task.forward` asks for them."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,8 @@ class Score(ABC):
     """Streaming: add batch after batch, then ask for the result."""
 
     @abstractmethod
-    def add(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> None:
-        """Take what `network(*batch.inputs)` gave for a batch."""
+    def add(self, outputs: Outputs, batch: Batch) -> None:
+        """Take what `task.forward(network, batch)` gave."""
 
     @abstractmethod
     def quick(self) -> dict[str, float]:
@@ -62,18 +70,48 @@ class Score(ABC):
         """
 
 
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Targets that are one label for each example."""
+
+    positions: NDArray[np.int64]  # (N,) in `names`
+    names: tuple[str, ...]
+    counts: tuple[int, ...] = ()  # training rows of each label; empty if not known
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Targets that are one number for each example."""
+
+    values: NDArray[np.float64]  # (N,) in the user's units
+    scaled: NDArray[np.float32]  # (N,) as the network learns them: a spread of about one, skewed ones on a log scale
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A task without settings of its own."""
+
+
 @dataclass(frozen=True)
 class Task(ABC):
-    """Owns the target: how it is read, encoded, learned, scored and told to a person."""
+    """Owns the target: how it is read, encoded, learned, scored and reported.
+
+    What stages may ask has a default here, so that nobody asks for the type of a task. Targets are as many tensors as
+    the task needs. Ragged ones (boxes, words) are padded on the right, with a tensor of their numbers beside them.
+    """
 
     name: ClassVar[str]  # the key in TASKS
     metric: ClassVar[str]  # the metric that training watches, a key of Score.quick()
     higher_is_better: ClassVar[bool]
+    link: ClassVar[Literal["softmax", "sigmoid", "identity", ""]] = ""
+    """What turns an example's outputs (B, width) into its answer; empty if outputs have another form."""
+    has_places: ClassVar[bool] = True  # targets belong to pixels or steps: they have to follow what moves these
+    options: ClassVar[type] = NoOptions  # a frozen dataclass of the task's own settings, made with `recipe.setting`
 
     @staticmethod
-    @abstractmethod
     def matches(cells: pl.DataFrame) -> bool:
         """Whether raw target columns look like this task. TASKS is asked in its order; the first that matches wins."""
+        return False
 
     @classmethod
     def frame(cls, table: pl.DataFrame, targets: tuple[str, ...], detail: str = "") -> Frames | None:
@@ -85,15 +123,16 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
         """A task from the training rows' target columns. Raises DataError for one class only, a constant target, ...
 
         `schema` is for tasks whose input is its own target: a language model takes its vocabulary from there.
+        `detail` is what the user wrote after the task's name: `--task forecasting:96`.
         """
 
     @abstractmethod
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
-        """Targets for Batch.targets, (N, ...) each. Raises `Unreadable` (about the first tensor) for unknown labels."""
+        """Targets for Batch.targets, (N, ...) each. Raises `Unreadable` for unknown labels, missing numbers, ..."""
 
     def lengths(self, targets: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
         """(B,) for each target that is a list: how many entries of a row are real, at least 1; empty: none is a list.
@@ -106,12 +145,23 @@ class Task(ABC):
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
         """The network for this data: most tasks join stems, trunk and head."""
 
+    def forward(self, network: nn.Module, batch: Batch) -> Outputs:
+        """The network's outputs for a batch. Calls it once, as a function of tensors; a decoder gets its target too."""
+        return of_inputs(network, batch)
+
+    def answers(self, outputs: Outputs) -> Outputs:
+        """Outputs without the axis of members, which networks of `recipe.members` have while they train."""
+        return outputs
+
     @abstractmethod
     def objective(self, recipe: Recipe) -> Objective:
         """The training loss, with the recipe's named loss, label smoothing and class weights."""
 
-    def losses(self, network: nn.Module, batch: Batch) -> Tensor:
-        """(B,): the task's own loss for each example, without smoothing or weights."""
+    def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
+        """(B,): the task's own loss for each example, without smoothing or weights.
+
+        A loss that draws (noise, masks) draws from the generator; None is one of a fixed seed.
+        """
         return self.objective(Recipe())(network, batch)
 
     @abstractmethod
@@ -120,19 +170,49 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
-        """Answers in the user's words, a row for each example: label and probabilities, numbers, masks, text, ..."""
+        """Answers in the user's words and units: label and probabilities, numbers, masks, text, ...
 
-    @abstractmethod
-    def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
-        """The loss of the best constant answer: what an untrained network should show."""
+        A row for each example, or several (boxes, steps), whose column ROW then holds `batch.rows` of the example.
+        With a `view` the answer is in `prediction`; with one of labels also in `probability` and `p_<label>`.
+        """
 
-    @abstractmethod
-    def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
-        """The outputs of the best constant answer to these targets, for one example: (1, ...).
+    def view(self, targets: tuple[Tensor, ...]) -> Labels | Numbers | None:
+        """The targets as one label or one number for each example; None if they are neither."""
+        return None
+
+    def constant(self, targets: tuple[Tensor, ...]) -> Outputs | None:
+        """The outputs of the best constant answer to these targets, for one example: (1, ...); None if there is none.
 
         Axes over pixels or steps are 1; `Score.add` takes it expanded to the batch.
         """
+        return None
+
+    def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
+        """The loss of the best constant answer: what an untrained network should show; NaN if it is not known."""
+        answer = self.constant(targets)
+        if answer is None or not targets:
+            return nan
+        rows = torch.arange(len(targets[0]))
+        return float(self.losses(Given(expanded(answer, len(rows))), Batch((), targets, rows)).double().mean())
+
+    def simple_models(self) -> tuple[str, ...]:
+        """Names of simple models to compare with: a linear one if outputs are a vector for each example."""
+        return ("constant", "linear") if self.link else ("constant",)
+
+    def defaults(self, schema: Schema, rows: int) -> Mapping[str, object]:
+        """Settings that this task wants for `rows` training rows, whatever the inputs would choose."""
+        return {}
 
     @abstractmethod
     def describe(self) -> str:
         """One line for people: `classification into 10 classes`."""
+
+
+def of_inputs(network: nn.Module, batch: Batch) -> Outputs:
+    """What a network makes of a batch's inputs."""
+    return network(*batch.inputs)
+
+
+def expanded(answer: Outputs, rows: int) -> Outputs:
+    """A constant answer, (1, ...), for a batch of so many rows."""
+    return each_tensor(answer, lambda tensor: tensor.expand(rows, *tensor.shape[1:]))

@@ -83,7 +83,7 @@ def scored(run: Run, tell: Tell) -> Run:
     if run.baselines or not run.schema.inputs:  # what an engineer's own tensors mean is not known
         return run
     simple, notes = list[tuple[str, Scores]](), list[str]()
-    for name in BASELINES:
+    for name in run.task.simple_models():
         try:
             scores = resolve("baseline", name, BASELINES)(run.schema, run.task, run.train, run.test)
         except Exception as error:  # noqa: BLE001  a finished training is not lost for a model that it is compared with

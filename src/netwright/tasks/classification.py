@@ -1,35 +1,31 @@
 """One label for each example, out of two or many."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self, final
+from typing import ClassVar, Literal, Self, final
 
 import numpy as np
 import polars as pl
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netwright.kinds.cells import names, plain_numbers, unreadable
+from netwright.kinds.markup import counted
+from netwright.kinds.mask import Mask
+from netwright.models.modes import evaluating
 from netwright.models.network import joined
-from netwright.records.batch import Batch
-from netwright.records.errors import DataError, Unreadable, listed
+from netwright.records.batch import Batch, Outputs
+from netwright.records.errors import DataError, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import NO_INPUTS, Objective, Score, Task
+from netwright.records.task import NO_INPUTS, Labels, Objective, Score, Task
 from netwright.tasks import metrics
-from netwright.tasks.cells import (
-    as_labels,
-    as_numbers,
-    count_of,
-    encoded_labels,
-    hold_few_whole_numbers,
-    hold_numbers,
-    hold_pictures,
-    only_column,
-)
+from netwright.tasks.cells import hold_numbers, only_column, refuse_detail
 from netwright.tasks.losses import choose_loss, class_weights, over_members
-from netwright.tasks.outputs import check_answers, check_outputs, infer
+from netwright.tasks.outputs import check_answers, check_outputs, mean_over_members
 
+FEW_CLASSES = 20  # more distinct whole numbers are a quantity; digits, stars and months are fewer
+ROWS_PER_CLASS = 3  # whole numbers that repeat less often than this are a quantity in a small table
 RARE = 0.5  # rows: what a class without a row counts in the best constant answer, whose logit is then finite
 MOST_CLASSES = 100  # more are scored without AUC and confusion, which grow with the classes (and their square)
 
@@ -49,46 +45,43 @@ class Classification(Task):
     name: ClassVar[str] = "classification"
     metric: ClassVar[str] = "log_loss"
     higher_is_better: ClassVar[bool] = False
+    link: ClassVar[Literal["softmax"]] = "softmax"
+    has_places: ClassVar[bool] = False
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
-        """One column of text, truth values, categories, or few whole numbers: see `hold_few_whole_numbers`."""
-        if cells.width != 1 or cells.to_series().dtype.is_nested() or hold_pictures(cells.to_series()):
+        """One column of text, truth values, categories, or few whole numbers: see `_hold_few_whole_numbers`."""
+        if cells.width != 1 or cells.to_series().dtype.is_nested() or Mask.matches(cells.to_series()):
             return False
         column = cells.to_series()
-        return not column.dtype.is_temporal() and (not hold_numbers(column) or hold_few_whole_numbers(column))
+        return not column.dtype.is_temporal() and (not hold_numbers(column) or _hold_few_whole_numbers(column))
 
     @classmethod
-    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
         """The labels and their counts. Raises DataError for missing labels, one class, or a label for every row."""
-        column = only_column(cells, "classification")
-        known = as_labels(column)
+        refuse_detail(cls.name, detail)
+        column = only_column(cells, cls.name)
+        known = names(column)
         if known.null_count():
             raise DataError(
-                f"{column.name!r} holds no label in {count_of(known.null_count(), 'row')}",
+                f"{column.name!r} holds no label in {counted(known.null_count(), 'row')}",
                 remedy="leave these rows out, or fill in their labels.",
             )
-        counted = known.value_counts(name="count")
-        _check_learnable(column.name, counted, len(known))
-        numbers = as_numbers(counted[column.name])
-        counted = counted.with_columns(number=numbers).sort(["number", column.name], nulls_last=True)
-        return cls(tuple(counted[column.name]), tuple(counted["count"]))
+        found = known.value_counts(name="count")
+        _check_learnable(column.name, found, len(known))
+        numbers = plain_numbers(found[column.name])
+        found = found.with_columns(number=numbers).sort(["number", column.name], nulls_last=True)
+        return cls(tuple(found[column.name]), tuple(found["count"]))
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
         """(N,) int64 positions in `labels`; -1 where a label is missing or not among them (then Unreadable)."""
-        column = only_column(cells, "classification")
-        found = encoded_labels(column, self.labels)
+        column, known = only_column(cells, self.name), list(self.labels)
+        found = names(column).replace_strict(known, range(len(known)), default=None, return_dtype=pl.Int64)
         encoded = torch.from_numpy(found.fill_null(-1).to_numpy().copy())
         if found.null_count():
             bad = {row: f"the label is {column[row]!r}" for row in found.is_null().arg_true()}
-            first = next(iter(bad))
-            raise Unreadable(
-                f"in {count_of(len(bad), 'row')} {column.name!r} holds no label that was learned: "
-                f"the first is row {first}, {column[first]!r}",
-                f"choose labels from {listed(self.labels)}.",
-                encoded,
-                bad,
-            )
+            what, first = f"{column.name!r} holds no label that was learned", repr(column[next(iter(bad))])
+            raise unreadable(what, first, f"choose labels from {listed(self.labels)}.", (encoded,), bad)
         return (encoded,)
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
@@ -101,7 +94,7 @@ class Classification(Task):
         weights = class_weights(recipe, self.counts, self.name)
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
-            outputs = check_outputs(network(*batch.inputs), batch, len(self.labels), self.describe())
+            outputs = check_outputs(self.forward(network, batch), batch, len(self.labels), self.describe())
             targets = _flat(batch)
             each = over_members(loss, outputs, targets)
             return each if weights is None else each * weights.to(each.device)[targets]
@@ -120,16 +113,21 @@ class Classification(Task):
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """prediction, its probability, and p_<label> for every label."""
-        outputs = check_answers(infer(network, batch), batch, len(self.labels), self.describe())
+        with evaluating(network):
+            outputs = check_answers(self.forward(network, batch), batch, len(self.labels), self.describe())
         shares = outputs.softmax(1).cpu()
         probability, answer = shares.max(1)
         columns = {f"p_{label}": shares[:, k].numpy() for k, label in enumerate(self.labels)}
-        words = pl.Series(self.labels, dtype=pl.String)[answer.numpy()]
-        return pl.DataFrame({"prediction": words, "probability": probability.numpy(), **columns})
+        labels = pl.Series(self.labels, dtype=pl.String)[answer.numpy()]
+        return pl.DataFrame({"prediction": labels, "probability": probability.numpy(), **columns})
 
-    def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
-        """The entropy of the labels: what always answering with their shares costs."""
-        return float(F.cross_entropy(self.constant(targets).expand(len(targets[0]), -1), targets[0]))
+    def answers(self, outputs: Outputs) -> Outputs:
+        """The mean over members."""
+        return mean_over_members(outputs)
+
+    def view(self, targets: tuple[Tensor, ...]) -> Labels:
+        """The labels."""
+        return Labels(targets[0].flatten().long().cpu().numpy(), self.labels, self.counts)
 
     def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
         """(1, K): the logarithm of each label's share."""
@@ -146,7 +144,7 @@ class Classification(Task):
         """The class that is looked for, of two: the one with fewer training rows."""
         return 0 if self.counts and self.counts[0] < self.counts[1] else 1
 
-    def _keep(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> tuple[Tensor, ...]:
+    def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
         answers = check_answers(outputs, batch, len(self.labels), self.describe())
         return answers.log_softmax(1), _flat(batch)
 
@@ -182,11 +180,19 @@ def _flat(batch: Batch) -> Tensor:
     return batch.targets[0].reshape(len(batch)).long()
 
 
-def _check_learnable(name: str, counted: pl.DataFrame, rows: int) -> None:
-    if counted.height < 2:
-        only = f"is {counted[name][0]!r} in every row" if counted.height else "has no rows"
+def _hold_few_whole_numbers(cells: pl.Series) -> bool:
+    """Whether numbers look like classes: whole, at most FEW_CLASSES of them, each on ROWS_PER_CLASS rows or more."""
+    numbers = plain_numbers(cells).drop_nulls().drop_nans()
+    distinct = numbers.n_unique()
+    few = 0 < distinct <= FEW_CLASSES and len(numbers) >= ROWS_PER_CLASS * distinct
+    return few and bool((numbers == numbers.floor()).all())
+
+
+def _check_learnable(name: str, found: pl.DataFrame, rows: int) -> None:
+    if found.height < 2:
+        only = f"is {found[name][0]!r} in every row" if found.height else "has no rows"
         raise DataError(f"{name!r} {only}: one class cannot be told from another", remedy="add rows of another class.")
-    if counted.height == rows and rows > 2:
+    if found.height == rows and rows > 2:
         raise DataError(
             f"every row of {name!r} has another value: a network cannot learn classes seen once",
             remedy="choose another target, or the task regression.",

@@ -1,8 +1,9 @@
 """The next token of a text, from all before it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
-from typing import ClassVar, Protocol, Self, final, runtime_checkable
+from typing import ClassVar, Self, final
 
 import numpy as np
 import polars as pl
@@ -10,36 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from netwright.kinds.padded import PADDING, UNKNOWN
+from netwright.models.modes import evaluating
 from netwright.models.network import dense
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, Outputs
 from netwright.records.errors import DataError, RecipeError, listed
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Schema
+from netwright.records.schema import Field, Schema
 from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
+from netwright.tasks.cells import refuse_detail
 from netwright.tasks.losses import choose_loss
-from netwright.tasks.outputs import fail_shape, infer
+from netwright.tasks.outputs import fail_shape
 
-PADDING, UNKNOWN = 0, 1  # token numbers of every text and sequence column; neither is ever written
 CONTINUATION = 64  # tokens that `predict` adds to a row: a line or two
-
-
-@runtime_checkable
-class Written(Protocol):
-    """What a column of text or symbols can do beside what every Field can."""
-
-    @property
-    def vocabulary(self) -> tuple[str, ...]:
-        """The words or symbols of the tokens from 2 on; 0 is padding, 1 unknown."""
-        ...
-
-    def encode(self, cells: pl.Series) -> Tensor:
-        """(N, T) tokens, padded on the right."""
-        ...
-
-    def decode(self, tokens: Tensor) -> str:
-        """The text of one row's tokens."""
-        ...
 
 
 @final
@@ -63,23 +48,23 @@ class LanguageModel(Task):
         return cells.width == 0
 
     @classmethod
-    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
         """The vocabulary of the schema's one column. Raises DataError for targets, several columns, or no words."""
+        refuse_detail(cls.name, detail)
         if cells.width:
             raise DataError(
                 f"a language model has no targets, and {listed(cells.columns)} came", remedy="leave the targets out."
             )
-        columns = [field for field in schema.inputs if isinstance(field, Written)]
-        if len(columns) != 1 or len(schema.inputs) != 1:
+        if len(schema.inputs) != 1 or schema.inputs[0].family not in ("text", "symbols"):
             inputs = listed([f"{field.name} ({field.seen_as})" for field in schema.inputs]) or "nothing"
             raise DataError(
                 f"a language model learns from one column of text or symbols, not from {inputs}",
                 remedy="leave one such column, or name a target.",
             )
-        vocabulary = columns[0].vocabulary
-        if not vocabulary:
-            raise DataError(f"{schema.inputs[0].name!r} holds no words", remedy="give rows with text.")
-        return cls(vocabulary, _joiner(columns[0]))
+        (field,) = schema.inputs
+        if not (vocabulary := field.known_tokens()):
+            raise DataError(f"{field.name!r} holds no words", remedy="give rows with text.")
+        return cls(vocabulary, _joiner(field))
 
     @property
     def size(self) -> int:
@@ -103,7 +88,7 @@ class LanguageModel(Task):
             raise RecipeError("a language model has no classes to weigh", remedy="set class_weights=none.")
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
-            total, count = self._totals(network(*batch.inputs), batch, recipe.label_smoothing)
+            total, count = self._totals(self.forward(network, batch), batch, recipe.label_smoothing)
             return total / count.clamp(min=1)
 
         return losses
@@ -120,6 +105,13 @@ class LanguageModel(Task):
         rows = [row[n : n + CONTINUATION] for row, n in zip(written, lengths.tolist(), strict=True)]
         return pl.DataFrame({"text": pl.Series([self._words(row) for row in rows], dtype=pl.String)})
 
+    def defaults(self, schema: Schema, rows: int) -> Mapping[str, object]:
+        """A transformer: letters or words are read in their order, whatever the column would choose."""
+        return {
+            "backbone": "transformer", "width": 128, "depth": 3, "dropout": 0.1, "lr": 2e-3, "batch_size": 32,
+            "epochs": 5,
+        }  # fmt: skip
+
     def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
         """What answering every token alike costs: how often each occurs is not known beforehand."""
         return log(self.size)
@@ -135,7 +127,7 @@ class LanguageModel(Task):
     def _words(self, tokens: list[int]) -> str:
         return self.joiner.join(self.vocabulary[token - 2] for token in tokens if token > UNKNOWN)
 
-    def _totals(self, outputs: object, batch: Batch, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    def _totals(self, outputs: Outputs, batch: Batch, smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
         """(B,) summed losses and (B,) counts of the tokens after each row's first. Outputs may be (B, 1, size)."""
         tokens = batch.inputs[0]
         if not isinstance(outputs, Tensor) or outputs.ndim != 3 or outputs.shape[::2] != (len(batch), self.size):
@@ -150,12 +142,12 @@ class LanguageModel(Task):
 
 
 def generate(
-    network: nn.Module, field: Written, prompt: str, count: int, *, temperature: float = 1.0, seed: int = 0
+    network: nn.Module, field: Field, prompt: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> str:
     """The prompt's text and `count` more tokens; temperature 0 takes the likeliest each time, 1 draws as learned."""
     tokens = field.encode(pl.Series([prompt]))
     row = continue_rows(network, tokens, count, temperature=temperature, seed=seed)[0]
-    return field.decode(row[row != PADDING].cpu())
+    return field.decode(row[row != PADDING].cpu()[None])[0]
 
 
 def continue_rows(network: nn.Module, tokens: Tensor, count: int, *, temperature: float = 0.0, seed: int = 0) -> Tensor:
@@ -170,7 +162,8 @@ def continue_rows(network: nn.Module, tokens: Tensor, count: int, *, temperature
     for _ in range(count):
         start = (lengths - longest).clamp(min=0)
         seen = written.gather(1, start[:, None] + steps)
-        logits = infer(network, Batch((seen.to(tokens.dtype),), (), torch.arange(rows)))
+        with evaluating(network):
+            logits = network(seen.to(tokens.dtype))
         last = (lengths - start - 1).clamp(min=0)
         chances = logits[torch.arange(rows, device=tokens.device), last].float().cpu()
         chances[:, : UNKNOWN + 1] = -torch.inf
@@ -192,10 +185,11 @@ def _lengths(tokens: Tensor) -> Tensor:
     return ((tokens != PADDING) * places).amax(1)
 
 
-def _joiner(field: Written) -> str:
+def _joiner(field: Field) -> str:
     """What the field writes between two of its words; punctuation may stand closer."""
-    place = next((k for k, word in enumerate(field.vocabulary) if word.isalnum()), 0)
-    word, text = field.vocabulary[place], field.decode(torch.tensor([place + 2, place + 2]))
+    vocabulary = field.known_tokens()
+    place = next((k for k, word in enumerate(vocabulary) if word.isalnum()), 0)
+    word, text = vocabulary[place], field.decode(torch.tensor([[place + 2, place + 2]]))[0]
     return text[len(word) : len(text) - len(word)]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netwright.records.batch import Batch, Rows
+from netwright.records.batch import Batch, Outputs, Rows
 from netwright.records.errors import DataError
 from netwright.records.task import Metric, Score, Scores
 from netwright.statistics import Array, Weighted, bootstrap, unweighted
@@ -56,7 +56,7 @@ class Kept(Score):
 
     def __init__(
         self,
-        keep: Callable[[Tensor | tuple[Tensor, ...], Batch], tuple[Tensor, ...]],
+        keep: Callable[[Outputs, Batch], tuple[Tensor, ...]],
         quick: Measure,
         dear: Measure | None = None,
         *,
@@ -68,7 +68,7 @@ class Kept(Score):
         self._labels, self._confused = labels, confused
         self._kept = Rows()
 
-    def add(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> None:
+    def add(self, outputs: Outputs, batch: Batch) -> None:
         """Keeps what the metrics need, on the device where it is: nothing waits here."""
         self._kept.add(tuple(t.detach() for t in self._keep(outputs, batch)))
 

@@ -1,25 +1,26 @@
 """Several labels for each example, any number of them at once."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self, final
+from typing import ClassVar, Literal, Self, final
 
 import numpy as np
 import polars as pl
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netwright.kinds.cells import names, unreadable, yes_no
+from netwright.models.modes import evaluating
 from netwright.models.network import joined
-from netwright.records.batch import Batch
-from netwright.records.errors import DataError, RecipeError, Unreadable, listed
+from netwright.records.batch import Batch, Outputs
+from netwright.records.errors import DataError, RecipeError, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
-from netwright.tasks.cells import as_labels, as_yes_no, count_of
+from netwright.tasks.cells import refuse_detail
 from netwright.tasks.losses import choose_loss, over_members
-from netwright.tasks.outputs import check_answers, check_outputs, infer
+from netwright.tasks.outputs import check_answers, check_outputs, mean_over_members
 
 SEPARATORS = (";", "|")  # a comma is left to people's names and to numbers
 OFTEN = 0.05  # share of cells with a separator from which a column of text is read as lists
@@ -43,6 +44,8 @@ class Multilabel(Task):
     name: ClassVar[str] = "multilabel"
     metric: ClassVar[str] = "log_loss"
     higher_is_better: ClassVar[bool] = False
+    link: ClassVar[Literal["sigmoid"]] = "sigmoid"
+    has_places: ClassVar[bool] = False
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
@@ -58,8 +61,9 @@ class Multilabel(Task):
         return column.dtype == pl.List(pl.String) or bool(_separator(column))
 
     @classmethod
-    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
         """The labels and their counts. Raises DataError where no label is on some rows and off others."""
+        refuse_detail(cls.name, detail)
         separator = _separator(cells.to_series()) if cells.width == 1 else ""
         if cells.width == 1 and not separator and not isinstance(cells.to_series().dtype, pl.List):
             raise DataError(
@@ -80,15 +84,10 @@ class Multilabel(Task):
         """(N, L) float32 of 0 and 1; NaN rows where a cell is missing or holds an unknown label (then Unreadable)."""
         encoded, bad = self._columns(cells) if cells.width > 1 else self._lists(cells.to_series())
         if bad:
-            first = next(iter(bad))
             encoded[list(bad)] = torch.nan
-            raise Unreadable(
-                f"in {count_of(len(bad), 'row')} {listed(cells.columns)} cannot be read as labels: "
-                f"the first is row {first}, where {bad[first]}",
-                f"give 0 or 1 for each label, or labels from {listed(self.labels)}.",
-                encoded,
-                bad,
-            )
+            what, first = f"{listed(cells.columns)} cannot be read as labels", next(iter(bad.values()))
+            remedy = f"give 0 or 1 for each label, or labels from {listed(self.labels)}."
+            raise unreadable(what, f"where {first}", remedy, (encoded,), bad)
         return (encoded,)
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
@@ -102,7 +101,7 @@ class Multilabel(Task):
             raise RecipeError("several labels at once have no class weights", remedy="set class_weights=none.")
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
-            outputs = check_outputs(network(*batch.inputs), batch, len(self.labels), self.describe())
+            outputs = check_outputs(self.forward(network, batch), batch, len(self.labels), self.describe())
             return over_members(loss, outputs, batch.targets[0].float())
 
         return losses
@@ -113,7 +112,8 @@ class Multilabel(Task):
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """prediction: the labels at 1/2 or above, joined; and p_<label> for every label."""
-        outputs = check_answers(infer(network, batch), batch, len(self.labels), self.describe())
+        with evaluating(network):
+            outputs = check_answers(self.forward(network, batch), batch, len(self.labels), self.describe())
         shares = outputs.sigmoid().cpu().numpy()
         columns = [pl.Series(f"p_{label}", shares[:, k]) for k, label in enumerate(self.labels)]
         chosen = [
@@ -123,10 +123,9 @@ class Multilabel(Task):
         joined_text = pl.concat_str(chosen, separator=self.separator or JOINER, ignore_nulls=True)
         return pl.DataFrame(columns).select(joined_text.fill_null("").alias("prediction"), pl.all())
 
-    def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
-        """The mean entropy of the labels: what always answering with their shares costs."""
-        answer = self.constant(targets).expand(len(targets[0]), -1)
-        return float(F.binary_cross_entropy_with_logits(answer, targets[0]))
+    def answers(self, outputs: Outputs) -> Outputs:
+        """The mean over members."""
+        return mean_over_members(outputs)
 
     def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
         """(1, L): the log odds of each label."""
@@ -139,7 +138,7 @@ class Multilabel(Task):
         return f"several of {len(self.labels)} labels at once"
 
     def _columns(self, cells: pl.DataFrame) -> tuple[Tensor, dict[int, str]]:
-        read = [as_yes_no(cells[label]) for label in self.labels]
+        read = [yes_no(cells[label]) for label in self.labels]
         bad: dict[int, str] = {}
         for label, column in zip(self.labels, read, strict=True):
             for row in column.is_null().arg_true():
@@ -161,7 +160,7 @@ class Multilabel(Task):
         encoded[parts["row"].filter(known).to_numpy().copy(), places.filter(known).to_numpy().copy()] = 1.0
         return encoded, dict(sorted(bad.items()))
 
-    def _keep(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> tuple[Tensor, ...]:
+    def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
         return check_answers(outputs, batch, len(self.labels), self.describe()), batch.targets[0]
 
     def _quick(self, logits: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
@@ -182,8 +181,8 @@ class Multilabel(Task):
 def _is_yes_no(column: pl.Series) -> bool:
     if column.dtype.is_nested():
         return False
-    known = as_labels(column).drop_nulls()
-    return len(known) > 0 and as_yes_no(column).drop_nulls().len() == len(known)
+    known = names(column).drop_nulls()
+    return len(known) > 0 and yes_no(column).drop_nulls().len() == len(known)
 
 
 def _separator(column: pl.Series) -> str:

@@ -39,13 +39,8 @@ class OwnLoss(Task):
     metric: ClassVar[str] = "loss"
     higher_is_better: ClassVar[bool] = False
 
-    @staticmethod
-    def matches(cells: pl.DataFrame) -> bool:
-        """Never: a loss is given, not recognized."""
-        return False
-
     @classmethod
-    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
         """Raises DataError: a loss is given, not learned."""
         raise DataError("a loss alone does not say what a target column means", remedy=REMEDY)
 
@@ -62,7 +57,7 @@ class OwnLoss(Task):
         single = _single(self.loss)
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
-            return _each(self.loss, single, network(*batch.inputs), batch)
+            return _each(self.loss, single, self.forward(network, batch), batch)
 
         return losses
 
@@ -74,14 +69,6 @@ class OwnLoss(Task):
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """Raises DataError."""
         raise DataError("a loss alone does not say what outputs mean", remedy=REMEDY)
-
-    def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
-        """NaN: it is not known."""
-        return float("nan")
-
-    def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
-        """Raises DataError."""
-        raise DataError("a loss alone does not say which constant answer is best", remedy=REMEDY)
 
     def describe(self) -> str:
         """`the loss CrossEntropyLoss()`."""
@@ -103,7 +90,7 @@ def task_of(loss: Loss, outputs: Any, batch: Batch) -> Task:  # Any: what an eng
 
 
 def _quick(losses: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
-    return {"loss": metrics.mean_of(losses, "lower")}
+    return {"loss": metrics.mean_of(losses.astype(np.float64), "lower")}
 
 
 def _single(loss: Loss) -> Loss:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import log
 from sys import float_info
-from typing import ClassVar, Self, final
+from typing import ClassVar, Literal, Self, final
 
 import numpy as np
 import polars as pl
@@ -11,16 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netwright.kinds.cells import unreadable
+from netwright.kinds.markup import counted
+from netwright.kinds.number import has_decimal_comma, read_numbers
+from netwright.models.modes import evaluating
 from netwright.models.network import joined
-from netwright.records.batch import Batch
-from netwright.records.errors import DataError, RecipeError, Unreadable
+from netwright.records.batch import Batch, Outputs
+from netwright.records.errors import DataError, RecipeError
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import NO_INPUTS, Objective, Score, Task
+from netwright.records.task import NO_INPUTS, Numbers, Objective, Score, Task
 from netwright.tasks import metrics
-from netwright.tasks.cells import as_numbers, count_of, hold_numbers, only_column
+from netwright.tasks.cells import hold_numbers, only_column, refuse_detail
 from netwright.tasks.losses import choose_loss, over_members
-from netwright.tasks.outputs import check_answers, check_outputs, infer
+from netwright.tasks.outputs import check_answers, check_outputs, mean_over_members
 
 SKEWED = 2.0  # skewness of an exponential: below it squared errors are not yet ruled by a few large targets
 STRAIGHTENED = 0.5  # the logarithm has to bring the skewness below this share of what it was
@@ -40,10 +44,13 @@ class Regression(Task):
     low: float = -float_info.max
     high: float = float_info.max
     on_log: bool = False
+    decimal_comma: bool = False  # the target is text, written 1.234,5
 
     name: ClassVar[str] = "regression"
     metric: ClassVar[str] = "rmse"
     higher_is_better: ClassVar[bool] = False
+    link: ClassVar[Literal["identity"]] = "identity"
+    has_places: ClassVar[bool] = False
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
@@ -51,37 +58,34 @@ class Regression(Task):
         return cells.width == 1 and not cells.to_series().dtype.is_nested() and hold_numbers(cells.to_series())
 
     @classmethod
-    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS) -> Self:
+    def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
         """Mean, scale and ends. Raises DataError for missing, infinite, no or equal numbers."""
-        column = only_column(cells, "regression")
-        numbers = as_numbers(column)
+        refuse_detail(cls.name, detail)
+        column = only_column(cells, cls.name)
+        decimal_comma = has_decimal_comma(column)
+        numbers = read_numbers(column.name, column, decimal_comma=decimal_comma)
         _check_numbers(column, numbers)
         raw = numbers.to_numpy()
         on_log = _asks_for_log(raw)
         units = np.log(raw) if on_log else raw
-        return cls(float(units.mean()), float(units.std()), float(raw.min()), float(raw.max()), on_log)
+        return cls(float(units.mean()), float(units.std()), float(raw.min()), float(raw.max()), on_log, decimal_comma)
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
         """(N,) float32 in standardised units; NaN where a cell is no finite number (then Unreadable).
 
         Where the task is on a log scale, so is every target that is not positive.
         """
-        column = only_column(cells, "regression")
-        raw = as_numbers(column).fill_null(float("nan")).to_numpy()
+        column = only_column(cells, self.name)
+        numbers = read_numbers(column.name, column, decimal_comma=self.decimal_comma)
+        raw = numbers.fill_null(float("nan")).to_numpy()
         with np.errstate(invalid="ignore", divide="ignore"):
             units = np.log(raw) if self.on_log else raw
         encoded = torch.from_numpy(((units - self.mean) / self.scale).astype(np.float32))
         bad = {int(row): f"the target is {column[int(row)]!r}" for row in np.flatnonzero(~np.isfinite(units))}
         if bad:
-            first = next(iter(bad))
-            wanted = "positive number" if self.on_log else "finite number"
-            raise Unreadable(
-                f"in {count_of(len(bad), 'row')} {column.name!r} holds no {wanted}: "
-                f"the first is row {first}, {column[first]!r}",
-                "leave these rows out, or correct them.",
-                torch.where(torch.isfinite(encoded), encoded, torch.nan),
-                bad,
-            )
+            what = f"{column.name!r} holds no {'positive' if self.on_log else 'finite'} number"
+            first, blank = repr(column[next(iter(bad))]), torch.where(encoded.isfinite(), encoded, torch.nan)
+            raise unreadable(what, first, "leave these rows out, or correct them.", (blank,), bad)
         return (encoded,)
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
@@ -95,7 +99,7 @@ class Regression(Task):
             raise RecipeError("regression has no classes to weigh", remedy="set class_weights=none.")
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
-            outputs = check_outputs(network(*batch.inputs), batch, 1, self.describe())
+            outputs = check_outputs(self.forward(network, batch), batch, 1, self.describe())
             return over_members(lambda given, wanted: loss(given.squeeze(-1), wanted), outputs, _flat(batch))
 
         return losses
@@ -106,8 +110,18 @@ class Regression(Task):
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """prediction: a number between the lowest and the highest training target."""
-        outputs = check_answers(infer(network, batch), batch, 1, self.describe())
+        with evaluating(network):
+            outputs = check_answers(self.forward(network, batch), batch, 1, self.describe())
         return pl.DataFrame({"prediction": self._answers(outputs[:, 0].cpu().numpy())})
+
+    def answers(self, outputs: Outputs) -> Outputs:
+        """The mean over members."""
+        return mean_over_members(outputs)
+
+    def view(self, targets: tuple[Tensor, ...]) -> Numbers:
+        """The numbers."""
+        scaled = targets[0].flatten().float().cpu().numpy()
+        return Numbers(self._raw(scaled), scaled)
 
     def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
         """The variance of the standardised targets: what always answering with their mean costs."""
@@ -122,7 +136,7 @@ class Regression(Task):
         known = f" of numbers from {self.low:g} to {self.high:g}" if self.high < float_info.max else ""
         return f"regression{known}{', learned on a log scale: they are skewed' if self.on_log else ''}"
 
-    def _keep(self, outputs: Tensor | tuple[Tensor, ...], batch: Batch) -> tuple[Tensor, ...]:
+    def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
         return check_answers(outputs, batch, 1, self.describe())[:, 0], _flat(batch)
 
     def _quick(self, outputs: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
@@ -161,7 +175,7 @@ def _check_numbers(column: pl.Series, numbers: pl.Series) -> None:
     if not finite.all():
         first = (~finite).arg_true()[0]
         raise DataError(
-            f"in {count_of(int((~finite).sum()), 'row')} {column.name!r} holds no finite number: "
+            f"in {counted(int((~finite).sum()), 'row')} {column.name!r} holds no finite number: "
             f"the first is row {first}, {column[first]!r}",
             remedy="leave these rows out, or correct them.",
         )

@@ -10,7 +10,7 @@ from netwright.data.examples import InMemory
 from netwright.kinds.number import Number
 from netwright.records.batch import Examples
 from netwright.records.schema import Schema
-from netwright.records.task import Scores, Task
+from netwright.records.task import Scores, Task, expanded
 from netwright.tasks.classification import Classification
 from netwright.tasks.multilabel import Multilabel
 from netwright.tasks.regression import Regression
@@ -47,7 +47,10 @@ def check_honesty(baseline: Baseline, task: type[Task]) -> None:
     scores = baseline(schema, learned, train, test)
     batch = next(test.batches(ROWS, seed=None))
     ideal = learned.score()
-    ideal.add(learned.constant(batch.targets).expand(len(batch), -1), batch)
+    constant = learned.constant(batch.targets)
+    if constant is None:
+        return
+    ideal.add(expanded(constant, len(batch)), batch)
     best = ideal.quick()[task.metric]
     _claim(
         scores is not None and scores[task.metric].high >= best,

@@ -1,5 +1,6 @@
 """What a kind of column has to fulfil."""
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -27,7 +28,9 @@ def check_kind(kind: type[Field], training: pl.Series, unseen: pl.Series) -> Non
     check_encoding(field, training)
     check_unseen(field, training, unseen)
     check_json(field, unseen)
-    check_stem(field, pl.concat([training, unseen]))
+    check_target(field, unseen)
+    if field.is_input:
+        check_stem(field, pl.concat([training, unseen]))
     check_words(field, [*training.head(3), *unseen])
 
 
@@ -68,6 +71,18 @@ def check_json(field: Field, cells: pl.Series) -> None:
     _claim(_same(encode(again, cells), encode(field, cells)), f"{field.kind}: it encodes the same after JSON")
 
 
+def check_target(field: Field, cells: pl.Series) -> None:
+    """A target's missing cells are unreadable; the others encode as those of an input."""
+    target = replace(field, role="target")
+    encoded, missing = encode(target, cells), set(cells.is_null().arg_true().to_list())
+    _claim(_same(encoded, encode(field, cells)), f"{field.kind}: a target encodes as an input")
+    try:
+        target.encode(cells)
+    except Unreadable as error:
+        missing -= set(error.bad)
+    _claim(not missing or not field.family, f"{field.kind}: the missing cells {missing} of a target are unreadable")
+
+
 def check_stem(field: Field, cells: pl.Series, recipe: Recipe | None = None) -> None:
     """The stem's output fits its Signal, is finite, does not depend on other rows, and passes gradients."""
     recipe = recipe or Recipe(dropout=0.0)
@@ -106,7 +121,7 @@ def encode(field: Field, cells: pl.Series) -> Tensor:
         return field.encode(cells)
     except Unreadable as error:
         _claim(bool(error.bad) and bool(error.remedy), f"{field.kind}: an Unreadable names positions and a remedy")
-        return error.encoded
+        return error.encoded[0]
 
 
 def _run(field: Field, stem: Any, inputs: Tensor) -> tuple[Tensor, Tensor | None]:

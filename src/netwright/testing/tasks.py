@@ -1,6 +1,7 @@
 """What a task has to fulfil."""
 
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
+from math import isnan
 from typing import final
 
 import polars as pl
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from netwright.records.batch import Batch
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
-from netwright.records.task import Scores, Task
+from netwright.records.task import ROW, Labels, Numbers, Scores, Task
 
 STEPS = 30  # of Adam: enough for any network to fit a handful of rows better than at first
 CLOSE = 1e-4  # two ways to sum float32 losses of a few thousand terms
@@ -33,6 +34,7 @@ def check_task(task: type[Task], cells: pl.DataFrame, table: pl.DataFrame, schem
     check_chance(learned, batch)
     check_score(learned, network, batch)
     check_predictions(learned, network, batch)
+    check_capabilities(learned, network, batch)
     check_learning(learned, network, batch)
 
 
@@ -58,11 +60,14 @@ def check_losses(task: Task, network: nn.Module, batch: Batch) -> None:
 def check_chance(task: Task, batch: Batch) -> None:
     """chance_loss is what the constant answer costs, and no other constant is found that costs less.
 
-    A task without targets cannot know the best constant: there the first half alone is checked.
+    A task without targets cannot know the best constant: there the first half alone is checked. One without a constant
+    answer has none to check.
     """
-    answer = task.constant(batch.targets)
+    answer, chance = task.constant(batch.targets), task.chance_loss(batch.targets)
+    if not isinstance(answer, Tensor):
+        _claim(answer is not None or isnan(chance), f"{task.name}: without a constant answer, chance_loss is NaN")
+        return
     _claim(len(answer) == 1, f"{task.name}: the constant answer is for one example")
-    chance = task.chance_loss(batch.targets)
     cost = _mean_loss(task, _Constant(answer), batch)
     _claim(abs(chance - cost) <= CLOSE * max(1.0, cost), f"{task.name}: chance is {chance:g}, the constant {cost:g}")
     if not batch.targets:
@@ -99,9 +104,31 @@ def check_predictions(task: Task, network: nn.Module, batch: Batch) -> None:
     network.train()
     answers = task.predict(network, batch)
     _claim(network.training, f"{task.name}: predicting leaves the network in training mode")
-    _claim(answers.height == len(batch), f"{task.name}: as many answers as examples")
+    rows = answers[ROW] if ROW in answers.columns else pl.Series(batch.rows.numpy())
+    _claim(answers.height == len(rows), f"{task.name}: as many answers as examples, or {ROW!r} says whose they are")
+    _claim(rows.is_in(batch.rows.tolist()).all(), f"{task.name}: answers are of the batch's rows")
     _claim(sum(answers.null_count().row(0)) == 0, f"{task.name}: no answer is missing")
     _claim(answers.equals(task.predict(network, batch)), f"{task.name}: the same answers each time")
+
+
+def check_capabilities(task: Task, network: nn.Module, batch: Batch) -> None:
+    """What a task says of itself fits its targets, outputs and answers."""
+    view, rows = task.view(batch.targets), len(batch)
+    outputs = task.answers(task.forward(network, batch))
+    if task.link:
+        flat = isinstance(outputs, Tensor) and outputs.ndim == 2 and len(outputs) == rows
+        _claim(flat, f"{task.name}: with a link, outputs are (B, width)")
+    if isinstance(view, Labels):
+        _claim(view.positions.shape == (rows,), f"{task.name}: a label for each example")
+        _claim(len(view.counts) in (0, len(view.names)), f"{task.name}: counts of all labels or of none")
+        wanted = {"prediction", "probability", *(f"p_{name}" for name in view.names)}
+        _claim(wanted <= set(task.predict(network, batch).columns), f"{task.name}: predict gives {wanted}")
+    if isinstance(view, Numbers):
+        _claim(view.values.shape == view.scaled.shape == (rows,), f"{task.name}: a number for each example")
+        _claim("prediction" in task.predict(network, batch).columns, f"{task.name}: predict gives a prediction")
+    Recipe().edit(task.defaults(Schema(()), rows))
+    _claim(is_dataclass(task.options) and task.options() == task.options(), f"{task.name}: options have defaults")
+    _claim(bool(task.simple_models()), f"{task.name}: there are simple models, or the constant's name")
 
 
 def check_learning(task: Task, network: nn.Module, batch: Batch) -> None:
@@ -117,7 +144,7 @@ def _scored(task: Task, network: nn.Module, batches: list[Batch]) -> tuple[dict[
     score = task.score()
     with torch.no_grad():
         for batch in batches:
-            score.add(network(*batch.inputs), batch)
+            score.add(task.forward(network, batch), batch)
     return score.quick(), score.result()
 
 

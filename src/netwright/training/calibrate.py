@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from netwright.models.network import Joined
 from netwright.records.batch import Rows
 from netwright.records.run import Run
-from netwright.tasks.classification import Classification
+from netwright.records.task import Labels
 from netwright.training.evaluate import device_of, evaluating
 
 LEAST_ROWS = 100  # of the validation part: of fewer, the temperature is as much chance as fact
@@ -24,12 +24,16 @@ def calibrate(run: Run) -> float:
     Returns the temperature; 1 for other tasks, an engineer's own network, or a small validation part.
     """
     network = run.network
-    if not isinstance(run.task, Classification) or not isinstance(network, Joined) or len(run.valid) < LEAST_ROWS:
+    if run.task.link != "softmax" or not isinstance(network, Joined) or len(run.valid) < LEAST_ROWS:
         return 1.0
     rows = Rows()
     with evaluating(network):
         for batch in run.valid.batches(run.recipe.batch_size, seed=None):
-            rows.add((network(*batch.to(device_of(network)).inputs).double().cpu(), batch.targets[0]))
+            logits = run.task.forward(network, batch.to(device_of(network)))
+            labels = run.task.view(batch.targets)
+            if not isinstance(logits, torch.Tensor) or not isinstance(labels, Labels):
+                return 1.0
+            rows.add((logits.double().cpu(), torch.from_numpy(labels.positions)))
     temperature = temperature_of(*rows.joined())
     with torch.no_grad():
         for weights in network.head.parameters():

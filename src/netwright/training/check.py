@@ -1,19 +1,19 @@
 """Whether a network fits its task, told before training; and why a loss is no number, told when training stops."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from netwright.machine.arithmetic import Arithmetic
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, Given, Outputs
 from netwright.records.errors import DataError, NetworkError, NetwrightError, RecipeError
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
-from netwright.records.task import Task
+from netwright.records.task import Forward, Task, of_inputs
 from netwright.training.evaluate import evaluating
 from netwright.training.loop import Step
-from netwright.training.objective import Given
 
 LOWER = 10  # after a divergence the learning rate to try is so many times lower: a factor of 3 often diverges again
 
@@ -24,7 +24,7 @@ def check_network(network: nn.Module, task: Task, batch: Batch) -> None:
     Runs the batch once, in evaluation mode and without gradients.
     """
     with evaluating(network):
-        outputs = outputs_of(network, batch)
+        outputs = outputs_of(network, batch, task.forward)
         losses = _losses(task, batch, outputs)
     if losses.shape != (len(batch),):
         raise NetworkError(
@@ -33,7 +33,7 @@ def check_network(network: nn.Module, task: Task, batch: Batch) -> None:
         )
 
 
-def check_precision(network: nn.Module, batch: Batch, recipe: Recipe) -> None:
+def check_precision(network: nn.Module, task: Task, batch: Batch, recipe: Recipe) -> None:
     """Raises RecipeError where torch cannot compute a network, which fits its task, in the recipe's precision here.
 
     Without AVX-512 it has no recurrent layers in bf16. Runs the batch once, unless in fp32.
@@ -42,7 +42,7 @@ def check_precision(network: nn.Module, batch: Batch, recipe: Recipe) -> None:
         return
     try:
         with evaluating(network):
-            Arithmetic(network, recipe)(*batch.inputs)
+            task.forward(Arithmetic(network, recipe), batch)
     except RuntimeError as error:
         raise RecipeError(
             f"torch cannot compute this network in bf16 on this device: {_first_line(error)}",
@@ -75,10 +75,10 @@ def not_finite(run: Run, step: Step, batches: Iterable[Batch], *, number: int, w
     )
 
 
-def outputs_of(network: nn.Module, batch: Batch) -> Tensor | tuple[Tensor, ...]:
+def outputs_of(network: nn.Module, batch: Batch, forward: Forward = of_inputs) -> Outputs:
     """What the network gives for a batch. Raises NetworkError where it does not take it, or gives no tensors."""
     try:
-        outputs = network(*batch.inputs)
+        outputs: Any = forward(network, batch)  # Any: a user's module may give anything
     except NetwrightError:
         raise
     except Exception as error:  # a user's module may raise anything
@@ -86,12 +86,13 @@ def outputs_of(network: nn.Module, batch: Batch) -> Tensor | tuple[Tensor, ...]:
             f"the network does not take inputs of shape {_shape(batch.inputs)}: {_first_line(error)}",
             remedy="let its forward take one tensor for each input, rows first.",
         ) from error
-    if not isinstance(outputs, Tensor | tuple):
-        raise NetworkError(f"the network gave a {type(outputs).__name__}", remedy="let its forward return a tensor.")
+    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, tuple) else (outputs,)
+    if wrong := next((part for part in parts if not isinstance(part, Tensor)), None):
+        raise NetworkError(f"the network gave a {type(wrong).__name__}", remedy="let its forward return a tensor.")
     return outputs
 
 
-def _losses(task: Task, batch: Batch, outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+def _losses(task: Task, batch: Batch, outputs: Outputs) -> Tensor:
     """The task's losses, after its score has taken the outputs."""
     try:
         task.score().add(outputs, batch)
@@ -120,9 +121,12 @@ def _wrong_cells(batches: Iterable[Batch], rows: Tensor, *, is_nan_missing: bool
     return ""
 
 
-def _shape(tensors: Tensor | tuple[Tensor, ...]) -> str:
+def _shape(tensors: Outputs) -> str:
     """`(64, 10)`, or several of them."""
-    return str(tuple(tensors.shape)) if isinstance(tensors, Tensor) else " and ".join(map(_shape, tensors)) or "none"
+    if isinstance(tensors, Tensor):
+        return str(tuple(tensors.shape))
+    parts = tensors.values() if isinstance(tensors, dict) else tensors
+    return " and ".join(map(_shape, parts)) or "none"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,6 @@
 """Scores and answers of a network, which is left as it was."""
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import final
 
 import polars as pl
@@ -9,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from netwright.machine.arithmetic import Arithmetic
+from netwright.models.modes import device_of, evaluating
 from netwright.records.batch import Examples
 from netwright.records.recipe import Recipe
-from netwright.records.task import Score, Task
+from netwright.records.task import ROW, Score, Task
 
 # Rows in a forward pass: enough that the time goes into products, and their activations stay in a core's cache.
 MOST_ROWS = 1024
@@ -20,7 +20,6 @@ BATCH_CELLS = 1 << 17  # of input: 167 pictures of 28 x 28; four times as many t
 MOST_JOINED = 65_536
 JOINED_CELLS = 1 << 21  # of inputs or outputs: 8 MB
 WORTH_A_LOOK = 8  # forward passes, from which one more, to see how large the outputs are, costs little
-ROW = "row"  # the column of row numbers in front of the answers
 
 
 def evaluate(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> Score:
@@ -33,24 +32,26 @@ def evaluate(network: nn.Module, task: Task, examples: Examples, recipe: Recipe)
         runner = Arithmetic(network, recipe)
         for batch in examples.batches(recipe.batch_size, seed=None):
             batch = batch.to(device_of(network))
-            score.add(runner(*batch.inputs), batch)
+            score.add(task.forward(runner, batch), batch)
     return score
 
 
 def predictions(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> Iterator[pl.DataFrame]:
-    """Answers some rows at a time, so that memory stays bounded: the task's columns behind a column of row numbers.
+    """Answers some rows at a time, so that memory stays bounded: a column of row numbers, then the task's columns.
 
     In the recipe's arithmetic, as the scores were measured.
     """
     examples = examples.uncut()  # the window of a language model is as long as the longest row
-    runner, size = _runner(network, examples, recipe)
+    runner, size = _runner(network, task, examples, recipe)
     for batch in examples.batches(size, seed=None):
         with evaluating(network):  # for each batch: between two of them the caller has the network as it was
             answers = task.predict(runner, batch.to(device_of(network)))
-        yield answers.insert_column(0, pl.Series(ROW, batch.rows.numpy(), dtype=pl.Int64))
+        if ROW not in answers.columns:  # else the task gives several rows for an example, and says whose they are
+            answers = answers.with_columns(pl.Series(ROW, batch.rows.numpy(), dtype=pl.Int64))
+        yield answers.select(ROW, pl.exclude(ROW))
 
 
-def _runner(network: nn.Module, examples: Examples, recipe: Recipe) -> tuple[nn.Module, int]:
+def _runner(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> tuple[nn.Module, int]:
     """The network in the recipe's arithmetic, and how many rows to answer at once.
 
     Passes are joined where there are many and each gives a vector for a row: answers to steps differ in length by pass.
@@ -64,9 +65,10 @@ def _runner(network: nn.Module, examples: Examples, recipe: Recipe) -> tuple[nn.
     if joined <= size or len(examples) <= WORTH_A_LOOK * size:
         return runner, size
     with evaluating(network):
-        outputs = runner(*first.to(device_of(network)).inputs)
-    is_flat = isinstance(outputs, Tensor) and outputs.ndim == 2
-    joined = min(joined, JOINED_CELLS // max(1, outputs.shape[1])) if is_flat else 0
+        outputs = task.forward(runner, first.to(device_of(network)))
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+        return runner, size
+    joined = min(joined, JOINED_CELLS // max(1, outputs.shape[1]))
     return (_InPieces(runner, size), joined) if joined > size else (runner, size)
 
 
@@ -81,25 +83,3 @@ class _InPieces(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """The network's outputs."""
         return torch.cat([self.network(*piece) for piece in zip(*(x.split(self.rows) for x in inputs), strict=True)])
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Generator[None]:
-    """Evaluation mode without gradients; every module comes back in the mode it was in.
-
-    Not `torch.inference_mode`: a module that keeps a tensor made here (a mask, a table of positions) could not train
-    with it afterwards.
-    """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """Where the network stands; a network without parameters stands on the CPU."""
-    return next((p.device for p in network.parameters()), torch.device("cpu"))

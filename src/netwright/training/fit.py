@@ -222,7 +222,7 @@ class _Training:
         self.all_steps = self.epoch_steps * self.recipe.epochs
         first = next(run.train.batches(self.batch_size, seed=None)).to(self.device)
         check_network(self.network, run.task, first)
-        check_precision(self.network, first, self.recipe)
+        check_precision(self.network, self.run.task, first, self.recipe)
         self.network.train()
         self.schedule = schedule(self.recipe, self.all_steps)
         self.objective = build_objective(run.task, self.recipe)

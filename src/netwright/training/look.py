@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.records.batch import Batch
-from netwright.records.task import Objective
+from netwright.records.task import Forward, Objective, of_inputs
 from netwright.training.evaluate import evaluating
 from netwright.training.layers import (
     RECURRENT,
@@ -78,11 +78,11 @@ class Call:
     left: Tensor | None
 
 
-def calls(network: nn.Module, batch: Batch) -> tuple[Call, ...]:
+def calls(network: nn.Module, batch: Batch, forward: Forward = of_inputs) -> tuple[Call, ...]:
     """A network's calls of its modules, in their order, for a batch in evaluation mode."""
     called = list[tuple[str, nn.Module, tuple[Any, ...], Any]]()
     with hooked(after_calls(layers(network, is_layer), lambda *call: called.append(call))), evaluating(network):
-        answer = network(*batch.inputs)
+        answer = forward(network, batch)
     return tuple(
         Call(name, module, _shape(output), output is answer, _row(inputs, len(batch)), _row(output, len(batch)))
         for name, module, inputs, output in called
@@ -159,13 +159,15 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else nan
 
 
-def parting(network: nn.Module, first: Batch, second: Batch, tolerance: float) -> tuple[str, ...]:
+def parting(
+    network: nn.Module, first: Batch, second: Batch, tolerance: float, forward: Forward = of_inputs
+) -> tuple[str, ...]:
     """Where answers to the first row of two batches part in evaluation, though what came in was the same until then.
 
     A module's name, or those of the modules before and behind code that stands between them; () where they do not part.
     Numbers differ where they do by more than `tolerance` of their size.
     """
-    one, other, before = calls(network, first), calls(network, second), ""
+    one, other, before = calls(network, first, forward), calls(network, second, forward), ""
     for call, again in zip(one, other, strict=False):
         if not _alike(call.left, again.left, tolerance):
             is_here = not before or _alike(call.entered, again.entered, tolerance)

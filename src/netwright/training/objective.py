@@ -1,12 +1,11 @@
 """What the loop minimizes: the task's loss, in the recipe's precision, with its penalty."""
 
 from dataclasses import replace
-from typing import final
 
 from torch import Tensor, nn
 
 from netwright.machine.arithmetic import Arithmetic
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, Given
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
 from netwright.training.optimizer import decayed
@@ -17,17 +16,17 @@ def build_objective(task: Task, recipe: Recipe) -> Objective:
 
     Settings that are "auto" mean fp32 and torch's kernels here: measuring what the device gains is for `planning`.
     """
-    objective = in_arithmetic(with_mixes(task.objective(recipe)), recipe)
+    objective = in_arithmetic(with_mixes(task, task.objective(recipe)), recipe)
     return with_l1(objective, recipe.l1) if recipe.l1 > 0 else objective
 
 
-def with_mixes(objective: Objective) -> Objective:
+def with_mixes(task: Task, objective: Objective) -> Objective:
     """Of rows that were mixed, each loss is the mixture of those for both targets; the network runs once."""
 
     def losses(network: nn.Module, batch: Batch) -> Tensor:
         if (mix := batch.mix) is None:
             return objective(network, batch)
-        given = Given(network(*batch.inputs))
+        given = Given(task.forward(network, batch))
         own, other = objective(given, batch), objective(given, replace(batch, targets=mix.targets))
         return mix.share * own + (1 - mix.share) * other
 
@@ -55,16 +54,3 @@ def with_l1(objective: Objective, strength: float) -> Objective:
         return objective(network, batch) + strength * penalty
 
     return losses
-
-
-@final
-class Given(nn.Module):
-    """Outputs that are there already, as the network that an objective asks for them."""
-
-    def __init__(self, outputs: Tensor | tuple[Tensor, ...]) -> None:
-        super().__init__()
-        self.outputs = outputs
-
-    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """The outputs, whatever the inputs."""
-        return self.outputs

@@ -13,14 +13,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from netwright.machine.memory import peak_bytes
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, Given
 from netwright.records.errors import NetwrightError, RecipeError
 from netwright.records.history import Epoch, History, Progress
 from netwright.records.run import Run
 from netwright.tasks import LOSSES
-from netwright.tasks.classification import Classification
-from netwright.tasks.multilabel import Multilabel
-from netwright.tasks.regression import Regression
 from netwright.training.average import kept_share
 from netwright.training.check import check_network, not_finite
 from netwright.training.checkpoint import Position
@@ -38,14 +35,12 @@ from netwright.training.fit import (
     written_down,
 )
 from netwright.training.loop import Step
-from netwright.training.objective import Given
 from netwright.training.schedule import schedule
 from netwright.training.stacked import Stacked, structure, unstackable_layer
 
 # Networks in a stack. 32 perceptrons of 64 units took 1.11 CPU seconds an epoch in stacks of 8, 0.92 in 16 and 0.86 in
 # 32 (one thread, medians of 5): beyond 16 little is won, and the activations of wider ones leave the caches.
 STACK = 16
-TASKS = (Classification, Regression, Multilabel)  # whose losses look at each row's outputs alone
 EVALUATED = 256  # rows of a validation batch at least: scores do not depend on it
 SMOOTH = 0.5  # a second label smoothing; losses of all others lie on the line through it
 EPS = 1e-8  # of adam and adamw, as in torch
@@ -123,7 +118,7 @@ def population(
 def unstackable(run: Run) -> str:
     """Why a run is trained alone, or nothing."""
     recipe = run.recipe
-    if not isinstance(run.task, TASKS):
+    if not run.task.link:
         return f"the losses of {run.task.name} may depend on more than a row's outputs"
     if recipe.loss != "auto" and recipe.loss not in LOSSES:
         return f"the loss {recipe.loss!r} may depend on more than a row's outputs"

@@ -164,7 +164,7 @@ def _right(network: nn.Module, task: Task | None, batch: Batch) -> float:
     """The share of answers that are right, of tasks that score accuracy."""
     if task is None:
         return nan
-    outputs = network(*batch.inputs)
+    outputs = task.forward(network, batch)
     if not (isinstance(outputs, Tensor) and bool(outputs.isfinite().all())):
         return 0.0 if isinstance(outputs, Tensor) else nan
     score = task.score()

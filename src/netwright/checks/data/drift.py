@@ -468,7 +468,7 @@ def _new_labels(prepared: Prepared, new: Dataset, targets: tuple[str, ...], rows
     try:
         encoded = prepared.task.encode(cells)
     except Unreadable as error:
-        encoded, bad = (error.encoded,), error.bad
+        encoded, bad = error.encoded, error.bad
     known = np.setdiff1d(np.arange(len(cells)), np.fromiter(bad, np.int64, len(bad)))
     unknown = share(len(bad), max(len(cells), 1))
     if bad and unknown.low > NEVER_SEEN:

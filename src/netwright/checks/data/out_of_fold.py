@@ -15,13 +15,13 @@ from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.examples import empty
 from netwright.data.features import features
 from netwright.machine.quiet import without_warnings
-from netwright.records.batch import Examples, Rows
+from netwright.models.modes import evaluating
+from netwright.records.batch import Examples, Rows, side_by_side
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.task import Task
 from netwright.tasks.classification import Classification
-from netwright.tasks.outputs import infer
 from netwright.tasks.regression import Regression
 from netwright.training.fit import fit
 
@@ -180,8 +180,8 @@ def _network(schema: Schema, task: Task, data: Examples, folds: int, rows: NDArr
     def answer(held: NDArray[np.int64]) -> NDArray[np.float64]:
         given = Rows()
         for batch in data.part(torch.from_numpy(held)).batches(ANSWERED, seed=None):
-            outputs = infer(trained.network, batch)
-            outputs = outputs if outputs.ndim == 2 else outputs.mean(1)
+            with evaluating(trained.network):
+                outputs = side_by_side(task.answers(task.forward(trained.network, batch)))
             given.add((outputs.double().softmax(1) if is_class else outputs[:, 0].double(),))
         return given.joined()[0].numpy()
 

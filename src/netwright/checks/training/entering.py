@@ -130,7 +130,7 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
         with hooked(module.register_forward_pre_hook(hook) for _, module in heavy):
             for batch in evidence.drawn(evidence.train, evidence.recipe.batch_size):
                 with suppress(_Entered):
-                    copy(*batch.to(device_of(copy)).inputs)
+                    evidence.forward(copy, batch.to(device_of(copy)))
                 seen += len(batch)
                 if seen >= ROWS:
                     break

@@ -8,12 +8,12 @@ from typing import Any, TypeVar, cast, final
 from torch import nn
 
 from netwright.checks.evidence import made, report
-from netwright.records.batch import Batch, Examples
+from netwright.records.batch import Batch, Examples, Outputs
 from netwright.records.finding import Checked, Finding, Report
 from netwright.records.history import History
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
-from netwright.records.task import Objective, Task
+from netwright.records.task import Objective, Task, of_inputs
 from netwright.records.watched import Watched
 from netwright.resolve import resolve
 from netwright.tasks.own_loss import OwnLoss
@@ -54,7 +54,11 @@ class TrainingEvidence:
     @property
     def loss(self) -> Objective:
         """What losses are measured by: the task's own, for smoothing, weights and penalties hide what was learned."""
-        return self.objective if self.task is None else with_mixes(self.task.losses)
+        return self.objective if self.task is None else with_mixes(self.task, self.task.losses)
+
+    def forward(self, network: nn.Module, batch: Batch) -> Outputs:
+        """A network's outputs, as the task asks for them."""
+        return (of_inputs if self.task is None else self.task.forward)(network, batch)
 
     def drawn(self, part: Examples, size: int) -> Iterator[Batch]:
         """Batches of rows in an order drawn by the seed, as they are without augmentation, on the network's device.

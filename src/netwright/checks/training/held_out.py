@@ -147,9 +147,11 @@ def part_of(evidence: TrainingEvidence, examples: Examples) -> Part:
     with evaluating(evidence.network):
         for batch in evidence.drawn(examples, max(256, evidence.recipe.batch_size)):
             losses.append(objective(evidence.network, batch).float().cpu())
-            answer = evidence.network(*batch.inputs)
-            is_flat = isinstance(answer, Tensor) and answer.ndim == 2
-            outputs.append(answer.float().cpu() if is_flat else torch.empty(len(batch), 0))
+            answer = evidence.forward(evidence.network, batch)
+            if isinstance(answer, Tensor) and answer.ndim == 2:
+                outputs.append(answer.float().cpu())
+            else:
+                outputs.append(torch.empty(len(batch), 0))
             if len(batch.targets) == 1 and batch.targets[0].numel() == len(batch):
                 targets.append(batch.targets[0].flatten().double().cpu())
             inputs.append(flat(batch))

@@ -18,7 +18,7 @@ from netwright.checks.training.progress import (
     some_steps,
     steps_taken,
 )
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, side_by_side
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.training.evaluate import device_of
 from netwright.training.objective import build_objective
@@ -280,12 +280,7 @@ def _decided_by_mates(evidence: TrainingEvidence) -> float:
         for _ in range(2):
             order = torch.randperm(count, generator=generator)
             parts = order.to(device_of(copy)).split(size)
-            answers = torch.cat([_flat(copy(*(x[rows] for x in some.inputs))) for rows in parts])
+            answers = torch.cat([side_by_side(evidence.forward(copy, some.pick(rows))) for rows in parts])
             twice.append(answers[order.argsort()])
     whole = torch.cat(twice).var(0).sum()
     return float((twice[0] - twice[1]).square().mean(0).sum() / 2 / whole) if whole > 0 else 0.0
-
-
-def _flat(answer: Tensor | tuple[Tensor, ...]) -> Tensor:
-    parts = answer if isinstance(answer, tuple) else (answer,)
-    return torch.cat([part.flatten(1).float() for part in parts], 1)

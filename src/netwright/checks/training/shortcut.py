@@ -170,11 +170,9 @@ def _measure(evidence: TrainingEvidence) -> Callable[[Batch], Numbers]:
         with evaluating(evidence.network):
             for start in range(0, len(batch), AT_ONCE):
                 rows = slice(start, start + AT_ONCE)
-                some = Batch(
-                    tuple(x[rows] for x in batch.inputs), tuple(t[rows] for t in batch.targets), batch.rows[rows]
-                )
+                some = batch.pick(torch.arange(len(batch))[rows])
                 if isinstance(evidence.task, Classification):
-                    answers = evidence.network(*some.inputs)
+                    answers = evidence.forward(evidence.network, some)
                     if not isinstance(answers, Tensor) or answers.ndim != 2:
                         raise Skip("the outputs are not one number for each class")
                     found.append((answers.argmax(1) != some.targets[0].reshape(-1)).double().cpu())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, side_by_side
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.tasks.classification import Classification
 from netwright.tasks.multilabel import Multilabel
@@ -129,10 +129,10 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     if evidence.task is None:
         raise Skip("the task is not known")
     batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
-    ends = [call.module for call in calls(evidence.network, batch) if call.is_answer]
+    ends = [call.module for call in calls(evidence.network, batch, evidence.forward) if call.is_answer]
     last = ends[-1] if ends else None
     with evaluating(evidence.network):
-        outputs = evidence.network(*batch.inputs)
+        outputs = evidence.forward(evidence.network, batch)
     if not isinstance(outputs, Tensor):
         return
     outputs = outputs.float()
@@ -182,14 +182,14 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     made in evaluation mode by a network with dropout or batch norm.
     """
     batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
-    first, second = _answers(evidence.network, batch), _answers(evidence.network, batch)
+    first, second = _answers(evidence, batch), _answers(evidence, batch)
     size = float(first.abs().mean()) or 1.0
     difference = float((first - second).abs().max()) / size
     if difference > SAME:
         yield Finding(
             "error",
             f"two answers to the same rows in evaluation mode differ by {difference:.2g} of their size"
-            + _told(where := parting(evidence.network, batch, batch, SAME)),
+            + _told(where := parting(evidence.network, batch, batch, SAME, evidence.forward)),
             (Measure("difference of two passes", difference, threshold=SAME),),
             layers=where,
             confidence=0.97,
@@ -236,10 +236,8 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
     count = min(ROWS, len(batch) // 2)
     if count < 2:
         raise Skip("the batches have fewer than four rows")
-    inputs = tuple(x[:count] for x in batch.inputs)
-    other_inputs = tuple(torch.cat([x[:1], x[count : 2 * count - 1]]) for x in batch.inputs)
-    beside, beside_others = (Batch(some, (), batch.rows[:count]) for some in (inputs, other_inputs))
-    one, other = _answers(evidence.network, beside), _answers(evidence.network, beside_others)
+    beside, beside_others = batch.head(count), batch.pick(torch.tensor([0, *range(count, 2 * count - 1)]))
+    one, other = _answers(evidence, beside), _answers(evidence, beside_others)
     if len(one) != count or len(other) != count:
         return
     size = float(one.abs().mean()) or 1.0
@@ -248,7 +246,7 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
         yield Finding(
             "error",
             f"the answer to a row changes by {change:.2g} of its size beside other rows"
-            + _told(where := parting(evidence.network, beside, beside_others, LEAKED)),
+            + _told(where := parting(evidence.network, beside, beside_others, LEAKED, evidence.forward)),
             (Measure("change of an answer", change, threshold=LEAKED),),
             layers=where,
             confidence=0.95,
@@ -382,11 +380,9 @@ def _told(where: tuple[str, ...]) -> str:
     return "" if not where else f", from {where[0]} on" if len(where) == 1 else f", between {where[0]} and {where[1]}"
 
 
-def _answers(network: nn.Module, batch: Batch) -> Tensor:
-    with evaluating(network):
-        outputs = network(*batch.inputs)
-    parts: Sequence[Tensor] = outputs if isinstance(outputs, tuple) else (outputs,)
-    return torch.cat([part.float().reshape(len(part), -1) for part in parts], 1)
+def _answers(evidence: TrainingEvidence, batch: Batch) -> Tensor:
+    with evaluating(evidence.network):
+        return side_by_side(evidence.forward(evidence.network, batch))
 
 
 def _pairs(evidence: TrainingEvidence, seed: int | None, most: int) -> dict[bytes, set[bytes]]:

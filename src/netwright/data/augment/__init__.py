@@ -18,8 +18,6 @@ Change = Callable[[Tensor, Generator], Tensor]
 
 Changes = Callable[[Batch, Generator], Batch]
 
-WHOLE_ROWS = ("classification", "multilabel", "regression")  # tasks whose targets are about a row, not about its places
-
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -110,9 +108,7 @@ def _problem(name: str, change: object, schema: Schema, task: Task) -> str:
         return f"augment {name} changes columns of the kind {kind}, and the data have {listed(kinds)}"
     if isinstance(change, Mixing) and len(kinds) > 1:
         return f"augment {name} mixes pictures, and the other columns could not be mixed alike"
-    if task.name not in WHOLE_ROWS and (
-        isinstance(change, Mixing) or (isinstance(change, Augmentation) and change.moves)
-    ):
+    if task.has_places and (isinstance(change, Mixing) or (isinstance(change, Augmentation) and change.moves)):
         return f"augment {name} changes what stands where, and the targets of {task.name} would not follow"
     return ""
 

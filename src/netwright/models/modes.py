@@ -1,0 +1,29 @@
+"""A network asked, and left as it was."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Generator[None]:
+    """Evaluation mode without gradients; every module comes back in the mode it was in.
+
+    Not `torch.inference_mode`: a module that keeps a tensor made here (a mask, a table of positions) could not train
+    with it afterwards.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the network is; one without parameters is on the CPU."""
+    return next((p.device for p in network.parameters()), torch.device("cpu"))
