@@ -2,6 +2,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,18 +11,19 @@ import torch
 from torch import nn
 
 from netwright import predict, run_folder
-from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, empty
+from netwright.data.fingerprint import Fingerprint
 from netwright.kinds.category import Category
 from netwright.kinds.number import Number
 from netwright.records.errors import RunError
+from netwright.records.finding import Finding, Remedy, Report
 from netwright.records.history import Epoch
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.source import Source
 from netwright.records.task import Metric, Scores
-from netwright.run_folder import Fingerprint, create, fingerprint, load, next_folder, require_same, write
+from netwright.run_folder import create, load, next_folder, require_same, write
 from netwright.stages.runs import reopened
 from netwright.tasks.classification import Classification
 from netwright.training import checkpoint
@@ -154,7 +156,11 @@ def test_every_file_of_a_run_is_readable_by_those_who_may_read_text_files(tmp_pa
         ("schema.json", '[{"kind": "number"', "{} is not valid JSON: "),
         ("schema.json", '[{"kind": "smell", "name": "a"}]', "{}: there is no kind 'smell'"),
         ("schema.json", '[{"name": "a"}]', "{} has an entry without 'kind'"),
-        ("schema.json", '[{"kind": "builtins:print"}]', "{}: 'builtins:print' is no kind"),
+        (
+            "schema.json",
+            '[{"kind": "builtins:print"}]',
+            "{} names code that is not netwright's: kind = 'builtins:print'",
+        ),
         ("schema.json", "{}", "{} is no list of columns"),
         ("task.json", '{"task": "classification", "labels": ["a"], "smell": 1}', "{}: Classification has no 'smell'"),
         ("task.json", '{"task": "classification", "labels": 7}', "{}: Classification: labels: "),
@@ -214,6 +220,48 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     (folder / "recipe.toml").write_text((folder / "recipe.toml").read_text().replace("width = 8", "width = 16"))
     with pytest.raises(RunError, match=r"weights\.safetensors does not fit the network of its recipe: '.*' has shape"):
         load(folder)
+
+
+EVIL = "foreign_code:thing"
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "entry"),
+    [
+        ("diagnosis", {"edit": {"activation": EVIL}}, "edit = 'foreign_code:thing'"),
+        ("audit", {"edit": {"layers": [{"residual": ["relu", EVIL]}]}}, "edit = 'foreign_code:thing'"),
+        ("diagnosis", {"mend": EVIL}, "mend = 'foreign_code:thing'"),
+    ],
+)
+def test_remedies_of_a_run_name_no_code(tmp_path: Path, stage: str, change: dict[str, Any], entry: str) -> None:
+    run = finished(tmp_path / "run")
+    remedy = replace(Remedy("Do it."), **change)
+    report = Report("run", 1, (Finding(severity="error", summary="", remedies=(remedy,)),), ())
+    run_folder.write_result(tmp_path / "run", stage, report)
+    with pytest.raises(RunError, match=rf"{stage}\.json names code that is not netwright's: {entry}"):
+        load(tmp_path / "run")
+    assert load(tmp_path / "run", allow_code=True).results == {**run.results, stage: report}
+
+
+@pytest.mark.parametrize("change", [{"kinds": {"town": EVIL}}, {"task": EVIL}])
+def test_what_was_said_of_a_runs_data_names_no_code(tmp_path: Path, change: dict[str, Any]) -> None:
+    finished(tmp_path / "run")
+    path = tmp_path / "run" / "origin.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"reading": record["reading"] | change}))
+    with pytest.raises(RunError, match=r"origin\.json names code .*'foreign_code:thing'"):
+        load(tmp_path / "run")
+    path.write_text(json.dumps(record | {"reading": record["reading"] | {"kinds": {"photo": "image:64"}}}))
+    assert load(tmp_path / "run").source.kinds == {"photo": "image:64"}
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "task.json", "recipe.toml", "history.jsonl", "origin.json"])
+def test_a_pipe_among_the_files_of_a_run_is_refused(tmp_path: Path, name: str) -> None:
+    finished(tmp_path / "run")
+    (tmp_path / "run" / name).unlink()
+    os.mkfifo(tmp_path / "run" / name)
+    with pytest.raises(RunError, match=rf"{name} is no regular file"):
+        load(tmp_path / "run")
 
 
 # Folders that cannot be written.
@@ -279,35 +327,6 @@ def test_the_next_folder_is_the_first_without_a_whole_run(tmp_path: Path) -> Non
     (first / "weights.safetensors").write_bytes(b"")
     assert next_folder("data/people.csv", under=tmp_path) == tmp_path / "people-2"
     assert next_folder("my photos/", under=tmp_path) == tmp_path / "my_photos"
-
-
-def test_fingerprints_change_with_the_data_and_with_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "people.csv"
-    path.write_text("a,b\n1,2\n")
-    before = fingerprint(path)
-    os.utime(path, (1, 1))
-    assert fingerprint(path).digest == before.digest
-    path.write_text("a,b\n1,3\n")
-    assert fingerprint(path).digest != before.digest
-
-    folder = fingerprint(tmp_path)
-    (tmp_path / "more.csv").write_text("")
-    assert fingerprint(tmp_path).digest != folder.digest
-
-    data = Dataset(TABLE, ("income",), "array")
-    assert fingerprint(data) == fingerprint(replace(data, table=TABLE.clone()))
-    assert fingerprint(data).digest != fingerprint(replace(data, table=TABLE.with_columns(pl.col("age") + 1))).digest
-
-
-def test_large_files_are_hashed_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_folder, "WHOLE_BYTES", 10)
-    monkeypatch.setattr(run_folder, "PIECE_BYTES", 4)
-    path = tmp_path / "large.csv"
-    path.write_text("0123456789abcdef")
-    before = fingerprint(path)
-    assert fingerprint(path) == before
-    path.write_text("0123456789abcdeX")
-    assert fingerprint(path).digest != before.digest
 
 
 # Runs of older versions, on a table of 120 people by `netwright train --fixes` and `diagnose --treat` of that time,

@@ -1,24 +1,31 @@
 """Files that are whole or not there: written in a folder of their own beside their place, flushed, then renamed."""
 
 import errno
+import json
 import os
 import re
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from stat import S_IMODE
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 from polars.exceptions import ComputeError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from netwright.records.errors import RunError
 
+AGAIN = "delete the run folder and train again."
+
 UNFINISHED = ".netwright-"  # begins the names of folders that hold an unfinished file; a killed process leaves one
 OLDER_UNFINISHED = ".writing"  # of versions before
+T = TypeVar("T")
 _NUMBERED = re.compile(r"os error (\d+)")  # how safetensors and polars report errors of the system
 
 
@@ -93,13 +100,55 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises RunError where the file is missing, cut off or no safetensors file.
     """
+    _require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118  no dict
-    except FileNotFoundError:
-        raise RunError(f"there is no file {path}", remedy="train the run again.") from None
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} cannot be read: {error}", remedy="delete the file and train the run again.") from None
+
+
+def read_text(path: Path) -> str:
+    """UTF-8 text. Raises RunError."""
+    _require_file(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
+
+
+def read_json(path: Path) -> Any:  # Any: JSON
+    """The contents of a JSON file. Raises RunError."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError
+        raise RunError(f"{path} is not valid JSON: {error}", remedy=AGAIN) from None
+
+
+def read_record(path: Path, kind: type[T]) -> T:
+    """A JSON file as a record, every value checked. Raises RunError."""
+    return checked(path, read_json(path), kind)
+
+
+def checked(path: Path, record: Any, kind: type[T]) -> T:  # Any: JSON
+    """What was read from a JSON file as a record, every value checked. Raises RunError."""
+    name, known = (kind.__name__, {f.name for f in fields(kind)}) if is_dataclass(kind) else ("entry", None)
+    if known is not None and isinstance(record, dict) and (unknown := record.keys() - known):
+        raise RunError(f"{path}: {name} has no {min(unknown)!r}", remedy="upgrade netwright, or train again.")
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(record), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunError(f"{path}: {name}: {where}: {first['msg']}", remedy=AGAIN) from None
+
+
+def _require_file(path: Path) -> None:
+    """Reading a pipe or a device might never end."""
+    if not path.exists():
+        raise RunError(f"there is no file {path}", remedy=AGAIN)
+    if not path.is_file():
+        raise RunError(f"{path} is no regular file", remedy=AGAIN)
 
 
 def unwritable(path: Path, error: Exception) -> RunError:

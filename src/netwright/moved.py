@@ -78,7 +78,7 @@ def diagnose(run: Any, options: diagnoses.Options, flags: DiagnoseFlags, tell: T
         return diagnoses.diagnose(run, options, tell)
     from netwright.stages.runs import loaded, reopened
 
-    run = reopened(loaded(run), options.data)
+    run = reopened(loaded(run, options.allow_code), options.data)
     found = diagnoses.diagnose(run, options, tell)
     how = treatments.Options(flags.codes, found.value, folder=flags.to or None)
     treated = treatments.treat(run, replace(how, seeds=flags.seeds or how.seeds), tell)

@@ -1,10 +1,11 @@
 """From a name to the thing named."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeGuard
 
-from netwright.records.errors import MissingPackage, RecipeError, nearest
+from netwright.records.errors import MissingPackage, NetwrightError, RecipeError, RunError, listed, nearest
 
 
 def resolve(what: str, name: Any, table: Mapping[str, str]) -> Any:  # Any: tables hold functions and classes
@@ -32,6 +33,13 @@ def with_detail(what: str, name: Any, table: Mapping[str, str]) -> tuple[Any, st
     """The same, and what stands behind the colon of a table's key: `image:64`."""
     key, _, detail = name.partition(":") if isinstance(name, str) else ("", "", "")
     return (resolve(what, key, table), detail) if key in table else (resolve(what, name, table), "")
+
+
+def refuse_code(path: Path, entries: Iterable[str], error: type[NetwrightError] = RunError) -> None:
+    """Raises an error if a file has entries that would import code from outside netwright."""
+    if found := sorted(set(entries)):
+        remedy = "if you trust its author, allow it: allow_code=True, or --allow-code on the command line."
+        raise error(f"{path} names code that is not netwright's: {listed(found)}", remedy=remedy)
 
 
 def _is_part_of(missing: str | None, module: str) -> TypeGuard[str]:

@@ -1,57 +1,56 @@
 """A run on disk: text, and tensors without code. `weights.safetensors` is written last: with it, a run is whole."""
 
-import io
 import json
 import platform
 import re
 import sys
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, final
 
 import numpy as np
-import polars as pl
-import tomli_w
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from netwright.data.dataset import Dataset
+from netwright.blueprint import load_recipe, load_schema, load_task, write_blueprint
 from netwright.data.examples import empty
+from netwright.data.fingerprint import Fingerprint, Part, part
 from netwright.files import (
+    AGAIN,
+    checked,
     clear_unfinished,
     is_unfinished,
+    read_json,
+    read_record,
     read_tensors,
+    read_text,
     replace_tensors,
     replace_text,
     unwritable,
 )
 from netwright.kinds import KINDS
 from netwright.records.batch import Examples
-from netwright.records.errors import NetwrightError, RunError
+from netwright.records.errors import RunError
 from netwright.records.finding import Fix, Report
 from netwright.records.history import History
 from netwright.records.note import Note
-from netwright.records.recipe import Recipe
+from netwright.records.recipe import Recipe, code_in
 from netwright.records.run import Run
-from netwright.records.schema import Field, Schema
 from netwright.records.source import Source
-from netwright.records.task import Scores, Task
+from netwright.records.task import Scores
 from netwright.records.watched import Watched
-from netwright.resolve import resolve
+from netwright.resolve import refuse_code
 from netwright.tasks import TASKS
-from netwright.training.checkpoint import AGAIN, RESUME, cut_history, parse_watched, read_history, watched_text
+from netwright.training.checkpoint import RESUME, cut_history, parse_watched, read_history, watched_text
 from netwright.training.weights import misfit, named, put
 
 FORMAT = 2  # of the whole folder; grows when a folder written today cannot be read by yesterday's code
 FIRST = 1  # scores, baselines, notes and the end of training were one file
-RECIPE, SCHEMA, TASK, SPLIT, ORIGIN = "recipe.toml", "schema.json", "task.json", "split.json", "origin.json"
+SPLIT, ORIGIN = "split.json", "origin.json"
 OUTCOME, SAMPLE, WEIGHTS = "outcome.json", "sample.safetensors", "weights.safetensors"
 WATCHED = "watched.json"
 FIXES = "fixes.json"  # of the data, as they were applied; not there if there are none
@@ -65,27 +64,8 @@ RESULTS: Mapping[str, Any] = {  # Any: types, and such as tuple[...]
     "treatment": Note,
 }
 
-WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
-PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
-SAMPLED_ROWS = 1000  # of a table in memory
-MAPPED_ROWS = 100  # where columns stand on disk: pictures of 224 x 224 are 15 MB then
-LISTED_ROWS = 100_000  # rows of a part up to which split.json lists them: 1 MB of text; more are only hashed
 
 T = TypeVar("T")
-
-
-@final
-@dataclass(frozen=True)
-class Fingerprint:
-    """What tells whether data are still the same: how many bytes, when last changed, and a hash.
-
-    The hash covers a file of up to 64 MiB whole; of a larger one three pieces and the time of its last change; of a
-    folder all names and sizes; of a table in memory a sample of its rows.
-    """
-
-    bytes: int
-    modified: float  # seconds since 1970; 0 for data in memory
-    digest: str
 
 
 @final
@@ -100,16 +80,6 @@ class Origin:
     command: tuple[str, ...]  # words of the command line; none where Python code started the run
     parent: str  # the run folder that this one was made from; "" where there is none
     reading: Source
-
-
-@final
-@dataclass(frozen=True)
-class Part:
-    """The rows of one part of the data."""
-
-    count: int
-    digest: str  # of the row numbers in their order
-    rows: tuple[int, ...] | None  # None where they are too many to list
 
 
 @final
@@ -156,7 +126,7 @@ def create(
 
     Raises RunError where the folder holds a run already, or anything else, or cannot be written.
     """
-    parts = {name: _part(numbers) for name, numbers in rows.items()}
+    parts = {name: part(numbers) for name, numbers in rows.items()}
     origin = Origin(FORMAT, data, fingerprint, _versions(), tuple(command), "", run.source)
     _create(run, folder, origin, Split(seed, parts), fixes)
 
@@ -176,13 +146,9 @@ def _create(run: Run, folder: Path, origin: Origin, split: Split, fixes: Sequenc
         clear_unfinished(folder)
     except OSError as error:
         raise unwritable(folder, error) from None
-    schema = [{"kind": _name(type(f), f.kind, KINDS), **asdict(f)} for f in run.schema.inputs]
-    task = {"task": _name(type(run.task), run.task.name, TASKS), **asdict(run.task)}
     # First, so that the folder is known as a run's whatever happens next.
     replace_text(folder / ORIGIN, _text(asdict(origin) | {"reading": origin.reading.said()}))
-    replace_text(folder / RECIPE, tomli_w.dumps(asdict(run.recipe)))
-    replace_text(folder / SCHEMA, _text(schema))
-    replace_text(folder / TASK, _text(task))
+    write_blueprint(folder, run.recipe, run.schema, run.task)
     replace_text(folder / SPLIT, _text(split))
     if fixes:
         replace_text(folder / FIXES, _text(list(fixes)))
@@ -227,18 +193,26 @@ def load(
     train: Examples | None = None,
     valid: Examples | None = None,
     test: Examples | None = None,
+    allow_code: bool = False,
 ) -> Run:
     """A whole run from its folder. The parts of the data are empty unless given.
 
     `network` is an untrained module for a run that was trained with the user's own (a copy gets the weights); others
-    are rebuilt from schema, task and recipe. Raises RunError where the folder is missing, half written, broken, or of a
-    newer version.
+    are rebuilt from schema, task and recipe. These name entries of netwright's tables; with `allow_code` they may name
+    other code, which then runs. Raises RunError if the folder is missing, half written, broken, of a newer version, or
+    names other code.
     """
     folder = Path(folder)
     source = origin(folder).reading
     if not (folder / WEIGHTS).exists():
         raise _unfinished(folder)
-    recipe, schema, task = load_recipe(folder), _load_schema(folder), _load_task(folder)
+    outcome, results = _load_outcome(folder)
+    if not allow_code:
+        refuse_code(folder / ORIGIN, _code_of_source(source))
+        for stage, result in results.items():
+            refuse_code(_file(folder, stage), _code_of_edits(json.loads(_text(result))))
+    recipe = load_recipe(folder, allow_code=allow_code)
+    schema, task = load_schema(folder, allow_code=allow_code), load_task(folder, allow_code=allow_code)
     if network is None and not schema.inputs:
         raise RunError(f"the network of {folder} was the user's own", remedy="give it: load(folder, network=...).")
     build = partial(task.network, schema, recipe) if network is None else partial(deepcopy, deepcopy(network))
@@ -247,7 +221,6 @@ def load(
     if problem := misfit(built, tensors):
         raise RunError(f"{folder / WEIGHTS} does not fit the network of its recipe: {problem}", remedy=AGAIN)
     put(built, tensors)
-    outcome, results = _load_outcome(folder)
     return Run(
         network=built.eval(),
         task=task,
@@ -270,10 +243,10 @@ def load(
 def _load_outcome(folder: Path) -> tuple[Outcome, Mapping[str, Any]]:  # Any: as RESULTS says
     there = {stage: kind for stage, kind in RESULTS.items() if _file(folder, stage).exists()}
     if origin(folder).format > FIRST or (folder / OUTCOME).exists():
-        outcome = _read(folder / OUTCOME, Outcome)
-        return outcome, {stage: _read(_file(folder, stage), kind) for stage, kind in there.items()}
-    first = _read(folder / "scores.json", _FirstOutcome)
-    results = {stage: _read(_file(folder, stage), kind) for stage, kind in there.items() if stage != "scores"}
+        outcome = read_record(folder / OUTCOME, Outcome)
+        return outcome, {stage: read_record(_file(folder, stage), kind) for stage, kind in there.items()}
+    first = read_record(folder / "scores.json", _FirstOutcome)
+    results = {stage: read_record(_file(folder, stage), kind) for stage, kind in there.items() if stage != "scores"}
     if first.scores is not None:
         results |= {"scores": first.scores, "baselines": first.baselines}
     return Outcome(first.ended, first.notes), results
@@ -286,32 +259,19 @@ def origin(folder: Path) -> Origin:
     path = folder / ORIGIN
     if not path.exists():
         raise RunError(f"{folder} is no run folder: it has no {ORIGIN}", remedy="give the folder of a run.")
-    record = _json(path)
+    record = read_json(path)
     found = record.get("format") if isinstance(record, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise RunError(
             f"{folder} was written by a newer netwright (format {found}; this one reads up to {FORMAT})",
             remedy="upgrade: pip install --upgrade netwright",
         )
-    return _checked(path, record, Origin)
-
-
-def load_recipe(folder: Path) -> Recipe:
-    """The settings of a run. Raises RunError where they cannot be read."""
-    path = folder / RECIPE
-    try:
-        return Recipe().edit(tomllib.loads(_content(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise RunError(f"{path} is not valid TOML: {error}", remedy=AGAIN) from None
-    except NetwrightError as error:
-        if isinstance(error, RunError):
-            raise
-        raise RunError(f"{path}: {error.problem}", remedy="correct the file by hand, or train again.") from None
+    return checked(path, record, Origin)
 
 
 def load_split(folder: Path) -> Split:
     """Which rows were in which part. Raises RunError where this cannot be read."""
-    return _read(folder / SPLIT, Split)
+    return read_record(folder / SPLIT, Split)
 
 
 def load_watched(folder: Path) -> Watched:
@@ -320,8 +280,8 @@ def load_watched(folder: Path) -> Watched:
     if not path.exists():
         return Watched()
     try:
-        return parse_watched(_content(path))
-    except ValueError as error:  # no JSON, or pydantic's
+        return parse_watched(read_text(path))
+    except (ValueError, RecursionError) as error:  # no JSON, or pydantic's
         raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
 
 
@@ -329,10 +289,10 @@ def load_fixes(folder: Path) -> tuple[Fix, ...]:
     """The fixes that were applied to the data. Raises RunError where they cannot be read."""
     if not (folder / FIXES).exists():
         return ()
-    records = _json(folder / FIXES)
+    records = read_json(folder / FIXES)
     if not isinstance(records, list):
         raise RunError(f"{folder / FIXES} is no list of fixes", remedy=AGAIN)
-    return tuple(_checked(folder / FIXES, record, Fix) for record in records)
+    return tuple(checked(folder / FIXES, record, Fix) for record in records)
 
 
 def require_same_data(folder: Path, fingerprint: Fingerprint) -> None:
@@ -345,10 +305,10 @@ def require_same_data(folder: Path, fingerprint: Fingerprint) -> None:
 
 def require_same_rows(folder: Path, rows: Mapping[str, Sequence[int] | NDArray[np.int64]]) -> None:
     """Raises RunError where parts do not hold the rows that they held in the run."""
-    for name, part in load_split(folder).parts.items():
-        if (now := _part(rows[name])).digest != part.digest:
-            problem = f"the {name} part of {folder} had {part.count:,} rows; read again it has {now.count:,}"
-            told = problem if now.count != part.count else f"the {name} part of {folder} holds other rows, read again"
+    for name, before in load_split(folder).parts.items():
+        if (now := part(rows[name])).digest != before.digest:
+            problem = f"the {name} part of {folder} had {before.count:,} rows; read again it has {now.count:,}"
+            told = problem if now.count != before.count else f"the {name} part of {folder} holds other rows, read again"
             raise RunError(told, remedy=AGAIN)
 
 
@@ -364,7 +324,7 @@ def is_whole(folder: Path) -> bool:
 
 def require_same(folder: Path, *, recipe: Recipe, fingerprint: Fingerprint) -> None:
     """Raises RunError, naming each difference, where a stopped training cannot go on with these settings and data."""
-    saved, now = (asdict(r) for r in (load_recipe(folder), recipe))
+    saved, now = (asdict(r) for r in (load_recipe(folder, allow_code=True), recipe))  # compared, not built
     told = [f"{name} was {saved[name]}, now {now[name]}" for name in now if _text(saved[name]) != _text(now[name])]
     old = origin(folder)
     if old.fingerprint.digest != fingerprint.digest:
@@ -387,55 +347,6 @@ def free_folder(folder: Path) -> Path:
     while is_whole(folder):
         folder, number = under / f"{name}-{number}", number + 1
     return folder
-
-
-def fingerprint(data: Path | Dataset, fixes: Sequence[Fix] = ()) -> Fingerprint:
-    """What data look like from outside: a file, a folder, or rows in memory; and which fixes are applied to them."""
-    if isinstance(data, Dataset):
-        found = _fingerprint_rows(data)
-    else:
-        found = _fingerprint_folder(data) if data.is_dir() else _fingerprint_file(data)
-    fixed = _digest(found.digest.encode(), _text(list(fixes)).encode()) if fixes else found.digest
-    return replace(found, digest=fixed)
-
-
-def _fingerprint_rows(data: Dataset) -> Fingerprint:
-    buffer = io.BytesIO()
-    data.every(max(1, len(data) // (MAPPED_ROWS if data.mapped else SAMPLED_ROWS))).write_ipc(buffer)
-    size = round(data.table.estimated_size())
-    return Fingerprint(size, 0.0, _digest(f"{len(data)}".encode(), buffer.getvalue()))
-
-
-def _fingerprint_folder(folder: Path) -> Fingerprint:
-    files = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
-    names = "\n".join(f"{name} {stat.st_size}" for name, stat in files)
-    modified = max((stat.st_mtime for _, stat in files), default=0.0)
-    return Fingerprint(sum(stat.st_size for _, stat in files), modified, _digest(names.encode()))
-
-
-def _fingerprint_file(path: Path) -> Fingerprint:
-    stat = path.stat()
-    if stat.st_size <= WHOLE_BYTES:
-        return Fingerprint(stat.st_size, stat.st_mtime, _digest(path.read_bytes()))
-    pieces: list[bytes] = []
-    with path.open("rb") as file:
-        for place in (0, stat.st_size // 2, stat.st_size - PIECE_BYTES):
-            file.seek(place)
-            pieces.append(file.read(PIECE_BYTES))
-    return Fingerprint(stat.st_size, stat.st_mtime, _digest(f"{stat.st_size} {stat.st_mtime_ns}".encode(), *pieces))
-
-
-def _digest(*pieces: bytes) -> str:
-    digest = blake2b(digest_size=16)
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-def _part(rows: Sequence[int] | NDArray[np.int64]) -> Part:
-    numbers = pl.Series(rows, dtype=pl.Int64)
-    listed = tuple(numbers) if len(numbers) <= LISTED_ROWS else None
-    return Part(len(numbers), _digest(numbers.to_numpy().tobytes()), listed)
 
 
 def _versions() -> dict[str, str]:
@@ -465,12 +376,23 @@ def _unfinished(folder: Path) -> RunError:
     return RunError(f"{folder} has no {WEIGHTS}: it was never trained to its end", remedy="train it again.")
 
 
-def _load_schema(folder: Path) -> Schema:
-    path = folder / SCHEMA
-    records = _json(path)
-    if not isinstance(records, list):
-        raise RunError(f"{path} is no list of columns", remedy=AGAIN)
-    return Schema(tuple(_thing(path, record, "kind", KINDS, Field) for record in records))
+def _code_of_source(source: Source) -> Iterator[str]:
+    """Kinds may have a detail, as in image:64."""
+    for column, kind in source.kinds.items():
+        if kind.partition(":")[0] not in KINDS:
+            yield from code_in(kind, f"kind of {column}")
+    if source.task not in TASKS:
+        yield from code_in(source.task, "task")
+
+
+def _code_of_edits(record: Any) -> Iterator[str]:  # Any: JSON
+    """Of all changes of a recipe and of a network that a result proposes or made."""
+    if isinstance(record, list):
+        record = dict(enumerate(record))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(record, dict):
+        for key, value in record.items():  # pyright: ignore[reportUnknownVariableType]
+            is_edit = key in ("edit", "changes", "mend", "mends")
+            yield from code_in(value, key) if is_edit else _code_of_edits(value)
 
 
 def _load_sample(folder: Path) -> tuple[Tensor, ...]:
@@ -478,62 +400,5 @@ def _load_sample(folder: Path) -> tuple[Tensor, ...]:
     return tuple(tensors[str(number)] for number in range(len(tensors)))
 
 
-def _load_task(folder: Path) -> Task:
-    path = folder / TASK
-    return _thing(path, _json(path), "task", TASKS, Task)
-
-
-def _thing(path: Path, record: Any, key: str, table: Mapping[str, str], parent: type[T]) -> T:  # Any: JSON
-    """A field or a task from its record, whose `key` names the class."""
-    if not isinstance(record, dict) or not isinstance(record.get(key), str):
-        raise RunError(f"{path} has an entry without {key!r}", remedy=AGAIN)
-    try:
-        found = resolve(key, record[key], table)
-    except NetwrightError as error:
-        raise RunError(f"{path}: {error.problem}", remedy=error.remedy) from None
-    if not isinstance(found, type) or not issubclass(found, parent):
-        raise RunError(f"{path}: {record[key]!r} is no {key}", remedy=AGAIN)
-    return _checked(path, {name: value for name, value in record.items() if name != key}, found)
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    return _checked(path, _json(path), kind)
-
-
-def _checked(path: Path, record: Any, kind: type[T]) -> T:  # Any: JSON
-    """A record as its dataclass, every value checked."""
-    name, known = (kind.__name__, {f.name for f in fields(kind)}) if is_dataclass(kind) else ("entry", None)
-    if known is not None and isinstance(record, dict) and (unknown := record.keys() - known):
-        raise RunError(f"{path}: {name} has no {min(unknown)!r}", remedy="upgrade netwright, or train again.")
-    try:
-        return TypeAdapter(kind).validate_json(json.dumps(record), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RunError(f"{path}: {name}: {where}: {first['msg']}", remedy=AGAIN) from None
-
-
-def _json(path: Path) -> Any:  # Any: JSON
-    try:
-        return json.loads(_content(path))
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path} is not valid JSON: {error}", remedy=AGAIN) from None
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RunError(f"there is no file {path}", remedy=AGAIN) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
-
-
 def _text(record: object) -> str:
     return json.dumps(record, ensure_ascii=False, default=asdict) + "\n"
-
-
-def _name(kind: type, name: str, table: Mapping[str, str]) -> str:
-    """The table's key, or the import path of a class that is in no table."""
-    path = f"{kind.__module__}:{kind.__qualname__}"
-    return name if table.get(name) == path else path

@@ -7,13 +7,13 @@ import torch
 
 from netwright.data import mapped
 from netwright.data.examples import InMemory
+from netwright.data.fingerprint import fingerprint
 from netwright.data.mapped import Encoder, Mapped, TargetEncoder
 from netwright.data.prepare import Prepared, encode_new, prepare
 from netwright.data.read import read, read_chunks
 from netwright.data.split import split
 from netwright.records.errors import DataError
 from netwright.records.source import Source
-from netwright.run_folder import fingerprint
 
 COUNT = 600
 LABELS = np.arange(COUNT) % 3

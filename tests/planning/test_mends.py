@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import netwright as nw
 from netwright import run_folder
+from netwright.data.fingerprint import Fingerprint
 from netwright.models.stems import Standardized
 from netwright.planning import MENDS
 from netwright.planning.mends import NoMend, are_equal, mended
@@ -241,9 +242,7 @@ def test_a_mended_network_answers_the_same_after_it_was_written_and_read(tmp_pat
     run = run_of(made(*dense()), task=CORNERS, change=lambda x: with_gaps(100 * x))
     network = mended(run.network, run, ["standardized"])
     done = trained([replace(run, network=network, build=lambda: deepcopy(network))], lambda _: None)[0]
-    run_folder.create(
-        done, tmp_path, data="rows", fingerprint=run_folder.Fingerprint(0, 0, "0"), rows={}, seed=0, command=()
-    )
+    run_folder.create(done, tmp_path, data="rows", fingerprint=Fingerprint(0, 0, "0"), rows={}, seed=0, command=())
     run_folder.write(done, tmp_path)
     fresh = mended(run.network, run_of(made(*dense()), change=lambda x: x * 3), ["standardized"])
     loaded = nw.load(tmp_path, network=fresh)

@@ -84,6 +84,11 @@ def recipe_option() -> Any:
     return option("", "A TOML file of settings, for example a run's recipe.toml.", metavar="FILE", reads=True)
 
 
+def code_option() -> Any:
+    """Whether files may name code of others."""
+    return option(False, "Let the files name code that is not netwright's. It runs: trust their author.")
+
+
 def seed_option() -> Any:
     """The seed of the parts."""
     return option(0, "Seed of the train/valid/test split.", low=0)

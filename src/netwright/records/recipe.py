@@ -1,12 +1,11 @@
 """Every setting of a training, declared once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import Field as DataclassField
 from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from math import isfinite
-from pathlib import Path
 from typing import Any, Self
 
 from netwright.records.errors import RecipeError, listed, nearest
@@ -133,23 +132,6 @@ class Recipe:
         return replace(self, **values)
 
 
-def given_settings(file: str | Path, changes: Mapping[str, object]) -> dict[str, object]:
-    """Settings of a TOML file, if one is named, overruled by `changes`. Raises RecipeError if some cannot be."""
-    given = dict[str, object]()
-    if file:
-        import tomllib
-
-        try:
-            given |= tomllib.loads(Path(file).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RecipeError(f"{file} cannot be read: {error.strerror}", remedy="correct the path.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{file} is not valid TOML: {error}", remedy="correct the file.") from None
-    given |= changes
-    Recipe().edit(given)
-    return given
-
-
 def settings() -> tuple[DataclassField[Any], ...]:
     """All settings with their metadata, in the order of `Recipe`."""
     return fields(Recipe)
@@ -162,6 +144,25 @@ def choices(setting_field: DataclassField[Any]) -> tuple[str, ...]:
         module, _, attribute = path.partition(":")
         names += getattr(import_module(module), attribute)
     return tuple(names)
+
+
+def code_of(recipe: Recipe) -> Iterator[str]:
+    """The entries of a recipe that name code by its import path, as `activation = 'my.module:f'`."""
+    for declared in fields(recipe):
+        if declared.metadata["table"] or declared.name == "layers":
+            yield from code_in(getattr(recipe, declared.name), declared.name)
+
+
+def code_in(value: Any, name: str) -> Iterator[str]:  # Any: a setting's value, however deep
+    """The import paths in a value, as `layers = 'my.module:f'`."""
+    if isinstance(value, str) and ":" in value:
+        yield f"{name} = {value!r}"
+    elif isinstance(value, Mapping):
+        for pair in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from code_in(pair, name)
+    elif isinstance(value, list | tuple):
+        for item in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from code_in(item, name)
 
 
 def _fail(problems: list[str]) -> None:

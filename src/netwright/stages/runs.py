@@ -11,6 +11,7 @@ from netwright.baselines import BASELINES
 from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.evidence import diagnose, of_run
 from netwright.data.examples import augmented
+from netwright.data.fingerprint import fingerprint
 from netwright.data.fixes import apply_fixes
 from netwright.data.prepare import prepare
 from netwright.data.read import read_source
@@ -28,14 +29,22 @@ from netwright.training.evaluate import device_of
 from netwright.training.evaluate import evaluate as score_examples
 
 
-def loaded(run: Run | Path | str) -> Run:
-    """A run, or that of a folder."""
-    return run_folder.load(run) if isinstance(run, Path | str) else run
+def loaded(run: Run | Path | str, allow_code: bool = False) -> Run:
+    """A run, or that of a folder, whose files may name code of others if that is allowed."""
+    return run_folder.load(run, allow_code=allow_code) if isinstance(run, Path | str) else run
 
 
-def opened(run: Run | Path | str, tell: Tell, data: Any = None, *, rows: bool = False) -> Run:  # Any: as `reopened`
+def opened(
+    run: Run | Path | str,
+    tell: Tell,
+    data: Any = None,  # Any: as in `reopened`
+    *,
+    rows: bool = False,
+    allow_code: bool = False,
+) -> Run:
     """A run, or that of a folder, with the recipe to compute with here; with its rows, if they are needed."""
-    run = reopened(loaded(run), data) if rows else loaded(run)
+    run = loaded(run, allow_code)
+    run = reopened(run, data) if rows else run
     recipe, note = suited(run.recipe, device_of(run.network))
     if not note:
         return run
@@ -61,7 +70,7 @@ def reopened(run: Run, data: Any = None) -> Run:  # Any: a path, or whatever the
     source = replace(run.source, data=origin.data if data is None else data, task=run.task)
     dataset = read_source(source)
     fixes = run_folder.load_fixes(folder)
-    looks = run_folder.fingerprint(Path(source.data) if isinstance(source.data, str | Path) else dataset, fixes)
+    looks = fingerprint(Path(source.data) if isinstance(source.data, str | Path) else dataset, fixes)
     run_folder.require_same_data(folder, looks)
     parts = split_rows(dataset, source, seed=run_folder.load_split(folder).seed)
     moved = [replace(fix, place=fix.place.replace(origin.data, dataset.origin, 1)) for fix in fixes]

@@ -7,11 +7,13 @@ from pathlib import Path
 from torch import Tensor
 
 from netwright import run_folder
+from netwright.blueprint import RECIPE, load_recipe
 from netwright.checks import DATA_CHECKS, LEFT_TO_DIAGNOSE
 from netwright.checks.evidence import DataEvidence, examine
 from netwright.checks.training.early import beginning, explain, sure, told
 from netwright.data.cache import folder as decoded_folder
 from netwright.data.dataset import Dataset
+from netwright.data.fingerprint import Fingerprint, fingerprint
 from netwright.data.fixes import apply_fixes, as_fixes
 from netwright.data.prepare import Prepared, prepare
 from netwright.data.read import read_source
@@ -27,12 +29,13 @@ from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import Finding, Fix, Report, Severity
-from netwright.records.recipe import Recipe
+from netwright.records.recipe import Recipe, code_of
 from netwright.records.result import Tell
 from netwright.records.run import Run, fresh, with_result
 from netwright.records.source import Source
 from netwright.records.watched import Watched
 from netwright.reports.text import ending
+from netwright.resolve import refuse_code
 from netwright.stages.runs import diagnosed, scored
 from netwright.training.calibrate import calibrate
 from netwright.training.fit import fit
@@ -61,7 +64,8 @@ def trained(
     dataset, parts = apply_fixes(raw, split(raw, source, seed=seed), fixes)
     prepared = prepare(dataset, parts, source)
     if folder is not None and run_folder.is_resumable(folder):
-        stopped = run_folder.load_recipe(folder)  # a second measurement may differ
+        stopped = load_recipe(folder, allow_code=True)  # a second measurement may differ
+        refuse_code(folder / RECIPE, set(code_of(stopped)) - set(code_of(Recipe().edit(given))))
         given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
         if AUTO in Recipe().edit(given).augment:
             given["augment"] = stopped.augment
@@ -72,7 +76,7 @@ def trained(
     if audit:
         run = with_result(run, "audit", _audited(dataset, parts, prepared, seed, tell))
     if folder is not None:
-        looks = run_folder.fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, fixes)
+        looks = fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, fixes)
         _open(run, folder, looks, dataset, parts, fixes, command, tell)
     return _finish(run, folder, tell, diagnose=diagnose)
 
@@ -149,7 +153,7 @@ def _sample(train: Examples) -> tuple[Tensor, ...]:
 
 
 def _open(
-    run: Run, folder: Path, looks: run_folder.Fingerprint, dataset: Dataset, parts: Split, fixes: tuple[Fix, ...],
+    run: Run, folder: Path, looks: Fingerprint, dataset: Dataset, parts: Split, fixes: tuple[Fix, ...],
     command: tuple[str, ...], tell: Tell,
 ) -> None:  # fmt: skip
     """Writes what makes the run what it is, or, if a training was stopped, makes sure that it is the same one."""

@@ -11,7 +11,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from netwright.files import append_line, flush, read_tensors, replace_tensors, replace_text
+from netwright.files import AGAIN, append_line, flush, read_tensors, read_text, replace_tensors, replace_text
 from netwright.machine.fused import UpdateRule
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
@@ -19,8 +19,6 @@ from netwright.records.watched import Watched
 
 RESUME = "resume.safetensors"
 HISTORY = "history.jsonl"
-
-AGAIN = "delete the run folder and train again."
 
 
 @final
@@ -147,7 +145,7 @@ def read_history(folder: Path, count: int | None = None) -> tuple[Epoch, ...]:
     A last line without its end (a killed process, a full disk) belongs to no checkpoint and is left out.
     """
     path = folder / HISTORY
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    lines = read_text(path).split("\n")[:-1] if path.exists() else []
     if count is not None and len(lines) < count:
         raise RunError(f"{path} has {len(lines)} epochs where the checkpoint has {count}", remedy=AGAIN)
     adapter = TypeAdapter(Epoch)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.records.options import fail_option, option, page_option
+from netwright.records.options import code_option, fail_option, option, page_option
 from netwright.records.result import Outcome, Section, Tell
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Options:
     )
     deep: bool = option(False, "Also train it again: on half of the rows, and with two other seeds.")
     page: str = page_option()
+    allow_code: bool = code_option()
     fail_on: str = fail_option()
 
 
@@ -41,7 +42,7 @@ def diagnose(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
     from netwright.stages.runs import diagnosed, opened
 
     require_pages(options.page)
-    run = opened(run, tell, options.data, rows=True)
+    run = opened(run, tell, options.data, rows=True, allow_code=options.allow_code)
     with prepare_device(run.recipe.threads):
         report = diagnosed(run, tell, deep=options.deep)
     if run.folder is not None:

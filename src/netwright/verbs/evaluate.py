@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright.records.errors import DataError
-from netwright.records.options import option
+from netwright.records.options import code_option, option
 from netwright.records.result import Outcome, Tell
 from netwright.records.source import Source
 
@@ -20,6 +20,7 @@ class Options:
 
     data: Any = option(None, "New data with the target in them.", metavar="[DATA]", is_argument=True, reads=True)
     labels: str = option("", "Long format: the table with a row for each series.", metavar="FILE", reads=True)
+    allow_code: bool = code_option()
 
 
 def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Scores]":
@@ -33,10 +34,10 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
     from netwright.training.evaluate import evaluate as scores_of
 
     if options.data is None:
-        if (scores := loaded(run).scores) is None:
+        if (scores := loaded(run, options.allow_code).scores) is None:
             raise DataError("this run has no test part that was scored", remedy="give data to evaluate on.")
     else:
-        run = opened(run, tell)
+        run = opened(run, tell, allow_code=options.allow_code)
         said = run.source
         source = Source(
             options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task

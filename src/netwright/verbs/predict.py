@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from netwright.records.errors import DataError
-from netwright.records.options import existing, option
+from netwright.records.options import code_option, existing, option
 from netwright.records.result import Held, Tell
 from netwright.records.source import Source
 
@@ -25,6 +25,7 @@ class Options:
     )
     row: Mapping[str, str] = option(dict, "One row, a column at a time, instead of DATA.", metavar="COLUMN=VALUE")
     to: str = option("", "Write to FILE (.csv, .parquet or .jsonl) instead of standard output.", metavar="FILE")
+    allow_code: bool = code_option()
 
 
 def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
@@ -39,7 +40,8 @@ def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
         raise DataError("predict takes either DATA or one row", remedy="give a path, or --row COLUMN=VALUE.")
     from netwright.stages.runs import opened
 
-    return Answers(_chunks(opened(run, tell), [options.row] if options.row else data, tell), options.to, tell)
+    run = opened(run, tell, allow_code=options.allow_code)
+    return Answers(_chunks(run, [options.row] if options.row else data, tell), options.to, tell)
 
 
 @final

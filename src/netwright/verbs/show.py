@@ -1,9 +1,10 @@
 """The layers of a network."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netwright.records.options import code_option
 from netwright.records.result import Outcome
 
 if TYPE_CHECKING:
@@ -11,11 +12,18 @@ if TYPE_CHECKING:
     from netwright.records.run import Run
 
 
-def show(run: "Run | Path | str") -> "Outcome[tuple[Layer, ...]]":
+@dataclass(frozen=True)
+class Options:
+    """Which files are trusted."""
+
+    allow_code: bool = code_option()
+
+
+def show(run: "Run | Path | str", options: Options) -> "Outcome[tuple[Layer, ...]]":
     """The layers of RUN's network: shapes, parameters, FLOPs for one example."""
     from netwright.planning.cost import layers, render
     from netwright.stages.runs import loaded
 
-    run = loaded(run)
+    run = loaded(run, options.allow_code)
     found = layers(run.network, run.sample)
     return Outcome(found, render(found), [asdict(layer) for layer in found])

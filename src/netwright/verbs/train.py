@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.records.options import command_option, option, recipe_option, settings_option
+from netwright.records.errors import RecipeError
+from netwright.records.options import code_option, command_option, option, recipe_option, settings_option
 from netwright.records.result import Outcome, Tell
 from netwright.records.source import Source
 
@@ -27,6 +28,7 @@ class Options:
         None, "Where to write the run; runs/<name of the data> by default.", word="run", metavar="FOLDER",
         typed=AUTO_FOLDER,
     )  # fmt: skip
+    allow_code: bool = code_option()
     command: tuple[str, ...] = command_option()
 
 
@@ -42,9 +44,7 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     from its weights on the run's own examples (then only settings and `show` count); and without a `folder` the run
     stays in memory. What was found is in `run.audit` and `run.diagnosis`, why it ended in `run.history.ended`.
     """
-    from netwright.records.recipe import given_settings
-
-    given = given_settings(options.recipe, options.settings)
+    given = _settings(options.recipe, options.settings, options.allow_code)
     from netwright import run_folder
     from netwright.records.run import Run
     from netwright.reports.text import summary
@@ -66,3 +66,26 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
             raise
     scores = asdict(run.scores) if run.scores else None
     return Outcome(run, summary(run), {"run": str(run.folder or ""), "scores": scores})
+
+
+def _settings(file: str, changes: Mapping[str, object], allow_code: bool) -> dict[str, object]:
+    """Settings of a TOML file, overruled by those that are given; checked before anything heavy is imported."""
+    from netwright.records.recipe import Recipe, code_of
+
+    given = dict[str, object]()
+    if file:
+        import tomllib
+
+        from netwright.resolve import refuse_code
+
+        try:
+            given |= tomllib.loads(Path(file).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecipeError(f"{file} cannot be read: {error.strerror}", remedy="correct the path.") from None
+        except (ValueError, RecursionError) as error:  # no UTF-8, no TOML
+            raise RecipeError(f"{file} is not valid TOML: {error}", remedy="correct the file.") from None
+        if not allow_code:
+            refuse_code(Path(file), code_of(Recipe().edit(given)), RecipeError)
+    given |= changes
+    Recipe().edit(given)
+    return given

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netwright.records.options import command_option, fail_option, option
+from netwright.records.options import code_option, command_option, fail_option, option
 from netwright.records.result import Outcome, Tell
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Options:
     folder: Any = option(  # Any: a path
         None, "The treated run's folder; RUN-treated by default.", word="to", metavar="FOLDER"
     )
+    allow_code: bool = code_option()
     fail_on: str = fail_option()
     command: tuple[str, ...] = command_option()
 
@@ -46,7 +47,7 @@ def treat(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Tre
     from netwright.records.treatment import Treatment
     from netwright.stages.runs import diagnosed, judged, opened, scored
 
-    run = opened(run, tell, options.data, rows=True)
+    run = opened(run, tell, options.data, rows=True, allow_code=options.allow_code)
     with prepare_device(run.recipe.threads):
         report = options.report or diagnosed(run, tell)
         seeds = range(run.recipe.seed, run.recipe.seed + options.seeds)

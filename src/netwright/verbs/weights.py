@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwright.records.errors import DataError
-from netwright.records.options import option
+from netwright.records.options import code_option, option
 from netwright.records.result import Outcome
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class Options:
 
     top: int = option(10, "How many of the strongest connections.")
     picture: str = option("", "Where to write the first convolution's filters (PNG).", metavar="FILE", writes=True)
+    allow_code: bool = code_option()
 
 
 def weights(run: "Run | Path | str", options: Options) -> "Outcome[Learned]":
@@ -28,7 +29,7 @@ def weights(run: "Run | Path | str", options: Options) -> "Outcome[Learned]":
     from netwright.reports.text import weights_table
     from netwright.stages.runs import loaded
 
-    run = loaded(run)
+    run = loaded(run, options.allow_code)
     connections = strongest(run.network, run.schema, run.sample, options.top)
     found = Learned(learned(run.network), connections, filters_picture(run.network))
     asides = ()

@@ -1,0 +1,84 @@
+"""What a network is, as text: recipe.toml, schema.json, task.json. They name entries of our tables and run no code."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+
+from netwright.files import AGAIN, checked, read_json, read_text, replace_text
+from netwright.kinds import KINDS
+from netwright.records.errors import NetwrightError, RecipeError, RunError
+from netwright.records.recipe import Recipe, code_in, code_of
+from netwright.records.schema import Field, Schema
+from netwright.records.task import Task
+from netwright.resolve import refuse_code, resolve
+from netwright.tasks import TASKS
+
+RECIPE, SCHEMA, TASK = "recipe.toml", "schema.json", "task.json"
+
+T = TypeVar("T")
+
+
+def write_blueprint(folder: Path, recipe: Recipe, schema: Schema, task: Task) -> None:
+    """Writes the three files. Raises RunError."""
+    columns = [{"kind": _name(type(f), f.kind, KINDS), **asdict(f)} for f in schema.inputs]
+    target = {"task": _name(type(task), task.name, TASKS), **asdict(task)}
+    replace_text(folder / RECIPE, tomli_w.dumps(asdict(recipe)))
+    replace_text(folder / SCHEMA, json.dumps(columns, ensure_ascii=False) + "\n")
+    replace_text(folder / TASK, json.dumps(target, ensure_ascii=False) + "\n")
+
+
+def load_recipe(folder: Path, *, allow_code: bool = False) -> Recipe:
+    """The settings of a run. Raises RunError if they cannot be read, or name code that is not netwright's."""
+    path = folder / RECIPE
+    try:
+        recipe = Recipe().edit(tomllib.loads(read_text(path)))
+    except (ValueError, RecursionError) as error:  # no TOML, or numbers of thousands of digits
+        raise RunError(f"{path} is not valid TOML: {error}", remedy=AGAIN) from None
+    except RecipeError as error:
+        raise RunError(f"{path}: {error.problem}", remedy="correct the file by hand, or train again.") from None
+    if not allow_code:
+        refuse_code(path, code_of(recipe))
+    return recipe
+
+
+def load_schema(folder: Path, *, allow_code: bool = False) -> Schema:
+    """The columns of a run. Raises RunError as `load_recipe`."""
+    path = folder / SCHEMA
+    records = read_json(path)
+    if not isinstance(records, list):
+        raise RunError(f"{path} is no list of columns", remedy=AGAIN)
+    return Schema(tuple(_thing(path, record, "kind", KINDS, Field, allow_code) for record in records))
+
+
+def load_task(folder: Path, *, allow_code: bool = False) -> Task:
+    """The task of a run. Raises RunError as `load_recipe`."""
+    path = folder / TASK
+    return _thing(path, read_json(path), "task", TASKS, Task, allow_code)
+
+
+def _thing(
+    path: Path, record: Any, key: str, table: Mapping[str, str], parent: type[T], allow_code: bool
+) -> T:  # Any: JSON
+    """A field or a task from its record, whose `key` names the class. Only names of the table are imported."""
+    if not isinstance(record, dict) or not isinstance(record.get(key), str):
+        raise RunError(f"{path} has an entry without {key!r}", remedy=AGAIN)
+    if not allow_code and record[key] not in table:
+        refuse_code(path, code_in(record[key], key))
+    try:
+        found = resolve(key, record[key], table)
+    except NetwrightError as error:
+        raise RunError(f"{path}: {error.problem}", remedy=error.remedy) from None
+    if not isinstance(found, type) or not issubclass(found, parent):
+        raise RunError(f"{path}: {record[key]!r} is no {key}", remedy=AGAIN)
+    return checked(path, {name: value for name, value in record.items() if name != key}, found)
+
+
+def _name(kind: type, name: str, table: Mapping[str, str]) -> str:
+    """The table's key, or the import path of a class that is in no table."""
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    return name if table.get(name) == path else path

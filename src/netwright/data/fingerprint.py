@@ -1,0 +1,100 @@
+"""What tells whether data are still the same."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from netwright.data.dataset import Dataset
+from netwright.records.finding import Fix
+
+WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
+PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
+SAMPLED_ROWS = 1000  # of a table in memory
+MAPPED_ROWS = 100  # if columns are on disk: pictures of 224 x 224 are 15 MB then
+
+
+LISTED_ROWS = 100_000  # rows of a part up to which they are listed: 1 MB of text; more are only hashed
+
+
+@final
+@dataclass(frozen=True)
+class Part:
+    """The rows of one part of the data."""
+
+    count: int
+    digest: str  # of the row numbers in their order
+    rows: tuple[int, ...] | None  # None if they are too many to list
+
+
+@final
+@dataclass(frozen=True)
+class Fingerprint:
+    """How many bytes, when last changed, and a hash.
+
+    The hash covers a file of up to 64 MiB whole; of a larger one three pieces and the time of its last change; of a
+    folder all names and sizes; of a table in memory a sample of its rows.
+    """
+
+    bytes: int
+    modified: float  # seconds since 1970; 0 for data in memory
+    digest: str
+
+
+def fingerprint(data: Path | Dataset, fixes: Sequence[Fix] = ()) -> Fingerprint:
+    """What data look like from outside: a file, a folder, or rows in memory; and which fixes are applied to them."""
+    if isinstance(data, Dataset):
+        found = _fingerprint_rows(data)
+    else:
+        found = _fingerprint_folder(data) if data.is_dir() else _fingerprint_file(data)
+    fixed = digest(found.digest.encode(), _text(fixes).encode()) if fixes else found.digest
+    return replace(found, digest=fixed)
+
+
+def _fingerprint_rows(data: Dataset) -> Fingerprint:
+    buffer = io.BytesIO()
+    data.every(max(1, len(data) // (MAPPED_ROWS if data.mapped else SAMPLED_ROWS))).write_ipc(buffer)
+    size = round(data.table.estimated_size())
+    return Fingerprint(size, 0.0, digest(f"{len(data)}".encode(), buffer.getvalue()))
+
+
+def _fingerprint_folder(folder: Path) -> Fingerprint:
+    files = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    names = "\n".join(f"{name} {stat.st_size}" for name, stat in files)
+    modified = max((stat.st_mtime for _, stat in files), default=0.0)
+    return Fingerprint(sum(stat.st_size for _, stat in files), modified, digest(names.encode()))
+
+
+def _fingerprint_file(path: Path) -> Fingerprint:
+    stat = path.stat()
+    if stat.st_size <= WHOLE_BYTES:
+        return Fingerprint(stat.st_size, stat.st_mtime, digest(path.read_bytes()))
+    pieces: list[bytes] = []
+    with path.open("rb") as file:
+        for place in (0, stat.st_size // 2, stat.st_size - PIECE_BYTES):
+            file.seek(place)
+            pieces.append(file.read(PIECE_BYTES))
+    return Fingerprint(stat.st_size, stat.st_mtime, digest(f"{stat.st_size} {stat.st_mtime_ns}".encode(), *pieces))
+
+
+def part(rows: Sequence[int] | NDArray[np.int64]) -> Part:
+    """What rows a part holds."""
+    numbers = pl.Series(rows, dtype=pl.Int64)
+    listed = tuple(numbers) if len(numbers) <= LISTED_ROWS else None
+    return Part(len(numbers), digest(numbers.to_numpy().tobytes()), listed)
+
+
+def digest(*pieces: bytes) -> str:
+    """A hash of bytes in their order."""
+    return blake2b(b"".join(pieces), digest_size=16).hexdigest()
+
+
+def _text(fixes: Sequence[Fix]) -> str:
+    return json.dumps([asdict(fix) for fix in fixes], ensure_ascii=False) + "\n"
