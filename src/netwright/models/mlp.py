@@ -85,7 +85,7 @@ class Fan(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, members, width)."""
-        return x[:, None].expand(-1, self.members, -1)
+        return x[..., None, :].expand(*x.shape[:-1], self.members, x.shape[-1])
 
 
 @final
@@ -131,5 +131,5 @@ class MemberHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, members, outputs) or (B, outputs)."""
-        outputs = torch.einsum("bmw,mwo->bmo", x, self.weight) + self.bias
-        return outputs if self.training else outputs.mean(1)
+        outputs = torch.einsum("...bmw,...mwo->...bmo", x, self.weight) + self.bias[..., None, :, :]
+        return outputs if self.training else outputs.mean(-2)

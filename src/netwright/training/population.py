@@ -270,7 +270,7 @@ class _Stack:
         recipes = [member.run.recipe for member in members]
         self.task, self.recipe = members[0].run.task, recipes[0]
         self.stacked = Stacked([member.run.network for member in members])
-        weights = self.stacked.weights([member.run.network for member in members])
+        weights = self.stacked.weights()
         self.rows = {name: torch.zeros_like(weights) for name in ("first", "second", "gradient")}
         self.rows |= {"weights": weights, "best": weights.clone()}
         if any(member.half_life for member in members):

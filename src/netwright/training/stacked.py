@@ -1,8 +1,9 @@
 """Networks of one build as one function: their weights are rows of a matrix, their layers batched products."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
@@ -19,48 +20,40 @@ Structure = tuple[tuple[object, ...], ...]
 class Stacked:
     """K networks of equal `structure`: (K, weights) and inputs (K, B, ...) to outputs (K, B, ...).
 
-    The weights stand in one row for each network, those that decay in front: `heavy` counts them. What is no trainable
-    weight stays as it is in the networks.
+    The weights are one row for each network, those that decay in front: `heavy` counts them.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
-        self.template = networks[0]
-        trained = {name: p for name, p in self.template.named_parameters() if p.requires_grad}
-        matrices = decayed(self.template)
-        self._names = [*matrices, *(name for name in trained if name not in matrices)]
-        self._shapes = [trained[name].shape for name in self._names]
-        self._sizes = [trained[name].numel() for name in self._names]
-        self._matrices = list(matrices)
-        self.heavy = sum(matrix.numel() for matrix in matrices.values())
         every = [_tensors(one) for one in networks]
-        self._constants = {
-            name: torch.stack([tensors[name] for tensors in every])
-            for name, tensor in every[0].items()
-            if name not in trained and tensor.is_floating_point()
-        }
-        self._shares = {
-            name: _Shares([1 - _dropped(one.get_submodule(name)) for one in networks])
-            for name, module in self.template.named_modules()
-            if isinstance(module, nn.Dropout)
-        }
+        stacked = {name: torch.stack([tensors[name].detach() for tensors in every]) for name in every[0]}
+        trained = [name for name, p in networks[0].named_parameters() if p.requires_grad]
+        self._matrices = tuple(decayed(networks[0]))
+        self._trained = {name: stacked[name] for name in dict.fromkeys((*self._matrices, *trained))}
+        self._constant = {name: tensor for name, tensor in stacked.items() if name not in self._trained}
+        self.heavy = sum(stacked[name][0].numel() for name in self._matrices)
+        self._template = _stacked(deepcopy(networks[0]))
+        self._places = _places(self._template)
+        self._parts: dict[str, Tensor] = {}
+        self._dropouts = {n: m for n, m in self._template.named_modules() if isinstance(m, _Dropout)}
+        for name, layer in self._dropouts.items():
+            layer.keep([1 - _dropped(one.get_submodule(name)) for one in networks])
 
-    def weights(self, networks: Sequence[nn.Module]) -> Tensor:
+    def weights(self) -> Tensor:
         """(K, weights): a copy of what is trained."""
-        every = [dict(one.named_parameters()) for one in networks]
-        rows = [torch.cat([parameters[name].detach().flatten() for name in self._names]) for parameters in every]
-        return torch.stack(rows)
+        return torch.cat([part.flatten(1) for part in self._trained.values()], 1)
 
     def put(self, row: Tensor, into: nn.Module) -> None:
         """Writes one network's weights into it."""
         parameters = dict(into.named_parameters())
         with torch.no_grad():
-            for name, part in zip(self._names, row.split(self._sizes), strict=True):
-                parameters[name].copy_(part.view_as(parameters[name]))
+            for name, part in self.parts(row[None]).items():
+                parameters[name].copy_(part[0])
 
     def parts(self, rows: Tensor) -> dict[str, Tensor]:
-        """What stands in rows of weights by name, (len(rows), *shape) each, in the rows' own memory."""
-        split = zip(self._names, rows.split(self._sizes, 1), self._shapes, strict=True)
-        return {name: part.view(len(rows), *shape) for name, part, shape in split}
+        """What is in rows of weights by name, (len(rows), *shape) each, in the rows' own memory."""
+        split = rows.split([part[0].numel() for part in self._trained.values()], 1)
+        named = zip(self._trained.items(), split, strict=True)
+        return {name: flat.view(len(rows), *part.shape[1:]) for (name, part), flat in named}
 
     def absolute(self, parts: dict[str, Tensor]) -> Tensor:
         """(K, 1): the sum of the absolute weights that decay."""
@@ -77,8 +70,17 @@ class Stacked:
         """Outputs of the networks whose weights are given, the first of all. With `generators`, one for each, they
         train: dropout draws from them as it would in a network alone, for the first `counts` rows of each.
         """
-        constants = {name: tensor[: len(inputs[0])] for name, tensor in self._constants.items()}
-        return _Pass(parts | constants, self._shares, generators, counts).through(self.template, "", *inputs)
+        for layer in self._dropouts.values():
+            layer.draws = tuple(zip(generators, counts, strict=True))
+        if self._template.training != bool(generators):
+            self._template.train(bool(generators))
+        if self._parts is not parts:  # put once: torch's functional_call takes a tenth of a step to do it each time
+            self._parts = parts
+            constant = {name: tensor[: len(inputs[0])] for name, tensor in self._constant.items()}
+            for name, tensor in (parts | constant).items():
+                store, key = self._places[name]
+                store[key] = tensor
+        return self._template(*inputs)
 
 
 def structure(one: nn.Module) -> Structure:
@@ -104,203 +106,191 @@ def unstackable_layer(one: nn.Module) -> str:
     for every, kinds in ((one.named_modules, "layers"), (one.named_parameters, "weights")):
         if sum(1 for _ in every(remove_duplicate=False)) > sum(1 for _ in every()):
             return f"{kinds} are used twice"
-    return _unknown_layer(one)
+    unknown = next((m for m in _layers(one) if type(m) not in FORMS and type(m) not in AS_THEY_ARE), None)
+    return "" if unknown is None else f"{type(unknown).__name__} has no stacked form"
 
 
-def _unknown_layer(module: nn.Module) -> str:
-    form = FORMS.get(type(module))
-    if form is None:
-        return f"{type(module).__name__} has no stacked form"
-    return "" if form is _mapped else next(filter(None, map(_unknown_layer, module.children())), "")
+def _layers(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules that joints join."""
+    if type(module) in JOINTS:
+        for part in module.children():
+            yield from _layers(part)
+    else:
+        yield module
 
 
 def _tensors(one: nn.Module) -> dict[str, Tensor]:
     return {**dict(one.named_parameters()), **dict(one.named_buffers())}
 
 
+def _places(module: nn.Module) -> dict[str, tuple[dict[str, Any], str]]:  # Any: torch's own annotations differ
+    """Where each tensor of a module stands, by its name."""
+    found: dict[str, tuple[dict[str, Any], str]] = {}
+    for name in _tensors(module):
+        owner, _, key = name.rpartition(".")
+        one: Any = module.get_submodule(
+            owner
+        )  # Any: its tables of tensors are torch's own business, as in functional_call
+        found[name] = (one._parameters if key in one._parameters else one._buffers), key
+    return found
+
+
 def _dropped(module: nn.Module) -> float:
     return module.p if isinstance(module, nn.Dropout) else 0.0
 
 
-@final
-@dataclass(frozen=True)
-class _Pass:
-    """One way through the networks: their tensors (K, ...) by name, and what dropout needs while they train."""
-
-    tensors: dict[str, Tensor]
-    shares: dict[str, "_Shares"]  # by dropout layer
-    generators: Sequence[Generator]
-    counts: Sequence[int]
-
-    def through(self, module: nn.Module, name: str, *inputs: Tensor) -> Tensor:
-        """A module's outputs for each network."""
-        return FORMS[type(module)](self, module, name, *inputs)
-
-    def own(self, name: str, part: str, x: Tensor) -> Tensor:
-        """A tensor of the module, shaped to stand beside each row of x."""
-        tensor = self.tensors[_joined(name, part)]
-        return tensor.view(len(tensor), *(1,) * (x.ndim - tensor.ndim), *tensor.shape[1:])
-
-    def below(self, name: str) -> dict[str, Tensor]:
-        """The tensors of a module and its children, by the names that they have there."""
-        front = f"{name}." if name else ""
-        return {key[len(front) :]: tensor for key, tensor in self.tensors.items() if key.startswith(front)}
+# Modules for a stack: their tensors, under the names that they have in one network, are (K, ...) while they are called,
+# and so are inputs (K, B, ...) and outputs.
 
 
-def _joined(name: str, part: str) -> str:
-    return f"{name}.{part}" if name else part
-
-
-# Forms: (pass, module, its name, inputs (K, B, ...)) -> (K, B, ...).
-
-
-def _mapped(p: _Pass, module: nn.Module, name: str, *inputs: Tensor) -> Tensor:
-    """The module's own forward, vectorized by torch: for what neither draws nor depends on its mode."""
-
-    def one(tensors: dict[str, Tensor], *x: Tensor) -> Tensor:
-        return functional_call(module, tensors, x)
-
-    return vmap(one)(p.below(name), *inputs)
-
-
-def _as_it_is(p: _Pass, module: nn.Module, name: str, x: Tensor) -> Tensor:
-    """Elementwise without weights: the same for any shape."""
-    return module(x)
-
-
-def _one_after_another(p: _Pass, module: nn.Module, name: str, x: Tensor) -> Tensor:
-    for part, child in module.named_children():
-        x = p.through(child, _joined(name, part), x)
-    return x
-
-
-def _joined_network(p: _Pass, module: network.Joined, name: str, *inputs: Tensor) -> Tensor:
-    x = p.through(module.branches, _joined(name, "branches"), *inputs)
-    return p.through(module.head, _joined(name, "head"), p.through(module.trunk, _joined(name, "trunk"), x))
-
-
-def _side_by_side(p: _Pass, module: nn.ModuleList, name: str, *inputs: Tensor) -> Tensor:
-    """The branches of `Joined`, one for each input."""
-    branches = zip(module.named_children(), inputs, strict=True)
-    features = [p.through(branch, _joined(name, part), x) for (part, branch), x in branches]
-    return features[0] if len(features) == 1 else torch.cat(features, dim=2)
-
-
-def _linear(p: _Pass, module: nn.Linear, name: str, x: Tensor) -> Tensor:
-    if x.ndim > 3:
-        return _linear(p, module, name, x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
-    weight = p.tensors[_joined(name, "weight")].mT
-    if module.bias is None:  # pyright: ignore[reportUnnecessaryComparison]  # Linear(bias=False) has none
-        return torch.bmm(x, weight)
-    return torch.baddbmm(p.tensors[_joined(name, "bias")][:, None], x, weight)
+def _stacked(module: nn.Module) -> nn.Module:
+    if type(module) in JOINTS:
+        for name, part in module.named_children():
+            module.add_module(name, _stacked(part))
+        return _Joined(module) if isinstance(module, network.Joined) else module
+    return module if type(module) in AS_THEY_ARE else FORMS[type(module)](module)
 
 
 @final
-class _Shares:
-    """The share of units that each network keeps in a dropout layer."""
+class _Joined(nn.Module):
+    """Each branch takes one input here: sequences have no stacked form."""
 
-    def __init__(self, kept: list[float]) -> None:
-        self.kept = kept
-        self.means = torch.tensor(kept)
-        self.limits = torch.tensor(list(map(dropout.limit, kept)), dtype=torch.int16)
-        self.scales = torch.tensor(list(map(dropout.scale, kept)))
+    def __init__(self, one: network.Joined) -> None:
+        super().__init__()
+        self.branches, self.trunk, self.head = one.branches, one.trunk, one.head
 
-
-def _dropout(p: _Pass, module: nn.Dropout, name: str, x: Tensor) -> Tensor:
-    """Each network's own draws, as torch's dropout on a CPU makes them: Bernoulli, then divided by its mean."""
-    shares = p.shares[name]
-    if not p.generators or min(shares.kept) == 1:
-        return x
-    mask = torch.ones_like(x)
-    for row, kept, generator, count in zip(mask.unbind(), shares.kept, p.generators, p.counts, strict=False):
-        if kept < 1:
-            row[:count].bernoulli_(kept, generator=generator)
-    return x * mask.div_(_beside(shares.means, x))
+    def forward(self, *inputs: Tensor) -> Tensor:
+        features = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
+        return self.head(self.trunk(features[0] if len(features) == 1 else torch.cat(features, dim=-1)))
 
 
-def _own_dropout(p: _Pass, module: dropout.Dropout, name: str, x: Tensor) -> Tensor:
-    """Each network's own draws, as the module makes them."""
-    shares = p.shares[name]
-    if not p.generators or min(shares.kept) == 1:
-        return x
-    units = x[0].numel()
-    most = dropout.needed(units)
-    numbers = torch.zeros(len(x), most, dtype=torch.int64)  # 0 is below the limit of who keeps all
-    for row, kept, generator, count in zip(numbers.unbind(), shares.kept, p.generators, p.counts, strict=False):
-        if kept < 1:
-            few = dropout.needed(units // x.shape[1] * count)
-            dropout.draw(row if few == most else row[:few], generator)
-    draws = numbers.view(torch.int16)[:, :units]
-    return x * dropout.mask(draws, _beside(shares.limits, x), _beside(shares.scales, x), x)
+@final
+class _Vectorized(nn.Module):
+    """The module's own forward, vectorized by torch: for what does not draw."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self._parameters, self._buffers, self._modules = module._parameters, module._buffers, module._modules
+        self._one = [module]  # a list: its tensors are here already
+        self._vectorized = vmap(partial(functional_call, module))
+        self._places = _places(module)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        if self._one[0].training != self.training:
+            self._one[0].train(self.training)
+        return self._vectorized({name: store[key] for name, (store, key) in self._places.items()}, inputs)
 
 
-def _beside(numbers: Tensor, x: Tensor) -> Tensor:
-    """One of the numbers for each network, shaped to stand beside x."""
-    return numbers[: len(x)].view(-1, *(1,) * (x.ndim - 1))
+@final
+class _Linear(nn.Module):
+    """Several times as fast as torch vectorizes it."""
+
+    bias: nn.Parameter | None
+
+    def __init__(self, one: nn.Linear) -> None:
+        super().__init__()
+        self.weight = one.weight
+        self.register_parameter("bias", one.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(1, -2)
+        weight = self.weight.mT
+        outputs = torch.bmm(rows, weight) if self.bias is None else torch.baddbmm(self.bias[:, None], rows, weight)
+        return outputs.unflatten(1, x.shape[1:-1])
 
 
-def _layer_norm(p: _Pass, module: nn.LayerNorm, name: str, x: Tensor) -> Tensor:
-    if not module.elementwise_affine or module.bias is None:  # pyright: ignore[reportUnnecessaryComparison]  # bias=False
-        return _mapped(p, module, name, x)
-    normed = F.layer_norm(x, module.normalized_shape, None, None, module.eps)
-    return torch.addcmul(p.own(name, "bias", x), normed, p.own(name, "weight", x))
+@final
+class _MemberLinear(nn.Module):
+    """As above."""
+
+    def __init__(self, one: mlp.MemberLinear) -> None:
+        super().__init__()
+        self.weight, self.r, self.s, self.bias = one.weight, one.r, one.s, one.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = (x * self.r[:, None]).flatten(1, 2)
+        outputs = torch.bmm(rows, self.weight.mT).unflatten(1, x.shape[1:3])
+        return torch.addcmul(self.bias[:, None], outputs, self.s[:, None])
 
 
-def _residual(p: _Pass, module: mlp.ResidualBlock, name: str, x: Tensor) -> Tensor:
-    return torch.add(x, p.through(module.body, _joined(name, "body"), x), alpha=module.scale)
+@final
+class _LayerNorm(nn.Module):
+    """As above."""
+
+    def __init__(self, one: nn.LayerNorm) -> None:
+        super().__init__()
+        self.weight, self.bias = one.weight, one.bias
+        self._normed = partial(F.layer_norm, normalized_shape=one.normalized_shape, eps=one.eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = (t.view(len(t), *(1,) * (x.ndim - t.ndim), *t.shape[1:]) for t in (self.weight, self.bias))
+        return torch.addcmul(bias, self._normed(x), weight)
 
 
-def _fan(p: _Pass, module: mlp.Fan, name: str, x: Tensor) -> Tensor:
-    return x[:, :, None].expand(-1, -1, module.members, -1)
+def _layer_norm(one: nn.LayerNorm) -> nn.Module:
+    has_both = one.elementwise_affine and one.bias is not None  # pyright: ignore[reportUnnecessaryComparison]  bias=False
+    return _LayerNorm(one) if has_both else _Vectorized(one)
 
 
-def _member_linear(p: _Pass, module: mlp.MemberLinear, name: str, x: Tensor) -> Tensor:
-    rows = (x * p.own(name, "r", x)).flatten(1, 2)
-    out = torch.bmm(rows, p.tensors[_joined(name, "weight")].mT).unflatten(1, x.shape[1:3])
-    return torch.addcmul(p.own(name, "bias", x), out, p.own(name, "s", x))
+@final
+class _Dropout(nn.Module):
+    """Each network's own draws, as its layer makes them on a CPU; torch has none that differ by seeds of our own."""
+
+    def __init__(self, one: nn.Dropout) -> None:
+        super().__init__()
+        self._of_torch = type(one) is nn.Dropout
+        self.draws: tuple[tuple[Generator, int], ...] = ()  # each network's generator, and how many rows draw from it
+
+    def keep(self, kept: list[float]) -> None:
+        """Each network's share of units that stay."""
+        self._kept = kept
+        self._limits = torch.tensor(list(map(dropout.limit, kept)), dtype=torch.int16)
+        self._scales = torch.tensor(list(map(dropout.scale, kept)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or min(self._kept) == 1:
+            return x
+        drawing = [(k, generator, count) for k, (generator, count) in enumerate(self.draws) if self._kept[k] < 1]
+        if self._of_torch:
+            mask = torch.ones_like(x)
+            for k, generator, count in drawing:
+                mask[k, :count].bernoulli_(self._kept[k], generator=generator).div_(self._kept[k])
+            return x * mask
+        units = x[0].numel()
+        numbers = torch.zeros(len(x), dropout.needed(units), dtype=torch.int64)  # 0 is below the limit of who keeps all
+        for k, generator, count in drawing:
+            dropout.draw(numbers[k, : dropout.needed(units // x.shape[1] * count)], generator)
+        limits, scales = (t[: len(x)].view(-1, *(1,) * (x.ndim - 1)) for t in (self._limits, self._scales))
+        return x * dropout.mask(numbers.view(torch.int16)[:, :units], limits, scales, x)
 
 
-def _member_head(p: _Pass, module: mlp.MemberHead, name: str, x: Tensor) -> Tensor:
-    outputs = torch.einsum("kbmw,kmwo->kbmo", x, p.tensors[_joined(name, "weight")]) + p.own(name, "bias", x)
-    return outputs if p.generators else outputs.mean(2)
+JOINTS = (network.Joined, nn.ModuleList, nn.Sequential, sequences.Chain, mlp.ResidualBlock)
+"""Modules that work with stacked parts."""
 
+AS_THEY_ARE = (
+    *(stems.Floats, nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.ReLU6, nn.CELU),
+    *(
+        mlp.Fan,
+        mlp.MemberHead,
+        nn.Softplus,
+        nn.Softsign,
+        nn.Hardswish,
+        nn.Hardtanh,
+        nn.Hardsigmoid,
+        nn.Sigmoid,
+        nn.Tanh,
+    ),
+)
+"""They are the same with one more dimension in front."""
 
-FORMS: dict[type[nn.Module], Callable[..., Tensor]] = {
-    network.Joined: _joined_network,
-    nn.ModuleList: _side_by_side,
-    sequences.Chain: _one_after_another,
-    nn.Sequential: _one_after_another,
-    mlp.ResidualBlock: _residual,
-    mlp.Fan: _fan,
-    mlp.MemberLinear: _member_linear,
-    mlp.MemberHead: _member_head,
-    nn.Linear: _linear,
-    nn.Dropout: _dropout,
-    dropout.Dropout: _own_dropout,
+# Batch statistics would see the rows that pad a batch; torch vectorizes neither LSTM nor GRU; and a stack of
+# convolutions takes as long as they do one after another.
+FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
+    nn.Linear: _Linear,
     nn.LayerNorm: _layer_norm,
-    nn.RMSNorm: _mapped,
-    normalizations.RMSNorm: _mapped,
-    stems.Numbers: _mapped,
-    stems.Categories: _mapped,
-    stems.Dates: _mapped,
-    stems.Floats: _as_it_is,
-    stems.Flat: _mapped,
-    activations.Softmax: _mapped,
-    nn.Identity: _as_it_is,
-    nn.ReLU: _as_it_is,
-    nn.LeakyReLU: _as_it_is,
-    nn.ELU: _as_it_is,
-    nn.SELU: _as_it_is,
-    nn.GELU: _as_it_is,
-    nn.SiLU: _as_it_is,
-    nn.Mish: _as_it_is,
-    nn.ReLU6: _as_it_is,
-    nn.CELU: _as_it_is,
-    nn.Softplus: _as_it_is,
-    nn.Softsign: _as_it_is,
-    nn.Hardswish: _as_it_is,
-    nn.Hardtanh: _as_it_is,
-    nn.Hardsigmoid: _as_it_is,
-    nn.Sigmoid: _as_it_is,
-    nn.Tanh: _as_it_is,
+    mlp.MemberLinear: _MemberLinear,
+    nn.Dropout: _Dropout,
+    dropout.Dropout: _Dropout,
+    **dict.fromkeys((nn.RMSNorm, normalizations.RMSNorm, activations.Softmax), _Vectorized),
+    **dict.fromkeys((stems.Numbers, stems.Categories, stems.Dates, stems.Flat), _Vectorized),
 }
