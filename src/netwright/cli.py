@@ -112,19 +112,17 @@ def _param(word: inspect.Parameter | Field[Any]) -> click.Parameter | None:
     if isinstance(default, bool):
         flag = f"{flag}/--no-{flag[2:]}" if default else flag
         return click.Option([flag, word.name], is_flag=True, default=default, help=about["help"], hidden=_is_old(word))
+    is_shown = bool(about["choices"]) or isinstance(default, int | float)
     return click.Option(
         [name for name in (about["short"], flag, word.name) if name],
-        type=click.Choice(about["choices"]) if about["choices"] else type(default) if _is_number(default) else str,
+        type=click.Choice(about["choices"]) if about["choices"] else type(default) if is_shown else str,
+        default=default if is_shown else None,
+        show_default=is_shown,
         multiple=many,
         metavar=about["metavar"] or None,
         help=about["help"],
-        show_default=str(default) if about["choices"] or _is_number(default) else False,
         hidden=_is_old(word),
     )
-
-
-def _is_number(default: object) -> bool:
-    return isinstance(default, int | float)
 
 
 def _is_old(word: Field[Any]) -> bool:

@@ -18,14 +18,30 @@ def test_unknown_public_name_is_an_attribute_error():
         netwright.trian  # noqa: B018  the access is the test
 
 
-def test_importing_netwright_imports_nothing_heavy():
-    code = (
-        "import sys, netwright, netwright.cli\n"
-        "heavy = {'torch', 'sklearn', 'polars', 'pandas', 'numpy', 'scipy', 'PIL', 'pydantic'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+SAYS_HEAVY = """
+import sys
+from contextlib import suppress
+
+import netwright
+from netwright import cli
+from netwright.public import verbs
+
+heavy = {'torch', 'sklearn', 'polars', 'pandas', 'numpy', 'scipy', 'PIL', 'pydantic'}
+asked = [["--help"], *([verb, "--help"] for verb in verbs()), ["nothing"], ["audit", "no.csv"], ["train", "no.csv"]]
+asked += [["train", ".", "--set", "lrr=1"], ["prove", ".", ".", "--set", "lr=-1"], ["label", ".", "--count", "0"]]
+asked += [["predict", "run", "no.csv"], ["predict", "run"], ["recipe", "lrr"], ["audit", ".", "--page", "a/b"]]
+for words in asked:
+    sys.argv = ["netwright", *words]
+    with suppress(SystemExit):
+        cli.main()
+    if found := heavy & set(sys.modules):
+        sys.exit(f"HEAVY {words}: {sorted(found)}")
+"""
+
+
+def test_help_and_what_is_wrong_at_once_import_nothing_heavy():
+    result = subprocess.run([sys.executable, "-c", SAYS_HEAVY], capture_output=True, text=True)
+    assert (result.returncode, "Traceback" in result.stderr) == (0, False), result.stderr
 
 
 TABLES = [

@@ -63,10 +63,8 @@ def page_option() -> Any:
 def fail_option() -> Any:
     """From which severity on a verb's exit code is 1."""
     levels = ("error", "warning", "note", "never")
-    return option(
-        "warning", "Exit code 1 if something as bad as that is found, or worse.", choices=levels, in_python=False,
-        typed="warning",
-    )  # fmt: skip
+    help = "Exit code 1 if something as bad as that is found, or worse."
+    return option("warning", help, choices=levels, in_python=False)
 
 
 def command_option() -> Any:

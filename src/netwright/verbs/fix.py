@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class Options:
     """Where fixes and fixed data go."""
 
-    file: str = option("", "The file (CSV) for proposed fixes, to edit.", metavar="FILE", is_argument=True, writes=True)
+    file: str = option(
+        "", "The file (CSV) for proposed fixes, to edit.", metavar="[FILE]", is_argument=True, writes=True
+    )
     to: str = option("", "Write the data with --fixes applied (.csv, .parquet or .jsonl).", metavar="FILE", writes=True)
     seed: int = seed_option()
     fast: bool = option(False, "Train nothing: only fixes of what can be seen in the rows.")

@@ -30,8 +30,10 @@ def prove(source: Source, options: Options, tell: Tell) -> "Outcome[Proof]":
     """Whether fixes of the data help: networks are trained with and without them.
 
     Both see the same seeds and the same test rows, which no fix changes. Each kind of fix is tried alone and all
-    together; those whose gain cannot be told from chance are rolled back: `proof.kept` are the others. `seed` cuts the
-    parts, as in `audit`, and the trainings' seeds start from it.
+    together; those whose gain cannot be told from chance are rolled back. The trainings' seeds start from that of the
+    split.
+
+    In Python, `proof.kept` are the others, and `nw.write_fixes(fixes, path, proof.rolled_back)` writes both.
     """
     from netwright.records.recipe import Recipe
 

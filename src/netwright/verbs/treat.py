@@ -35,10 +35,11 @@ def treat(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Tre
 
     All findings but notes, or those with the CODEs. A remedy is kept if networks trained with it are better on the
     validation part than without it, on the same seeds and beyond chance, and nothing else breaks; else it is rolled
-    back. The test part is scored once, at the end. The text says what was tried, kept and rolled back, beside as many
-    random changes. An engineer's own network is edited too: built anew for other settings if `nw.adopt` got a function
-    of the recipe, else mended (`netwright.planning:MENDS`); the treated run's `build` makes it untrained. Ctrl-C keeps
-    what is proven by then. The exit code is about what is found in the treated run.
+    back. As many random changes are tried beside them. The test part is scored once, at the end. Ctrl-C keeps what is
+    proven by then. The exit code is about what is found in the treated run.
+
+    In Python, a network of your own is edited too: built anew for other settings if `nw.adopt` got a function of the
+    recipe, else mended (`netwright.planning:MENDS`); the treated run's `build` makes it untrained.
     """
     from netwright import run_folder
     from netwright.machine.device import prepare_device
