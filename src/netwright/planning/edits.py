@@ -17,7 +17,7 @@ from netwright.planning.mends import are_equal, mended
 from netwright.planning.quick import anew
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import Remedy
-from netwright.records.recipe import settings
+from netwright.records.recipe import Recipe, settings
 from netwright.records.run import Run
 from netwright.training import OPTIMIZERS
 from netwright.training.adopt import designed
@@ -79,8 +79,7 @@ def possible(run: Run, remedy: Remedy, kept: Edits) -> tuple[Edits, str]:
     done = Edits({name: value for name, value in remedy.edit.items() if name in _changeable(run) - {*OF_THE_NETWORK}})
     wanted = [(name, {name: remedy.edit[name]}) for name in remedy.edit if name in OF_THE_NETWORK]
     for name, edit in (*wanted, *([(remedy.mend, {})] if remedy.mend else [])):
-        follows = run.design is not None and edit
-        if follows and not are_equal(designed(run.design, recipe), designed(run.design, recipe.edit(edit))):
+        if edit and _follows(run, recipe, edit):
             done = done.beside(Edits(edit))
         elif name not in MENDS:
             problems.append(f"the network does not follow {name}")
@@ -113,6 +112,13 @@ def _network(run: Run, edits: Edits, seed: int) -> nn.Module:
     recipe = run.recipe.edit({**edits.recipe, "seed": seed})
     network = run.build() if run.design is None else designed(run.design, recipe)
     return mended(network.to(device_of(run.network)), replace(run, recipe=recipe), edits.mends)
+
+
+def _follows(run: Run, recipe: Recipe, edit: Mapping[str, object]) -> bool:
+    """Whether the function that builds an engineer's network makes another one of edited settings."""
+    if run.design is None:
+        return False
+    return not are_equal(designed(run.design, recipe), designed(run.design, recipe.edit(edit)))
 
 
 def _changeable(run: Run) -> set[str]:

@@ -24,7 +24,7 @@ from netwright.training.layers import (
     saturated,
     tensor_of,
     tensors,
-)  # fmt: skip
+)
 from netwright.training.probes import copied
 
 

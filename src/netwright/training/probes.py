@@ -33,6 +33,7 @@ RUNGS = 9
 RUNG = 10.0  # factor between two rungs of the ladder
 RUNG_STEPS = 60
 WORSE_RUNGS = 2  # one may be a bump; a step of a whole ladder costs nine of the training's
+MARGIN = 0.1  # of what a rung won: by so much it has to beat another training
 ENDS = 8  # steps at each end of a rung over which the loss is averaged
 
 
@@ -50,6 +51,10 @@ class Rung:
     def progress(self) -> float:
         """What is left of the loss: below 1 it fell; NaN where the rung diverged."""
         return self.end / self.start if self.start > 0 else nan
+
+    def beats(self, end: float) -> bool:
+        """Whether it ended clearly below another end: by MARGIN of what it won."""
+        return isfinite(self.end) and not self.end > end - MARGIN * (self.start - self.end)
 
 
 @final
@@ -96,40 +101,27 @@ def ladder(
     end.
     """
     batches = _batches(network, train, batch_size, steps, seed)
-    rates = [lr * RUNG ** (k - below) for k in range(count)]
+    measured, rates = loss or objective, [lr * RUNG ** (k - below) for k in range(count)]
+
+    def climbed(rate: float) -> Rung:
+        on = shown or batches[-ENDS:]
+        with copied(network) as copy:
+            start = mean_loss(copy, measured, on)
+            losses = tuple(_steps(copy, objective, islice(cycle(batches), steps), optimizer(copy, rate), seed, clip))
+            end = mean_loss(copy, measured, on) if len(losses) == steps else nan
+        return Rung(rate, losses, start, end if isfinite(end) else nan)
+
     found = [Rung(rate, (), nan, nan) for rate in rates]
     least, own = inf, min(below, count - 1)
     for way in (range(own, count), range(own - 1, -1, -1)):
         worse = 0
         for k in way:
-            found[k] = _rung(
-                network, objective, batches, optimizer, rates[k], steps, seed, loss or objective, clip, shown
-            )
+            found[k] = climbed(rates[k])
             worse = 0 if found[k].end < least else worse + 1
             least = min(least, found[k].end) if isfinite(found[k].end) else least
             if worse >= WORSE_RUNGS and isfinite(least):
                 break
     return tuple(found)
-
-
-def _rung(
-    network: nn.Module,
-    objective: Objective,
-    batches: Sequence[Batch],
-    build: BuildOptimizer,
-    lr: float,
-    steps: int,
-    seed: int,
-    loss: Objective,
-    clip: float,
-    shown: Sequence[Batch],
-) -> Rung:
-    shown = shown or batches[-ENDS:]
-    with copied(network) as copy:
-        start = mean_loss(copy, loss, shown)
-        losses = tuple(_steps(copy, objective, islice(cycle(batches), steps), build(copy, lr), seed, clip))
-        end = mean_loss(copy, loss, shown) if len(losses) == steps else nan
-    return Rung(lr, losses, start, end if isfinite(end) else nan)
 
 
 def learned_by_heart(

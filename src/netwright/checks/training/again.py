@@ -13,9 +13,10 @@ from torch import nn
 from netwright.checks.data.learning_curve import EXPONENTS, LARGE
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import Numbers, Part, hits, part_of, parts
-from netwright.checks.training.progress import chance
-from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.checks.training.held_out import Numbers, Part, cross_entropy, hits, part_of, parts
+from netwright.checks.training.progress import bars, chance
+from netwright.checks.training.remedies import AVERAGE, drop_more
+from netwright.records.finding import Chart, Finding, Remedy
 from netwright.statistics import Interval, gain_over_seeds, spread_over_seeds
 from netwright.tasks.classification import Classification
 from netwright.training.calibrate import temperature_of
@@ -67,16 +68,16 @@ def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
         f"from {round(HALF * count):,} to {count:,} training rows it gains {_points(score)} {unit}; twice the rows "
         f"would bring about {_points(twice)}",
         (
-            Measure("gain from half to all rows", score.value, score.low, score.high, 0.0),
-            Measure("gain by twice the rows", twice.value, twice.low, twice.high, LARGE),
-            Measure("fall of the loss from half to all rows", loss.value, loss.low, loss.high, 0.0),
+            score.measure("gain from half to all rows", 0.0),
+            twice.measure("gain by twice the rows", LARGE),
+            loss.measure("fall of the loss from half to all rows", 0.0),
         ),
         confidence=0.9,
         otherwise=("settings that suit few rows less than many.",),
         remedies=(
             Remedy("change the training rows at random (augment)."),
             Remedy("collect and label more rows, first of those that are answered worst."),
-            Remedy("drop more units.", {"dropout": min(0.5, max(0.25, 2 * evidence.recipe.dropout))}),
+            drop_more(evidence.recipe),
         ),
         charts=(_curve(half, all_rows, count, twice, "share of wrong answers" if has_classes else "loss"),),
     )
@@ -103,27 +104,20 @@ def unstable(evidence: TrainingEvidence) -> Iterator[Finding]:
     told = [1 - mean if has_classes else mean for mean in measured.errors.mean(1)]
     seeds = _seeds(evidence)
     what = "accuracy" if has_classes else "loss as a share of the constant's"
-    recipe = evidence.recipe
+    most, longer = max(4, evidence.recipe.members), 2 * evidence.recipe.epochs
     yield Finding(
         "warning",
         f"{what} on the validation part is "
         + ", ".join(f"{score:.1%} (seed {seed})" for score, seed in zip(told, seeds, strict=True)),
-        (Measure("standard deviation over seeds", spread.value, spread.low, spread.high, UNSTABLE),),
+        (spread.measure("standard deviation over seeds", UNSTABLE),),
         confidence=0.95,
         otherwise=("one seed of three that failed altogether: look at it by itself.",),
         remedies=(
-            Remedy("keep a running average of the weights.", {"average": 1.0}),
-            Remedy(
-                "train several networks side by side, and average their answers.", {"members": max(4, recipe.members)}
-            ),
-            Remedy(
-                "train longer, with a rate that falls towards the end.",
-                {"epochs": 2 * recipe.epochs, "schedule": "cosine"},
-            ),
+            AVERAGE,
+            Remedy("train several networks side by side, and average their answers.", {"members": most}),
+            Remedy("train longer, with a rate that falls towards the end.", {"epochs": longer, "schedule": "cosine"}),
         ),
-        charts=(
-            Chart("bars", f"{what} by seed", "seed", what, tuple(map(str, seeds)), tuple((score,) for score in told)),
-        ),
+        charts=(bars(f"{what} by seed", "seed", what, zip(map(str, seeds), told, strict=True)),),
     )
 
 
@@ -157,9 +151,7 @@ def _measured(evidence: TrainingEvidence, networks: Sequence[nn.Module]) -> _Mea
     if not np.isfinite(losses).all():
         raise Skip("answers of a training that was made again are no numbers")
     if _has_classes(evidence) and found[0].outputs.shape[1]:
-        return _Measured(
-            np.stack([_recalibrated(part) for part in found]), np.stack([1 - hits(part) for part in found])
-        )
+        return _Measured(np.stack(list(map(_recalibrated, found))), np.stack([1 - hits(part) for part in found]))
     of_constant = chance(evidence, list(evidence.drawn(evidence.valid, evidence.recipe.batch_size)))
     shares = losses / (of_constant if isfinite(of_constant) else losses.mean())
     return _Measured(shares, shares)
@@ -167,9 +159,8 @@ def _measured(evidence: TrainingEvidence, networks: Sequence[nn.Module]) -> _Mea
 
 def _recalibrated(part: Part) -> Numbers:
     """Losses with the temperature that suits these rows: as many steps on fewer rows make a network surer."""
-    rows, targets = np.arange(len(part.targets)), part.targets.astype(int)
-    logits = part.outputs / temperature_of(torch.tensor(part.outputs), torch.tensor(targets))
-    return np.logaddexp.reduce(logits, 1) - logits[rows, targets]
+    targets = part.targets.astype(int)
+    return cross_entropy(part.outputs / temperature_of(torch.tensor(part.outputs), torch.tensor(targets)), targets)
 
 
 def _has_classes(evidence: TrainingEvidence) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.held_out import Numbers, Part, hits, parts
+from netwright.checks.training.remedies import stop_early
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.records.recipe import Recipe
 from netwright.statistics import Interval, without_bias
@@ -81,7 +82,7 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
         f"half of the validation rows takes the calibration error on the other from {left[0]:.3f} to {left[1]:.3f}, "
         "and no answer changes" + (f"; {declared} makes them so" if declared else ""),
         (
-            Measure("calibration error", error.value, error.low, error.high, OFF),
+            error.measure("calibration error", OFF),
             Measure("most that calibrated answers would show", chance),
             Measure("temperature", temperature, threshold=1.0),
         ),
@@ -95,22 +96,17 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
             ),
             Remedy("smooth the labels less.", {"label_smoothing": recipe.label_smoothing / 4})
             if timid
-            else Remedy(
-                "keep the best epoch, and stop early.", {"keep": "best", "patience": max(3, recipe.epochs // 5)}
-            ),
+            else stop_early(recipe),
         ),
-        charts=(
-            Chart(
-                "lines",
-                "how often answers are right, by how sure they are",
-                "probability of the answer",
-                "share that is right",
-                ("right", "as sure"),
-                (tuple(answers.means(answers.right)), tuple(answers.means(answers.sure))),
-                tuple(answers.means(answers.sure)),
-            ),
-        ),
+        charts=(_reliability(answers),),
     )
+
+
+def _reliability(answers: Answers) -> Chart:
+    right, sure = (tuple(answers.means(values)) for values in (answers.right, answers.sure))
+    title = "how often answers are right, by how sure they are"
+    x, y = "probability of the answer", "share that is right"
+    return Chart("lines", title, x, y, ("right", "as sure"), (right, sure), sure)
 
 
 def calibration_error(answers: Answers) -> tuple[Interval, float]:

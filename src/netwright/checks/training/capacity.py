@@ -8,15 +8,9 @@ import numpy as np
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import (
-    Numbers,
-    Part,
-    hits,
-    known_hits,
-    parts,
-    twins,
-)
+from netwright.checks.training.held_out import Numbers, Part, cross_entropy, hits, known_hits, parts, twins
 from netwright.checks.training.progress import best, rungs
+from netwright.checks.training.remedies import AUDIT_LABELS, drop_more, longer, stop_early, wider
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.statistics import Interval, mean, mean_difference, share
 from netwright.tasks.classification import Classification
@@ -57,12 +51,12 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
         "error",
         f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows, "
         f"where always the same answer costs {chance_valid.mean():.4g}",
-        (Measure("gain over the constant on validation rows", gain.value, gain.low, gain.high, 0.0),),
+        (gain.measure("gain over the constant on validation rows", 0.0),),
         confidence=0.9,
         otherwise=("so few rows that a weak signal cannot be seen.",),
         remedies=(
             Remedy("compare some labels with their inputs by eye: they may have been shuffled apart."),
-            Remedy("audit the labels."),
+            AUDIT_LABELS,
             Remedy("look for columns that could tell the target at all."),
         ),
         charts=_curves(evidence),
@@ -85,7 +79,7 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     train, valid = evidence.once(parts)
     gap = _gap(evidence, train, valid)
-    losses = [epoch.valid["loss"] for epoch in evidence.history.epochs if "loss" in epoch.valid]
+    losses = evidence.valid_losses
     rise = _rise(losses)
     at = losses.index(min(losses)) if losses else 0
     train_losses = [epoch.train_loss for epoch in evidence.history.epochs]
@@ -93,7 +87,7 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     is_wide = gap.low > GAP
     if not (has_risen or is_wide):
         return
-    measures = [Measure("gap between training and validation", gap.value, gap.low, gap.high, GAP)]
+    measures = [gap.measure("gap between training and validation", GAP)]
     if has_risen:
         measures.append(Measure("rise of the validation loss", rise, threshold=ROSE_SHARE))
     told = [f"training rows score {gap.value:.1%} of the way to perfect above validation rows"] if is_wide else []
@@ -106,9 +100,9 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
         confidence=0.9,
         otherwise=("a validation part that is harder than the training part.",),
         remedies=(
-            Remedy("keep the best epoch, and stop early.", {"keep": "best", "patience": max(3, recipe.epochs // 5)}),
+            stop_early(recipe),
             Remedy("decay the weights more.", {"weight_decay": min(1.0, max(0.05, 5 * recipe.weight_decay))}),
-            Remedy("drop more units.", {"dropout": min(0.5, max(0.25, 2 * recipe.dropout))}),
+            drop_more(recipe),
             Remedy("change the training rows at random (augment)."),
             Remedy("take a narrower network.", {"width": max(8, recipe.width // 2)}),
             Remedy("take fewer layers.", {"depth": max(1, recipe.depth - 1)}),
@@ -139,11 +133,11 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     if better is None and falling <= FALLING:
         return
     recipe = evidence.recipe
-    told = [] if better is None else [f"a {better[0]} model's loss is lower by {better[1].value:.4g}"]
-    measures = list[Measure]()
+    told, measures = list[str](), list[Measure]()
     if better is not None:
-        _, gain, least = better
-        measures.append(Measure("the simple model's advantage", gain.value, gain.low, gain.high, least))
+        name, gain, least = better
+        told.append(f"a {name} model's loss is lower by {gain.value:.4g}")
+        measures.append(gain.measure("the simple model's advantage", least))
     if falling > FALLING:
         told.append(f"the validation loss still fell by {falling:.0%} of its way in the last epochs")
         measures.append(Measure("fall in the last fifth", falling, threshold=FALLING))
@@ -153,8 +147,8 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
         tuple(measures),
         confidence=0.85,
         remedies=(
-            Remedy("train longer.", {"epochs": 2 * recipe.epochs}),
-            Remedy("take a wider network.", {"width": min(16384, 2 * recipe.width)}),
+            longer(recipe),
+            wider(recipe, 2),
             Remedy("take more layers.", {"depth": min(1000, recipe.depth + 1)}),
             Remedy("regularize less.", {"dropout": recipe.dropout / 2, "weight_decay": recipe.weight_decay / 3}),
             Remedy("bring inputs that say more."),
@@ -206,7 +200,7 @@ def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
         "note",
         f"the best simple model ({name}) has a loss of {losses[name].mean():.4g}, the network of "
         f"{valid.losses.mean():.4g}; training and validation rows score alike",
-        (Measure("the network's advantage", against.value, against.low, against.high, 0.0),),
+        (against.measure("the network's advantage", 0.0),),
         confidence=0.8,
         remedies=(Remedy("look for better inputs, audit the labels, or join classes that cannot be told apart."),),
     )
@@ -228,7 +222,7 @@ def validation_better(evidence: TrainingEvidence) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows",
-            (Measure("difference of losses", easier.value, easier.low, easier.high, 0.0),),
+            (easier.measure("difference of losses", 0.0),),
             confidence=0.85,
             otherwise=("training rows that were made harder: noise, oversampling of hard classes.",),
             remedies=(
@@ -251,20 +245,16 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     own, simple = evidence.once(_recalibrated), evidence.once(twins)
     plain = evidence.once(parts)[1].losses.mean()
-    for name, severity in (("constant", "error"), ("linear", "note")):
-        if name not in simple:
-            continue
-        gain = mean(simple[name] - own)
-        if gain.low <= 0:
-            yield Finding(
-                "error" if severity == "error" else "note",
-                f"a {name} model's loss is {simple[name].mean():.4g}, the network's {plain:.4g}"
-                + (f", {own.mean():.4g} with logits recalibrated" if own.mean() < plain else ""),
-                (Measure("the network's advantage", gain.value, gain.low, gain.high, 0.0),),
-                confidence=0.95,
-                remedies=(Remedy(f"use the {name} model, or find out what keeps the network from learning."),),
-            )
-            return
+    gains = ((name, mean(simple[name] - own)) for name in ("constant", "linear") if name in simple)
+    for name, gain in [(name, gain) for name, gain in gains if gain.low <= 0][:1]:
+        yield Finding(
+            "error" if name == "constant" else "note",
+            f"a {name} model's loss is {simple[name].mean():.4g}, the network's {plain:.4g}"
+            + (f", {own.mean():.4g} with logits recalibrated" if own.mean() < plain else ""),
+            (gain.measure("the network's advantage", 0.0),),
+            confidence=0.95,
+            remedies=(Remedy(f"use the {name} model, or find out what keeps the network from learning."),),
+        )
 
 
 def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -385,15 +375,15 @@ def _recalibrated(evidence: TrainingEvidence) -> Numbers:
     _, valid = evidence.once(parts)
     if not isinstance(evidence.task, Classification) or valid.outputs.shape[1] != len(evidence.task.labels):
         return valid.losses
-    rows, targets = np.arange(len(valid.targets)), valid.targets.astype(int)
-    shares = np.maximum(np.bincount(targets, minlength=valid.outputs.shape[1]) / len(rows), 0.5 / len(rows))
+    targets, count = valid.targets.astype(int), len(valid.targets)
+    shares = np.maximum(np.bincount(targets, minlength=valid.outputs.shape[1]) / count, 0.5 / count)
     tried = [valid.losses]
     for temperature in TEMPERATURES:
         logits = valid.outputs / temperature
         for _ in range(SHIFTS):
             logits = logits - np.logaddexp.reduce(logits, 1, keepdims=True)
             logits += np.log(shares) - np.log(np.exp(logits).mean(0) + 1e-12)
-        tried.append(np.logaddexp.reduce(logits, 1) - logits[rows, targets])
+        tried.append(cross_entropy(logits, targets))
     return min(tried, key=lambda losses: losses.mean())
 
 

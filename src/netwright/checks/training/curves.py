@@ -9,8 +9,9 @@ from netwright.checks.evidence import Skip
 from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.held_out import parts
-from netwright.checks.training.progress import progress
-from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.checks.training.progress import line, progress
+from netwright.checks.training.remedies import AUDIT_LABELS, AVERAGE, CLIP, FALL
+from netwright.records.finding import Finding, Measure, Remedy
 
 LEAST_EPOCHS = 6  # fewer show no swing
 SETTLING = 0.2  # of the epochs at the start may go up and down
@@ -35,7 +36,7 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
     (TWICE). A loss that rises and stays up is overfitting, not a swing; small moves of what is learned already are
     chance.
     """
-    losses = [epoch.valid["loss"] for epoch in evidence.history.epochs if "loss" in epoch.valid]
+    losses = evidence.valid_losses
     if len(losses) < LEAST_EPOCHS:
         raise Skip(f"fewer than {LEAST_EPOCHS} epochs with a validation loss")
     calm = losses[round(SETTLING * len(losses)) :]
@@ -61,21 +62,11 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
             otherwise=("a validation part of few rows swings by itself.",),
             remedies=(
                 Remedy(f"set lr={lr:.2g}, a third of it.", {"lr": lr}),
-                Remedy("let the rate fall towards the end.", {"schedule": "cosine"}),
-                Remedy("keep a running average of the weights.", {"average": 1.0}),
+                FALL,
+                AVERAGE,
                 Remedy("take larger batches.", {"batch_size": min(65536, 4 * evidence.recipe.batch_size)}),
             ),
-            charts=(
-                Chart(
-                    "lines",
-                    "validation loss",
-                    "epoch",
-                    "loss",
-                    ("validation",),
-                    (tuple(losses),),
-                    tuple(float(k + 1) for k in range(len(losses))),
-                ),
-            ),
+            charts=(line("validation loss", "epoch", "loss", "validation", losses, range(1, len(losses) + 1)),),
         )
 
 
@@ -97,16 +88,15 @@ def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
         raise Skip("too few steps were watched")
     found = list[int]()
     for k in range(2, len(stretches)):
-        around = [s.mean for s in stretches[max(0, k - 4) : k + 5] if isfinite(s.mean)]
-        usual = [s.most - s.mean for s in stretches[max(0, k - 4) : k + 5] if isfinite(s.most)]
+        near = stretches[max(0, k - 4) : k + 5]
+        around, usual = [s.mean for s in near if isfinite(s.mean)], [s.most - s.mean for s in near if isfinite(s.most)]
         deviation = median(abs(x - median(around)) for x in around) + median(usual)
         if stretches[k].most - median(around) > JUMP * deviation > 0:
             found.append(k)
     if not found:
         return
-    last = found[-1]
     before = [s.mean for s in stretches[max(0, found[0] - 4) : found[0]]]
-    after = [s.mean for s in stretches[last + 1 :]]
+    after = [s.mean for s in stretches[found[-1] + 1 :]]
     spread = median(abs(x - median(before)) for x in before) or 1e-12
     stays = bool(after) and min(after) > median(before) + RECOVERED * spread
     if not stays and max(stretches[k].most for k in found) <= stretches[0].mean:
@@ -120,9 +110,5 @@ def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
         (Measure("spikes", len(found)), Measure("highest loss", max(stretches[k].most for k in found))),
         confidence=0.9,
         otherwise=("a batch of hard or wrong rows.",),
-        remedies=(
-            Remedy("clip long gradients.", {"clip": 1.0}),
-            Remedy("let the learning rate rise slowly.", {"warmup": 0.1}),
-            Remedy("audit the labels."),
-        ),
+        remedies=(CLIP, Remedy("let the learning rate rise slowly.", {"warmup": 0.1}), AUDIT_LABELS),
     )

@@ -12,6 +12,7 @@ import torch
 from netwright.checks import TRAINING_STAGES
 from netwright.checks.evidence import made, titled
 from netwright.checks.training.evidence import TrainingEvidence, of_run
+from netwright.checks.training.remedies import ADAMW, CLIP, NEVER_FLAT, SUITED_INIT, warm_up
 from netwright.records.errors import DataError, NetwrightError, RecipeError
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.records.history import History
@@ -114,7 +115,7 @@ def _standing_still(evidence: TrainingEvidence) -> Iterator[Finding]:
             (Measure("weights that moved", 0.0, threshold=0.0),),
             code="NW332",
             confidence=0.97,
-            remedies=(Remedy("let AdamW find the length of each weight's steps.", {"optimizer": "adamw", "lr": 1e-3}),),
+            remedies=(ADAMW,),
         )
 
 
@@ -139,10 +140,7 @@ def _dead_layer(evidence: TrainingEvidence) -> Iterator[Finding]:
         code="NW303",
         layers=(name,),
         confidence=0.97,
-        remedies=(
-            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
-            Remedy("take an activation that is never flat.", {"activation": "gelu"}),
-        ),
+        remedies=(SUITED_INIT, NEVER_FLAT),
     )
 
 
@@ -175,8 +173,8 @@ def _too_high(evidence: TrainingEvidence, summary: str) -> Finding:
         confidence=0.9,
         remedies=(
             Remedy(f"lower the learning rate to lr={lr / LOWER:.3g}.", {"lr": max(1e-7, lr / LOWER)}),
-            Remedy("clip long gradients.", {"clip": 1.0}),
-            Remedy("let the learning rate rise slowly.", {"warmup": max(0.1, evidence.recipe.warmup)}),
+            CLIP,
+            warm_up(evidence.recipe),
         ),
     )
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from math import isfinite
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +24,6 @@ FEW = 0.1  # of the columns may be narrow: pixels at the edge are
 UNEVEN = 100.0  # times the spread of another column
 LITTLE = 0.5  # of the first loss left: where less is, the inputs were no hindrance
 ROUNDING = 1e-6  # of a column's greatest value
-MARGIN = 0.1  # of what a scaled training wins: by so much it has to beat the whole training
 
 
 def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -57,8 +55,8 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     done = evidence.once(progress)
     scaled = evidence.once(_standardized) if evidence.is_over else None
     learned = done.left < LITTLE and done.held_out_left < LITTLE
-    helps = scaled is not None and _beats(scaled, done.end)
-    starts_better = scaled is not None and not helps and _beats(scaled, evidence.once(own_rung).end)
+    helps = scaled is not None and scaled.beats(done.end)
+    starts_better = scaled is not None and not helps and scaled.beats(evidence.once(own_rung).end)
     costs = not learned or (starts_better and falls_short(evidence))
     yield Finding(
         "error" if helps or (starts_better and not learned) else "warning" if costs else "note",
@@ -137,10 +135,6 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
     if not got:
         raise Skip("what enters the first layer are no numbers, but codes")
     return torch.cat(got)
-
-
-def _beats(scaled: Rung, end: float) -> bool:
-    return isfinite(scaled.end) and not scaled.end > end - MARGIN * (scaled.start - scaled.end)
 
 
 def _spreads(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast, final
 
 from torch import nn
 
-from netwright.checks.evidence import made, report
+from netwright.checks.evidence import Skip, made, report
 from netwright.records.batch import Batch, Examples, Outputs
 from netwright.records.finding import Checked, Finding, Report
 from netwright.records.history import History
@@ -59,6 +59,22 @@ class TrainingEvidence:
     def forward(self, network: nn.Module, batch: Batch) -> Outputs:
         """A network's outputs, as the task asks for them."""
         return (of_inputs if self.task is None else self.task.forward)(network, batch)
+
+    @property
+    def valid_losses(self) -> list[float]:
+        """Of the epochs that were scored on the validation part."""
+        return [epoch.valid["loss"] for epoch in self.history.epochs if "loss" in epoch.valid]
+
+    @property
+    def batch(self) -> Batch:
+        """As many training rows as training took at once."""
+        return next(self.drawn(self.train, self.recipe.batch_size))
+
+    def first(self) -> nn.Module:
+        """The network with its first weights. Raises Skip if they are not known."""
+        if self.build is None:
+            raise Skip("the network's first weights are not known")
+        return self.build().to(device_of(self.network))
 
     def drawn(self, part: Examples, size: int) -> Iterator[Batch]:
         """Batches of rows in an order drawn by the seed, as they are without augmentation, on the network's device.

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from math import isfinite
 
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.progress import first_network, progress
-from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.checks.training.progress import first_network, line, progress
+from netwright.checks.training.remedies import SUITED_INIT, wider
+from netwright.records.finding import Finding, Measure, Remedy
 from netwright.training.probes import FEW, HEART, Learned, learned_by_heart
 
 RIGHT = 0.9  # of 32 rows after 150 steps
@@ -33,30 +34,21 @@ def cannot_fit_a_batch(evidence: TrainingEvidence) -> Iterator[Finding]:
     left = learned.end / learned.start if learned.start > 0 else 0.0
     if (learned.score >= RIGHT) if has_score else (left <= LEFT):
         return
-    measure = (
-        Measure(f"share of {FEW} rows right", learned.score, threshold=RIGHT)
-        if has_score
-        else Measure("loss left", left, threshold=LEFT)
-    )
+    measure = Measure(f"share of {FEW} rows right", learned.score, threshold=RIGHT)
     yield Finding(
         "error",
         f"after {HEART} steps on {FEW} rows alone the loss went from {learned.start:.4g} to {learned.end:.4g}"
         + (f", {learned.score:.0%} of them are right" if has_score else ""),
-        (measure,),
+        (measure if has_score else Measure("loss left", left, threshold=LEFT),),
         confidence=0.9,
         otherwise=("equal inputs with different labels among these rows.", "too few units to tell the rows apart."),
         remedies=(
             Remedy("look at the wiring: what reaches the loss, and what of it is cut off."),
-            Remedy("take a wider network.", {"width": min(16384, 4 * evidence.recipe.width)}),
-            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            wider(evidence.recipe, 4),
+            SUITED_INIT,
         ),
-        charts=(
-            Chart(
-                "lines", "loss on 32 rows", "step", "loss", ("loss",), (learned.losses,),
-                tuple(float(k) for k in range(len(learned.losses))),
-            ),
-        ),
-    )  # fmt: skip
+        charts=(line("loss on 32 rows", "step", "loss", "loss", learned.losses),),
+    )
 
 
 def by_heart(evidence: TrainingEvidence) -> Learned:

@@ -49,6 +49,11 @@ def hits(part: Part) -> Numbers:
     return (part.outputs.argmax(1) == part.targets).astype(np.float64)
 
 
+def cross_entropy(logits: Numbers, targets: NDArray[np.int64]) -> Numbers:
+    """(n,) of logits (n, classes)."""
+    return np.logaddexp.reduce(logits, 1) - logits[np.arange(len(targets)), targets]
+
+
 def known_hits(evidence: TrainingEvidence) -> tuple[Numbers, Numbers]:
     """Hits on training and on validation rows of a linear model that learned from both, and so from neither more.
 
@@ -143,10 +148,9 @@ def _number_twins(train: Part, valid: Part, evidence: TrainingEvidence) -> dict[
 def part_of(evidence: TrainingEvidence, examples: Examples) -> Part:
     """Up to MOST rows in the order drawn by the recipe's seed, under the evidence's network."""
     losses, outputs, targets, inputs, count = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor](), 0
-    objective = evidence.task.losses if evidence.task is not None else evidence.objective
     with evaluating(evidence.network):
         for batch in evidence.drawn(examples, max(256, evidence.recipe.batch_size)):
-            losses.append(objective(evidence.network, batch).float().cpu())
+            losses.append(evidence.loss(evidence.network, batch).float().cpu())
             answer = evidence.forward(evidence.network, batch)
             if isinstance(answer, Tensor) and answer.ndim == 2:
                 outputs.append(answer.float().cpu())

@@ -1,8 +1,9 @@
 """Settings that keep a network from learning whatever the data: schedules, decay, batch norm with tiny batches."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
-from math import isfinite, nan
+from math import nan
 
 import torch
 from torch import Tensor, nn
@@ -13,23 +14,24 @@ from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.progress import (
     SHOWN,
     first_network,
+    line,
     progress,
     shown_batches,
     some_steps,
     steps_taken,
 )
+from netwright.checks.training.remedies import FALL
 from netwright.records.batch import Batch, side_by_side
-from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.records.finding import Finding, Measure, Remedy
 from netwright.training.evaluate import device_of
 from netwright.training.objective import build_objective
-from netwright.training.probes import ENDS, RUNG_STEPS, Rung, copied, mean_loss, without_dropout
+from netwright.training.probes import ENDS, MARGIN, RUNG_STEPS, Rung, copied, mean_loss, without_dropout
 from netwright.training.schedule import schedule
 
 LOW = 0.01  # of the peak: steps at so low a rate change nothing
 LOW_SHARE = 0.3  # of all steps
 DECAY = 0.01  # of each weight, a step: half is gone in 70 steps
 DROPPED = 0.7  # share of the units
-MARGIN = 0.1  # of what a training without the penalty wins: by so much it has to beat the whole training
 EASED = 0.1  # of the held-out loss, gone in a few steps without the penalty: beyond what batches of rows differ by
 TINY = 8  # rows of a batch, below which its mean and variance are mostly noise; Wu and He 2018, arXiv:1803.08494
 SETTLED = 64  # rows whose statistics are those of the data
@@ -50,6 +52,7 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
     if not course or max(course) <= 0:
         raise Skip("the course of the learning rate is not known")
     if (share := fallen_share(course)) > LOW_SHARE:
+        places = [k / len(course) for k in range(len(course))]
         yield Finding(
             "warning",
             f"the learning rate is below {LOW:.0%} of its peak in {share:.0%} of the steps",
@@ -58,17 +61,7 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
                 Remedy("take a schedule that is scaled to the training's steps.", {"schedule": "cosine"}),
                 Remedy("keep the rate constant.", {"schedule": "constant"}),
             ),
-            charts=(
-                Chart(
-                    "lines",
-                    "learning rate",
-                    "share of the training",
-                    "learning rate",
-                    ("lr",),
-                    (tuple(course),),
-                    tuple(k / len(course) for k in range(len(course))),
-                ),
-            ),
+            charts=(line("learning rate", "share of the training", "learning rate", "lr", course, places),),
         )
 
 
@@ -104,41 +97,38 @@ def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
     if not suspects:
         return
     free, end = evidence.once(_without_penalty)
-    beats = isfinite(free.end) and not free.end > end - MARGIN * (free.start - free.end)
+    beats = free.beats(end)
     held, released = (nan, nan) if beats else evidence.once(_released)
     if beats or released < (1 - EASED) * held:
-        changes = {name: value for name, value, _ in suspects}
-        told = ", ".join(text for _, _, text in suspects) + (
-            f"; without it {len(free.losses)} steps reach {free.end:.4g}, the whole training {end:.4g}"
+        told = (
+            f"without it {len(free.losses)} steps reach {free.end:.4g}, the whole training {end:.4g}"
             if beats
-            else f"; {RUNG_STEPS} more steps without it take the loss to {released:.4g}, with it to {held:.4g}"
+            else f"{RUNG_STEPS} more steps without it take the loss to {released:.4g}, with it to {held:.4g}"
         )
         yield Finding(
             "error" if not end < (1 - MARGIN) * free.start else "warning",
-            told,
+            f"{', '.join(text for _, _, text in suspects)}; {told}",
             (
                 Measure("decay of a weight in a step", recipe.lr * recipe.weight_decay, threshold=DECAY),
                 Measure("dropout", recipe.dropout, threshold=DROPPED),
                 Measure("loss left without it", free.progress),
             ),
             confidence=0.95,
-            remedies=(Remedy("weaken it.", changes),),
+            remedies=(Remedy("weaken it.", {name: value for name, value, _ in suspects}),),
         )
 
 
 def _suspects(evidence: TrainingEvidence) -> list[tuple[str, float, str]]:
+    """Settings that are strong enough, what to put in their place, and how strong they are."""
     recipe = evidence.recipe
-    found = list[tuple[str, float, str]]()
-    if recipe.lr * recipe.weight_decay > DECAY:
-        found.append(
-            ("weight_decay", 1e-4 / recipe.lr, f"each step takes {recipe.lr * recipe.weight_decay:.1%} of every weight")
-        )
-    if recipe.l1 > 0:
-        found.append(("l1", 0.0, f"an L1 penalty of {recipe.l1:g}"))
+    decay = recipe.lr * recipe.weight_decay
     dropout = max((float(m.p) for m in evidence.network.modules() if isinstance(m, nn.Dropout)), default=0.0)
-    if dropout > DROPPED:
-        found.append(("dropout", 0.1, f"dropout of {dropout:.0%}"))
-    return found
+    suspects = (
+        (decay > DECAY, "weight_decay", 1e-4 / recipe.lr, f"each step takes {decay:.1%} of every weight"),
+        (recipe.l1 > 0, "l1", 0.0, f"an L1 penalty of {recipe.l1:g}"),
+        (dropout > DROPPED, "dropout", 0.1, f"dropout of {dropout:.0%}"),
+    )
+    return [(name, value, text) for is_strong, name, value, text in suspects if is_strong]
 
 
 def _without_penalty(evidence: TrainingEvidence) -> tuple[Rung, float]:
@@ -149,8 +139,7 @@ def _without_penalty(evidence: TrainingEvidence) -> tuple[Rung, float]:
 
 def _released(evidence: TrainingEvidence) -> tuple[float, float]:
     """The loss, held out where it can be, after some more steps with the penalty, and after as many without it."""
-    device = device_of(evidence.network)
-    shown = [batch.to(device) for batch in islice(evidence.drawn(evidence.valid, SHOWN), ENDS)]
+    shown = list(islice(evidence.drawn(evidence.valid, SHOWN), ENDS))
     held = some_steps(evidence, evidence.network, steps=RUNG_STEPS, shown=shown)
     return held.end, _some_free_steps(evidence, evidence.network, RUNG_STEPS, shown).end
 
@@ -162,7 +151,7 @@ def _some_free_steps(
     objective = build_objective(evidence.task, recipe) if evidence.task is not None else evidence.objective
     with copied(network) as free:
         without_dropout(free)
-        return some_steps(evidence, free, recipe=recipe, objective=objective, steps=steps, shown=shown)
+        return some_steps(replace(evidence, recipe=recipe), free, objective=objective, steps=steps, shown=shown)
 
 
 def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -189,14 +178,13 @@ def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:
         remedies=(
             Remedy("take larger batches.", {"batch_size": SETTLED}),
             Remedy("take a lower learning rate.", {"lr": lr / 10}),
-            Remedy("let the rate fall towards the end.", {"schedule": "cosine"}),
+            FALL,
         ),
     )
 
 
 def _larger_batches_help(evidence: TrainingEvidence) -> bool:
-    larger, end = evidence.once(_larger_batches), evidence.once(progress).end
-    return isfinite(larger.end) and not larger.end > end - MARGIN * (larger.start - larger.end)
+    return evidence.once(_larger_batches).beats(evidence.once(progress).end)
 
 
 def _helped(evidence: TrainingEvidence) -> str:
@@ -250,19 +238,18 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
             share = _decided_by_mates(evidence)
             told += f"; while training, the other rows of a batch decide {share:.0%} of the variance of answers"
             measures.append(Measure("share of the outputs' variance that batch mates decide", share))
+        long_steps = "the last steps were long: a rate that falls at the end lets statistics settle."
         yield Finding(
             "warning" if differs or helped or short else "note",
             told + (f"; {short}" if short else ""),
             tuple(measures),
-            title="batch too small for batch norm" if tiny else "batch norm has not settled",
+            title="" if tiny else "batch norm has not settled",
             confidence=0.9 if tiny else 0.7,
-            otherwise=()
-            if tiny
-            else ("the last steps were long: a rate that falls at the end lets statistics settle.",),
+            otherwise=() if tiny else (long_steps,),
             remedies=(
                 Remedy("take larger batches.", {"batch_size": max(32, evidence.recipe.batch_size)}),
                 Remedy("normalize over groups instead.", {"normalization": "group"}),
-                Remedy("let the rate fall towards the end.", {"schedule": "cosine"}),
+                FALL,
             ),
         )
 

@@ -1,7 +1,7 @@
 """How far a training came, and what other learning rates reach in a few steps from the same first weights."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import inf, isfinite, nan
 from typing import final
@@ -13,7 +13,6 @@ from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import PROBING, PROBING_SECONDS, TrainingEvidence
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart
-from netwright.records.recipe import Recipe
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.probes import ENDS, RUNG_STEPS, RUNGS, Rung, as_the_recipe, ladder, mean_loss
@@ -57,11 +56,9 @@ def steps_taken(evidence: TrainingEvidence) -> int:
 
 def progress(evidence: TrainingEvidence) -> Progress:
     """From the first weights to the kept ones. Raises Skip where the first weights are not known."""
-    if evidence.build is None:
-        raise Skip("the network's first weights are not known")
-    batches = shown_batches(evidence)
+    first, batches = evidence.first(), shown_batches(evidence)
     epochs = [epoch.train_loss for epoch in evidence.history.epochs]
-    start = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.loss, batches)
+    start = mean_loss(first, evidence.loss, batches)
     end = mean_loss(evidence.network, evidence.loss, batches)
     rose = epochs[-1] / epochs[0] if epochs and epochs[0] > 0 else nan
     shown = list(islice(evidence.drawn(evidence.valid, SHOWN), ENDS))
@@ -81,26 +78,13 @@ def chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
 
 def rungs(evidence: TrainingEvidence) -> tuple[Rung, ...]:
     """The ladder around the training's own rate, which is number BELOW."""
-    return ladder(
-        first_network(evidence),
-        evidence.objective,
-        evidence.train,
-        as_the_recipe(evidence.recipe),
-        lr=evidence.recipe.lr,
-        batch_size=evidence.recipe.batch_size,
-        loss=evidence.loss,
-        steps=_rung_steps(evidence),
-        below=BELOW,
-        seed=evidence.recipe.seed,
-        clip=evidence.recipe.clip,
-    )
+    return _ladder(evidence, first_network(evidence), below=BELOW, count=RUNGS)
 
 
 def some_steps(
     evidence: TrainingEvidence,
     network: nn.Module,
     *,
-    recipe: Recipe | None = None,
     objective: Objective | None = None,
     loss: Objective | None = None,
     batch_size: int = 0,
@@ -108,22 +92,28 @@ def some_steps(
     shown: Sequence[Batch] = (),
 ) -> Rung:
     """A network after as many steps as a rung has, as the training made them but for what is given."""
-    recipe = recipe or evidence.recipe
+    if batch_size:
+        evidence = replace(evidence, recipe=evidence.recipe.edit({"batch_size": batch_size}))
+    evidence = replace(evidence, objective=objective or evidence.objective)
+    return _ladder(evidence, network, below=0, count=1, loss=loss, steps=steps, shown=shown)[0]
+
+
+def _ladder(
+    evidence: TrainingEvidence,
+    network: nn.Module,
+    *,
+    below: int,
+    count: int,
+    loss: Objective | None = None,
+    steps: int = 0,
+    shown: Sequence[Batch] = (),
+) -> tuple[Rung, ...]:
+    recipe = evidence.recipe
     return ladder(
-        network,
-        objective or evidence.objective,
-        evidence.train,
-        as_the_recipe(recipe),
-        lr=recipe.lr,
-        batch_size=batch_size or recipe.batch_size,
-        loss=loss or evidence.loss,
-        steps=steps or _rung_steps(evidence),
-        below=0,
-        count=1,
-        seed=recipe.seed,
-        clip=recipe.clip,
-        shown=shown,
-    )[0]
+        network, evidence.objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr, batch_size=recipe.batch_size,
+        loss=loss or evidence.loss, steps=steps or _rung_steps(evidence), below=below, count=count, seed=recipe.seed,
+        clip=recipe.clip, shown=shown,
+    )  # fmt: skip
 
 
 def own_rung(evidence: TrainingEvidence) -> Rung:
@@ -133,9 +123,9 @@ def own_rung(evidence: TrainingEvidence) -> Rung:
 
 def first_network(evidence: TrainingEvidence) -> nn.Module:
     """The network before its first step. Raises Skip where it is not known, or while training goes on."""
-    if evidence.build is None or not evidence.is_over:
-        raise Skip("the network's first weights are not known" if evidence.is_over else "training is not over")
-    return evidence.build().to(device_of(evidence.network))
+    if not evidence.is_over:
+        raise Skip("training is not over")
+    return evidence.first()
 
 
 def best(rungs: tuple[Rung, ...]) -> Rung | None:
@@ -145,17 +135,25 @@ def best(rungs: tuple[Rung, ...]) -> Rung | None:
 
 def ladder_chart(rungs: tuple[Rung, ...], lr: float, end: float) -> Chart:
     """What is left of the loss at each rate."""
+    lines = tuple(rung.end for rung in rungs), tuple(end for _ in rungs)
     return Chart(
-        "lines",
-        "loss after a few steps at each learning rate",
-        "learning rate",
-        "loss",
-        ("ladder", "this training's end"),
-        (tuple(rung.end for rung in rungs), tuple(end for _ in rungs)),
-        tuple(rung.lr for rung in rungs),
-        ((lr, "this training"),),
+        "lines", "loss after a few steps at each learning rate", "learning rate", "loss",
+        ("ladder", "this training's end"), lines, tuple(rung.lr for rung in rungs), ((lr, "this training"),),
         is_log=True,
-    )
+    )  # fmt: skip
+
+
+def line(
+    title: str, x: str, y: str, name: str, values: Sequence[float], places: Sequence[float] | None = None
+) -> Chart:
+    """One line, over the values' numbers if no places are given."""
+    return Chart("lines", title, x, y, (name,), (tuple(values),), tuple(map(float, places or range(len(values)))))
+
+
+def bars(title: str, x: str, y: str, named: Iterable[tuple[str, float]]) -> Chart:
+    """A bar for each name."""
+    named = tuple(named)
+    return Chart("bars", title, x, y, tuple(name for name, _ in named), tuple((value,) for _, value in named))
 
 
 def _rung_steps(evidence: TrainingEvidence) -> int:

@@ -6,14 +6,14 @@ from math import isfinite
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.plan import LOW_SHARE, fallen_share, rates
 from netwright.checks.training.progress import BELOW, Progress, best, ladder_chart, progress, rungs
-from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
-from netwright.training.probes import Rung
+from netwright.checks.training.remedies import ADAMW, CLIP, warm_up
+from netwright.records.finding import Finding, Measure, Remedy, Severity
+from netwright.training.probes import MARGIN, Rung
 
 ROSE = 1.2  # a loss so many times that of the first weights: noise of a few batches stays below
 STUCK = 0.9  # of the first loss left: nothing was learned that a few batches could show
 SLOW = 0.7  # of it left at the end: a rate that is wrong by tens is one cause
 REACHES = 0.7  # what another rate has to reach in a few steps for the rate to be at fault
-MARGIN = 0.1  # of what the other rate won: by so much it has to beat the whole training
 SAFE = 3.0  # the best rung is near the edge where training diverges: a third of it is safe
 TWICE = 2.0  # times as fast is worth telling
 LATE = 1 / 3  # of the epochs: more than any warm-up or settling takes
@@ -49,17 +49,12 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     beaten = lower.progress < REACHES and _beats(lower, done)
     if is_lost or beaten or is_late:
-        rate = lower.lr / SAFE
         yield _found(
             evidence,
             "error" if is_lost else "warning" if beaten else "note",
             lower,
             STUCK,
-            (
-                Remedy(f"set lr={rate:.2g}, a third of the best rate of the ladder.", {"lr": rate}),
-                Remedy("let the learning rate rise slowly.", {"warmup": max(0.1, evidence.recipe.warmup)}),
-                Remedy("clip long gradients.", {"clip": 1.0}),
-            ),
+            (_third(lower), warm_up(evidence.recipe), CLIP),
         )
 
 
@@ -88,16 +83,12 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
     if fallen_share(rates(evidence)) > LOW_SHARE:
         return
     if isfinite(done.end) and (is_stuck or _beats(higher, done)):
-        rate = higher.lr / SAFE
         yield _found(
             evidence,
             "error" if done.left > SLOW else "warning",
             higher,
             SLOW,
-            (
-                Remedy(f"set lr={rate:.2g}, a third of the best rate of the ladder.", {"lr": rate}),
-                Remedy("let AdamW find the length of each weight's steps.", {"optimizer": "adamw", "lr": 1e-3}),
-            ),
+            (_third(higher), ADAMW),
         )
 
 
@@ -133,14 +124,14 @@ def slow_convergence(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 
 def _beats(rung: Rung, done: Progress) -> bool:
-    clearly = rung.end < done.end - MARGIN * (rung.start - rung.end)
+    clearly = rung.end < done.end - MARGIN * (rung.start - rung.end)  # not so of a training that has no end
     # Of noisy labels little can be won, and of easy ones little is left: by one of both the training has to be behind.
     return clearly and (done.start - done.end < REACHES * (rung.start - rung.end) or rung.end < REACHES * done.end)
 
 
 def _late(evidence: TrainingEvidence, rung: Rung) -> float:
     """The share of the epochs whose validation loss was clearly above what the rung reached."""
-    losses = [epoch.valid["loss"] for epoch in evidence.history.epochs if "loss" in epoch.valid]
+    losses = evidence.valid_losses
     high = rung.end + MARGIN * (rung.start - rung.end)
     return sum(loss > high for loss in losses) / len(losses) if losses and losses[-1] < rung.end else 0.0
 
@@ -161,6 +152,11 @@ def _reached(rung: Rung, own: Rung) -> int:
     return next((k + wide for k, mean in enumerate(means) if mean <= goal), len(own.losses))
 
 
+def _third(rung: Rung) -> Remedy:
+    rate = rung.lr / SAFE
+    return Remedy(f"set lr={rate:.2g}, a third of the best rate of the ladder.", {"lr": rate})
+
+
 def _found(
     evidence: TrainingEvidence, severity: Severity, rung: Rung, most_left: float, remedies: tuple[Remedy, ...]
 ) -> Finding:
@@ -172,13 +168,6 @@ def _found(
     measures = [Measure("loss left by the other rate", rung.progress, threshold=REACHES)]
     if isfinite(done.left):
         measures.append(Measure("loss left by the training", done.left, threshold=most_left))
-    charts: tuple[Chart, ...] = (ladder_chart(evidence.once(rungs), lr, done.end),)
-    grave = severity == "error"
-    return Finding(
-        severity,
-        summary,
-        tuple(measures),
-        confidence=0.95 if grave else 0.85,
-        remedies=remedies,
-        charts=charts,
-    )
+    chart = ladder_chart(evidence.once(rungs), lr, done.end)
+    sure = 0.95 if severity == "error" else 0.85
+    return Finding(severity, summary, tuple(measures), confidence=sure, remedies=remedies, charts=(chart,))

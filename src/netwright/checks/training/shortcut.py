@@ -15,7 +15,7 @@ from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.held_out import LEAST, Numbers, flat, parts, simple_models
 from netwright.checks.training.progress import chance
 from netwright.records.batch import Batch
-from netwright.records.finding import Chart, Finding, Measure, Remedy
+from netwright.records.finding import Chart, Finding, Remedy
 from netwright.records.schema import Block
 from netwright.statistics import Interval, mean, share
 from netwright.tasks.classification import Classification
@@ -101,7 +101,7 @@ def _told(found: _Costs, part: _Part, cost: Interval, sign: str) -> Finding:
         "warning" if sign else "note",
         f"with the values of {part.name} in other rows, {min(1.0, cost.value):.0%} of the gain over a constant answer "
         f"is lost{'; ' if sign else ''}{sign}",
-        (Measure(f"share of the gain that {part.name} carries", cost.value, cost.low, cost.high, LIVES_ON),),
+        (cost.measure(f"share of the gain that {part.name} carries", LIVES_ON),),
         (part.column,) if part.column else (),
         title="a shortcut" if sign else "one column carries the answer",
         confidence=0.9 if sign else 0.95,

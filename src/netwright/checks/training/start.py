@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from math import inf, isfinite, isnan, log10, nan
+from math import inf, isfinite, isnan, log10
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from netwright.checks.evidence import Skip
 from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.progress import first_network, own_rung, progress, some_steps
+from netwright.checks.training.progress import bars, first_network, own_rung, progress, some_steps
+from netwright.checks.training.remedies import CLIP, LINKS, NEVER_FLAT, NORMALIZE, SUITED_INIT, lower_rate
 from netwright.machine.randomness import seeded
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart, Finding, Measure, Remedy, Severity
-from netwright.training.evaluate import device_of
 from netwright.training.layers import matrices
 from netwright.training.look import Layer, look
 from netwright.training.probes import Rung, copied, mean_loss
@@ -28,7 +28,6 @@ SATURATED = 0.5  # share of a layer's outputs
 TWINS = 0.5  # share of a layer's units that equal another
 TIMES_CHANCE = 5.0  # the loss of the first weights over that of the best constant answer
 COLLAPSED = 0.01  # of what rows differ by at the first layer, left at the last
-FRESH = 0.1  # of what it won: by so much a network with other first weights has to be ahead after its first steps
 LITTLE = 0.5  # of the first loss left by the training: where more was learned, a strange start is only worth a note
 
 
@@ -42,7 +41,7 @@ def exploding_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: with the first weights, on three batches, the length of all gradients together is above 1000
     (LONG), or outputs are no numbers already. Where the training learned all the same (less than half, LITTLE, of its
     first loss left, as clipping and Adam may bring about), it is a note; or a warning if the same network with weights
-    drawn as PyTorch draws them starts better (FRESH) and the training falls short of a simple model.
+    drawn as PyTorch draws them starts better (MARGIN) and the training falls short of a simple model.
     """
     layers = evidence.once(first_look)
     lengths = [layer.gradient for layer in layers if not isnan(layer.gradient)]
@@ -56,12 +55,7 @@ def exploding_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
         (Measure("length of the first gradient", whole if isfinite(whole) else 1e38, threshold=LONG),),
         layers=tuple(layer.name for layer in worst[:3]),
         confidence=0.95,
-        remedies=(
-            Remedy("clip long gradients.", {"clip": 1.0}),
-            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
-            Remedy("normalize between the layers.", {"normalization": "layer"}),
-            Remedy("take a lower learning rate.", {"lr": max(1e-7, evidence.recipe.lr / 10)}),
-        ),
+        remedies=(CLIP, SUITED_INIT, NORMALIZE, lower_rate(evidence.recipe, 10)),
         charts=_gradient_chart(layers),
     )
 
@@ -95,9 +89,9 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
         confidence=0.95,
         remedies=(
             Remedy("take an activation whose slope stays near one.", {"activation": "relu"}),
-            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
-            Remedy("normalize between the layers.", {"normalization": "layer"}),
-            Remedy("lead the signal around the layers: residual links."),
+            SUITED_INIT,
+            NORMALIZE,
+            LINKS,
             Remedy("take fewer layers.", {"depth": max(1, evidence.recipe.depth // 2)}),
         ),
         charts=_gradient_chart(layers),
@@ -122,10 +116,8 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     if all(isnan(layer.dead) for layer in first):
         return
     last = evidence.once(last_look)
-    worst = max(
-        (layer for layer in (*first, *last) if not isnan(layer.dead)), key=lambda layer: layer.dead, default=None
-    )
-    if worst is None or worst.dead <= MOSTLY_DEAD:
+    worst = max((layer for layer in (*first, *last) if not isnan(layer.dead)), key=lambda layer: layer.dead)
+    if worst.dead <= MOSTLY_DEAD:
         return
     names = sorted({layer.name for layer in (*first, *last) if layer.dead > MOSTLY_DEAD})
     at_start = any(layer.dead > MOSTLY_DEAD for layer in first)
@@ -141,13 +133,8 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
         (Measure("largest share of dead units", worst.dead, threshold=MOSTLY_DEAD),),
         layers=tuple(names),
         confidence=0.95,
-        remedies=(
-            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
-            Remedy("take a lower learning rate.", {"lr": max(1e-7, evidence.recipe.lr / 3)}),
-            Remedy("normalize between the layers.", {"normalization": "layer"}),
-            Remedy("take an activation that is never flat.", {"activation": "gelu"}),
-        ),
-        charts=_bars("share of dead units", [layer for layer in last if not isnan(layer.dead)], "dead"),
+        remedies=(SUITED_INIT, lower_rate(evidence.recipe, 3), NORMALIZE, NEVER_FLAT),
+        charts=_shares("share of dead units", [layer for layer in last if not isnan(layer.dead)], "dead"),
     )
 
 
@@ -175,12 +162,12 @@ def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
         layers=tuple(layer.name for layer in flat),
         confidence=0.95,
         remedies=(
-            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            SUITED_INIT,
             Remedy("scale the inputs to a spread of about one.", mend="standardized"),
-            Remedy("normalize between the layers.", {"normalization": "layer"}),
+            NORMALIZE,
             Remedy("take an activation that is not flat at both ends.", {"activation": "relu"}),
         ),
-        charts=_bars("share of saturated outputs", layers, "saturated"),
+        charts=_shares("share of saturated outputs", layers, "saturated"),
     )
 
 
@@ -196,9 +183,7 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     a simple model: units that were told apart late are fewer than they look. The last layer may start at zero, as is
     often done on purpose.
     """
-    if evidence.build is None:
-        raise Skip("the network's first weights are not known")
-    first, last = _twins(evidence.build()), _twins(evidence.network)
+    first, last = _twins(evidence.first()), _twins(evidence.network)
     began = [name for name in list(first)[:-1] if first[name] > TWINS]
     stayed = [name for name in began if last.get(name, 0.0) > TWINS]
     if names := stayed or began:
@@ -233,26 +218,22 @@ def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
     batches = _batches(evidence)
     targets = tuple(torch.cat(parts).cpu() for parts in zip(*(batch.targets for batch in batches), strict=True))
     chance = evidence.task.chance_loss(targets)
-    if evidence.build is None or not chance > 0:
-        raise Skip(
-            "the network's first weights are not known" if evidence.build is None else "the targets are constant"
-        )
-    first = mean_loss(evidence.build().to(device_of(evidence.network)), evidence.task.losses, batches)
+    network = evidence.first()
+    if not chance > 0:
+        raise Skip("the targets are constant")
+    first = mean_loss(network, evidence.task.losses, batches)
     if isfinite(first) and first <= TIMES_CHANCE * chance:
         return
     end = mean_loss(evidence.network, evidence.task.losses, batches)
+    times = first / chance if isfinite(first) else 1e38
     yield Finding(
         "note" if end < chance and not _costs(evidence) else "warning",
         f"the untrained network's loss is {first:.4g}; always the same answer costs {chance:.4g}",
-        (
-            Measure(
-                "first loss over the constant's", first / chance if isfinite(first) else 1e38, threshold=TIMES_CHANCE
-            ),
-        ),
+        (Measure("first loss over the constant's", times, threshold=TIMES_CHANCE),),
         confidence=0.95,
         otherwise=("inputs or targets on a scale of thousands.",),
         remedies=(
-            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
+            SUITED_INIT,
             Remedy(
                 "make the first weights of the last layer small, and its bias that of the best constant answer.",
                 mend="answer",
@@ -288,20 +269,14 @@ def signal_collapse(evidence: TrainingEvidence) -> Iterator[Finding]:
         (Measure("left of the rows' difference", last.varies / first.varies, threshold=COLLAPSED),),
         layers=(last.name,),
         confidence=0.9,
-        remedies=(
-            Remedy("normalize between the layers.", {"normalization": "layer"}),
-            Remedy("let it start from weights that suit the activation.", {"init": "auto"}),
-            Remedy("lead the signal around the layers: residual links."),
-        ),
-        charts=_bars("how much rows differ", layers, "varies"),
+        remedies=(NORMALIZE, SUITED_INIT, LINKS),
+        charts=_shares("how much rows differ", layers, "varies"),
     )
 
 
 def first_look(evidence: TrainingEvidence) -> tuple[Layer, ...]:
     """The network with its first weights. Raises Skip where they are not known."""
-    if evidence.build is None:
-        raise Skip("the network's first weights are not known")
-    return look(evidence.build().to(device_of(evidence.network)), evidence.objective, _batches(evidence))
+    return look(evidence.first(), evidence.objective, _batches(evidence))
 
 
 def last_look(evidence: TrainingEvidence) -> tuple[Layer, ...]:
@@ -334,9 +309,7 @@ def _costs(evidence: TrainingEvidence) -> bool:
     """Whether the training fell short, and other first weights would have started better."""
     if not evidence.is_over:
         return False
-    own, fresh = evidence.once(own_rung), evidence.once(_fresh)
-    is_better = isfinite(fresh.end) and not fresh.end > own.end - FRESH * (fresh.start - fresh.end)
-    return is_better and bool(falls_short(evidence))
+    return evidence.once(_fresh).beats(evidence.once(own_rung).end) and bool(falls_short(evidence))
 
 
 def _fresh(evidence: TrainingEvidence) -> Rung:
@@ -365,12 +338,9 @@ def _equal_rows(rows: Tensor) -> float:
 
 
 def _gradient_chart(layers: Sequence[Layer]) -> tuple[Chart, ...]:
-    shown = [layer for layer in layers if layer.gradient > 0 and isfinite(layer.gradient)]
-    values = tuple((log10(layer.gradient),) for layer in shown)
-    return (Chart("bars", "gradient of each layer before the first step", "log10 of its length", "layer",
-                  tuple(layer.name for layer in shown), values),)  # fmt: skip
+    shown = [(layer.name, log10(layer.gradient)) for layer in layers if 0 < layer.gradient < inf]
+    return (bars("gradient of each layer before the first step", "log10 of its length", "layer", shown),)
 
 
-def _bars(title: str, layers: Sequence[Layer], number: str) -> tuple[Chart, ...]:
-    values = tuple((float(getattr(layer, number, nan)),) for layer in layers)
-    return (Chart("bars", title, "share", "layer", tuple(layer.name for layer in layers), values),)
+def _shares(title: str, layers: Sequence[Layer], number: str) -> tuple[Chart, ...]:
+    return (bars(title, "share", "layer", ((layer.name, float(getattr(layer, number))) for layer in layers)),)

@@ -9,14 +9,15 @@ from torch import Tensor, nn
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
+from netwright.checks.training.progress import first_network, some_steps
 from netwright.records.batch import Batch, side_by_side
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.tasks.classification import Classification
 from netwright.tasks.multilabel import Multilabel
 from netwright.tasks.regression import Regression
-from netwright.training.evaluate import device_of, evaluating
+from netwright.training.evaluate import evaluating
 from netwright.training.look import calls, parting
-from netwright.training.probes import as_the_recipe, copied, ladder
+from netwright.training.probes import as_the_recipe, copied
 
 OFTEN = 0.5  # share of the steps looked at
 LEFT = 0.1  # of them with old gradients: clearing every few steps may fall in with the steps that are looked at
@@ -82,14 +83,10 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     steepest = max((slope for slope in slopes.values() if slope is not None), default=0.0)
     unknown = [name for name in still if (slopes.get(name) or 0.0) > FAINT * steepest and name not in cut]
     whole = max(1, sum(sizes.values()))
-    for names, what, advice in (
-        (
-            cut,
-            "never get a gradient",
-            "look where the path from {} to the loss is cut: .detach(), .data, torch.no_grad().",
-        ),
-        (unknown, "get gradients and are never updated", "give {} to the optimizer: optimizer(network.parameters())."),
-    ):
+    where = "look where the path from {} to the loss is cut: .detach(), .data, torch.no_grad()."
+    give = "give {} to the optimizer: optimizer(network.parameters())."
+    faults = ((cut, "never get a gradient", where), (unknown, "get gradients and are never updated", give))
+    for names, what, advice in faults:
         share = sum(sizes.get(name, 0) for name in names) / whole
         if share > SHARE:
             yield Finding(
@@ -128,7 +125,7 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     if evidence.task is None:
         raise Skip("the task is not known")
-    batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
+    batch = evidence.batch
     ends = [call.module for call in calls(evidence.network, batch, evidence.forward) if call.is_answer]
     last = ends[-1] if ends else None
     with evaluating(evidence.network):
@@ -181,7 +178,7 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     size; or batch norm whose weights trained counted no batch; or more than half (OFTEN) of the steps looked at were
     made in evaluation mode by a network with dropout or batch norm.
     """
-    batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
+    batch = evidence.batch
     first, second = _answers(evidence, batch), _answers(evidence, batch)
     size = float(first.abs().mean()) or 1.0
     difference = float((first - second).abs().max()) / size
@@ -196,26 +193,23 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
             otherwise=("noise on purpose.",),
             remedies=(Remedy("give self.training to F.dropout(x, p, training=self.training) in forward."),),
         )
-    idle = _never_counted(evidence)
-    if idle:
-        yield Finding(
-            "warning",
-            f"batch norm trained without counting a batch: {', '.join(idle[:3])} ran in evaluation mode",
-            (Measure("batches counted while training", 0.0),),
-            layers=tuple(idle),
-            confidence=0.9,
-            otherwise=("batch norm that is frozen on purpose.",),
-            remedies=(Remedy("call network.train() before the steps of each epoch, network.eval() before answers."),),
-        )
-        return
+    told: tuple[str, Measure, list[str]] | None = None
     moded = [n for n, m in evidence.network.named_modules() if type(m).__name__.startswith(("Dropout", "BatchNorm"))]
     seen = evidence.watched
-    if moded and seen.looked and seen.evaluating / seen.looked > OFTEN:
+    if idle := _never_counted(evidence):
+        names = f"{', '.join(idle[:3])} ran in evaluation mode"
+        zero = Measure("batches counted while training", 0.0)
+        told = f"batch norm trained without counting a batch: {names}", zero, idle
+    elif moded and seen.looked and (share := seen.evaluating / seen.looked) > OFTEN:
+        measure = Measure("share of steps in evaluation mode", share, threshold=OFTEN)
+        told = f"{share:.0%} of the steps ran in evaluation mode, with {', '.join(moded[:3])}", measure, moded
+    if told is not None:
+        summary, measure, where = told
         yield Finding(
             "warning",
-            f"{seen.evaluating / seen.looked:.0%} of the steps ran in evaluation mode, with {', '.join(moded[:3])}",
-            (Measure("share of steps in evaluation mode", seen.evaluating / seen.looked, threshold=OFTEN),),
-            layers=tuple(moded),
+            summary,
+            (measure,),
+            layers=tuple(where),
             confidence=0.9,
             otherwise=("batch norm that is frozen on purpose.",),
             remedies=(Remedy("call network.train() before the steps of each epoch, network.eval() before answers."),),
@@ -232,7 +226,7 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: in evaluation mode, the answers to 16 rows (ROWS) are compared with those after all rows but one
     were exchanged. The one that stayed must not change by more than 1e-3 (LEAKED) of the outputs' size.
     """
-    batch = next(evidence.drawn(evidence.train, evidence.recipe.batch_size))
+    batch = evidence.batch
     count = min(ROWS, len(batch) // 2)
     if count < 2:
         raise Skip("the batches have fewer than four rows")
@@ -295,15 +289,8 @@ def not_reproducible(evidence: TrainingEvidence) -> Iterator[Finding]:
     How it is decided: two times five steps (STEPS) from the first weights, with the same batches and the same seed,
     differ in their losses by more than 1e-6 (DIVERGED) of them.
     """
-    if evidence.build is None or not evidence.is_over:
-        raise Skip("the network's first weights are not known")
-    network, recipe = evidence.build().to(device_of(evidence.network)), evidence.recipe
-    build = as_the_recipe(recipe)
-    twice = [
-        ladder(network, evidence.objective, evidence.train, build, lr=recipe.lr, batch_size=recipe.batch_size,
-               steps=STEPS, below=0, count=1, seed=recipe.seed)[0].losses
-        for _ in range(2)
-    ]  # fmt: skip
+    network = first_network(evidence)
+    twice = [some_steps(evidence, network, steps=STEPS).losses for _ in range(2)]
     difference = max((abs(a - b) / max(abs(a), 1e-12) for a, b in zip(*twice, strict=False)), default=0.0)
     if difference > DIVERGED:
         yield Finding(

@@ -1,0 +1,47 @@
+"""Remedies that several checks give."""
+
+from netwright.records.finding import Remedy
+from netwright.records.recipe import Recipe
+
+SUITED_INIT = Remedy("let it start from weights that suit the activation.", {"init": "auto"})
+NORMALIZE = Remedy("normalize between the layers.", {"normalization": "layer"})
+LINKS = Remedy("lead the signal around the layers: residual links.")
+NEVER_FLAT = Remedy("take an activation that is never flat.", {"activation": "gelu"})
+CLIP = Remedy("clip long gradients.", {"clip": 1.0})
+ADAMW = Remedy("let AdamW find the length of each weight's steps.", {"optimizer": "adamw", "lr": 1e-3})
+FALL = Remedy("let the rate fall towards the end.", {"schedule": "cosine"})
+AVERAGE = Remedy("keep a running average of the weights.", {"average": 1.0})
+AUDIT_LABELS = Remedy("audit the labels.")
+
+LEAST_LR = 1e-7  # lower rates are lost in rounding
+MOST_WIDTH = 16384
+
+
+def lower_rate(recipe: Recipe, times: float) -> Remedy:
+    """A part of the rate."""
+    return Remedy("take a lower learning rate.", {"lr": max(LEAST_LR, recipe.lr / times)})
+
+
+def warm_up(recipe: Recipe) -> Remedy:
+    """A tenth of the steps, or as many as there are."""
+    return Remedy("let the learning rate rise slowly.", {"warmup": max(0.1, recipe.warmup)})
+
+
+def wider(recipe: Recipe, times: int) -> Remedy:
+    """So many times the units of a layer."""
+    return Remedy("take a wider network.", {"width": min(MOST_WIDTH, times * recipe.width)})
+
+
+def longer(recipe: Recipe) -> Remedy:
+    """Twice the epochs."""
+    return Remedy("train longer.", {"epochs": 2 * recipe.epochs})
+
+
+def stop_early(recipe: Recipe) -> Remedy:
+    """After a fifth of the epochs without a better one."""
+    return Remedy("keep the best epoch, and stop early.", {"keep": "best", "patience": max(3, recipe.epochs // 5)})
+
+
+def drop_more(recipe: Recipe) -> Remedy:
+    """Twice the share of units, between a quarter and a half."""
+    return Remedy("drop more units.", {"dropout": min(0.5, max(0.25, 2 * recipe.dropout))})
