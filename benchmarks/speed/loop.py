@@ -22,8 +22,9 @@ from benchmarks.speed.measure import conditions, in_turn, keep_to, ratios, sprea
 from torch import Tensor, nn
 
 import netwright as nw
+from netwright.machine.randomness import epoch_seed
 from netwright.records.run import Run
-from netwright.training.fit import epoch_seed, fit
+from netwright.training.fit import fit
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
 

@@ -13,6 +13,7 @@ from benchmarks.zoo.loaders import loader
 from benchmarks.zoo.plans import Plan
 
 from netwright.checks.training.evidence import TrainingEvidence, of_run
+from netwright.machine.randomness import epoch_seed, mixed
 from netwright.planning.again import trained_again
 from netwright.records.errors import NetwrightError
 from netwright.records.history import Epoch, History
@@ -21,7 +22,7 @@ from netwright.records.run import Run
 from netwright.tasks.classification import Classification
 from netwright.training.adopt import adopt
 from netwright.training.evaluate import evaluate
-from netwright.training.fit import epoch_seed, fit, mixed
+from netwright.training.fit import fit
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
 from netwright.training.probes import mean_loss

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netwright.data.examples import InMemory
+from netwright.machine.randomness import epoch_seed
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import BudgetError, DataError, NetworkError, RecipeError, RunError
 from netwright.records.history import Epoch, Progress
@@ -21,7 +22,7 @@ from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
 from netwright.tasks.classification import Classification
 from netwright.training import fit as fitting
-from netwright.training.fit import Events, epoch_seed, fit
+from netwright.training.fit import Events, fit
 from netwright.training.weights import copied, named
 
 ROWS, COLUMNS = 120, 5

@@ -1,9 +1,11 @@
-"""torch's own generators, which belong to the whole process: what is drawn within leaves them as they were."""
+"""Seeds, and torch's own generators, which belong to the whole process: they are left as they were."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
+
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: neighbouring numbers get seeds far apart
 
 
 @contextmanager
@@ -29,3 +31,16 @@ def seeded(seed: int) -> Generator[None]:
     with forked():
         torch.manual_seed(seed)
         yield
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """What decides order, augmentation and dropout of an epoch (from 1). Pure; 0 to 2^63 - 1."""
+    return mixed(mixed(seed) + epoch)
+
+
+def mixed(number: int) -> int:
+    """A number from 0 to 2^63 - 1 that looks random. Steele, Lea and Flood 2014, splitmix64."""
+    bits = (number + 1) * GOLDEN & (1 << 64) - 1
+    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
+    bits = (bits ^ bits >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
+    return (bits ^ bits >> 31) >> 1

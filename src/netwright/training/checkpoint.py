@@ -9,13 +9,24 @@ from typing import Any, final
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
-from netwright.files import AGAIN, append_line, flush, read_tensors, read_text, replace_tensors, replace_text
+from netwright.files import (
+    AGAIN,
+    append_line,
+    flush,
+    read_tensors,
+    read_text,
+    replace_tensors,
+    replace_text,
+    unwritable,
+)
 from netwright.machine.fused import UpdateRule
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
 from netwright.records.watched import Watched
+from netwright.training.average import Average
+from netwright.training.weights import misfit, put
 
 RESUME = "resume.safetensors"
 HISTORY = "history.jsonl"
@@ -41,14 +52,18 @@ class Position:
     ended: str = ""  # why, once training has ended
 
 
+def _groups() -> dict[str, dict[str, Tensor]]:
+    return {"network": {}, "average": {}, "best": {}, "optimizer": {}}
+
+
 @final
 @dataclass(frozen=True)
 class Checkpoint:
-    """A position with its tensors, by group: network, average, best, optimizer."""
+    """A position with its tensors, by group: network, average, best, optimizer; by default the start of a training."""
 
-    position: Position
-    tensors: Mapping[str, Mapping[str, Tensor]]
-    optimizer: Mapping[str, float]  # the optimizer's state that is no tensor
+    position: Position = field(default_factory=Position)
+    tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=_groups)
+    optimizer: Mapping[str, float] = field(default_factory=dict[str, float])  # what of its state is no tensor
     watched: Watched = field(default_factory=Watched)
 
 
@@ -80,7 +95,7 @@ def load(folder: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     tensors, header = read_tensors(path)
-    groups: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "best": {}, "optimizer": {}}
+    groups = _groups()
     try:
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
@@ -91,6 +106,37 @@ def load(folder: Path) -> Checkpoint | None:
     except (KeyError, ValidationError) as error:
         raise RunError(f"{path} is no checkpoint of this version: {error}", remedy=AGAIN) from None
     return Checkpoint(position, groups, numbers, watched)
+
+
+def resumed(
+    folder: Path, network: nn.Module, optimizer: UpdateRule, average: Average | None, *, has_best: bool
+) -> tuple[Checkpoint, tuple[Epoch, ...]]:
+    """The last checkpoint and the epochs before it; network, optimizer and average are put where it left them.
+
+    If there is no checkpoint, the training starts. Epochs after the checkpoint are taken out of the history. Raises
+    RunError if the folder cannot be written or its checkpoint is of another network.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    if (saved := load(folder)) is None:
+        cut_history(folder, ())
+        return Checkpoint(), ()
+    has = {"network": True, "average": average is not None, "best": has_best and saved.position.best_epoch > 0}
+    for group in (name for name, there in has.items() if there):
+        if problem := misfit(network, saved.tensors[group]):
+            raise RunError(
+                f"the checkpoint in {folder} is of another network: {problem}",
+                remedy="give the command and the settings that this run was started with.",
+            )
+    put(network, saved.tensors["network"])
+    if average is not None:
+        average.load(saved.tensors["average"])
+    restore_optimizer(optimizer, saved)
+    epochs = read_history(folder, saved.position.epoch - 1)
+    cut_history(folder, epochs)
+    return saved, epochs
 
 
 def restore_optimizer(optimizer: UpdateRule, checkpoint: Checkpoint) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from netwright.machine.memory import peak_bytes
+from netwright.machine.randomness import epoch_seed, mixed
 from netwright.records.batch import Batch, Given
 from netwright.records.errors import NetwrightError, RecipeError
 from netwright.records.history import Epoch, History, Progress
@@ -21,19 +22,9 @@ from netwright.tasks import LOSSES
 from netwright.training.average import kept_share
 from netwright.training.check import check_network, not_finite
 from netwright.training.checkpoint import Position
+from netwright.training.epochs import LOWERED, chooses, ending, finished, is_watched
 from netwright.training.evaluate import device_of
-from netwright.training.fit import (
-    LOWERED,
-    chooses,
-    ending,
-    epoch_seed,
-    fit,
-    following,
-    improves,
-    is_watched,
-    mixed,
-    written_down,
-)
+from netwright.training.fit import fit
 from netwright.training.loop import Step
 from netwright.training.schedule import schedule
 from netwright.training.stacked import Stacked, structure, unstackable_layer
@@ -239,13 +230,10 @@ class _Member:
 
     def end_epoch(self, valid: dict[str, float]) -> Epoch:
         """Writes the epoch down and decides whether it was the last."""
-        run, p = self.run, self.position
-        value = valid.get(run.task.metric)
-        is_better = len(run.valid) > 0 and improves(value, p.best, run.task)
+        p = self.position
         memory = peak_bytes(torch.device("cpu"))
-        epoch = written_down(p, run, valid, self.rate(p.step - 1), memory, is_better=is_better)
+        epoch, self.position = finished(p, self.run, valid, self.rate(p.step - 1), memory)
         self.epochs.append(epoch)
-        self.position = following(p, run, value, is_better=is_better)
         return epoch
 
 

@@ -15,12 +15,11 @@ from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivate
 from torch.nn.utils import clip_grad_norm_
 
 from netwright.machine.fused import UpdateRule
-from netwright.machine.randomness import forked, reseed, seeded
+from netwright.machine.randomness import forked, mixed, reseed, seeded
 from netwright.records.batch import Batch, Examples
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
 from netwright.training.evaluate import device_of, evaluating
-from netwright.training.fit import mixed
 from netwright.training.optimizer import build_optimizer
 
 BuildOptimizer = Callable[[nn.Module, float], UpdateRule]
