@@ -11,10 +11,11 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
 from netwright.data.augment import Change, Changes, changes
+from netwright.data.buckets import JUDGED, bucketed, pays
 from netwright.data.dataset import Dataset
 from netwright.data.mapped import Encoder, TargetEncoder, gathered
 from netwright.machine.randomness import seeded
-from netwright.records.batch import Batch, Examples
+from netwright.records.batch import WALKED, Batch, Examples
 from netwright.records.errors import DataError
 from netwright.records.schema import Schema
 from netwright.records.task import Task
@@ -48,6 +49,9 @@ class InMemory(Examples):
     counts: Callable[[tuple[Tensor, ...]], tuple[Tensor | None, ...]] | None = None  # likewise of targets
     all_spans: Tensor | None = None  # of all rows of the data
     all_groups: Tensor | None = None
+    buckets: Tensor | None = (
+        None  # the length of each row of the data, by which shuffled batches are made; see `buckets`
+    )
 
     def __len__(self) -> int:
         return len(self.index)
@@ -94,8 +98,12 @@ class InMemory(Examples):
 
     def batch_rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
         """Nothing is gathered for them."""
-        order = self.index if seed is None else self.index[torch.randperm(len(self), generator=_generator(seed, 0))]
-        return order.split(_sizes(len(self), size, is_shuffled=seed is not None))
+        sizes = _sizes(len(self), size, is_shuffled=seed is not None)
+        if seed is None:
+            return self.index.split(sizes)
+        generator = _generator(seed, 0)
+        order = self.index[torch.randperm(len(self), generator=generator)]
+        return order.split(sizes) if self.buckets is None else bucketed(order, self.buckets, sizes, generator)
 
     def take(self, rows: Tensor) -> Batch:
         """Rows of other parts may be asked for."""
@@ -131,6 +139,14 @@ class InMemory(Examples):
     def uncut(self) -> Examples:
         """Of the same tensors."""
         return replace(self, steps=(), counts=None)
+
+    def by_length(self) -> Examples:
+        """Lengths are read once."""
+        lengths = self.index.new_zeros((int(self.index.max()) if len(self) else 0) + 1)
+        for batch in self.plain().batches(WALKED, seed=None):
+            lengths[batch.rows] = sum(n.cpu() for n in (*batch.lengths, *batch.target_lengths) if n is not None)
+        one = replace(self, buckets=lengths)
+        return one if pays(lengths, self.batch_rows(JUDGED, seed=0), one.batch_rows(JUDGED, seed=0)) else self
 
     def changed(self, change: Changes) -> Examples:
         """Shuffled batches alone are changed."""
@@ -182,9 +198,15 @@ def in_memory(
     index, spans, groups = (
         None if x is None else torch.as_tensor(np.asarray(x, np.int64)) for x in (rows, dataset.spans, dataset.groups)
     )
-    steps = tuple(block.fields[0].lengths for block in schema.blocks)
+    steps = tuple(block.fields[0].lengths for block in schema.blocks) if _have_steps(schema, inputs) else ()
     counts = None if task is None else task.lengths
     return InMemory(inputs, targets, cast(Tensor, index), dataset.locate, None, steps, counts, spans, groups)
+
+
+def _have_steps(schema: Schema, inputs: tuple[Tensor | Encoder, ...]) -> bool:
+    none = torch.empty(0, dtype=torch.int64)
+    cells = (gathered(column, none) for column in inputs)
+    return any(b.fields[0].lengths(x) is not None for b, x in zip(schema.blocks, cells, strict=False))
 
 
 def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change], task: Task) -> Examples:

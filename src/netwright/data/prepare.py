@@ -98,7 +98,9 @@ def prepare(
     notes = (*dataset.notes, *columns, told, parts.how, *parts.notes, *lost)
     rows = np.unique(np.concatenate([part.rows.numpy() for part in examples]))
     whole = in_memory(dataset, schema, learned, inputs.columns, targets.tensors, rows)
-    return Prepared(schema, learned, *examples, whole, notes, bad)
+    train, valid, tests = examples
+    train = train.by_length() if learned.by_length else train
+    return Prepared(schema, learned, train, valid, tests, whole, notes, bad)
 
 
 def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InMemory, dict[int, str]]:

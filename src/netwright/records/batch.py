@@ -264,6 +264,13 @@ class Examples(ABC):
         """The same without augmentation."""
         return self
 
+    def by_length(self) -> "Examples":
+        """The same, rows of nearly one length in each shuffled batch, if that spares much padding.
+
+        Every epoch has the same rows in other batches.
+        """
+        return self
+
     def changed(self, change: Callable[[Batch, Generator], Batch]) -> "Examples":
         """The same, its shuffled batches augmented; an engineer's loader does its own."""
         return self

@@ -107,6 +107,7 @@ class Task(ABC):
     """What turns an example's outputs (B, width) into its answer; empty if outputs have another form."""
     has_places: ClassVar[bool] = True  # targets belong to pixels or steps: they have to follow what moves these
     options: ClassVar[type] = NoOptions  # a frozen dataclass of the task's own settings, made with `recipe.setting`
+    by_length: ClassVar[bool] = False  # whether training takes batches of rows of nearly one length, if that pays
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
