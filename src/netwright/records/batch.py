@@ -27,6 +27,20 @@ class Mix:
     share: Tensor
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How the places of each row's pictures moved, for targets that follow."""
+
+    matrix: Tensor  # (B, 2, 3): from a place of the result to where it was taken from; (x, y) from -1 to 1
+    maps: Callable[[Tensor], Tensor]  # moves maps (B, H, W) of numbers that mean nothing between them, such as classes
+
+    def points(self, places: Tensor) -> Tensor:
+        """Where places (B, N, 2) of the pictures are afterwards, (x, y) from -1 to 1; others are out of the picture."""
+        turn, middle = self.matrix.to(places).split((2, 1), 2)
+        return torch.linalg.solve(turn, places.mT - middle).mT
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows as the network takes them: `network(*batch.arguments)`.

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.records.batch import Batch, Given, Outputs, each_tensor
+from netwright.records.batch import Batch, Geometry, Given, Outputs, each_tensor
 from netwright.records.frames import Frames
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
@@ -106,6 +106,7 @@ class Task(ABC):
     link: ClassVar[Literal["softmax", "sigmoid", "identity", ""]] = ""
     """What turns an example's outputs (B, width) into its answer; empty if outputs have another form."""
     has_places: ClassVar[bool] = True  # targets belong to pixels or steps: they have to follow what moves these
+    follows: ClassVar[bool] = False  # whether `moved` takes targets to where augmentation moves the pictures
     options: ClassVar[type] = NoOptions  # a frozen dataclass of the task's own settings, made with `recipe.setting`
     by_length: ClassVar[bool] = False  # whether training takes batches of rows of nearly one length, if that pays
 
@@ -141,6 +142,10 @@ class Task(ABC):
         Batches say it, and are cut to the longest row.
         """
         return ()
+
+    def moved(self, targets: tuple[Tensor, ...], geometry: Geometry) -> tuple[Tensor, ...]:
+        """Targets of pictures whose places moved; of a task that does not follow, as they are."""
+        return targets
 
     @abstractmethod
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:

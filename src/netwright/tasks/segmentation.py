@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from netwright.kinds.mask import IGNORED, Mask
 from netwright.models.modes import evaluating
 from netwright.models.network import dense
-from netwright.records.batch import Batch, Outputs
+from netwright.records.batch import Batch, Geometry, Outputs
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, Objective, Score, Task
@@ -43,6 +43,8 @@ class Segmentation(Task):
     metric: ClassVar[str] = "mean_iou"
     higher_is_better: ClassVar[bool] = True
 
+    follows: ClassVar[bool] = True
+
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
         """One column of pictures."""
@@ -60,6 +62,10 @@ class Segmentation(Task):
         """(N, H, W) uint8 positions in `values`, 255 where ignored; masks that cannot be read are all 255."""
         column = only_column(cells, self.name)
         return (self._mask(column.name).encode(column),)
+
+    def moved(self, targets: tuple[Tensor, ...], geometry: Geometry) -> tuple[Tensor, ...]:
+        """Masks as the pictures were, by the nearest pixel."""
+        return tuple(map(geometry.maps, targets))
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
         """(B, K, H, W) logits."""

@@ -3,10 +3,10 @@
 import torch
 from torch import Generator, Tensor
 
-from netwright.data.augment import Augmentation, Mixing, kind_of
+from netwright.data.augment import Augmentation, Mixing, Moving, kind_of, moves
 
 
-def check_augmentation(change: Augmentation | Mixing, x: Tensor, low: float, high: float) -> None:
+def check_augmentation(change: Augmentation | Mixing | Moving, x: Tensor, low: float, high: float) -> None:
     """Shape and type stay, padding and missing cells too; the generator alone decides; `x` is left as it was.
 
     `x` are rows as the field encodes them, with padding or missing cells where it can have some; `low` and `high` are
@@ -24,7 +24,7 @@ def check_augmentation(change: Augmentation | Mixing, x: Tensor, low: float, hig
     _expect(not torch.equal(_filled(first), _filled(other)), "another generator gave the same change")
     if not x.is_floating_point():
         _expect(low <= int(first.min()) and int(first.max()) <= high, f"values leave [{low:g}, {high:g}]")
-    elif not _moves(change):
+    elif not moves(change):
         _expect(bool((first.isnan() >= x.isnan()).all()), "missing cells were filled")
     elif x.ndim == 3:
         _expect(bool(first[x.isnan().all(2).all(1)].isnan().all()), "a series without values got some")
@@ -32,11 +32,6 @@ def check_augmentation(change: Augmentation | Mixing, x: Tensor, low: float, hig
         _expect(torch.equal(first == 0, x == 0), "padding was changed, or words became padding")
     single = change(x[:1], Generator().manual_seed(3))
     _expect(single.shape == x[:1].shape, "a batch of one row is not taken")
-
-
-def _moves(change: Augmentation | Mixing) -> bool:
-    """Whether what stands where is changed."""
-    return isinstance(change, Mixing) or change.moves
 
 
 def _filled(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from netwright.data import AUGMENTATIONS
-from netwright.records.batch import Batch, Mix
+from netwright.records.batch import Batch, Geometry, Mix
 from netwright.records.errors import RecipeError, listed
 from netwright.records.schema import Block, Schema
 from netwright.records.task import Task
@@ -33,6 +33,25 @@ class Augmentation:
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         """The changed input."""
         return self.change(x, generator)
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Where things stand in pictures uint8 (B, C, H, W) changes: drawn once a row, for all its pictures and targets."""
+
+    draw: Callable[[Tensor, Generator], "Move"]
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        """The moved pictures."""
+        return self.draw(x, generator).pictures(x)
+
+
+@dataclass(frozen=True)
+class Move:
+    """What was drawn for a batch."""
+
+    pictures: Callable[[Tensor], Tensor]
+    geometry: Geometry
 
 
 @dataclass(frozen=True)
@@ -77,12 +96,16 @@ def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Change
     bounds = [_bounds(block) for block in blocks]
 
     def apply(batch: Batch, generator: Generator) -> Batch:
-        inputs, mix = list(batch.inputs), None
+        inputs, targets, mix = list(batch.inputs), batch.targets, None
         for _, change in chosen:
+            move = None
             for k, block in enumerate(blocks):
                 if block.fields[0].kind != kind_of(change):
                     continue
-                if isinstance(change, Mixing):
+                if isinstance(change, Moving):
+                    move = move or change.draw(inputs[k], generator)
+                    inputs[k] = move.pictures(inputs[k])
+                elif isinstance(change, Mixing):
                     inputs[k], share = change.mix(inputs[k], generator)
                     mix = Mix(tuple(partner(t) for t in batch.targets), share.to(inputs[k].device))
                 else:
@@ -90,7 +113,8 @@ def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Change
                 if inputs[k].is_floating_point():
                     low, high = (bound.to(inputs[k].device) for bound in bounds[k])
                     inputs[k] = inputs[k].clamp(low, high)
-        return replace(batch, inputs=tuple(inputs), mix=mix)
+            targets = targets if move is None else task.moved(targets, move.geometry)
+        return replace(batch, inputs=tuple(inputs), targets=targets, mix=mix)
 
     return apply
 
@@ -108,9 +132,14 @@ def _problem(name: str, change: object, schema: Schema, task: Task) -> str:
         return f"augment {name} changes columns of the kind {kind}, and the data have {listed(kinds)}"
     if isinstance(change, Mixing) and len(kinds) > 1:
         return f"augment {name} mixes pictures, and the other columns could not be mixed alike"
-    if task.has_places and (isinstance(change, Mixing) or (isinstance(change, Augmentation) and change.moves)):
+    if task.has_places and moves(change) and not (isinstance(change, Moving) and task.follows):
         return f"augment {name} changes what stands where, and the targets of {task.name} would not follow"
     return ""
+
+
+def moves(change: object) -> bool:
+    """Whether a change puts things elsewhere; of a function of the user's nothing is known."""
+    return change.moves if isinstance(change, Augmentation) else isinstance(change, Moving | Mixing)
 
 
 def kind_of(change: object) -> str:

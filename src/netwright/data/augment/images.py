@@ -1,12 +1,15 @@
 """Changes of pictures: uint8 (B, C, H, W), C of 1 or 3."""
 
+from collections.abc import Callable
+from functools import partial
 from math import log, pi, sqrt
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from netwright.data.augment import Augmentation, Mixing, beside, partner
+from netwright.data.augment import Augmentation, Mixing, Move, Moving, beside, partner
+from netwright.records.batch import Geometry
 
 SHIFT = 14  # a picture moves by at most 1/14 of its size: 2 pixels of 28, as is usual for small pictures
 HOLE = 4  # the hole's side is 1/4 of the picture's: 8 of 32, DeVries & Taylor 2017 on CIFAR-100 (arXiv:1708.04552)
@@ -21,54 +24,69 @@ HUE = 0.05  # of a full turn around the grey axis, half of theirs too: labels ho
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
-def _flip(x: Tensor, generator: Generator) -> Tensor:
+def _flip(x: Tensor, generator: Generator) -> Move:
     """Half of the pictures mirrored, left for right."""
     return _mirrored(x, -1, generator)
 
 
-def _flip_vertical(x: Tensor, generator: Generator) -> Tensor:
+def _flip_vertical(x: Tensor, generator: Generator) -> Move:
     """Half of the pictures upside down."""
     return _mirrored(x, -2, generator)
 
 
-def _mirrored(x: Tensor, axis: int, generator: Generator) -> Tensor:
+def _mirrored(x: Tensor, axis: int, generator: Generator) -> Move:
     chosen = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(chosen.to(x.device), x.flip(axis), x)
+    sides = torch.ones(len(x), 2)
+    sides[:, -1 - axis] -= 2 * chosen.flatten().float()  # axis -1 is x, -2 is y
+    return _move(lambda t: torch.where(chosen.to(t.device), t.flip(axis), t), torch.diag_embed(sides))
 
 
-def _shift(x: Tensor, generator: Generator) -> Tensor:
+def _shift(x: Tensor, generator: Generator) -> Move:
     """Each picture moved by its own few pixels; the border is filled with its reflection."""
-    rows, channels, height, width = x.shape
+    height, width = x.shape[2:]
     most = max(1, min(height, width) // SHIFT)
     if min(height, width) <= most:
-        return x
-    padded = F.pad(x, (most, most, most, most), mode="reflect")
-    down, right = torch.randint(0, 2 * most + 1, (2, rows, 1, 1), generator=generator)
-    planes = torch.arange(rows * channels).view(rows, channels, 1) * (height + 2 * most)
-    starts = (planes + torch.arange(height) + down) * (width + 2 * most) + right  # of each line in the flat tensor
-    lines = padded.reshape(-1).unfold(0, width, 1)
-    return lines.index_select(0, starts.reshape(-1).to(x.device)).view(x.shape)
+        return _move(lambda t: t, torch.eye(2).repeat(len(x), 1, 1))
+    down, right = torch.randint(0, 2 * most + 1, (2, len(x), 1, 1), generator=generator)
+    middles = torch.cat([right - most, down - most], 1).flatten(1) * torch.tensor([2 / width, 2 / height])
+
+    def moved(t: Tensor) -> Tensor:
+        if t.shape[2:] != (height, width):
+            return _sampled(t, torch.eye(2).repeat(len(t), 1, 1), middles, "nearest")
+        rows, channels = t.shape[:2]
+        padded = F.pad(t, (most, most, most, most), mode="reflect")
+        planes = torch.arange(rows * channels).view(rows, channels, 1) * (height + 2 * most)
+        starts = (planes + torch.arange(height) + down) * (width + 2 * most) + right  # of each line in the flat tensor
+        lines = padded.reshape(-1).unfold(0, width, 1)
+        return lines.index_select(0, starts.reshape(-1).to(t.device)).view(t.shape)
+
+    return _move(moved, torch.eye(2).repeat(len(x), 1, 1), middles)
 
 
-def _rotate(x: Tensor, generator: Generator) -> Tensor:
+def _rotate(x: Tensor, generator: Generator) -> Move:
     """Each picture turned around its middle, by up to TURN degrees either way."""
-    return turned(x, _between(len(x), generator) * TURN)
+    return _sampling(turn(x, _between(len(x), generator) * TURN), torch.zeros(len(x), 2))
+
+
+def turn(x: Tensor, degrees: Tensor) -> Tensor:
+    """(B, 2, 2) that turns each picture counterclockwise around its middle by its own angle (B,)."""
+    angle, ratio = degrees * (pi / 180), x.shape[2] / x.shape[3]
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([cos, -sin * ratio, sin / ratio, cos], 1).view(-1, 2, 2)
 
 
 def turned(x: Tensor, degrees: Tensor) -> Tensor:
-    """Each picture turned counterclockwise around its middle by its own angle (B,); corners are reflections."""
-    angle, ratio = degrees * (pi / 180), x.shape[2] / x.shape[3]
-    cos, sin = angle.cos(), angle.sin()
-    return _sampled(x, torch.stack([cos, -sin * ratio, sin / ratio, cos], 1).view(-1, 2, 2), torch.zeros(len(x), 2))
+    """Pictures turned so; corners are reflections."""
+    return _sampled(x, turn(x, degrees), torch.zeros(len(x), 2))
 
 
-def _zoom(x: Tensor, generator: Generator) -> Tensor:
+def _zoom(x: Tensor, generator: Generator) -> Move:
     """Both sides of each picture longer or shorter, each by up to ZOOM; borders are filled with reflections."""
     factors = (_between((len(x), 2), generator) * log(1 + ZOOM)).exp()
-    return _sampled(x, torch.diag_embed(factors), torch.zeros(len(x), 2))
+    return _sampling(torch.diag_embed(factors), torch.zeros(len(x), 2))
 
 
-def _crop(x: Tensor, generator: Generator) -> Tensor:
+def _crop(x: Tensor, generator: Generator) -> Move:
     """A part of each picture, from CROP of its area to all of it, stretched to the old size.
 
     The random resized crop of Szegedy et al. 2014, arXiv:1409.4842, section 6, with larger parts.
@@ -76,14 +94,31 @@ def _crop(x: Tensor, generator: Generator) -> Tensor:
     area = CROP + (1 - CROP) * torch.rand(len(x), generator=generator)
     stretch = (_between(len(x), generator) * log(ASPECT) / 2).exp()
     sides = torch.stack([area.sqrt() * stretch, area.sqrt() / stretch], 1).clamp(max=1)
-    return _sampled(x, torch.diag_embed(sides), _between((len(x), 2), generator) * (1 - sides))
+    return _sampling(torch.diag_embed(sides), _between((len(x), 2), generator) * (1 - sides))
 
 
-def _sampled(x: Tensor, matrices: Tensor, middles: Tensor) -> Tensor:
+def _sampling(matrices: Tensor, middles: Tensor) -> Move:
+    """By the nearest pixels' mean; maps by the nearest pixel."""
+    moved, nearest = (partial(_sampled, matrices=matrices, middles=middles, mode=m) for m in ("bilinear", "nearest"))
+    return _move(moved, matrices, middles, nearest)
+
+
+def _move(
+    pictures: Callable[[Tensor], Tensor],
+    matrices: Tensor,
+    middles: Tensor | None = None,
+    maps: Callable[[Tensor], Tensor] | None = None,
+) -> Move:
+    middles = torch.zeros(len(matrices), 2) if middles is None else middles
+    each = maps or pictures
+    return Move(pictures, Geometry(torch.cat([matrices, middles[:, :, None]], 2), lambda t: each(t[:, None])[:, 0]))
+
+
+def _sampled(x: Tensor, matrices: Tensor, middles: Tensor, mode: str = "bilinear") -> Tensor:
     """Where each output pixel is taken from: (B, 2, 2) and (B, 2), in (x, y) from -1 to 1 as `affine_grid` has them."""
     where = torch.cat([matrices, middles[:, :, None]], 2).to(x.device)
     grid = F.affine_grid(where, [*x.shape], align_corners=False)
-    return _pixels(F.grid_sample(x.float(), grid, padding_mode="reflection", align_corners=False))
+    return _pixels(F.grid_sample(x.float(), grid, mode, padding_mode="reflection", align_corners=False))
 
 
 def _cutout(x: Tensor, generator: Generator) -> Tensor:
@@ -187,12 +222,12 @@ def _pixels(x: Tensor) -> Tensor:
     return x.round_().clamp_(0, 255).byte()
 
 
-flip = Augmentation("image", _flip, moves=True)
-flip_vertical = Augmentation("image", _flip_vertical, moves=True)
-shift = Augmentation("image", _shift, moves=True)
-rotate = Augmentation("image", _rotate, moves=True)
-zoom = Augmentation("image", _zoom, moves=True)
-crop = Augmentation("image", _crop, moves=True)
+flip = Moving(_flip)
+flip_vertical = Moving(_flip_vertical)
+shift = Moving(_shift)
+rotate = Moving(_rotate)
+zoom = Moving(_zoom)
+crop = Moving(_crop)
 cutout = Augmentation("image", _cutout)
 grain = Augmentation("image", _grain)
 blur = Augmentation("image", _blur)
