@@ -215,8 +215,8 @@ class Task(ABC):
 
 
 def of_inputs(network: nn.Module, batch: Batch) -> Outputs:
-    """What a network makes of a batch's inputs."""
-    return network(*batch.inputs)
+    """What a network makes of a batch: it gets the inputs, and the lengths of those that are sequences."""
+    return network(*batch.arguments)
 
 
 def expanded(answer: Outputs, rows: int) -> Outputs:
