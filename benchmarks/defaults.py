@@ -16,12 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
-import simple_models
 import torch
 from page import Measured, table
 from public_data import CASES, Case
 
 import netwright as nw
+import simple_models
 from machine import machine, processor
 
 NETWRIGHT = "netwright"

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from netwright.checks.data.coverage import few_rows
 from netwright.checks.data.drift import SIDE, compare
-from netwright.checks.data.summaries import Summary, summaries, take
+from netwright.checks.data.encoded import summaries
 from netwright.checks.evidence import DataEvidence
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
+from netwright.records.features import Summary, take
 from netwright.statistics import share
 
 TEST = 0.2  # of the rows are the other side

@@ -57,7 +57,7 @@ TABLES = [
     ("netwright.data.readers", "READERS"),
     ("netwright.training", "OPTIMIZERS"),
     ("netwright.training", "SCHEDULES"),
-    ("netwright.baselines", "BASELINES"),
+    ("netwright.simple_models", "SIMPLE_MODELS"),
     ("netwright.checks", "DATA_CHECKS"),
     ("netwright.checks", "MODEL_CHECKS"),
 ]

@@ -5,11 +5,12 @@ import polars as pl
 import pytest
 
 from netwright.checks.data.drift import Classifier, compare, line, new_data_drift, parts_drift, trees_and_line
-from netwright.checks.data.summaries import Summary, summaries
+from netwright.checks.data.encoded import summaries
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
+from netwright.records.features import Summary
 
 
 def columns(rows: int, seed: int, shift: float = 0.0) -> list[Summary]:

@@ -97,7 +97,7 @@ def test_a_simple_model_that_fails_is_a_note_and_the_run_is_written_before_anyth
         assert any(tmp_path.glob("run*/weights.safetensors"))
         raise ZeroDivisionError("no luck")
 
-    monkeypatch.setattr("netwright.baselines.constant.constant", broken)
+    monkeypatch.setattr("netwright.simple_models.constant.fit", broken)
     heard: list[object] = []
     run = nw.train(
         rings, target="place", settings={**PLAIN, "epochs": 1}, folder=tmp_path / "run", show=heard.append, audit=False

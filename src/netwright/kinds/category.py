@@ -18,8 +18,10 @@ from netwright.kinds.cells import (
     sample,
     words,
 )
+from netwright.kinds.features import one_hot
 from netwright.kinds.markup import counted, shaded, share, total
 from netwright.models.stems import categories
+from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
@@ -111,6 +113,19 @@ class Category(Field):
         if self.missing:
             parts.append(f"{share(self.missing)} missing")
         return ", ".join(parts)
+
+    @classmethod
+    def features(cls, fields: tuple[Self, ...], cells: Tensor, most: int = ALL) -> Features:
+        """One-hot; every column has its own part."""
+        return lambda cells: one_hot(cells, [int(field.high) + 1 for field in fields])
+
+    @classmethod
+    def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
+        """The categories as they are."""
+        return tuple(
+            Summary(f.name, f.name, column, ("rare or unseen", "missing", *f.values))
+            for f, column in zip(fields, cells.numpy().T, strict=True)
+        )
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The name as it was written."""

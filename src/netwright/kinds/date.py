@@ -20,6 +20,7 @@ from netwright.kinds.cells import (
 )
 from netwright.kinds.markup import counted, shaded, share, total
 from netwright.models.stems import dates
+from netwright.records.features import Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
@@ -133,6 +134,12 @@ class Date(Field):
             cells = counted(self.unreadable, "cell is", "cells are")
             parts.append(f"{cells} no date (first: {self.example!r}), read as missing")
         return ", ".join(parts)
+
+    @classmethod
+    def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
+        """Days."""
+        days = cells[:, :, 0].double().numpy().T
+        return tuple(Summary(f.name, f.name, day + f.origin, is_date=True) for f, day in zip(fields, days, strict=True))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The date as it was written."""

@@ -19,11 +19,14 @@ from PIL import ImageOps
 from PIL import __version__ as PILLOW
 from torch import Tensor, nn
 
+from netwright.kinds import features
 from netwright.kinds.cells import NEARLY_ALL, Values, array_shape, leaf, refuse_cells, sample, stacked
 from netwright.kinds.markup import counted, picture, shaded
+from netwright.kinds.summaries import of_picture
 from netwright.machine.quiet import without_warnings
 from netwright.models.stems import pixels
 from netwright.records.errors import DataError, Unreadable
+from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
@@ -157,6 +160,16 @@ class Image(Field):
         return (
             f"{text}, stretched from {others}{' and others' if len(self.sizes) == 3 else ''}" if self.resized else text
         )
+
+    @classmethod
+    def features(cls, fields: tuple[Self, ...], cells: Tensor, most: int = ALL) -> Features:
+        """Pixels, averaged where there are many."""
+        return features.pixels(fields[0].channels, most)
+
+    @classmethod
+    def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
+        """Brightness, contrast, sharpness, tilt, colors and a coarse grid."""
+        return tuple(of_picture(fields[0].name, cells))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The picture as the network sees it, tinted by its attribution (channels, height, width)."""

@@ -21,6 +21,7 @@ from netwright.kinds.cells import (
 )
 from netwright.kinds.markup import counted, figure, shaded, share, total
 from netwright.models.stems import NumberColumn, numbers
+from netwright.records.features import Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
@@ -130,6 +131,11 @@ class Number(Field):
         if self.decimal_comma:
             parts.append("decimal comma")
         return ", ".join(parts)
+
+    @classmethod
+    def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
+        """The numbers as they are."""
+        return tuple(Summary(f.name, f.name, column) for f, column in zip(fields, cells.numpy().T, strict=True))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The number as it was written."""

@@ -8,11 +8,14 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from netwright.kinds import features
 from netwright.kinds.cells import NEARLY_ALL, is_single, read_longest, refuse_cells, refuse_missing, sample, words
 from netwright.kinds.markup import counted, shaded, share
 from netwright.kinds.padded import FIRST, PADDING, UNKNOWN, padded
+from netwright.kinds.summaries import of_symbols
 from netwright.models.sequences import row_lengths
 from netwright.models.stems import tokens
+from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
@@ -109,6 +112,16 @@ class Sequence(Field):
         lengths = f"{self.shortest} to {self.longest}" if self.shortest < self.longest else f"{self.longest}"
         text = f"sequences of {lengths} out of {counted(len(self.alphabet), 'symbol')}"
         return text + (f", {share(self.cut)} longer and cut" if self.cut else "")
+
+    @classmethod
+    def features(cls, fields: tuple[Self, ...], cells: Tensor, most: int = ALL) -> Features:
+        """One-hot by position."""
+        return features.symbols(int(fields[0].high) + 1, most)
+
+    @classmethod
+    def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
+        """Length and shares of symbols."""
+        return tuple(of_symbols(fields[0].name, cells, fields[0].alphabet))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The symbols that were read, each shaded by its part of the attribution (longest,)."""

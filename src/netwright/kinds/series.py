@@ -9,12 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netwright.kinds import features
 from netwright.kinds.cells import Values, array_shape, leaf, read_longest, refuse_cells, refuse_missing, robust, stacked
 from netwright.kinds.markup import counted, figure, polylines, shaded, share
 from netwright.kinds.padded import padded
+from netwright.kinds.summaries import of_steps
 from netwright.models.sequences import row_lengths
 from netwright.models.stems import steps
 from netwright.records.errors import DataError
+from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
@@ -120,6 +123,16 @@ class Series(Field):
         if self.gaps:
             parts.append(f"{share(self.gaps)} of the values missing")
         return ", ".join(parts) + f", values {figure(self.low)} to {figure(self.high)}"
+
+    @classmethod
+    def features(cls, fields: tuple[Self, ...], cells: Tensor, most: int = ALL) -> Features:
+        """Mean, spread, ends of each channel, and the length."""
+        return features.statistics(cells)
+
+    @classmethod
+    def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
+        """Length, gaps, mean, spread and ends of each channel."""
+        return tuple(of_steps(fields[0].name, cells, fields[0].channels))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """A line for each channel, on a ground shaded by the attribution (longest, channels) of each step."""

@@ -8,11 +8,14 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from netwright.kinds import features
 from netwright.kinds.cells import is_single, read_longest, refuse_cells, refuse_missing, words
 from netwright.kinds.markup import counted, shaded, share
 from netwright.kinds.padded import FIRST, PADDING, UNKNOWN, padded
+from netwright.kinds.summaries import of_text
 from netwright.models.sequences import row_lengths
 from netwright.models.stems import tokens
+from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
@@ -114,6 +117,16 @@ class Text(Field):
         if self.cut:
             parts.append(f"{share(self.cut)} cut after {self.longest:,}")
         return ", ".join(parts)
+
+    @classmethod
+    def features(cls, fields: tuple[Self, ...], cells: Tensor, most: int = ALL) -> Features:
+        """TF-IDF of words and pairs of words."""
+        return features.words(cells, int(fields[0].high) + 1, most)
+
+    @classmethod
+    def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
+        """Length, unknown words and the frequent words that rows hold."""
+        return tuple(of_text(fields[0].name, cells, fields[0].vocabulary))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The words that were read, each shaded by its part of the attribution (longest,)."""

@@ -1,6 +1,7 @@
 """What the columns hold: one Field for each input column, learned from training rows only."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar, Literal, Self
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.records.errors import DataError
+from netwright.records.features import ALL, Features, Matrix, Summary, moments, scaled, side_by_side
 from netwright.records.recipe import Recipe
 
 Form = Literal["vector", "map", "sequence"]
@@ -94,6 +96,23 @@ class Field(ABC):
         """Cells of encoded rows, as answers are written. Raises DataError if the kind cannot write."""
         raise DataError(f"columns of the kind {self.kind} cannot be written", remedy="choose another kind of target.")
 
+    @classmethod
+    def features(cls, fields: tuple[Any, ...], cells: Tensor, most: int = ALL) -> Features:
+        """What simple models read of a block of this kind, learned from encoded training cells; about `most` columns.
+
+        The values flattened and scaled, unless a kind knows better.
+        """
+        return scaled(cells)
+
+    @classmethod
+    def summary(cls, fields: tuple[Any, ...], cells: Tensor) -> tuple[Summary, ...]:
+        """Encoded rows of a block as a few columns that a person can name: what drift and audits compare.
+
+        Mean, spread and ends of each row's values, unless a kind knows better.
+        """
+        flat = cells.flatten(1).float()
+        return tuple(moments(fields[0].name, fields[0].name, flat, ~flat.isnan()))
+
     @abstractmethod
     def describe(self) -> str:
         """What was learned, in a few words: `numbers 17 to 90, 3 % missing`."""
@@ -120,6 +139,14 @@ class Block:
             return self.fields[0].encode(table[self.fields[0].name])
         return torch.stack([field.encode(table[field.name]) for field in self.fields], dim=1)
 
+    def features(self, cells: Tensor, most: int = ALL) -> Features:
+        """What simple models read of this block's tensor."""
+        return type(self.fields[0]).features(self.fields, cells, most)
+
+    def summary(self, cells: Tensor) -> tuple[Summary, ...]:
+        """This block's rows as a few columns that a person can name."""
+        return type(self.fields[0]).summary(self.fields, cells)
+
     def stem(self, recipe: Recipe) -> tuple[nn.Module, Signal]:
         """The module that takes this block's tensor."""
         return type(self.fields[0]).stem(self.fields, recipe)
@@ -137,6 +164,14 @@ class Schema:
         joined = sorted((f for f in self.inputs if f.joins), key=lambda f: f.kind)  # stable: keeps the columns' order
         groups = [Block(tuple(fields)) for _, fields in groupby(joined, key=lambda f: f.kind)]
         return (*groups, *(Block((f,)) for f in self.inputs if not f.joins))
+
+    def features(self, inputs: Sequence[Tensor], most: int = ALL) -> Callable[[Sequence[Tensor]], Matrix]:
+        """What turns encoded columns into a matrix (N, width) for simple models, learned from encoded training rows.
+
+        A kind gives about `most` columns.
+        """
+        parts = [block.features(x, most) for block, x in zip(self.blocks, inputs, strict=True)]
+        return lambda columns: side_by_side([read(x) for read, x in zip(parts, columns, strict=True)])
 
     def encode(self, table: pl.DataFrame) -> tuple[Tensor, ...]:
         """One tensor for each block."""

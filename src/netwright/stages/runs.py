@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from netwright import run_folder
-from netwright.baselines import BASELINES
 from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.evidence import diagnose, of_run
 from netwright.data.examples import augmented
@@ -23,8 +22,7 @@ from netwright.records.finding import Report
 from netwright.records.options import silent
 from netwright.records.result import Tell
 from netwright.records.run import Run, with_result
-from netwright.records.task import Scores
-from netwright.resolve import resolve
+from netwright.simple_models.compare import compare, named
 from netwright.training.evaluate import device_of
 from netwright.training.evaluate import evaluate as score_examples
 
@@ -91,17 +89,11 @@ def scored(run: Run, tell: Tell) -> Run:
     run = with_result(run, "scores", score.result(run.test.groups))
     if run.baselines or not run.schema.inputs:  # what an engineer's own tensors mean is not known
         return run
-    simple, notes = list[tuple[str, Scores]](), list[str]()
-    for name in run.task.simple_models():
-        try:
-            scores = resolve("baseline", name, BASELINES)(run.schema, run.task, run.train, run.test)
-        except Exception as error:  # noqa: BLE001  a finished training is not lost for a model that it is compared with
-            notes.append(f"no {name} model beside the network: {type(error).__name__}: {error}")
-            continue
-        simple += [(name, scores)] if scores is not None else []
+    models = named(run.task.simple_models())
+    simple, notes = compare(models, run.schema, run.task, run.train, run.test)
     for note in notes:
         tell(note)
-    return with_result(replace(run, notes=(*run.notes, *notes)), "baselines", tuple(simple))
+    return with_result(replace(run, notes=(*run.notes, *notes)), "baselines", simple)
 
 
 def diagnosed(run: Run, tell: Tell, without: Collection[str] = (), *, deep: bool = False) -> Report:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.checks.data.encoded import summaries
 from netwright.checks.data.quick import out_of_fold, quick
-from netwright.checks.data.summaries import Summary, summaries
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.prepare import Prepared
 from netwright.kinds.markup import figure
 from netwright.records.batch import Examples
 from netwright.records.errors import listed
+from netwright.records.features import Summary
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import Interval, at_most, mean, share
 

@@ -5,11 +5,14 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from netwright.checks.evidence import FAST_ROWS, DataEvidence, Skip
 from netwright.data.split import Rows
-from netwright.records.schema import Block, Field
+from netwright.records.batch import Examples
+from netwright.records.features import Summary
+from netwright.records.schema import Block, Field, Schema
 
 F = TypeVar("F", bound=Field)
 Column = Callable[[Tensor], Tensor]
@@ -33,6 +36,13 @@ def blocks(evidence: DataEvidence) -> tuple[tuple[Block, Column], ...]:
         return ()
     columns = (partial(prepared.whole.column, number) for number in range(len(prepared.schema.blocks)))
     return tuple(zip(prepared.schema.blocks, columns, strict=True))
+
+
+def summaries(schema: Schema, examples: Examples, rows: Rows) -> list[Summary]:
+    """Some encoded rows as columns that a person can name."""
+    index = torch.from_numpy(np.asarray(rows, np.int64))
+    blocks = enumerate(schema.blocks)
+    return [column for number, block in blocks for column in block.summary(examples.column(number, index).cpu())]
 
 
 def readable(evidence: DataEvidence, most: int = FAST_ROWS) -> Rows:

@@ -1,7 +1,7 @@
 """What quick models say about rows that they were not trained on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any, final
@@ -13,14 +13,16 @@ from torch import Tensor
 
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.examples import empty
-from netwright.data.features import features
-from netwright.machine.quiet import without_warnings
 from netwright.models.modes import evaluating
 from netwright.records.batch import Examples, Rows, side_by_side
+from netwright.records.features import Matrix
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.task import Task
+from netwright.simple_models import linear, trees
+from netwright.simple_models import wanted as simple
+from netwright.simple_models.wanted import Wanted
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
 from netwright.training.fit import fit
@@ -116,9 +118,11 @@ def quick_model(schema: Schema, task: Task, data: Examples, folds: int) -> tuple
     is_table = kinds <= PLAIN
     if data.is_in_memory and kinds <= {*PLAIN, "text", "sequence"}:
         columns, targets = [data.column(number) for number in range(len(schema.blocks))], data.targets()[0].numpy()
+        is_class = isinstance(task, Classification)
+        wanted = Wanted.classes(targets, len(task.labels)) if is_class else Wanted.numbers(targets)
         if is_table and len(data) > SMALL:
-            return "boosted trees", partial(_trees, task, _table(columns), targets)
-        return "a linear model", partial(_linear, schema, task, columns, targets)
+            return "boosted trees", partial(_trees, wanted, _table(columns))
+        return "a linear model", partial(_linear, wanted, schema, columns)
     return "a small network", partial(_network, schema, task, data, folds)
 
 
@@ -127,44 +131,26 @@ def _table(columns: list[Tensor]) -> NDArray[np.float32]:
     return np.concatenate([c.reshape(len(c), -1).numpy() for c in columns], axis=1, dtype=np.float32)
 
 
-def _trees(task: Task, table: NDArray[np.float32], targets: NDArray[Any], rows: NDArray[np.int64], seed: int) -> Answer:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
+def _trees(wanted: Wanted, table: NDArray[np.float32], rows: NDArray[np.int64], seed: int) -> Answer:
     rows = _some(rows, MOST_ROWS, seed)
-    kind: Any = HistGradientBoostingRegressor if isinstance(task, Regression) else HistGradientBoostingClassifier
-    model = kind(max_iter=80, max_leaf_nodes=15, early_stopping=False, random_state=seed)
-    model.fit(table[rows], targets[rows])
-    if isinstance(task, Regression):
-        return lambda held: model.predict(table[held])
-    return lambda held: _spread_out(model.predict_proba(table[held]), model.classes_, task)
+    answer = trees.fit(table[rows], replace(wanted, values=wanted.values[rows]), seed)
+    return lambda held: _as_answers(answer, table[held])
 
 
-def _linear(
-    schema: Schema, task: Task, columns: list[Tensor], targets: NDArray[Any], rows: NDArray[np.int64], seed: int
-) -> Answer:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression, Ridge
-
+def _linear(wanted: Wanted, schema: Schema, columns: list[Tensor], rows: NDArray[np.int64], seed: int) -> Answer:
     rows = _some(rows, MOST_ROWS, seed)
-    read = features(schema, [column[rows] for column in columns])
-    x = read([column[rows] for column in columns])
-    if isinstance(task, Regression):
-        ridge = Ridge(alpha=1.0).fit(x, targets[rows])
-        return lambda held: ridge.predict(read([column[held] for column in columns]))
-    with without_warnings(ConvergenceWarning):  # 100 iterations are near enough
-        model = LogisticRegression(C=1.0, max_iter=100).fit(x, targets[rows])
-    return lambda held: _spread_out(
-        model.predict_proba(read([column[held] for column in columns])), model.classes_, task
-    )
+    shown = [column[rows] for column in columns]
+    read = schema.features(shown)
+    answer = linear.fit(read(shown), replace(wanted, values=wanted.values[rows]), strength=1.0)
+    return lambda held: _as_answers(answer, read([column[held] for column in columns]))
 
 
-def _spread_out(found: NDArray[np.float64], classes: NDArray[np.int64], task: Task) -> NDArray[np.float64]:
-    """Probabilities of all classes of the task; 0 for those that no training row had."""
-    if not isinstance(task, Classification) or len(classes) == len(task.labels):
-        return found
-    whole = np.zeros((len(found), len(task.labels)))
-    whole[:, classes] = found
-    return whole
+def _as_answers(answer: simple.Answer | None, x: Matrix) -> NDArray[np.float64]:
+    """Probabilities, or predictions."""
+    if answer is None:
+        raise Skip("there is no quick model for such targets")
+    given = answer(x)
+    return given.exp().numpy() if given.shape[1] > 1 else given[:, 0].numpy()
 
 
 def _network(schema: Schema, task: Task, data: Examples, folds: int, rows: NDArray[np.int64], seed: int) -> Answer:

@@ -5,25 +5,24 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from netwright.checks.data.encoded import Column, blocks
-from netwright.checks.data.summaries import matrix, of_block
+from netwright.checks.data.encoded import blocks
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.machine.quiet import without_warnings
 from netwright.machine.threads import one_blas_thread
-from netwright.records.schema import Block
+from netwright.records.features import dense
+from netwright.simple_models import perceptron, trees
+from netwright.simple_models.wanted import Wanted
 
 MOST_ROWS = 20_000  # of a table: a boosted forest learns from them in about a second
 MOST_LARGE = 6_000  # pictures, texts and series, from which a dense network learns in a second or two
 LEAST_ROWS = 60  # to fit anything
 MOST_CLASSES = 50
 FOLDS = 3
-PIXELS = 20  # sides of pictures are averaged down to this
-WORDS = 2_000  # the most frequent ones
-TABLE_KINDS = ("number", "category", "date", "tensor")
+MOST_FEATURES = 1_200  # of a block: color pictures of 20 x 20, the most frequent words
+MOST_CELLS = 20_000_000  # encoded, from which features are learned: 80 MB
+AT_ONCE = 256  # rows
+TABLE_KINDS = ("number", "category", "date")
 
 Numbers = NDArray[Any]
 
@@ -51,32 +50,26 @@ class Quick:
 
     def errors(self, train: Numbers, held: Numbers, seed: int = 0) -> Numbers:
         """Of a model of the `train` positions, for each held one: 1 where the class is wrong, or the distance."""
-        model = self._model(seed, len(train))
+        wanted, truth = self.wanted(train), self.y[held]
         # Batches of 64 rows are too small to share: on a crowded machine two threads that wait for each other took 19
         # times as much of the processor as one.
-        with one_blas_thread(), without_warnings():  # of a network that has not settled: passes are a budget
-            answers = model.fit(self.x[train], self.y[train]).predict(self.x[held])
+        with one_blas_thread():
+            if self.is_table:
+                least = min(20, max(2, len(train) // 20))  # rows; with 20 in each, few rows cannot be parted at all
+                answer = trees.fit(self.x[train], wanted, seed, rounds=60, bins=63, least=least)
+            else:
+                answer = perceptron.fit(self.x[train], wanted, seed)
+            if answer is None:
+                raise Skip("the quick model cannot learn such targets")
+            given = answer(self.x[held]).numpy()
         if self.is_classes:
-            return (answers != self.y[held]).astype(np.float64)
-        return np.abs(answers - self.y[held]).astype(np.float64)
+            return (given.argmax(1) != truth).astype(np.float64)
+        return np.abs(given[:, 0] - truth).astype(np.float64)
 
-    def _model(self, seed: int, count: int) -> Any:  # Any: scikit-learn has no types
-        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-        from sklearn.neural_network import MLPClassifier, MLPRegressor
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        if self.is_table:
-            trees = HistGradientBoostingClassifier if self.is_classes else HistGradientBoostingRegressor
-            leaf = min(20, max(2, count // 20))  # rows; with 20 in each, few rows cannot be parted at all
-            return trees(
-                max_iter=60, max_leaf_nodes=15, max_bins=63, learning_rate=0.1, min_samples_leaf=leaf, random_state=seed
-            )
-        dense: Any = MLPClassifier if self.is_classes else MLPRegressor
-        network = dense(
-            hidden_layer_sizes=(64,), batch_size=64, max_iter=12, learning_rate_init=2e-3, random_state=seed
-        )
-        return make_pipeline(StandardScaler(), network)
+    def wanted(self, train: Numbers) -> Wanted:
+        """The targets of some positions."""
+        y = self.y[train]
+        return Wanted.classes(y, int(self.y.max()) + 1) if self.is_classes else Wanted.numbers(y)
 
 
 def quick(evidence: DataEvidence) -> Quick:
@@ -113,39 +106,13 @@ def out_of_fold(evidence: DataEvidence) -> Numbers:
 
 
 def _features(evidence: DataEvidence, rows: Numbers, *, is_table: bool) -> Numbers:
-    parts = list[Numbers]()
-    index = torch.from_numpy(rows)
+    """Tables as they are encoded, which trees take with their gaps; else what simple models read."""
+    index, parts = torch.from_numpy(rows), list[Numbers]()
     for block, column in blocks(evidence):
-        kind = block.fields[0].kind
-        if kind == "image":
-            parts.append(_pixels(column, index))
-        elif kind == "text":
-            parts.append(_bag(block, column(index)))
-        elif kind == "sequence":
-            parts.append(_symbols(block, column(index)))
-        else:
-            parts.append(matrix(of_block(block, column(index).cpu())))
-    x = np.concatenate(parts, axis=1)
-    return x if is_table else np.nan_to_num(x)  # trees take gaps as they are
-
-
-def _pixels(column: Column, index: Tensor) -> Numbers:
-    height, width = column(index[:1]).shape[-2:]
-    size = (min(PIXELS, height), min(PIXELS, width))
-    parts = [F.adaptive_avg_pool2d(column(part).cpu().float() / 255, size) for part in index.split(256)]
-    return torch.cat(parts).flatten(1).numpy()
-
-
-def _bag(block: Block, cells: Tensor) -> Numbers:
-    x = cells.cpu().numpy().astype(np.int64)
-    width = min(WORDS, int(block.fields[0].high) + 1)
-    bag = np.zeros((len(x), width), np.float32)
-    rows, steps = np.nonzero((x > 0) & (x < width))
-    np.add.at(bag, (rows, x[rows, steps]), 1)
-    return np.log1p(bag)
-
-
-def _symbols(block: Block, cells: Tensor) -> Numbers:
-    """One-hot by position, of as many first positions as WORDS columns hold."""
-    count = int(block.fields[0].high) + 1
-    return F.one_hot(cells[:, : max(1, WORDS // count)].cpu().long(), count).flatten(1).float().numpy()
+        if is_table:
+            parts.append(column(index).cpu().reshape(len(rows), -1).numpy())
+            continue
+        cells = max(1, column(index[:1]).numel())
+        read = block.features(column(index[: max(1, MOST_CELLS // cells)]).cpu(), MOST_FEATURES)
+        parts.append(np.concatenate([dense(read(column(part).cpu())) for part in index.split(AT_ONCE)]))
+    return np.concatenate(parts, axis=1, dtype=np.float32)

@@ -1,16 +1,23 @@
 """Rows of the training and of the validation part, each with its loss under the kept weights; and simple twins."""
 
-from dataclasses import dataclass
-from typing import Any, final
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
+from netwright.machine.threads import one_blas_thread
 from netwright.records.batch import Batch, Examples
+from netwright.records.features import scaled
+from netwright.simple_models import constant as constants
+from netwright.simple_models import linear, neighbors, trees
+from netwright.simple_models.wanted import FLOOR, Fit, Wanted
 from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
 from netwright.training.evaluate import evaluating
@@ -57,23 +64,24 @@ def cross_entropy(logits: Numbers, targets: NDArray[np.int64]) -> Numbers:
 def known_hits(evidence: TrainingEvidence) -> tuple[Numbers, Numbers]:
     """Hits on training and on validation rows of a linear model that learned from both, and so from neither more.
 
-    What it finds harder is harder by chance, and not because it was not learned. Zeros where it cannot be had.
+    What it finds harder is harder by chance, and not because it was not learned. Zeros if it cannot be had.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    both = evidence.once(parts)
-    if not all(part.inputs.shape[1] for part in both):
+    both, task = evidence.once(parts), evidence.task
+    if not all(part.inputs.shape[1] for part in both) or not isinstance(task, Classification):
         return np.zeros(len(both[0].losses)), np.zeros(len(both[1].losses))
     chosen = [_some(len(part.targets), TWIN_ROWS // 2) for part in both]
-    x = np.concatenate([part.inputs[rows] for part, rows in zip(both, chosen, strict=True)])
-    y = np.concatenate([part.targets[rows] for part, rows in zip(both, chosen, strict=True)])
+    x, y = (
+        np.concatenate([values[rows] for values, rows in zip(some, chosen, strict=True)])
+        for some in ([part.inputs for part in both], [part.targets for part in both])
+    )
+    read = scaled(torch.from_numpy(x))
     weights = "balanced" if evidence.recipe.class_weights == "balanced" else None
-    linear = LogisticRegression(max_iter=200, class_weight=weights)
-    model: Any = make_pipeline(StandardScaler(), linear).fit(np.nan_to_num(x), y)
-    train, valid = ((model.predict(np.nan_to_num(p.inputs)) == p.targets).astype(np.float64) for p in both)
-    return train, valid
+    wanted = Wanted.classes(y.astype(int), len(task.labels))
+    answer = linear.fit(read(torch.from_numpy(x)), wanted, strength=1.0, weights=weights)
+    if answer is None:
+        raise Skip("simple models cannot take these targets")
+    train, valid = (answer(read(torch.from_numpy(p.inputs))).argmax(1).numpy() == p.targets for p in both)
+    return train.astype(np.float64), valid.astype(np.float64)
 
 
 def twins(evidence: TrainingEvidence) -> dict[str, Numbers]:
@@ -89,60 +97,38 @@ def simple_models(evidence: TrainingEvidence, train: Part, valid: Part) -> dict[
     """The twins, of rows with other inputs than the network's."""
     if not train.targets.size or not train.inputs.shape[1]:
         raise Skip("simple models cannot take these inputs or targets")
-    if isinstance(evidence.task, Classification):
-        return _class_twins(train, valid, len(evidence.task.labels))
-    if isinstance(evidence.task, Regression):
-        return _number_twins(train, valid, evidence)
-    raise Skip("there are no simple models for this task here")
-
-
-def _class_twins(train: Part, valid: Part, classes: int) -> dict[str, Numbers]:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    chosen = _some(len(train.targets), TWIN_ROWS)
-    x, y = np.nan_to_num(train.inputs[chosen]), train.targets[chosen].astype(int)
-    shown = np.nan_to_num(valid.inputs)
-    models: dict[str, Any] = {
-        "linear": make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)),
-        "nearest neighbors": make_pipeline(StandardScaler(), KNeighborsClassifier(min(15, len(x)))),
-        "boosted trees": HistGradientBoostingClassifier(max_iter=max(10, TREES // classes), random_state=0),
-    }
-    shares = np.bincount(y, minlength=classes) / len(y)
-    found = {"constant": -np.log(np.maximum(shares, 1e-6))[valid.targets.astype(int)]}
-    if len(np.unique(y)) < 2:
-        return found
-    for name, model in models.items():
-        model.fit(x, y)
-        known = np.full((len(shown), classes), 1e-6)
-        known[:, model.classes_] = model.predict_proba(shown)
-        known = np.maximum(known, 1e-3 if name == "nearest neighbors" else 1e-6)
-        known /= known.sum(1, keepdims=True)
-        found[name] = -np.log(known[np.arange(len(shown)), valid.targets.astype(int)])
-    return found
-
-
-def _number_twins(train: Part, valid: Part, evidence: TrainingEvidence) -> dict[str, Numbers]:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    if train.outputs.shape[1] != 1:
+    if not isinstance(evidence.task, Classification | Regression):
+        raise Skip("there are no simple models for this task here")
+    if isinstance(evidence.task, Regression) and train.outputs.shape[1] != 1:
         raise Skip("the answers are not one number for each row")
     chosen = _some(len(train.targets), TWIN_ROWS)
-    x, y, shown = np.nan_to_num(train.inputs[chosen]), train.targets[chosen], np.nan_to_num(valid.inputs)
-    models: dict[str, Any] = {
-        "linear": make_pipeline(StandardScaler(), RidgeCV()),
-        "boosted trees": HistGradientBoostingRegressor(max_iter=TREES // 2, random_state=0),
+    y, task = train.targets[chosen], evidence.task
+    is_class = isinstance(task, Classification)
+    classes = len(task.labels) if is_class else 1
+    wanted = Wanted.classes(y.astype(int), classes) if is_class else Wanted.numbers(y)
+    constant = (
+        np.log(np.maximum(np.bincount(wanted.values, minlength=classes) / len(y), FLOOR)) if is_class else y.mean()
+    )
+    rounds = max(10, TREES // classes) if is_class else TREES // 2
+    models: dict[str, Fit] = {
+        "constant": constants.fit,
+        "linear": partial(linear.fit, strength=1.0),
+        **({"nearest neighbors": neighbors.fit} if is_class else {}),
+        "boosted trees": partial(trees.fit, rounds=rounds, leaves=31),
     }
-    found = {"constant": (valid.targets - y.mean()) ** 2}
-    for name, model in models.items():
-        found[name] = (valid.targets - model.fit(x, y).predict(shown)) ** 2
-    return found
+    wanted = replace(wanted, constant=torch.from_numpy(np.reshape(constant, (1, -1))))
+    read = scaled(torch.from_numpy(train.inputs[chosen]))
+    x, shown = (read(torch.from_numpy(inputs)) for inputs in (train.inputs[chosen], valid.inputs))
+    with one_blas_thread():
+        answers = {name: fit(x, wanted, 0) for name, fit in models.items()}
+    return {name: _losses(answer(shown), valid) for name, answer in answers.items() if answer is not None}
+
+
+def _losses(outputs: Tensor, valid: Part) -> Numbers:
+    targets = torch.from_numpy(valid.targets)
+    if outputs.shape[1] == 1:
+        return ((targets - outputs[:, 0]) ** 2).numpy()
+    return F.cross_entropy(outputs, targets.long(), reduction="none").numpy()
 
 
 def part_of(evidence: TrainingEvidence, examples: Examples) -> Part:

@@ -1,7 +1,5 @@
 """What a simple model has to fulfil."""
 
-from collections.abc import Callable
-
 import numpy as np
 import polars as pl
 import torch
@@ -11,40 +9,44 @@ from netwright.kinds.number import Number
 from netwright.records.batch import Examples
 from netwright.records.schema import Schema
 from netwright.records.task import Scores, Task, expanded
+from netwright.simple_models.compare import compare
+from netwright.simple_models.wanted import Fit
 from netwright.tasks.classification import Classification
 from netwright.tasks.multilabel import Multilabel
 from netwright.tasks.regression import Regression
 
-Baseline = Callable[[Schema, Task, Examples, Examples], Scores | None]
-"""(schema, task, train, test) -> the scores on the test rows, or None where it has no answer of the task's form."""
-
 ROWS = 400
 
 
-def check_baseline(baseline: Baseline) -> None:
-    """Runs the whole contract of a baseline on numbers, with labels, several labels and a number to predict.
+def check_simple_model(fit: Fit) -> None:
+    """Runs the whole contract of a simple model on numbers, with labels, several labels and a number to predict.
 
     Raises AssertionError with a sentence that says what is broken.
     """
-    for task in (Classification, Multilabel, Regression):
-        check_scores(baseline, task)
-        check_honesty(baseline, task)
+    answered = [check_scores(fit, task) for task in (Classification, Multilabel, Regression)]
+    _claim(any(answered), "it answers labels, several labels or numbers")
+    for task, is_answered in zip((Classification, Multilabel, Regression), answered, strict=True):
+        if is_answered:
+            check_honesty(fit, task)
 
 
-def check_scores(baseline: Baseline, task: type[Task]) -> None:
-    """The task's own metrics over all test rows, the same each time."""
+def check_scores(fit: Fit, task: type[Task]) -> bool:
+    """The task's own metrics over all test rows, the same each time; False if it does not answer such a task."""
     data = _data(task, is_noise=False)
-    scores = baseline(*data)
-    _claim(scores is not None, f"{task.name}: there are scores")
-    _claim(scores == baseline(*data), f"{task.name}: the scores are the same each time")
-    _claim(scores is not None and scores.count == len(data[3]), f"{task.name}: every test row counts")
-    _claim(scores is not None and scores.metrics[0].name == task.metric, f"{task.name}: the metrics are the task's")
+    scores = _scores(fit, data)
+    if scores is None:
+        return False
+    _claim(scores == _scores(fit, data), f"{task.name}: the scores are the same each time")
+    _claim(scores.count == len(data[3]), f"{task.name}: every test row counts")
+    _claim(scores.metrics[0].name == task.metric, f"{task.name}: the metrics are the task's")
+    return True
 
 
-def check_honesty(baseline: Baseline, task: type[Task]) -> None:
+def check_honesty(fit: Fit, task: type[Task]) -> None:
     """On targets that do not depend on the inputs it is no better than the best constant answer to the test rows."""
-    schema, learned, train, test = _data(task, is_noise=True)
-    scores = baseline(schema, learned, train, test)
+    data = _data(task, is_noise=True)
+    _, learned, _, test = data
+    scores = _scores(fit, data)
     batch = next(test.batches(ROWS, seed=None))
     ideal = learned.score()
     constant = learned.constant(batch.targets)
@@ -56,6 +58,12 @@ def check_honesty(baseline: Baseline, task: type[Task]) -> None:
         scores is not None and scores[task.metric].high >= best,
         f"{task.name}: on noise, {task.metric} is not better than the {best:g} of the best constant",
     )
+
+
+def _scores(fit: Fit, data: tuple[Schema, Task, Examples, Examples]) -> Scores | None:
+    found, failed = compare({"model": fit}, *data)
+    _claim(not failed, "; ".join(failed))
+    return found[0][1] if found else None
 
 
 def _data(task: type[Task], *, is_noise: bool) -> tuple[Schema, Task, Examples, Examples]:

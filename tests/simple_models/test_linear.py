@@ -7,19 +7,20 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from netwright.baselines.constant import constant
-from netwright.baselines.linear import _fit_classes, linear
 from netwright.data.examples import InMemory
 from netwright.kinds import KINDS
 from netwright.records.schema import Schema
 from netwright.records.task import Scores
 from netwright.resolve import resolve
+from netwright.simple_models import constant, linear
+from netwright.simple_models.compare import compare
+from netwright.simple_models.wanted import Wanted
 from netwright.tasks import TASKS
 
 
 def _scores(
-    columns: dict[str, pl.Series], target: pl.Series, task: str, kinds: dict[str, str], baseline=linear
-) -> Scores:
+    columns: dict[str, pl.Series], target: pl.Series, task: str, kinds: dict[str, str], fit=linear.fit
+) -> Scores | None:
     table = pl.DataFrame(columns)
     rows = torch.from_numpy(np.random.default_rng(0).permutation(len(target)))
     train, test = rows[: len(rows) * 3 // 4].sort().values, rows[len(rows) * 3 // 4 :].sort().values
@@ -27,7 +28,9 @@ def _scores(
     learned = resolve("task", task, TASKS).learn(target.to_frame()[train.numpy()], schema)
     inputs, targets = schema.encode(table), learned.encode(target.to_frame())
     parts = [InMemory(inputs, targets, part, str) for part in (train, test)]
-    return baseline(schema, learned, *parts)
+    found, failed = compare({"model": fit}, schema, learned, *parts)
+    assert not failed
+    return found[0][1] if found else None
 
 
 def _numbers(data) -> tuple[dict[str, pl.Series], pl.Series, dict[str, str]]:
@@ -73,13 +76,13 @@ def test_words_pairs_of_words_categories_letters_and_series_are_all_read():
 
 
 def test_text_features_equal_those_of_scikit_learn():
-    from netwright.data.features import _words
+    from netwright.kinds.features import words
     from netwright.kinds.text import Text
-    from netwright.records.schema import Block
+    from netwright.records.features import ALL
 
     texts = ["a good good film", "a bad film", "not a good film", "bad bad film", ""]
     field = Text.learn("text", pl.Series(texts))
-    ours = _words(Block((field,)), field.encode(pl.Series(texts)))(field.encode(pl.Series(texts)))
+    ours = words(field.encode(pl.Series(texts)), int(field.high) + 1, ALL)(field.encode(pl.Series(texts)))
     known = set(field.vocabulary)
     unknown = [" ".join(word if word in known else "UNK" for word in text.split()) for text in texts]
     theirs = TfidfVectorizer(
@@ -96,8 +99,8 @@ def test_missing_numbers_are_a_signal_of_their_own():
 
 def test_log_probabilities_of_sure_answers_grow_with_the_input_and_are_not_cut():
     x = np.array([[-1.0], [1.0]] * 20, dtype=np.float32)
-    answer = _fit_classes(x, np.arange(40) % 2, 2, 1.0)
-    near, far = answer(np.array([[100.0], [1000.0]], dtype=np.float32))[:, 0]
+    answer = linear.fit(x, Wanted.classes(np.arange(40) % 2, 2), strength=1.0)
+    near, far = answer(np.array([[100.0], [1000.0]], dtype=np.float32))[:, 0].tolist()
     assert far == pytest.approx(10 * near, rel=1e-3)  # as a float32 probability both would be 0
 
 
@@ -106,13 +109,13 @@ def test_tasks_with_masks_have_no_linear_baseline_but_a_constant_one():
     photos = pl.Series("photo", generator.integers(0, 256, (40, 8, 8), dtype=np.uint8))
     masks = pl.Series("mask", generator.choice([0, 1], (40, 8, 8), p=[0.8, 0.2]).astype(np.uint8))
     assert _scores({"photo": photos}, masks, "segmentation", {"photo": "image"}) is None
-    scores = _scores({"photo": photos}, masks, "segmentation", {"photo": "image"}, constant)
+    scores = _scores({"photo": photos}, masks, "segmentation", {"photo": "image"}, constant.fit)
     assert scores["pixel_accuracy"].value == pytest.approx(0.8, abs=0.03)
 
 
 def test_constant_answers_with_the_shares_of_the_training_labels():
     columns, target, kinds = _numbers(load_breast_cancer())
-    scores = _scores(columns, target, "classification", kinds, constant)
+    scores = _scores(columns, target, "classification", kinds, constant.fit)
     share = scores["accuracy"].value
     assert share == pytest.approx(0.63, abs=0.05)  # 357 of 569 rows are benign
     assert scores["auc"].value == 0.5 and scores["balanced_accuracy"].value == 0.5

@@ -1,0 +1,85 @@
+"""Scores of simple models on the test rows that a network is scored on."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from netwright.machine.threads import one_blas_thread
+from netwright.records.batch import Examples, Rows, each_tensor
+from netwright.records.schema import Schema
+from netwright.records.task import Score, Scores, Task
+from netwright.resolve import resolve
+from netwright.simple_models import SIMPLE_MODELS
+from netwright.simple_models.wanted import Answer, Fit, Wanted
+
+ROWS = 1024  # in a batch, fewer if rows are large
+BATCH_CELLS = 4_000_000  # encoded cells in a batch: features of them are float64 for a moment, 32 MB
+MOST_ROWS = 20_000  # training rows used: seconds on one core
+MOST_CELLS = 20_000_000  # rows x encoded cells: 80 MB, and seconds
+
+
+def named(names: Sequence[str]) -> dict[str, Fit]:
+    """Simple models by names of SIMPLE_MODELS or import paths."""
+    return {name: resolve("simple model", name, SIMPLE_MODELS) for name in names}
+
+
+def compare(
+    models: Mapping[str, Fit], schema: Schema, task: Task, train: Examples, test: Examples
+) -> tuple[tuple[tuple[str, Scores], ...], tuple[str, ...]]:
+    """The scores of those that can answer the task, and a note about each that failed.
+
+    They learn from at most MOST_ROWS training rows; the constant is that of all.
+    """
+    wanted = Wanted.of(task, train.targets())
+    x, read = np.empty((0, 0)), None
+    if wanted.form:
+        inputs, targets = _drawn(train)
+        read, wanted = schema.features(inputs), replace(wanted, values=targets[0].numpy())
+        x = read(inputs)
+    failed, answers, scores = dict[str, Exception](), dict[str, Answer](), dict[str, Score]()
+    with one_blas_thread():
+        for name, fit in models.items():
+            with _noted(failed, name):
+                if (answer := fit(x, wanted, 0)) is not None:
+                    answers[name], scores[name] = answer, task.score()
+        for batch in test.uncut().batches(_batch_rows(test), seed=None):
+            columns = np.empty((len(batch), 0)) if read is None else read(batch.inputs)
+            for name in answers.keys() - failed.keys():
+                with _noted(failed, name):
+                    scores[name].add(each_tensor(answers[name](columns), Tensor.float), batch)
+    found = tuple((name, score.result(test.groups)) for name, score in scores.items() if name not in failed)
+    notes = (f"no {name} model beside the network: {type(e).__name__}: {e}" for name, e in failed.items())
+    return found, tuple(notes)
+
+
+@contextmanager
+def _noted(failed: dict[str, Exception], name: str) -> Generator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  a finished training is not lost for a model that it is compared with
+        failed[name] = error
+
+
+def _drawn(train: Examples) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Inputs and targets of at most MOST_ROWS rows, drawn by a fixed seed; fewer if rows are large."""
+    first = next(train.uncut().batches(1, seed=None)).inputs
+    most = max(1, min(MOST_ROWS, MOST_CELLS // sum(x.numel() for x in first)))
+    chosen = np.zeros(len(train), dtype=np.bool_)
+    chosen[np.random.default_rng(0).permutation(len(train))[:most]] = True
+    inputs, targets, start = Rows(), Rows(), 0
+    for batch in train.uncut().batches(_batch_rows(train), seed=None):
+        rows = torch.from_numpy(chosen[start : start + len(batch)])
+        inputs.add(tuple(x[rows] for x in batch.inputs))
+        targets.add(tuple(t[rows] for t in batch.targets))
+        start += len(batch)
+    return inputs.joined(), targets.joined()
+
+
+def _batch_rows(examples: Examples) -> int:
+    """How many rows of a batch are a few megabytes."""
+    first = next(examples.uncut().batches(1, seed=None)).inputs
+    return max(1, min(ROWS, BATCH_CELLS // max(1, sum(x.numel() for x in first))))
