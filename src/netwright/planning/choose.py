@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from math import prod
 
+from netwright.data.augment import suited
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema, Signal
 from netwright.records.task import Task
@@ -28,10 +29,19 @@ def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -
     """
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     passes = Recipe().edit({"epochs": given["epochs"]}).epochs if "epochs" in given else 0
-    chosen = _by_form(schema, signals, rows, passes) | dict(task.defaults(schema, rows))
+    chosen = _fitting(_by_form(schema, signals, rows, passes), schema, task) | dict(task.defaults(schema, rows))
     recipe = Recipe().edit(chosen).edit(given)
     told = ", ".join(f"{name} {_said(getattr(recipe, name))}" for name in chosen | dict(given) if name not in _UNTOLD)
     return recipe, (f"settings: {told}",)
+
+
+def _fitting(chosen: Changes, schema: Schema, task: Task) -> Changes:
+    """Without augmentations that the task's targets would not follow: boxes stay where they are if a picture shifts."""
+    names = chosen.get("augment", ())
+    if not isinstance(names, tuple) or not names:
+        return chosen
+    known = suited(schema, task)
+    return chosen | {"augment": tuple(name for name in names if name in known)}
 
 
 def _said(value: object) -> str:

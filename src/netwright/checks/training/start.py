@@ -220,7 +220,8 @@ def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
     chance = evidence.task.chance_loss(targets)
     network = evidence.first()
     if not chance > 0:
-        raise Skip("the targets are constant")
+        reason = "it has no best constant answer" if isnan(chance) else "all its targets are the same"
+        raise Skip(f"{evidence.task.describe()}: {reason}")
     first = mean_loss(network, evidence.task.losses, batches)
     if isfinite(first) and first <= TIMES_CHANCE * chance:
         return
