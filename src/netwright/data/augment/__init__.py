@@ -113,7 +113,8 @@ def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Change
                 if inputs[k].is_floating_point():
                     low, high = (bound.to(inputs[k].device) for bound in bounds[k])
                     inputs[k] = inputs[k].clamp(low, high)
-            targets = targets if move is None else task.moved(targets, move.geometry)
+            if move is not None and targets:  # pictures alone have none
+                targets = task.moved(targets, move.geometry)
         return replace(batch, inputs=tuple(inputs), targets=targets, mix=mix)
 
     return apply
