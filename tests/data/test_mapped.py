@@ -115,7 +115,7 @@ def test_masks_on_disk_are_targets_as_in_memory_without_a_copy_of_the_whole(tmp_
     there, here = _prepared((x, y)), _prepared((np.array(x), np.array(y)))
     assert there.task == here.task
     assert there.task.describe().startswith("segmentation into 3 classes")
-    assert isinstance(there.train, InMemory) and isinstance(there.train.target_columns, TargetEncoder)
+    assert isinstance(there.train, InMemory) and isinstance(there.train.target_columns[0], TargetEncoder)
     for one, other in zip(there.train.batches(50, seed=1), here.train.batches(50, seed=1), strict=True):
         assert torch.equal(one.targets[0], other.targets[0])
     assert torch.equal(there.valid.targets()[0], here.valid.targets()[0])

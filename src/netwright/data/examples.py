@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from netwright.data.augment import Change, Changes, changes
 from netwright.data.buckets import JUDGED, bucketed, pays
 from netwright.data.dataset import Dataset
-from netwright.data.mapped import Encoder, TargetEncoder, gathered
+from netwright.data.mapped import Column, gathered
 from netwright.machine.randomness import seeded
 from netwright.records.batch import WALKED, Batch, Examples
 from netwright.records.errors import DataError
@@ -40,8 +40,8 @@ class InMemory(Examples):
     over a batch need two.
     """
 
-    columns: tuple[Tensor | Encoder, ...]  # one for each input of the network, with all rows of the data
-    target_columns: tuple[Tensor, ...] | TargetEncoder
+    columns: tuple[Column, ...]  # one for each input of the network, with all rows of the data
+    target_columns: tuple[Column, ...]
     index: Tensor  # (rows of this part,) int64
     where: Callable[[int], str]
     change: Changes | None = None  # applied to shuffled batches only
@@ -64,14 +64,12 @@ class InMemory(Examples):
     @property
     def is_in_memory(self) -> bool:
         """Unless a column is encoded as batches take it."""
-        is_held = all(isinstance(column, Tensor) for column in self.columns)
-        return is_held and not isinstance(self.target_columns, TargetEncoder)
+        return all(isinstance(column, Tensor) for column in (*self.columns, *self.target_columns))
 
     @property
     def source(self) -> Hashable:
         """The tensors."""
-        targets = (self.target_columns,) if isinstance(self.target_columns, TargetEncoder) else self.target_columns
-        return tuple(map(id, (*self.columns, *targets)))
+        return tuple(map(id, (*self.columns, *self.target_columns)))
 
     @property
     def rows(self) -> Tensor:
@@ -119,10 +117,7 @@ class InMemory(Examples):
 
     def targets(self, rows: Tensor | None = None) -> tuple[Tensor, ...]:
         """Rows of other parts may be asked for."""
-        rows = self.index if rows is None else rows
-        if isinstance(self.target_columns, TargetEncoder):
-            return self.target_columns(rows)
-        return tuple(gathered(column, rows) for column in self.target_columns)
+        return tuple(gathered(column, self.index if rows is None else rows) for column in self.target_columns)
 
     def column(self, number: int, rows: Tensor | None = None) -> Tensor:
         """Rows of other parts may be asked for."""
@@ -161,7 +156,7 @@ class InMemory(Examples):
 
     def on(self, device: torch.device) -> Examples:
         """Whole tensors move to a GPU of whose free memory they take no more than RESIDENT."""
-        if device.type != "cuda" or not self.is_in_memory or isinstance(self.target_columns, TargetEncoder):
+        if device.type != "cuda" or not self.is_in_memory:
             return self
         columns = tuple(c for c in (*self.columns, *self.target_columns) if isinstance(c, Tensor))
         if sum(column.nbytes for column in columns) > RESIDENT * torch.cuda.mem_get_info(device)[0]:
@@ -190,8 +185,8 @@ def in_memory(
     dataset: Dataset,
     schema: Schema,
     task: Task | None,
-    inputs: tuple[Tensor | Encoder, ...],
-    targets: tuple[Tensor, ...] | TargetEncoder,
+    inputs: tuple[Column, ...],
+    targets: tuple[Column, ...],
     rows: Sequence[int] | np.ndarray,
 ) -> InMemory:
     """The rows of encoded data; `rows` are their numbers."""
@@ -203,7 +198,7 @@ def in_memory(
     return InMemory(inputs, targets, cast(Tensor, index), dataset.locate, None, steps, counts, spans, groups)
 
 
-def _have_steps(schema: Schema, inputs: tuple[Tensor | Encoder, ...]) -> bool:
+def _have_steps(schema: Schema, inputs: tuple[Column, ...]) -> bool:
     none = torch.empty(0, dtype=torch.int64)
     cells = (gathered(column, none) for column in inputs)
     return any(b.fields[0].lengths(x) is not None for b, x in zip(schema.blocks, cells, strict=False))

@@ -83,14 +83,18 @@ class Encoder:
 @final
 @dataclass(frozen=True, eq=False)
 class TargetEncoder:
-    """Targets of which some stand on disk, as batches take them."""
+    """One tensor of targets of which some stand on disk, as batches take it."""
 
     encode: Callable[[pl.DataFrame], tuple[Tensor, ...]]
     cells: Callable[[NDArray[np.int64]], pl.DataFrame]
+    number: int
 
-    def __call__(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """(len(rows), ...) each."""
-        return self.encode(self.cells(rows.numpy()))
+    def __call__(self, rows: Tensor) -> Tensor:
+        """(len(rows), ...)."""
+        return self.encode(self.cells(rows.numpy()))[self.number]
+
+
+Column = Tensor | Encoder | TargetEncoder
 
 
 def as_cells(array: NDArray[Any]) -> pl.Series:
@@ -109,7 +113,7 @@ def joined(columns: Sequence[Mapped]) -> Mapped:
     return Mapped(tuple(array for column in columns for array in column.arrays))
 
 
-def gathered(column: Tensor | Encoder, rows: Tensor) -> Tensor:
+def gathered(column: Column, rows: Tensor) -> Tensor:
     """Some rows of an encoded column, wherever it stands."""
     if not isinstance(column, Tensor):
         return column(rows)

@@ -14,7 +14,7 @@ from torch import Tensor
 from netwright.data.cache import encode_column
 from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, in_memory
-from netwright.data.mapped import PASS_BYTES, Encoder, TargetEncoder
+from netwright.data.mapped import PASS_BYTES, Column, Encoder, TargetEncoder
 from netwright.data.readers.files import counted
 from netwright.data.readers.table import require_column
 from netwright.data.split import Rows, Split
@@ -48,19 +48,6 @@ class Prepared:
     bad: Mapping[int, str]  # rows that cannot be read, and why
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    columns: tuple[Tensor | Encoder, ...]
-    bad: dict[int, str]  # the reason for each row that could not be read
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Targets:
-    tensors: tuple[Tensor, ...] | TargetEncoder
-    bad: dict[int, str]
-
-
 def prepare(
     dataset: Dataset,
     parts: Split,
@@ -84,21 +71,18 @@ def prepare(
     )
     schema = Schema(fields)
     guesses = _guesses(fields, said)
-    inputs = _encode_inputs(schema, dataset)
-    is_bad = np.zeros(len(dataset), bool)
-    is_bad[list(inputs.bad)] = True
-    readable = parts.train[~is_bad[parts.train]]
-    _require_rows(dataset, readable, "training", inputs.bad)
+    bad, kept = dict[int, str](), list[str]()
+    inputs = _encode_inputs(schema, dataset, bad, kept)
+    readable = np.setdiff1d(parts.train, [*bad])
+    _require_rows(dataset, readable, "training", bad)
     learned = _task(dataset, source.task, readable, schema)
-    targets = _encode_targets(learned, dataset)
-    bad = targets.bad | inputs.bad
-    examples, lost = _parts(dataset, schema, learned, parts, inputs.columns, targets.tensors, bad)
+    targets = _encode_targets(learned, dataset, bad)
+    rows = np.setdiff1d(np.concatenate([parts.train, parts.valid, parts.test]), [*bad])
+    whole = in_memory(dataset, schema, learned, inputs, targets, rows)
+    (train, valid, tests), lost = _parts(dataset, whole, parts, bad)
     told = f"{', '.join(dataset.targets) or 'no target'}: {learned.describe()}"
-    columns = (*guesses, *dropped, *_ids(dataset, fields, train), *inputs.notes)
+    columns = (*guesses, *dropped, *_ids(dataset, fields, dataset.table[parts.train]), *kept)
     notes = (*dataset.notes, *columns, told, parts.how, *parts.notes, *lost)
-    rows = np.unique(np.concatenate([part.rows.numpy() for part in examples]))
-    whole = in_memory(dataset, schema, learned, inputs.columns, targets.tensors, rows)
-    train, valid, tests = examples
     train = train.by_length() if learned.by_length else train
     return Prepared(schema, learned, train, valid, tests, whole, notes, bad)
 
@@ -114,11 +98,11 @@ def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InM
         if name not in dataset.table.columns:
             problem = f"{Path(dataset.origin).name} has no column {name!r}"
             raise DataError(problem, remedy=f"bring all of {listed(needed)}.")
-    inputs = _encode_inputs(schema, dataset)
-    targets = _Targets((), {}) if task is None else _encode_targets(task, dataset)
-    bad = dict(sorted((targets.bad | inputs.bad).items()))
-    rows = np.setdiff1d(np.arange(len(dataset)), np.fromiter(bad, np.int64, len(bad)))
-    return in_memory(dataset, schema, task, inputs.columns, targets.tensors, rows), bad
+    bad = dict[int, str]()
+    inputs = _encode_inputs(schema, dataset, bad, [])
+    targets = () if task is None else _encode_targets(task, dataset, bad)
+    rows = np.setdiff1d(np.arange(len(dataset)), [*bad])
+    return in_memory(dataset, schema, task, inputs, targets, rows), dict(sorted(bad.items()))
 
 
 def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
@@ -205,13 +189,12 @@ def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, sc
     raise DataError(f"no task fits the target {kinds}", remedy="name the task with --task, or choose another target.")
 
 
-def _encode_inputs(schema: Schema, dataset: Dataset) -> _Inputs:
+def _encode_inputs(schema: Schema, dataset: Dataset, bad: dict[int, str], notes: list[str]) -> tuple[Column, ...]:
     """A column for each block, as `Schema.encode`, but unreadable cells are gathered instead of raised."""
-    bad, notes = dict[int, str](), list[str]()
-    return _Inputs(tuple(_encode_block(block, dataset, bad, notes) for block in schema.blocks), bad, tuple(notes))
+    return tuple(_encode_block(block, dataset, bad, notes) for block in schema.blocks)
 
 
-def _encode_block(block: Block, dataset: Dataset, bad: dict[int, str], notes: list[str]) -> Tensor | Encoder:
+def _encode_block(block: Block, dataset: Dataset, bad: dict[int, str], notes: list[str]) -> Column:
     first = block.fields[0]
     if first.name in dataset.mapped:
         return Encoder(first, dataset.mapped[first.name], dataset.table[first.name].to_numpy())
@@ -233,47 +216,46 @@ def _row_bytes(dataset: Dataset) -> int:
     return int(dataset.cells(np.arange(1), dataset.targets).estimated_size())
 
 
-def _encode_targets(task: Task, dataset: Dataset) -> _Targets:
-    """The tensors, or what encodes them as batches take them; then they are read once to find what cannot be read."""
-    rows, bad = np.arange(len(dataset)), dict[int, str]()
+def _encode_targets(task: Task, dataset: Dataset, bad: dict[int, str]) -> tuple[Column, ...]:
+    """The tensors, or what encodes them as batches take them; then they are read once to find what cannot be read.
 
-    def encoded(cells: pl.DataFrame, start: int = 0) -> tuple[Tensor, ...]:
+    The reason for an input that cannot be read comes before that for its target.
+    """
+    found = dict[int, str]()
+
+    def encoded(cells: pl.DataFrame) -> tuple[Tensor, ...]:
         try:
             return task.encode(cells)
         except Unreadable as error:
-            bad.update({start + row: reason for row, reason in error.bad.items()})
+            found.update(error.bad)
             return error.encoded
 
     if not _are_mapped(dataset):
-        return _Targets(encoded(dataset.table.select(dataset.targets)), bad)
-    cells = partial(dataset.cells, names=dataset.targets)
-    step = max(1, PASS_BYTES // max(1, _row_bytes(dataset)))
-    for start in range(0, len(rows), step):
-        encoded(cells(rows[start : start + step]), start)
-    return _Targets(TargetEncoder(encoded, cells), bad)
+        targets: tuple[Column, ...] = encoded(dataset.table.select(dataset.targets))
+        bad |= found | bad
+        return targets
+    cells, rows, count = partial(dataset.cells, names=dataset.targets), np.arange(len(dataset)), 0
+    for block in np.split(rows, rows[:: max(1, PASS_BYTES // max(1, _row_bytes(dataset)))][1:]):
+        found.clear()
+        count = len(encoded(cells(block)))
+        bad |= {int(block[row]): reason for row, reason in found.items()} | bad
+    return tuple(TargetEncoder(encoded, cells, number) for number in range(count))
 
 
 def _parts(
-    dataset: Dataset,
-    schema: Schema,
-    task: Task,
-    parts: Split,
-    inputs: tuple[Tensor | Encoder, ...],
-    targets: tuple[Tensor, ...] | TargetEncoder,
-    bad: dict[int, str],
-) -> tuple[tuple[InMemory, InMemory, InMemory], tuple[str, ...]]:
+    dataset: Dataset, whole: InMemory, parts: Split, bad: dict[int, str]
+) -> tuple[list[Examples], tuple[str, ...]]:
     """The examples of each part without its unreadable rows, and a note for each part that lost some."""
-    notes, examples = list[str](), list[InMemory]()
-    gone = np.fromiter(sorted(bad), np.int64, len(bad))
+    notes, examples = list[str](), list[Examples]()
     for name, rows in zip(PART_NAMES, (parts.train, parts.valid, parts.test), strict=True):
-        kept, lost = np.setdiff1d(rows, gone), np.intersect1d(rows, gone)
+        kept, lost = np.setdiff1d(rows, [*bad]), np.intersect1d(rows, [*bad])
         _require_rows(dataset, kept, name, bad)
-        examples.append(in_memory(dataset, schema, task, inputs, targets, kept))
+        examples.append(replace(whole, index=torch.from_numpy(kept)))
         if len(lost):
             first = int(lost[0])
             text = f"{counted(len(lost), f'{name} row')} cannot be read and left out"
             notes.append(f"{text}, the first is {dataset.locate(first)}: {bad[first]}")
-    return (examples[0], examples[1], examples[2]), tuple(notes)
+    return examples, tuple(notes)
 
 
 def _require_rows(dataset: Dataset, rows: Rows, part: str, bad: dict[int, str]) -> None:

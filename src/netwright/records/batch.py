@@ -272,7 +272,8 @@ class Examples(ABC):
 
     def part(self, index: Tensor) -> "Examples":
         """Some of the examples, by their positions from 0."""
-        return _Part(self, self.rows[index])
+        chosen = self.rows[index]
+        return _Altered(self, len(chosen), lambda batch: batch.pick(torch.isin(batch.rows, chosen)))
 
     def plain(self) -> "Examples":
         """The same without augmentation."""
@@ -291,7 +292,13 @@ class Examples(ABC):
 
     def relabelled(self, targets: tuple[Tensor, ...]) -> "Examples":
         """The same inputs with other targets, in the order of `rows`."""
-        return _Relabelled(self, self.rows, targets)
+        numbers, order = self.rows.sort()
+
+        def alter(batch: Batch) -> Batch:
+            place = order[torch.searchsorted(numbers, batch.rows)]
+            return replace(batch, targets=tuple(t[place] for t in targets))
+
+        return _Altered(self, len(self), alter)
 
     def uncut(self) -> "Examples":
         """The same, each sequence as long as the longest of all: for those who put rows of several batches together.
@@ -310,44 +317,21 @@ class Examples(ABC):
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Part(Examples):
-    """Examples of some numbers, picked out of another's batches, which so become smaller."""
+class _Altered(Examples):
+    """Another's examples, each batch altered; batches that lose all rows are left out."""
 
     whole: Examples
-    chosen: Tensor
+    count: int
+    alter: Callable[[Batch], Batch]
 
     def __len__(self) -> int:
-        return len(self.chosen)
+        return self.count
 
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """Batches without the rows of others; batches that lose all rows are left out."""
-        picked = (batch.pick(torch.isin(batch.rows, self.chosen)) for batch in self.whole.batches(size, seed=seed))
-        for batch in islice((batch for batch in picked if len(batch)), start, None):
+        """In the whole's order."""
+        altered = (self.alter(batch) for batch in self.whole.batches(size, seed=seed))
+        for batch in islice((batch for batch in altered if len(batch)), start, None):
             yield batch.share(rank, world)
-
-    def locate(self, row: int) -> str:
-        """As the whole says it."""
-        return self.whole.locate(row)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class _Relabelled(Examples):
-    """Another's examples with targets of their own."""
-
-    whole: Examples
-    numbers: Tensor
-    given: tuple[Tensor, ...]  # in the order of `numbers`
-
-    def __len__(self) -> int:
-        return len(self.whole)
-
-    def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """The same batches with these targets."""
-        order = self.numbers.argsort()
-        for batch in self.whole.batches(size, seed=seed, start=start, rank=rank, world=world):
-            place = order[torch.searchsorted(self.numbers[order], batch.rows)]
-            yield replace(batch, targets=tuple(t[place] for t in self.given))
 
     def locate(self, row: int) -> str:
         """As the whole says it."""
