@@ -171,8 +171,7 @@ def answer(network: nn.Module, run: Run) -> nn.Module:
     layers = _weighted(_calls(network, run))
     if not layers or not isinstance(last := layers[-1].module, nn.Linear | _ConvNd):
         raise NoMend("its last layer with weights is neither nn.Linear nor a convolution")
-    batches = [batch.targets for batch in run.train.batches(run.recipe.batch_size, seed=None)]
-    constant = run.task.constant(tuple(torch.cat(parts) for parts in zip(*batches, strict=True)))
+    constant = run.task.constant(run.train.targets())
     with seeded(run.recipe.seed):
         initialize(last, "lecun", "identity", scale=HEAD_SCALE)
     if isinstance(last.bias, Tensor) and isinstance(constant, Tensor) and last.bias.numel() == constant.numel():

@@ -301,7 +301,7 @@ def lost(run: Run) -> Measures:
     losses = np.full(len(run.valid), np.inf)
     if not isinstance(run.task, Classification):
         return {"loss": losses}
-    targets, wrong = _targets(run), np.ones(len(losses))
+    targets, wrong = run.valid.targets()[0].reshape(-1).numpy(), np.ones(len(losses))
     return {"accuracy": wrong, **_balanced(wrong, targets), "loss": losses}
 
 
@@ -312,14 +312,9 @@ def measured(run: Run) -> Measures:
     if not isinstance(run.task, Classification):
         return {"loss": losses}
     answers = pl.concat(list(predictions(run.network, run.task, run.valid, run.recipe)))["prediction"]
-    targets = _targets(run)
+    targets = run.valid.targets()[0].reshape(-1).numpy()
     wrong = (answers.to_numpy() != np.array(run.task.labels)[targets]).astype(np.float64)
     return {"accuracy": wrong, **_balanced(wrong, targets), "loss": losses}
-
-
-def _targets(run: Run) -> NDArray[np.int64]:
-    batches = run.valid.batches(run.recipe.batch_size, seed=None)
-    return np.concatenate([batch.targets[0].reshape(-1).cpu().numpy() for batch in batches])
 
 
 def _balanced(wrong: NDArray[np.float64], targets: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:

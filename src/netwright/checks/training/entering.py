@@ -11,7 +11,7 @@ from netwright.checks.evidence import Skip
 from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.progress import first_network, own_rung, progress, shown_batches, some_steps
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, joined
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
@@ -151,7 +151,7 @@ def _standardized(evidence: TrainingEvidence) -> Rung | None:
         evidence.run is not None and evidence.run.schema.inputs
     ):
         return None
-    whole = [torch.cat(parts) for parts in zip(*(batch.inputs for batch in batches), strict=True)]
+    whole = joined(batches).inputs
     means = [x.mean(0) for x in whole]
     spreads = [_spreads(x) for x in whole]
 

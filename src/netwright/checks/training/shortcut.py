@@ -1,6 +1,6 @@
 """Whether a network lives on one small part of its inputs, and whether it should."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal, final
@@ -13,9 +13,9 @@ from netwright.checks.data.target_leaks import MISSED_CLASSES, SURE
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.held_out import LEAST, Numbers, flat, parts, simple_models
-from netwright.checks.training.progress import chance
-from netwright.records.batch import Batch
-from netwright.records.finding import Chart, Finding, Remedy
+from netwright.checks.training.progress import bars, chance
+from netwright.records.batch import Batch, joined
+from netwright.records.finding import Finding, Remedy
 from netwright.records.schema import Block
 from netwright.statistics import Interval, mean, share
 from netwright.tasks.classification import Classification
@@ -92,6 +92,7 @@ def shortcut(evidence: TrainingEvidence) -> Iterator[Finding]:
 def _told(found: _Costs, part: _Part, cost: Interval, sign: str) -> Finding:
     family = [(other, paid) for other, paid in found.costs if other.family == part.family]
     family.sort(key=lambda one: -one[1].value)
+    title = f"share of the gain that is lost where {part.family} change places"
     remedies = (
         Remedy(f"leave {part.name} out, and see what is learned without it."),
         Remedy("bring rows where it says nothing of the answer, or hide it at random (augment)."),
@@ -107,23 +108,13 @@ def _told(found: _Costs, part: _Part, cost: Interval, sign: str) -> Finding:
         confidence=0.9 if sign else 0.95,
         otherwise=("it is known wherever answers are asked for, and means what it meant here.",),
         remedies=remedies if sign else (),
-        charts=(
-            Chart(
-                "bars",
-                f"share of the gain that is lost where {part.family} change places",
-                "share of the gain",
-                part.family,
-                tuple(other.name for other, _ in family),
-                tuple((paid.value,) for _, paid in family),
-            ),
-        ),
+        charts=(bars(title, "share of the gain", part.family, ((other.name, paid.value) for other, paid in family)),),
     )
 
 
 def _costs(evidence: TrainingEvidence) -> _Costs:
     batch = _rows(evidence)
-    measure = _measure(evidence)
-    before = measure(batch)
+    before = _errors(evidence, batch)
     constant = _chance(evidence, batch)
     gained = constant - float(before.mean())
     if not gained > LEARNED * constant:
@@ -137,7 +128,7 @@ def _costs(evidence: TrainingEvidence) -> _Costs:
         x = batch.inputs[part.number]
         other = torch.where(part.cells.to(x.device), x[source.to(x.device)], x)
         inputs = (*batch.inputs[: part.number], other, *batch.inputs[part.number + 1 :])
-        lost = mean(measure(replace(batch, inputs=inputs)) - before)
+        lost = mean(_errors(evidence, replace(batch, inputs=inputs)) - before)
         costs.append((part, lost / scale))
     if not costs:
         raise Skip("there are no columns, pixels or steps to permute")
@@ -157,34 +148,26 @@ def _rows(evidence: TrainingEvidence) -> Batch:
         raise Skip(f"fewer than {LEAST} validation rows")
     if len({tuple(x.shape[1:] for x in batch.inputs) for batch in found}) > 1:
         raise Skip("rows of different batches have different shapes")
-    inputs, targets = (tuple(map(torch.cat, zip(*which, strict=True))) for which in (
-        [batch.inputs for batch in found], [batch.targets for batch in found]))  # fmt: skip
-    return Batch(inputs, targets, torch.cat([batch.rows for batch in found]))
+    return joined(found)
 
 
-def _measure(evidence: TrainingEvidence) -> Callable[[Batch], Numbers]:
+def _errors(evidence: TrainingEvidence, batch: Batch) -> Numbers:
     """Errors where there are classes, else losses: (n,) of a batch, smaller is better."""
-
-    def measure(batch: Batch) -> Numbers:
-        found = list[Tensor]()
-        with evaluating(evidence.network):
-            for start in range(0, len(batch), AT_ONCE):
-                rows = slice(start, start + AT_ONCE)
-                some = batch.pick(torch.arange(len(batch))[rows])
-                if isinstance(evidence.task, Classification):
-                    answers = evidence.forward(evidence.network, some)
-                    if not isinstance(answers, Tensor) or answers.ndim != 2:
-                        raise Skip("the outputs are not one number for each class")
-                    found.append((answers.argmax(1) != some.targets[0].reshape(-1)).double().cpu())
-                else:
-                    found.append(evidence.loss(evidence.network, some).double().cpu())
-        return torch.cat(found).numpy()
-
-    return measure
+    found = list[Tensor]()
+    with evaluating(evidence.network):
+        for some in map(batch.pick, torch.arange(len(batch)).split(AT_ONCE)):
+            if isinstance(evidence.task, Classification):
+                answers = evidence.forward(evidence.network, some)
+                if not isinstance(answers, Tensor) or answers.ndim != 2:
+                    raise Skip("the outputs are not one number for each class")
+                found.append((answers.argmax(1) != some.targets[0].reshape(-1)).double().cpu())
+            else:
+                found.append(evidence.loss(evidence.network, some).double().cpu())
+    return torch.cat(found).numpy()
 
 
 def _chance(evidence: TrainingEvidence, batch: Batch) -> float:
-    """What always the same answer costs, in what `_measure` measures."""
+    """What always the same answer costs, in what `_errors` gives."""
     if isinstance(evidence.task, Classification):
         targets = batch.targets[0].reshape(-1).cpu()
         return float((targets != targets.mode().values).double().mean())
