@@ -1,3 +1,4 @@
+import importlib
 import json
 import sys
 import tomllib
@@ -11,7 +12,7 @@ import tomli_w
 from netwright.blueprint import load_recipe, load_schema, load_task, write_blueprint
 from netwright.kinds.number import Number
 from netwright.records.errors import RunError
-from netwright.records.recipe import Recipe
+from netwright.records.recipe import Recipe, flat
 from netwright.records.schema import Schema
 from netwright.tasks.classification import Classification
 
@@ -48,7 +49,7 @@ def is_unrun() -> bool:
     ],
 )  # fmt: skip
 def test_a_recipe_of_a_file_names_no_code(folder: Path, setting: str, value: Any) -> None:
-    record = tomllib.loads((folder / "recipe.toml").read_text()) | {setting: value}
+    record = flat(tomllib.loads((folder / "recipe.toml").read_text())) | {setting: value}
     (folder / "recipe.toml").write_text(tomli_w.dumps(record))
     with pytest.raises(RunError, match=rf"recipe\.toml names code that is not netwright's: {setting} = '") as caught:
         load_recipe(folder)
@@ -106,3 +107,39 @@ def test_deep_and_long_json_is_an_error_of_the_run(folder: Path) -> None:
         (folder / "task.json").write_text(text)
         with pytest.raises(RunError, match=r"task\.json"):
             load_task(folder)
+
+
+OWN = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from netwright.records.recipe import setting
+from netwright.tasks.classification import Classification
+
+
+@dataclass(frozen=True)
+class Options:
+    horizon: int = setting(24, "steps ahead", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class Forecasting(Classification):
+    options: ClassVar[type] = Options
+"""
+
+
+def test_a_tasks_own_settings_are_a_section_of_the_recipe_and_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_task.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("own_task")
+    recipe = Recipe(own=module.Options()).edit({"horizon": 96, "lr": 0.5})
+    write_blueprint(tmp_path, recipe, Schema(()), module.Forecasting(("a", "b")))
+    assert tomllib.loads((tmp_path / "recipe.toml").read_text())["task"] == {"horizon": 96}
+    assert load_recipe(tmp_path, allow_code=True) == load_recipe(tmp_path, own=module.Options()) == recipe
+    with pytest.raises(RunError, match=r"task\.json names code that is not netwright's: task = 'own_task:Forecasting'"):
+        load_recipe(tmp_path)
+    (tmp_path / "task.json").write_text('{"task": "classification", "labels": ["a", "b"]}')
+    with pytest.raises(RunError, match=r"recipe\.toml: there is no setting 'horizon'"):
+        load_recipe(tmp_path)

@@ -12,7 +12,7 @@ import tomli_w
 from netwright.files import AGAIN, checked, read_json, read_text, replace_text
 from netwright.kinds import KINDS
 from netwright.records.errors import NetwrightError, RecipeError, RunError
-from netwright.records.recipe import Recipe, code_in, code_of
+from netwright.records.recipe import NoOptions, Recipe, code_in, code_of, flat, settings
 from netwright.records.schema import Field, Schema
 from netwright.records.task import Task
 from netwright.resolve import refuse_code, resolve
@@ -27,16 +27,22 @@ def write_blueprint(folder: Path, recipe: Recipe, schema: Schema, task: Task) ->
     """Writes the three files. Raises RunError."""
     columns = [{"kind": _name(type(f), f.kind, KINDS), **asdict(f)} for f in schema.inputs]
     target = {"task": _name(type(task), task.name, TASKS), **asdict(task)}
-    replace_text(folder / RECIPE, tomli_w.dumps(asdict(recipe)))
+    replace_text(folder / RECIPE, tomli_w.dumps(recipe.sections()))
     replace_text(folder / SCHEMA, json.dumps(columns, ensure_ascii=False) + "\n")
     replace_text(folder / TASK, json.dumps(target, ensure_ascii=False) + "\n")
 
 
-def load_recipe(folder: Path, *, allow_code: bool = False) -> Recipe:
-    """The settings of a run. Raises RunError if they cannot be read, or name code that is not netwright's."""
+def load_recipe(folder: Path, *, own: Any = None, allow_code: bool = False) -> Recipe:  # Any: as `Recipe.own`
+    """The settings of a run. Raises RunError if they cannot be read, or name code that is not netwright's.
+
+    Settings of the task's own are read as `own` declares them, else as the run's task does.
+    """
     path = folder / RECIPE
     try:
-        recipe = Recipe().edit(tomllib.loads(read_text(path)))
+        record = flat(tomllib.loads(read_text(path)))
+        if own is None and record.keys() - {s.name for s in settings()}:
+            own = load_task(folder, allow_code=allow_code).options()
+        recipe = Recipe(own=NoOptions() if own is None else own).edit(record)
     except (ValueError, RecursionError) as error:  # no TOML, or numbers of thousands of digits
         raise RunError(f"{path} is not valid TOML: {error}", remedy=AGAIN) from None
     except RecipeError as error:

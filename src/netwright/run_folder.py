@@ -324,7 +324,8 @@ def is_whole(folder: Path) -> bool:
 
 def require_same(folder: Path, *, recipe: Recipe, fingerprint: Fingerprint) -> None:
     """Raises RunError, naming each difference, where a stopped training cannot go on with these settings and data."""
-    saved, now = (asdict(r) for r in (load_recipe(folder, allow_code=True), recipe))  # compared, not built
+    saved = load_recipe(folder, own=recipe.of(type(recipe.own)), allow_code=True)  # compared, not built
+    saved, now = ({s.name: value for s, value in r.values()} for r in (saved, recipe))
     told = [f"{name} was {saved[name]}, now {now[name]}" for name in now if _text(saved[name]) != _text(now[name])]
     old = origin(folder)
     if old.fingerprint.digest != fingerprint.digest:

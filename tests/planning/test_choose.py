@@ -1,3 +1,6 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,7 +11,8 @@ from netwright.kinds.sequence import Sequence
 from netwright.kinds.series import Series
 from netwright.kinds.text import Text
 from netwright.planning.choose import choose
-from netwright.records.recipe import Recipe
+from netwright.records.errors import RecipeError
+from netwright.records.recipe import Recipe, setting
 from netwright.records.schema import Field, Schema
 from netwright.records.task import Task
 from netwright.tasks.classification import Classification
@@ -24,6 +28,20 @@ TWO: Task = Classification(("no", "yes"))
 def picture(side: int) -> Field:
     pixels = np.random.default_rng(0).integers(0, 256, (20, side, side), dtype=np.uint8)
     return Image.learn("image", pl.Series("image", pixels))
+
+
+@dataclass(frozen=True)
+class Options:
+    """A task's own settings."""
+
+    horizon: int = setting(24, "steps ahead", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class Forecasting(Classification):  # type: ignore[misc]  final, but a quick way to a whole task
+    """A task with a setting of its own."""
+
+    options: ClassVar[type] = Options
 
 
 def chosen(*fields: Field, rows: int = 500, task: Task = TWO, **given: object) -> Recipe:
@@ -98,3 +116,14 @@ def test_what_the_user_gives_wins_and_is_told() -> None:
 
 def test_the_same_data_give_the_same_settings() -> None:
     assert choose(Schema((NUMBER, TEXT)), TWO, 500, {}) == choose(Schema((NUMBER, TEXT)), TWO, 500, {})
+
+
+def test_a_tasks_own_settings_are_checked_and_reported_before_any_training() -> None:
+    task = Forecasting(("no", "yes"))
+    recipe, (told,) = choose(Schema((NUMBER,)), task, 500, {"horizon": "96"})
+    assert (recipe.own, "horizon 96" in told) == (Options(96), True)
+    assert chosen(NUMBER, task=task).own == Options()
+    with pytest.raises(RecipeError, match="there is no setting 'horizn': did you mean 'horizon'"):
+        chosen(NUMBER, task=task, horizn=3)
+    with pytest.raises(RecipeError, match="there is no setting 'horizon'"):
+        chosen(NUMBER, horizon=3)

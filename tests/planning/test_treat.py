@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from netwright.data.examples import empty
-from netwright.planning.edits import OF_THE_NETWORK, SPANS
+from netwright.planning.edits import OF_THE_NETWORK
 from netwright.planning.mends import are_equal
 from netwright.planning.paired import gain
 from netwright.planning.treat import treat_run
 from netwright.records.errors import DataError, NetworkError
 from netwright.records.finding import Checked, Finding, Remedy, Report
 from netwright.records.note import Note
-from netwright.records.recipe import Recipe
+from netwright.records.recipe import Recipe, settings
 from netwright.records.run import Run
 from netwright.tasks.regression import Regression
 from netwright.training.adopt import adopt, designed
@@ -103,10 +103,12 @@ def test_random_changes_of_an_own_network_are_those_of_its_training(run: Run) ->
     remedies = (FASTER, *(Remedy("wait.", {"lr": 1e-7 * k}) for k in (1, 2, 3)))
     _, note, _ = treated(run, report(finding("NW332", *reversed(remedies))), report())
     assert len(note.controls) == 4
+    searched = {s.name: s.metadata["search"] for s in settings()}
     for control in note.controls:
         ((name, value),) = control.edit.items()
         assert name not in OF_THE_NETWORK
-        assert name == "optimizer" or SPANS[name][0] <= value <= SPANS[name][1]
+        low, high = searched[name] or (0, 0)
+        assert name == "optimizer" or low <= value <= high
 
 
 def test_without_validation_rows_nothing_can_be_proven(run: Run) -> None:

@@ -30,8 +30,9 @@ def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     passes = Recipe().edit({"epochs": given["epochs"]}).epochs if "epochs" in given else 0
     chosen = _fitting(_by_form(schema, signals, rows, passes), schema, task) | dict(task.defaults(schema, rows))
-    recipe = Recipe().edit(chosen).edit(given)
-    told = ", ".join(f"{name} {_said(getattr(recipe, name))}" for name in chosen | dict(given) if name not in _UNTOLD)
+    recipe = Recipe(own=task.options()).edit(chosen).edit(given)
+    values = {setting.name: value for setting, value in recipe.values()}
+    told = ", ".join(f"{name} {_said(values[name])}" for name in chosen | dict(given) if name not in _UNTOLD)
     return recipe, (f"settings: {told}",)
 
 

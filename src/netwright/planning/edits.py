@@ -2,24 +2,22 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import Field, dataclass, field, replace
 from functools import partial
 from math import exp, log
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from torch import nn
 
 from netwright.data.examples import augmented
-from netwright.models import ACTIVATIONS
 from netwright.planning import MENDS
 from netwright.planning.mends import are_equal, mended
 from netwright.planning.quick import anew
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import Remedy
-from netwright.records.recipe import Recipe, settings
+from netwright.records.recipe import Recipe, choices, settings
 from netwright.records.run import Run
-from netwright.training import OPTIMIZERS
 from netwright.training.adopt import designed
 from netwright.training.evaluate import device_of
 
@@ -27,10 +25,6 @@ from netwright.training.evaluate import device_of
 OF_THE_NETWORK = (
     "depth", "width", "dropout", "activation", "backbone", "layers", "normalization", "init", "embedding", "members",
 )  # fmt: skip
-# Where random changes are drawn: the ranges that people search. Those of the Recipe hold networks of hours.
-SPANS = {"lr": (1e-5, 1e-1), "batch_size": (8, 512), "depth": (1, 6), "width": (16, 512), "weight_decay": (1e-4, 0.3)}
-MOST_DROPOUT = 0.6
-WHOLE = ("batch_size", "depth", "width")
 
 
 @final
@@ -96,15 +90,20 @@ def possible(run: Run, remedy: Remedy, kept: Edits) -> tuple[Edits, str]:
 
 def random_change(generator: np.random.Generator, run: Run) -> dict[str, object]:
     """One of the eight hyperparameters, drawn anew."""
-    drawn = dict[str, object]()
-    for name, (low, high) in SPANS.items():
-        value = exp(generator.uniform(log(low), log(high)))
-        drawn[name] = round(value) if name in WHOLE else float(f"{value:.2g}")
-    drawn["dropout"] = round(float(generator.uniform(0, MOST_DROPOUT)), 2)
-    drawn["activation"] = str(generator.choice(sorted(set(ACTIVATIONS) - {run.recipe.activation})))
-    drawn["optimizer"] = str(generator.choice(sorted(set(OPTIMIZERS) - {run.recipe.optimizer})))
+    drawn = {s.name: _drawn(generator, s, value) for s, value in run.recipe.values() if s.metadata["eight"]}
     name = str(generator.choice(sorted(_changeable(run) & drawn.keys())))
     return {name: drawn[name]}
+
+
+def _drawn(generator: np.random.Generator, declared: Field[Any], now: object) -> object:
+    """Another choice, or a number of the range that people search: uniform in its logarithm if that is above zero."""
+    if declared.metadata["search"] is None:
+        return str(generator.choice(sorted(set(choices(declared)) - {now})))
+    low, high = declared.metadata["search"]
+    if low == 0:
+        return round(float(generator.uniform(low, high)), 2)
+    value = exp(generator.uniform(log(low), log(high)))
+    return round(value) if isinstance(declared.default, int) else float(f"{value:.2g}")
 
 
 def _network(run: Run, edits: Edits, seed: int) -> nn.Module:

@@ -1,36 +1,58 @@
 """Every setting of a training, declared once."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field as DataclassField
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from math import isfinite
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from netwright.records.errors import RecipeError, listed, nearest
+
+T = TypeVar("T")
+_DECLARED = re.compile(r"^    (\w+): [^=\n]+ = setting\(", re.MULTILINE)
+_IMPORT = re.compile(r"'[A-Za-z_][\w.]*:[A-Za-z_]")
 
 
 def setting(
     default: Any,  # Any: a setting's type is that of its default
     help: str,  # the word the command line uses
     *,
+    group: str = "task",
     low: float | None = None,
     high: float | None = None,
-    log: bool = False,
+    search: tuple[float, float] | None = None,
     table: str = "",
     words: tuple[str, ...] = (),
     eight: bool = False,
 ) -> Any:
-    """A field of `Recipe`: default, range, scale and help in one place.
+    """A field of `Recipe`, or of a task's own options: default, range and help in one place.
 
-    `table` names the literal table ("package.module:TABLE") whose keys are the choices; an import path
-    ("package.module:function") is always a choice too. `words` are choices beside the table's.
+    `search` is the range that people try: the whole one holds networks of hours. `table` names the literal table
+    ("package.module:TABLE") whose keys are the choices; an import path ("package.module:function") is always a choice
+    too. `words` are choices beside the table's.
     """
     metadata = {
-        "help": help, "low": low, "high": high, "log": log, "table": table, "words": words, "eight": eight,
+        "help": help, "group": group, "low": low, "high": high, "search": search, "table": table, "words": words,
+        "eight": eight,
     }  # fmt: skip
     return field(default=default, metadata=metadata)
+
+
+_model = partial(setting, group="model")
+_training = partial(setting, group="training")
+_machine = partial(setting, group="machine")
+
+GROUPS = ("model", "training", "machine", "task")  # sections of recipe.toml
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A task without settings of its own."""
 
 
 @dataclass(frozen=True)
@@ -41,53 +63,59 @@ class Recipe:
     """
 
     # The eight hyperparameters of the field.
-    lr: float = setting(1e-3, "peak learning rate", low=1e-7, high=10.0, log=True, eight=True)
-    batch_size: int = setting(256, "rows in a batch", low=1, high=65536, log=True, eight=True)
-    depth: int = setting(3, "hidden blocks of the trunk", low=1, high=1000, log=True, eight=True)
-    width: int = setting(256, "units or channels of the trunk", low=1, high=16384, log=True, eight=True)
-    weight_decay: float = setting(1e-2, "L2 decay of weights, decoupled in AdamW", low=0.0, high=1.0, eight=True)
-    dropout: float = setting(0.1, "share of units dropped while training", low=0.0, high=0.95, eight=True)
-    activation: str = setting("relu", "nonlinearity", table="netwright.models:ACTIVATIONS", eight=True)
-    optimizer: str = setting("adamw", "update rule", table="netwright.training:OPTIMIZERS", eight=True)
+    lr: float = _training(1e-3, "peak learning rate", low=1e-7, high=10.0, search=(1e-5, 1e-1), eight=True)
+    batch_size: int = _training(256, "rows in a batch", low=1, high=65536, search=(8, 512), eight=True)
+    depth: int = _model(3, "hidden blocks of the trunk", low=1, high=1000, search=(1, 6), eight=True)
+    width: int = _model(256, "units or channels of the trunk", low=1, high=16384, search=(16, 512), eight=True)
+    weight_decay: float = _training(
+        1e-2, "L2 decay of weights, decoupled in AdamW", low=0.0, high=1.0, search=(1e-4, 0.3), eight=True
+    )
+    dropout: float = _model(
+        0.1, "share of units dropped while training", low=0.0, high=0.95, search=(0.0, 0.6), eight=True
+    )
+    activation: str = _model("relu", "nonlinearity", table="netwright.models:ACTIVATIONS", eight=True)
+    optimizer: str = _training("adamw", "update rule", table="netwright.training:OPTIMIZERS", eight=True)
 
     # The network.
-    backbone: str = setting("auto", "trunk", table="netwright.models:BACKBONES", words=("auto",))
-    layers: tuple[Any, ...] = setting((), "the trunk written down layer by layer, instead of a backbone")
-    normalization: str = setting("auto", "normalization", table="netwright.models:NORMALIZATIONS", words=("auto",))
-    init: str = setting(
+    backbone: str = _model("auto", "trunk", table="netwright.models:BACKBONES", words=("auto",))
+    layers: tuple[Any, ...] = _model((), "the trunk written down layer by layer, instead of a backbone")
+    normalization: str = _model("auto", "normalization", table="netwright.models:NORMALIZATIONS", words=("auto",))
+    init: str = _model(
         "auto", "first weights; auto fits the activation", table="netwright.models:INITS", words=("auto",)
     )
-    embedding: str = setting(
+    embedding: str = _model(
         "piecewise", "how numbers enter a table network", table="netwright.models:NUMBER_EMBEDDINGS"
     )
-    members: int = setting(1, "networks trained side by side in one, their answers averaged", low=1, high=64)
-    mirror: bool = setting(False, "answer pictures by the mean with their mirror images, in twice the time")
+    members: int = _model(1, "networks trained side by side in one, their answers averaged", low=1, high=64)
+    mirror: bool = _model(False, "answer pictures by the mean with their mirror images, in twice the time")
 
     # The loss.
-    loss: str = setting("auto", "loss by name; auto is the task's own", table="netwright.tasks:LOSSES", words=("auto",))
-    label_smoothing: float = setting(0.0, "share of the target given to all classes", low=0.0, high=0.9)
-    class_weights: str = setting("none", "weights of classes in the loss", words=("none", "balanced"))
-    l1: float = setting(0.0, "penalty on the absolute weights", low=0.0, high=1.0)
+    loss: str = _training(
+        "auto", "loss by name; auto is the task's own", table="netwright.tasks:LOSSES", words=("auto",)
+    )
+    label_smoothing: float = _training(0.0, "share of the target given to all classes", low=0.0, high=0.9)
+    class_weights: str = _training("none", "weights of classes in the loss", words=("none", "balanced"))
+    l1: float = _training(0.0, "penalty on the absolute weights", low=0.0, high=1.0)
 
     # The steps.
-    epochs: int = setting(30, "passes over the training rows", low=1, high=100000, log=True)
-    schedule: str = setting("flat_cosine", "course of the learning rate", table="netwright.training:SCHEDULES")
-    warmup: float = setting(0.05, "share of all steps in which the learning rate rises", low=0.0, high=0.9)
-    momentum: float = setting(0.9, "momentum of sgd, rmsprop and muon; first beta of adam", low=0.0, high=0.9999)
-    beta2: float = setting(0.999, "second beta of adam", low=0.5, high=0.999999)
-    nesterov: bool = setting(True, "Nesterov momentum in sgd")
-    clip: float = setting(1.0, "longest gradient; 0 clips nothing", low=0.0, high=1e6)
-    accumulate: int = setting(1, "batches summed into one step", low=1, high=4096)
-    average: float = setting(
+    epochs: int = _training(30, "passes over the training rows", low=1, high=100000)
+    schedule: str = _training("flat_cosine", "course of the learning rate", table="netwright.training:SCHEDULES")
+    warmup: float = _training(0.05, "share of all steps in which the learning rate rises", low=0.0, high=0.9)
+    momentum: float = _training(0.9, "momentum of sgd, rmsprop and muon; first beta of adam", low=0.0, high=0.9999)
+    beta2: float = _training(0.999, "second beta of adam", low=0.5, high=0.999999)
+    nesterov: bool = _training(True, "Nesterov momentum in sgd")
+    clip: float = _training(1.0, "longest gradient; 0 clips nothing", low=0.0, high=1e6)
+    accumulate: int = _training(1, "batches summed into one step", low=1, high=4096)
+    average: float = _training(
         0.0, "half-life of the weights' running average, in epochs; 0 keeps none", low=0.0, high=1000.0
     )
-    keep: str = setting(
+    keep: str = _training(
         "best", "weights kept: of the best epoch on the validation part, or the last", words=("best", "last")
     )
-    patience: int = setting(
+    patience: int = _training(
         0, "epochs without a better validation score before stopping; 0 never stops", low=0, high=100000
     )
-    augment: tuple[str, ...] = setting(
+    augment: tuple[str, ...] = _training(
         (),
         "changes of training rows; auto tries those that suit and takes what helps",
         table="netwright.data:AUGMENTATIONS",
@@ -95,28 +123,42 @@ class Recipe:
     )
 
     # The machine.
-    precision: str = setting("auto", "arithmetic", words=("auto", "fp32", "bf16"))
-    kernels: str = setting(
+    precision: str = _machine("auto", "arithmetic", words=("auto", "fp32", "bf16"))
+    kernels: str = _machine(
         "auto", "torch's kernels, or own ones where torch's are weak on a CPU", words=("auto", "torch", "own")
     )
-    compile: str = setting(
+    compile: str = _machine(
         "auto", "torch.compile; auto tries it where a training takes minutes", words=("auto", "never", "always")
     )
-    threads: int = setting(0, "threads of the CPU; 0 measures how many pay", low=0, high=1024)
-    adapt: bool = setting(True, "fewer threads while other programs are busy; this changes how sums are rounded")
-    device: str = setting("auto", "cpu, cuda or auto", words=("auto", "cpu", "cuda"))
-    checkpoint_seconds: float = setting(30.0, "longest time between two checkpoints", low=0.0, high=1e6)
-    seed: int = setting(0, "decides weights, order, dropout and augmentation", low=0, high=2**31 - 1)
+    threads: int = _machine(0, "threads of the CPU; 0 measures how many pay", low=0, high=1024)
+    adapt: bool = _machine(True, "fewer threads while other programs are busy; this changes how sums are rounded")
+    device: str = _machine("auto", "cpu, cuda or auto", words=("auto", "cpu", "cuda"))
+    checkpoint_seconds: float = _machine(30.0, "longest time between two checkpoints", low=0.0, high=1e6)
+    seed: int = _training(0, "decides weights, order, dropout and augmentation", low=0, high=2**31 - 1)
+
+    # The task's: a frozen dataclass of settings, as `Task.options` declares it.
+    own: Any = NoOptions()
 
     def __post_init__(self) -> None:
         """Checks every setting and tells all problems at once."""
-        problems = [text for s in fields(self) if (text := _problem(s, getattr(self, s.name)))]
+        problems = [text for s, value in self.values() if (text := _problem(s, value))]
+        names = [s.name for s, _ in self.values()]
+        problems += [f"the task's own {name} has the name of a setting" for name in {*names} if names.count(name) > 1]
         if problems:
             _fail(problems)
 
+    def values(self) -> Iterator[tuple[DataclassField[Any], Any]]:
+        """Every setting with its value, the task's own ones last."""
+        for record in (self, self.own):
+            yield from ((s, getattr(record, s.name)) for s in fields(record) if s.metadata)
+
+    def of(self, options: type[T]) -> T:
+        """The task's own settings; their defaults in a recipe that was made without the task."""
+        return self.own if isinstance(self.own, options) else options()
+
     def edit(self, changes: Mapping[str, object]) -> Self:
         """The recipe with other values; text is read as the setting's type, so that `--set lr=3e-4` works."""
-        known = {s.name: s for s in fields(self)}
+        known = {s.name: s for s, _ in self.values()}
         problems, values = [], {}
         for name, value in changes.items():
             if name not in known:
@@ -129,12 +171,65 @@ class Recipe:
         problems += [text for name, value in values.items() if (text := _problem(known[name], value))]
         if problems:
             _fail(problems)
-        return replace(self, **values)
+        own = {s.name: values.pop(s.name) for s in fields(self.own) if s.name in values}
+        return replace(self, **values, own=replace(self.own, **own))
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """All values by group, as recipe.toml has them."""
+        found = {
+            group: {s.name: value for s, value in self.values() if s.metadata["group"] == group} for group in GROUPS
+        }
+        return {group: values for group, values in found.items() if values}
+
+
+def flat(record: Mapping[str, Any]) -> dict[str, Any]:  # Any: TOML
+    """Settings by name, out of sections as of `Recipe.sections`, or of a file without any."""
+    found = dict[str, Any]()
+    for name, value in record.items():
+        found |= value if name in GROUPS and isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def early(given: Mapping[str, object], task: Any = None) -> Recipe:  # Any: a name, a class or a task
+    """The recipe as far as it is known before the task is: without the task's own settings, which `edit` checks then.
+
+    Raises RecipeError for a name that is no setting, and no own one of a task in the table if it is to be one of these.
+    """
+    known, problems, recipe = [s.name for s in settings()], list[str](), Recipe()
+    if (others := given.keys() - {*known}) and (task is None or task in import_module("netwright.tasks").TASKS):
+        own = own_names()
+        problems += [f"there is no setting {n!r}: {nearest(n, [*known, *own])}" for n in sorted(others - {*own})]
+    try:
+        recipe = recipe.edit({name: value for name, value in given.items() if name in known})
+    except RecipeError as error:
+        problems.append(error.problem)
+    if problems:
+        _fail(problems)
+    return recipe
 
 
 def settings() -> tuple[DataclassField[Any], ...]:
-    """All settings with their metadata, in the order of `Recipe`."""
-    return fields(Recipe)
+    """All settings with their metadata, in the order of `Recipe`, without those of tasks."""
+    return tuple(s for s, _ in Recipe().values())
+
+
+def own_names() -> tuple[str, ...]:
+    """Names of tasks' own settings, as their modules spell them: importing all tasks takes a second."""
+    found = list[str]()
+    for module, _, _ in _tasks():
+        loader: Any = getattr(find_spec(module), "loader", None)
+        found += _DECLARED.findall(loader.get_source(module) or "") if loader else []
+    return tuple(dict.fromkeys(found))
+
+
+def own_settings() -> tuple[DataclassField[Any], ...]:
+    """The own settings of all tasks in the table. Imports them."""
+    tasks = [getattr(import_module(module), name) for module, _, name in _tasks()]
+    return tuple(s for task in tasks for s in fields(task.options))
+
+
+def _tasks() -> list[tuple[str, str, str]]:
+    return [path.partition(":") for path in import_module("netwright.tasks").TASKS.values()]
 
 
 def choices(setting_field: DataclassField[Any]) -> tuple[str, ...]:
@@ -148,9 +243,18 @@ def choices(setting_field: DataclassField[Any]) -> tuple[str, ...]:
 
 def code_of(recipe: Recipe) -> Iterator[str]:
     """The entries of a recipe that name code by its import path, as `activation = 'my.module:f'`."""
-    for declared in fields(recipe):
+    for declared, value in recipe.values():
         if declared.metadata["table"] or declared.name == "layers":
-            yield from code_in(getattr(recipe, declared.name), declared.name)
+            yield from code_in(value, declared.name)
+
+
+def named_code(given: Mapping[str, object]) -> Iterator[str]:
+    """The same for settings that are not a recipe yet; of tasks' own settings, whatever looks like an import path."""
+    known = {s.name: s for s in settings()}
+    yield from code_of(Recipe().edit({name: value for name, value in given.items() if name in known}))
+    for name, value in given.items():
+        if name not in known:
+            yield from (entry for entry in code_in(value, name) if _IMPORT.search(entry))
 
 
 def code_in(value: Any, name: str) -> Iterator[str]:  # Any: a setting's value, however deep

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from netwright.records.batch import Batch, Geometry, Given, Outputs, each_tensor
 from netwright.records.frames import Frames
-from netwright.records.recipe import Recipe
+from netwright.records.recipe import NoOptions, Recipe
 from netwright.records.schema import Schema
 
 ROW = "row"  # the column of row numbers beside answers
@@ -88,11 +88,6 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class NoOptions:
-    """A task without settings of its own."""
-
-
-@dataclass(frozen=True)
 class Task(ABC):
     """Owns the target: how it is read, encoded, learned, scored and reported.
 
@@ -107,8 +102,9 @@ class Task(ABC):
     """What turns an example's outputs (B, width) into its answer; empty if outputs have another form."""
     has_places: ClassVar[bool] = True  # targets belong to pixels or steps: they have to follow what moves these
     follows: ClassVar[bool] = False  # whether `moved` takes targets to where augmentation moves the pictures
-    options: ClassVar[type] = NoOptions  # a frozen dataclass of the task's own settings, made with `recipe.setting`
     by_length: ClassVar[bool] = False  # whether training takes batches of rows of nearly one length, if that pays
+    options: ClassVar[type] = NoOptions
+    """A frozen dataclass of the task's own settings, in the task's module: `horizon: int = setting(24, ...)`."""
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:

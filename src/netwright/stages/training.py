@@ -29,7 +29,7 @@ from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
 from netwright.records.finding import Finding, Fix, Report, Severity
-from netwright.records.recipe import Recipe, code_of
+from netwright.records.recipe import Recipe, code_of, early
 from netwright.records.result import Tell
 from netwright.records.run import Run, fresh, with_result
 from netwright.records.source import Source
@@ -58,16 +58,17 @@ def trained(
 ) -> Run:
     """A run of new data, in a folder if one is named; a training that was stopped there goes on."""
     given = dict(given)
-    seed = Recipe().edit(given).seed
+    seed = early(given, source.task).seed
     raw = read_source(source)
     fixes = as_fixes(source.fixes)
     dataset, parts = apply_fixes(raw, split(raw, source, seed=seed), fixes)
     prepared = prepare(dataset, parts, source)
     if folder is not None and run_folder.is_resumable(folder):
-        stopped = load_recipe(folder, allow_code=True)  # a second measurement may differ
-        refuse_code(folder / RECIPE, set(code_of(stopped)) - set(code_of(Recipe().edit(given))))
+        own = prepared.task.options()
+        stopped, asked = load_recipe(folder, own=own, allow_code=True), Recipe(own=own).edit(given)
+        refuse_code(folder / RECIPE, set(code_of(stopped)) - set(code_of(asked)))  # a second measurement may differ
         given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
-        if AUTO in Recipe().edit(given).augment:
+        if AUTO in asked.augment:
             given["augment"] = stopped.augment
     said = replace(source, data=None, target=dataset.targets, task=None, fixes=())
     run = replace(_start(prepared, given, tell), source=said)

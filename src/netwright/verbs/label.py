@@ -28,9 +28,9 @@ def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame
     Rows of a table whose target is empty, or files in a folder `unlabeled` beside the folders of labels. Quick networks
     learn from the labelled rows; the list holds rows that they doubt and that differ from each other.
     """
-    from netwright.records.recipe import Recipe
+    from netwright.records.recipe import early
 
-    Recipe().edit(options.settings)
+    early(options.settings, source.task)
     from pathlib import Path
 
     import numpy as np

@@ -35,9 +35,9 @@ def prove(source: Source, options: Options, tell: Tell) -> "Outcome[Proof]":
 
     In Python, `proof.kept` are the others, and `nw.write_fixes(fixes, path, proof.rolled_back)` writes both.
     """
-    from netwright.records.recipe import Recipe
+    from netwright.records.recipe import early
 
-    Recipe().edit(options.settings)
+    early(options.settings, source.task)
     from netwright.data.fixes import as_fixes, write_fixes
     from netwright.data.read import read_source
     from netwright.data.split import split

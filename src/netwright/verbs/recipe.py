@@ -18,13 +18,16 @@ class Options:
 
 def recipe(options: Options) -> Outcome[str]:
     """Explain the settings, or the one NAMEd: what it does, its default, range or choices."""
-    from netwright.records.recipe import settings
+    from netwright.records.recipe import GROUPS, own_names, own_settings, settings
 
     known = {s.name: s for s in settings()}
+    if options.name in own_names():
+        known |= {s.name: s for s in own_settings()}
     if options.name and options.name not in known:
         raise RecipeError(f"there is no setting {options.name!r}", remedy=nearest(options.name, known))
     chosen = [known[options.name]] if options.name else list(known.values())
-    text = "\n".join(map(_line, chosen))
+    grouped = {group: [_line(s) for s in chosen if s.metadata["group"] == group] for group in GROUPS}
+    text = "\n\n".join("\n".join([f"[{group}]", *lines]) for group, lines in grouped.items() if lines)
     return Outcome(text, text, [_explained(s) for s in chosen])
 
 
@@ -42,4 +45,11 @@ def _explained(s: Any) -> dict[str, object]:
 
     about = s.metadata
     allowed = {"low": about["low"], "high": about["high"], "choices": choices(s)}
-    return {"name": s.name, "default": s.default, "help": about["help"], **allowed, "eight": about["eight"]}
+    return {
+        "name": s.name,
+        "group": about["group"],
+        "default": s.default,
+        "help": about["help"],
+        **allowed,
+        "eight": about["eight"],
+    }

@@ -44,7 +44,7 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     from its weights on the run's own examples (then only settings and `show` count); and without a `folder` the run
     stays in memory. What was found is in `run.audit` and `run.diagnosis`, why it ended in `run.history.ended`.
     """
-    given = _settings(options.recipe, options.settings, options.allow_code)
+    given = _settings(options, source.task)
     from netwright import run_folder
     from netwright.records.run import Run
     from netwright.reports.text import summary
@@ -68,24 +68,24 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     return Outcome(run, summary(run), {"run": str(run.folder or ""), "scores": scores})
 
 
-def _settings(file: str, changes: Mapping[str, object], allow_code: bool) -> dict[str, object]:
+def _settings(options: Options, task: Any) -> dict[str, object]:  # Any: as `Source.task`
     """Settings of a TOML file, overruled by those that are given; checked before anything heavy is imported."""
-    from netwright.records.recipe import Recipe, code_of
+    from netwright.records.recipe import early, flat, named_code
 
     given = dict[str, object]()
-    if file:
+    if file := options.recipe:
         import tomllib
 
         from netwright.resolve import refuse_code
 
         try:
-            given |= tomllib.loads(Path(file).read_text(encoding="utf-8"))
+            given |= flat(tomllib.loads(Path(file).read_text(encoding="utf-8")))
         except OSError as error:
             raise RecipeError(f"{file} cannot be read: {error.strerror}", remedy="correct the path.") from None
         except (ValueError, RecursionError) as error:  # no UTF-8, no TOML
             raise RecipeError(f"{file} is not valid TOML: {error}", remedy="correct the file.") from None
-        if not allow_code:
-            refuse_code(Path(file), code_of(Recipe().edit(given)), RecipeError)
-    given |= changes
-    Recipe().edit(given)
+        if not options.allow_code:
+            refuse_code(Path(file), named_code(given), RecipeError)
+    given |= options.settings
+    early(given, task)
     return given
