@@ -7,9 +7,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from math import prod
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import IO, final
 import numpy as np
 import polars as pl
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from netwright.data.readers.files import counted
@@ -80,6 +80,9 @@ class _About:
     shape: tuple[int, ...]
     dtype: str  # numpy's name
     bad: dict[int, str]
+
+
+_ABOUTS = TypeAdapter(_About)
 
 
 class _NoCache(Exception):
@@ -159,10 +162,16 @@ def clear() -> Cache:
 
 
 def _remove(path: Path) -> bool:
-    """Removes an entry, or says that it stays because a process maps or writes it."""
+    """Removes an entry, or says that it stays because a process maps or writes it.
+
+    Windows removes no open file by itself, and needs no lock.
+    """
+    rows = path / _ROWS
     try:
-        with _held(path / _ROWS):
-            (path / _ROWS).unlink(missing_ok=True)  # first: where a system keeps files in use, the rest stays too
+        with rows.open("rb") if rows.exists() and sys.platform != "win32" else nullcontext() as file:
+            if file is not None:
+                _lock(file, alone=True)
+            rows.unlink(missing_ok=True)  # first: if a system keeps files in use, the rest stays too
             shutil.rmtree(path)
     except OSError:
         return not path.exists()
@@ -254,7 +263,7 @@ def _build(building: Path, field: Field, cells: pl.Series, shape: tuple[int, ...
         file.flush()
         os.fsync(file.fileno())
     about = _About(_common([cell for cell in cells if cell is not None]), shape, dtype.name, bad)
-    (building / _ABOUT).write_text(json.dumps(asdict(about)), encoding="utf-8")
+    (building / _ABOUT).write_bytes(_ABOUTS.dump_json(about))
 
 
 def _common(paths: list[str]) -> str:
@@ -268,25 +277,19 @@ def _common(paths: list[str]) -> str:
 def _opened(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Decoded | None:
     """An entry's rows, mapped and kept from being removed as long as the tensor lives; None where it is not whole."""
     try:
-        about = _about(path)
+        about = _ABOUTS.validate_json((path / _ABOUT).read_bytes())
         with (path / _ROWS).open("rb") as file:
             _lock(file, alone=False)  # held by the map, which keeps the file open
             whole = os.fstat(file.fileno()).st_size == prod(shape) * dtype.itemsize
             if not whole or (about.shape, about.dtype) != (shape, dtype.name):
                 return None
             rows = np.memmap(file, dtype, "r", shape=shape)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
     with suppress(OSError):  # of another user's entries
         os.utime(path / _ABOUT)
     with without_warnings():  # read-only is meant: a private map would count as memory, a writable one break
         return Decoded(torch.from_numpy(rows), about.bad)
-
-
-def _about(path: Path) -> _About:
-    about = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
-    bad = {int(row): str(reason) for row, reason in about["bad"].items()}
-    return _About(str(about["files"]), tuple(about["shape"]), str(about["dtype"]), bad)
 
 
 def _entry(path: Path) -> Entry | None:
@@ -296,9 +299,9 @@ def _entry(path: Path) -> Entry | None:
     except OSError:
         return None
     try:
-        about = _about(path)
+        about = _ABOUTS.validate_json((path / _ABOUT).read_bytes())
         return Entry(str(path), about.files, about.shape, size, (path / _ABOUT).stat().st_mtime)
-    except (OSError, ValueError, KeyError, TypeError):  # unfinished, or broken
+    except (OSError, ValueError):  # unfinished, or broken
         return Entry(str(path), "", (), size, 0.0)
 
 
@@ -315,17 +318,6 @@ def _make_room(needed: int) -> None:
         if entry is None:
             raise _NoCache("what is in use there leaves no room" if is_over else "the disk has no room")
         total -= entry.bytes if _remove(Path(entry.path)) else 0
-
-
-@contextmanager
-def _held(rows: Path) -> Generator[None]:
-    """Raises OSError where a process holds the file. Windows removes no open file by itself, and needs no lock."""
-    if sys.platform == "win32" or not rows.exists():
-        yield
-        return
-    with rows.open("rb") as file:
-        _lock(file, alone=True)
-        yield
 
 
 def _lock(file: IO[bytes], *, alone: bool) -> None:
