@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from netwright.models.modes import evaluating
 from netwright.models.network import joined
 from netwright.records.batch import Batch, Outputs
-from netwright.records.recipe import Recipe
+from netwright.records.recipe import Recipe, setting
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, Numbers, Objective, Score, Task
 from netwright.tasks import metrics
@@ -31,6 +31,13 @@ def write(folder: Path) -> Path:
     return folder / "noisy.csv"
 
 
+@dataclass(frozen=True)
+class Options:
+    """Settings of this task alone."""
+
+    crossing: float = setting(0.0, "penalty if a higher quantile is below a lower one", low=0.0, high=10.0)
+
+
 @final
 @dataclass(frozen=True)
 class Quantiles(Task):
@@ -43,6 +50,7 @@ class Quantiles(Task):
     metric: ClassVar[str] = "pinball"
     higher_is_better: ClassVar[bool] = False
     has_places: ClassVar[bool] = False
+    options: ClassVar[type] = Options
 
     @classmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
@@ -61,10 +69,15 @@ class Quantiles(Task):
         return outputs.mean(1) if outputs.ndim == 3 else outputs
 
     def objective(self, recipe: Recipe) -> Objective:
+        crossing = recipe.of(Options).crossing
+
+        def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+            return _pinball(outputs, targets) - crossing * outputs.diff(dim=1).clamp(max=0).sum(1)
+
         def losses(network: nn.Module, batch: Batch) -> Tensor:
             outputs = self.forward(network, batch)
             assert isinstance(outputs, Tensor)
-            return over_members(_pinball, outputs, batch.targets[0])
+            return over_members(loss, outputs, batch.targets[0])
 
         return losses
 

@@ -121,7 +121,10 @@ def test_the_command_line_takes_a_task_by_its_import_path(tmp_path: Path, netwri
     data, run = quantiles.write(tmp_path), tmp_path / "run"
     task = ("--task", "tests.foreign.quantiles:Quantiles")
     words = [word for name, value in (SETTINGS | {"epochs": 1}).items() for word in ("--set", f"{name}={value}")]
-    assert netwright("train", data, "-t", "y", *task, "--run", run, *words, "--quiet").code == 0
+    own = ("--set", "crossing=0.5")
+    assert netwright("train", data, "-t", "y", *task, "--run", run, *words, *own, "--quiet").code == 0
+    assert "[task]\ncrossing = 0.5\n" in (run / "recipe.toml").read_text()
+    assert "crossing is 0 to 10" in netwright("train", data, "-t", "y", *task, "--set", "crossing=11").err
     refused = netwright("predict", run, data)
     assert refused.code == 2 and "--allow-code" in refused.err
     allowed = netwright("predict", run, data, "--allow-code")
