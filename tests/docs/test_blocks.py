@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = {"text", "toml"}  # pictures of folders and files, no commands
-SETS_UP = ("make ", "git clone", "pip install")  # what a test cannot do inside its own environment
+SETS_UP = ("make ", "git clone", "pip install", ". .venv/")  # what a test cannot do inside its own environment
 
 
 @pytest.fixture(scope="module")
