@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from netwright.machine.processes import refuse_ranks
 from netwright.records.options import option, seed_option, settings_option
 from netwright.records.result import Outcome, Tell
 from netwright.records.source import Source
@@ -28,6 +29,7 @@ def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame
     Rows of a table whose target is empty, or files in a folder `unlabeled` beside the folders of labels. Quick networks
     learn from the labelled rows; the list holds rows that they doubt and that differ from each other.
     """
+    refuse_ranks()
     from netwright.records.recipe import early
 
     early(options.settings, source.task)

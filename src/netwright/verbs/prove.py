@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from netwright.machine.processes import refuse_ranks
 from netwright.records.options import option, seed_option, settings_option
 from netwright.records.result import Outcome, Tell
 from netwright.records.source import Source
@@ -35,6 +36,7 @@ def prove(source: Source, options: Options, tell: Tell) -> "Outcome[Proof]":
 
     In Python, `proof.kept` are the others, and `nw.write_fixes(fixes, path, proof.rolled_back)` writes both.
     """
+    refuse_ranks()
     from netwright.records.recipe import early
 
     early(options.settings, source.task)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwright.machine.processes import refuse_ranks
 from netwright.records.errors import RecipeError
 from netwright.records.options import code_option, command_option, option, recipe_option, settings_option
 from netwright.records.result import Outcome, Tell
@@ -44,6 +45,7 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     from its weights on the run's own examples (then only settings and `show` count); and without a `folder` the run
     stays in memory. What was found is in `run.audit` and `run.diagnosis`, why it ended in `run.history.ended`.
     """
+    refuse_ranks()
     given = _settings(options, source.task)
     from netwright import run_folder
     from netwright.records.run import Run

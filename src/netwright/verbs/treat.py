@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netwright.machine.processes import refuse_ranks
 from netwright.records.options import code_option, command_option, fail_option, option
 from netwright.records.result import Outcome, Tell
 
@@ -41,6 +42,7 @@ def treat(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Tre
     In Python, a network of your own is edited too: built anew for other settings if `nw.adopt` got a function of the
     recipe, else mended (`netwright.planning:MENDS`); the treated run's `build` makes it untrained.
     """
+    refuse_ranks()
     from netwright import run_folder
     from netwright.machine.device import prepare_device
     from netwright.planning.treat import treat_run
