@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from netwright.checks.data.drift import Classifier, compare, line, new_data_drift, parts_drift, trees_and_line
+from netwright.checks.data.drift import Classifier, compare, line, parts_drift, trees_and_line
 from netwright.checks.data.encoded import summaries
+from netwright.checks.data.new_data import new_data_drift
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.prepare import prepare
 from netwright.data.read import read

@@ -10,7 +10,7 @@ DATA_CHECKS: dict[str, str] = {
     "NW132": "netwright.checks.data.useless:duplicate_columns",
     "NW133": "netwright.checks.data.useless:id_columns",
     "NW134": "netwright.checks.data.target_leaks:leaking_columns",
-    "NW135": "netwright.checks.data.target_leaks:joint_leaks",
+    "NW135": "netwright.checks.data.formulas:joint_leaks",
     "NW136": "netwright.checks.data.mixed:mixed_types",
     "NW137": "netwright.checks.data.values:impossible_values",
     "NW138": "netwright.checks.data.values:outlying_values",
@@ -35,7 +35,7 @@ DATA_CHECKS: dict[str, str] = {
     "NW162": "netwright.checks.data.steps:gappy",
     "NW163": "netwright.checks.data.steps:noisy",
     "NW121": "netwright.checks.data.drift:parts_drift",
-    "NW122": "netwright.checks.data.drift:new_data_drift",
+    "NW122": "netwright.checks.data.new_data:new_data_drift",
     "NW123": "netwright.checks.data.coverage:few_rows",
     "NW112": "netwright.checks.data.labels:contradicting_duplicates",
 }

@@ -1,7 +1,7 @@
 """Whether the parts of the data, and new data, are of one kind: what moved, and by how much."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from netwright.checks.data.encoded import summaries
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.dataset import Dataset
-from netwright.data.prepare import Prepared, encode_new
-from netwright.kinds.category import UNSEEN
+from netwright.data.prepare import Prepared
 from netwright.kinds.markup import figure
 from netwright.records.batch import Examples
-from netwright.records.errors import DataError, Unreadable, listed
+from netwright.records.errors import listed
 from netwright.records.features import Summary, matrix, take
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.simple_models import linear, trees
@@ -31,7 +30,6 @@ MOVED = 0.05  # of the rows: an event whose share moved by less explains nothing
 SHOWN = 3  # columns that moved the most, named
 APART = 0.98  # difference of shares by which one column alone tells the parts apart, as the time of a cut by time does
 LABELS_MOVED = 0.1  # of the rows have other labels: ten points of prior, what a threshold is usually tuned to
-NEVER_SEEN = 0.01  # of new rows hold what training never showed
 CUTS = 48  # quantiles at which shares are compared, as the bins of the numbers' encoding
 TREES = 40
 RIDGE = 80.0  # rows of prior knowledge: as much as PENALTY, where a row of a logistic loss weighs a quarter
@@ -227,23 +225,24 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
     if parts.how.startswith(("at random", "stratified")):
         raise Skip("the parts were cut at random: what differs between them is chance")
     examples = prepared.train, prepared.valid, prepared.test
-    sides = [_drawn(part, evidence) for part in examples]
+    sides = [drawn(part, evidence) for part in examples]
     columns = [summaries(prepared.schema, part, rows) for part, rows in zip(examples, sides, strict=True)]
     is_compared = False
     for name, place in (("test", 2), ("validation", 1)):
         if min(len(sides[0]), len(sides[place])) < LEAST:
             continue
         is_compared, other = True, Other(name, _ADVICE, _REASONS)
-        old, new = _without_clocks(evidence.dataset, columns[0], columns[place])
+        old, new = without_clocks(evidence.dataset, columns[0], columns[place])
         if old:
             drift = compare(old, new, evidence.seed, line if evidence.is_fast else trees_and_line)
             if drift.is_clear:
                 rows = tuple(int(sides[place][row]) for row in drift.unlike)
-                yield _finding(title_of(name), other, drift, rows=rows)
+                yield differ(title_of(name), other, drift, rows=rows)
         labels = [
-            _labels(prepared, part.targets(torch.from_numpy(side))) for part, side in zip(examples, sides, strict=True)
+            labels_of(prepared, part.targets(torch.from_numpy(side)))
+            for part, side in zip(examples, sides, strict=True)
         ]
-        yield from _labels_moved(other, labels[0], labels[place])
+        yield from labels_moved(other, labels[0], labels[place])
     if not is_compared:
         raise Skip(f"fewer than {LEAST} rows in a part")
 
@@ -269,15 +268,10 @@ _ADVICE = (
 _REASONS = (
     "parts cut by time or by group differ as times and groups do; then the score is that of later times or new groups",
 )
-_NEW_ADVICE = (
-    Remedy("add labelled rows like the new ones to the training data, and train again."),
-    Remedy("bring what moved back to what it was: units, exposure, codes, the way of asking."),
-)
-_NEW_REASONS = ("new data drawn by another rule than the training data, such as one season or one place",)
-_NEW = Other("new", _NEW_ADVICE, _NEW_REASONS)
 
 
-def _finding(title: str, new: Other, drift: Drift, rows: tuple[int, ...] = (), places: tuple[str, ...] = ()) -> Finding:
+def differ(title: str, new: Other, drift: Drift, rows: tuple[int, ...] = (), places: tuple[str, ...] = ()) -> Finding:
+    """That the other rows can be told from training rows, and by which columns."""
     most = [m for m in drift.moved if m.by.value >= MOVED][:SHOWN]
     told = "; ".join(f"{m.event}: {m.old:.0%} of training rows, {m.new:.0%} of {new.name} rows" for m in most)
     what = told or "no single column moved much: the columns go together in another way"
@@ -299,14 +293,14 @@ def _finding(title: str, new: Other, drift: Drift, rows: tuple[int, ...] = (), p
     )
 
 
-def _drawn(examples: Examples, evidence: DataEvidence, most: int = SIDE) -> Numbers:
+def drawn(examples: Examples, evidence: DataEvidence, most: int = SIDE) -> Numbers:
     """Row numbers of at most so many examples, by the seed."""
     index = examples.rows.cpu().numpy()
     most = min(most, FAST_SIDE) if evidence.is_fast else most
     return index if len(index) <= most else np.random.default_rng(evidence.seed).choice(index, most, replace=False)
 
 
-def _without_clocks(dataset: Dataset, old: list[Summary], new: list[Summary]) -> tuple[list[Summary], list[Summary]]:
+def without_clocks(dataset: Dataset, old: list[Summary], new: list[Summary]) -> tuple[list[Summary], list[Summary]]:
     """Without columns that rise row by row or are dates, and tell the parts apart alone: by them they were cut."""
     kept = [
         (o, n) for o, n in zip(old, new, strict=True)
@@ -322,7 +316,7 @@ def _is_clock(dataset: Dataset, name: str) -> bool:
     return cells.null_count() == 0 and (cells.is_sorted() or cells.is_sorted(descending=True))
 
 
-def _labels(prepared: Prepared, targets: tuple[Any, ...]) -> list[Summary]:
+def labels_of(prepared: Prepared, targets: tuple[Any, ...]) -> list[Summary]:
     """The target as summaries; none where it is no label and no number."""
     if len(targets) != 1 or targets[0].ndim > 2:
         return []
@@ -336,7 +330,8 @@ def _labels(prepared: Prepared, targets: tuple[Any, ...]) -> list[Summary]:
     return [Summary("target", "", np.exp(restored) if getattr(prepared.task, "on_log", False) else restored)]
 
 
-def _labels_moved(new: Other, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
+def labels_moved(new: Other, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
+    """That labels come more often, or less, in the other rows."""
     moved = list[Moved]()
     for was, now in zip(before, after, strict=True):
         order = [np.random.default_rng(0).permutation(len(c.values)) for c in (was, now)]
@@ -359,128 +354,3 @@ def _labels_moved(new: Other, before: list[Summary], after: list[Summary]) -> It
             otherwise=new.otherwise,
             remedies=new.remedies,
         )
-
-
-def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
-    """drift against new data
-
-    New data (`--against new.csv`), read as the training data were, are of another kind: their inputs, their labels
-    where they have some, or single cells that training never showed: unseen categories, numbers beyond all training
-    rows, cells that are missing more often, rows that cannot be read at all.
-
-    Why it matters: a network is as good as its test score on data like its test part only. What it never saw it still
-    answers, and says nothing.
-
-    How it is decided: as for the parts (NW121), by a classifier that tells new rows from training rows: AUROC above
-    UNLIKE = 0.6, its interval from above SURE = 0.55. Unseen and out-of-range cells: where the 95 % interval of their
-    share of rows begins above NEVER_SEEN = 1 % more than in training. Labels: from LABELS_MOVED = 10 % of rows. At
-    most SIDE = 2,000 rows of each side are drawn. Sources: as of NW121; intervals of shares by Wilson 1927 and
-    Newcombe 1998.
-    """
-    prepared, against = evidence.prepared, evidence.against
-    if against is None:
-        raise Skip("no new data are given (--against)")
-    if prepared is None:
-        raise Skip(evidence.problem or "the data cannot be encoded")
-    new, picked = _sampled(against, evidence)
-    try:
-        examples, bad = encode_new(prepared.schema, None, new)
-    except DataError as error:
-        remedy = Remedy(error.remedy or "bring the columns that training had.")
-        yield Finding("error", error.problem, title="new data that cannot be read", remedies=(remedy,))
-        return
-    yield from _unread(new, bad)
-    rows = examples.rows.numpy()
-    if len(rows) < LEAST or len(prepared.train) < LEAST:
-        raise Skip(f"fewer than {LEAST} rows on one side")
-    sides = _drawn(prepared.train, evidence), rows
-    before = summaries(prepared.schema, prepared.train, sides[0])
-    after = summaries(prepared.schema, examples, rows)
-    yield from _never_seen(prepared, before, after)
-    old_columns, new_columns = _without_clocks(evidence.dataset, before, after)
-    if old_columns:
-        drift = compare(old_columns, new_columns, evidence.seed, line if evidence.is_fast else trees_and_line)
-        places = tuple(against.locate(int(picked[rows[row]])) for row in drift.unlike)
-        if drift.is_clear:
-            yield _finding("drift between training and new data", _NEW, drift, places=places)
-    targets = evidence.dataset.targets
-    if targets and set(targets) <= set(new.table.columns):
-        yield from _new_labels(prepared, new, targets, sides[0])
-
-
-def _sampled(dataset: Dataset, evidence: DataEvidence) -> tuple[Dataset, Numbers]:
-    """At most SIDE rows of new data, and which."""
-    most = FAST_SIDE if evidence.is_fast else SIDE
-    rows = np.arange(len(dataset))
-    if len(rows) > most:
-        rows = np.sort(np.random.default_rng(evidence.seed).choice(rows, most, replace=False))
-    return replace(dataset, table=dataset.table[rows], places=None, parts=None), rows
-
-
-def _unread(new: Dataset, bad: dict[int, str]) -> Iterator[Finding]:
-    found = share(len(bad), len(new))
-    if found.low > NEVER_SEEN:
-        yield Finding(
-            "warning",
-            f"{found.value:.0%} of the new rows get no answer; the first: {next(iter(bad.values()))}",
-            (Measure("share of new rows", found.value, found.low, found.high, NEVER_SEEN),),
-            title="new rows that cannot be read",
-            remedies=(Remedy("repair the files or the cells of the new data."),),
-        )
-
-
-def _never_seen(prepared: Prepared, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
-    """Columns with categories, values or gaps that training had not, one finding for all."""
-    fields = {field.name: field for field in prepared.schema.inputs}
-    found = list[tuple[str, str, Interval]]()
-    for old, new in zip(before, after, strict=True):
-        if old.name != old.column:
-            continue  # of pictures and texts the summaries moved, not the cells
-        field = fields[old.column]
-        claims = {"unseen in training": [c.values == UNSEEN for c in (old, new)]} if field.kind == "category" else {}
-        if field.kind == "number":
-            claims["missing"] = [np.isnan(c.values) for c in (old, new)]
-            claims[f"outside {figure(field.low)} to {figure(field.high)}"] = [
-                (c.values < field.low) | (c.values > field.high) for c in (old, new)
-            ]
-        for claim, sides in claims.items():
-            shares = [share(float(side.sum()), len(side)) for side in sides]
-            more = difference(shares[1], shares[0])
-            if more.low > NEVER_SEEN:
-                found.append((old.column, f"{old.column} {claim}", more))
-    if found:
-        found.sort(key=lambda item: -item[2].value)
-        told = "; ".join(f"{claim} in {more.value:.0%} more of the new rows" for _, claim, more in found[:SHOWN])
-        yield Finding(
-            "warning",
-            told + (f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""),
-            tuple(Measure(claim, more.value, more.low, more.high, NEVER_SEEN) for _, claim, more in found[:SHOWN]),
-            title="new values that training never showed",
-            columns=tuple(dict.fromkeys(column for column, _, _ in found)),
-            otherwise=("another spelling, unit or code for the same thing",),
-            remedies=_NEW_ADVICE,
-        )
-
-
-def _new_labels(prepared: Prepared, new: Dataset, targets: tuple[str, ...], rows: Numbers) -> Iterator[Finding]:
-    cells = new.table.select(targets).drop_nulls()
-    bad = dict[int, str]()
-    try:
-        encoded = prepared.task.encode(cells)
-    except Unreadable as error:
-        encoded, bad = error.encoded, error.bad
-    known = np.setdiff1d(np.arange(len(cells)), np.fromiter(bad, np.int64, len(bad)))
-    unknown = share(len(bad), max(len(cells), 1))
-    if bad and unknown.low > NEVER_SEEN:
-        yield Finding(
-            "warning",
-            f"{unknown.value:.0%} of the new rows have a label that no training row has; {next(iter(bad.values()))}",
-            (Measure("share of new rows", unknown.value, unknown.low, unknown.high, NEVER_SEEN),),
-            title="labels that training never showed",
-            columns=targets,
-            remedies=(Remedy("bring training rows with these labels, or spell them as training does."),),
-        )
-    if len(known) >= LEAST:
-        before = _labels(prepared, prepared.train.targets(torch.from_numpy(rows)))
-        after = _labels(prepared, tuple(t[known] for t in encoded))
-        yield from _labels_moved(_NEW, before, after)
