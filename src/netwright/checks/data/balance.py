@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from netwright.checks.data.columns import columns, listed_rows, share_text, wilson
+from netwright.checks.data.columns import columns, listed_rows, share_text
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.records.errors import listed
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.statistics import share
 from netwright.tasks.classification import Classification
 
 FEW_TO_LEARN = 10  # training rows: with fewer a class is learned by heart
@@ -63,8 +64,8 @@ def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
         f"{share_text(most)} of {total:,} rows are {largest!r}, {share_text(least)} ({counts[rarest]:,}) {rarest!r}: "
         f"always answering {largest!r} has an accuracy of {most:.3f}{thin}",
         (
-            Measure("share of the largest class", most, *wilson(counts[largest], total), ONE_SIDED),
-            Measure("share of the rarest class", least, *wilson(counts[rarest], total), RARE / len(counts)),
+            share(counts[largest], total).measure("share of the largest class", ONE_SIDED),
+            share(counts[rarest], total).measure("share of the rarest class", RARE / len(counts)),
             Measure("test rows of the rarest class", test.get(rarest, 0), threshold=FEW_TO_TEST),
         ),
         (target,),

@@ -12,7 +12,6 @@ from netwright.data.split import Rows
 from netwright.kinds.cells import is_single, words
 from netwright.kinds.number import Number
 from netwright.records.finding import Action, Fix
-from netwright.statistics import share
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -81,12 +80,6 @@ def as_numbers(cells: pl.Series) -> Floats | None:
     if cells.dtype == pl.String and Number.matches(cells):
         return Number.learn(cells.name, cells).encode(cells).double().numpy()
     return None
-
-
-def wilson(hits: float, count: float) -> tuple[float, float]:
-    """The ends of a share's 95 % interval."""
-    found = share(hits, count)
-    return found.low, found.high
 
 
 def fixes(

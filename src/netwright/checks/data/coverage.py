@@ -101,7 +101,7 @@ def _absent(evidence: DataEvidence, prepared: Prepared, part: str, rows: Numbers
                 "warning",
                 f"{found.value:.0%} of the {part} rows have a {name} that no training row has: "
                 f"{listed([str(value) for value in values], SHOWN)}",
-                (Measure(f"share of {part} rows", found.value, found.low, found.high, ABSENT),),
+                (found.measure(f"share of {part} rows", ABSENT),),
                 title=f"groups in {part} that training lacks",
                 columns=(name,),
                 rows=tuple(int(row) for row in rows[is_new.to_numpy()]),
@@ -141,8 +141,8 @@ def _holes(
                 f"{old.name} from {figure(low)} to {figure(high)}: {of.value:.1%} of the {part} rows, "
                 f"{against.value:.1%} of the training rows",
                 (
-                    Measure(f"share of {part} rows", of.value, of.low, of.high),
-                    Measure("share of training rows", against.value, against.low, against.high, HOLE * of.value),
+                    of.measure(f"share of {part} rows"),
+                    against.measure("share of training rows", HOLE * of.value),
                 ),
                 title=f"a range in {part} that training lacks",
                 columns=(old.column,),

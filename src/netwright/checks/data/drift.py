@@ -16,7 +16,7 @@ from netwright.kinds.markup import figure
 from netwright.records.batch import Examples
 from netwright.records.errors import listed
 from netwright.records.features import Summary, matrix, take
-from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.finding import Finding, Remedy
 from netwright.simple_models import linear, trees
 from netwright.simple_models.wanted import Answer, Wanted
 from netwright.statistics import Interval, auroc, difference, share
@@ -280,8 +280,8 @@ def differ(title: str, new: Other, drift: Drift, rows: tuple[int, ...] = (), pla
         "warning",
         f"{new.name} rows can be told from training rows (AUROC {found.value:.2f}, 0.5 were alike). {what}",
         (
-            Measure("AUROC", found.value, found.low, found.high, UNLIKE),
-            *(Measure(f"more rows with {m.event}", m.by.value, m.by.low, m.by.high) for m in most),
+            found.measure("AUROC", UNLIKE),
+            *(m.by.measure(f"more rows with {m.event}") for m in most),
         ),
         title=title,
         columns=tuple(dict.fromkeys(m.column for m in most)),
@@ -345,10 +345,7 @@ def labels_moved(new: Other, before: list[Summary], after: list[Summary]) -> Ite
         yield Finding(
             "warning",
             told,
-            tuple(
-                Measure(f"more rows with {m.event}", m.by.value, m.by.low, m.by.high, LABELS_MOVED)
-                for m in most[:SHOWN]
-            ),
+            tuple(m.by.measure(f"more rows with {m.event}", LABELS_MOVED) for m in most[:SHOWN]),
             title=f"other labels in {new.name} than in training rows",
             confidence=0.975,
             otherwise=new.otherwise,

@@ -6,10 +6,11 @@ from itertools import combinations
 
 import numpy as np
 
-from netwright.checks.data.columns import Floats, columns, wilson
+from netwright.checks.data.columns import Floats, columns
 from netwright.checks.data.target_leaks import LEAST_ROWS, LOOKED_AT, NEARLY_ALL, classes_of, leaks_of_targets
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.statistics import share
 
 EXACT = 1e-6  # share of the variance that is left by rounding of float32 and of written digits
 ROUNDED = 0.6  # of the target's step: a formula rounded to it is off by half a step, and by its factors' error
@@ -55,7 +56,7 @@ def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:
             f"{target} = {formula.text} in {100 * formula.obeyed:.4g} % of {formula.count:,} rows",
             (
                 Measure("share of the variance left", formula.left, threshold=EXACT),
-                Measure("rows that obey", formula.obeyed, *wilson(formula.obeyed * formula.count, formula.count)),
+                share(formula.obeyed * formula.count, formula.count).measure("rows that obey"),
             ),
             formula.names,
             confidence=0.95,

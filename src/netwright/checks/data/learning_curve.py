@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from netwright.checks.data.quick import quick
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.finding import Finding, Remedy
 from netwright.statistics import Interval, student
 
 SHARES = (0.125, 0.25, 0.5, 1.0)  # of the learning rows: three doublings show the bend
@@ -86,8 +86,8 @@ def _told(sizes: list[int], last: Interval, twice: Interval, ten: Interval, *, i
         "warning" if is_large else "note",
         f"{gain}; {seen}" if helps else f"{unclear}: {gain}; {seen}",
         (
-            Measure("gain by twice the rows", twice.value, twice.low, twice.high, LARGE),
-            Measure("gain by ten times the rows", ten.value, ten.low, ten.high),
+            twice.measure("gain by twice the rows", LARGE),
+            ten.measure("gain by ten times the rows"),
         ),
         title="too little data" if is_large else "what more rows would bring",
         confidence=0.95,

@@ -15,7 +15,6 @@ from netwright.checks.data.columns import (
     fixes,
     listed_rows,
     share_text,
-    wilson,
 )
 from netwright.checks.evidence import DataEvidence
 from netwright.data.split import FEW_NUMBERS, Rows
@@ -137,9 +136,7 @@ def missing_values(evidence: DataEvidence) -> Iterator[Finding]:
             "note",
             f"{len(names)} of {len(seen.inputs)} columns lack cells: "
             + listed([f"{name} {share_text(shares[name])}" for name in names], SHOWN),
-            tuple(
-                Measure(f"missing in {n}", shares[n], *wilson(shares[n] * count, count), MANY) for n in names[:SHOWN]
-            ),
+            tuple(share(shares[n] * count, count).measure(f"missing in {n}", MANY) for n in names[:SHOWN]),
             tuple(names),
         )
     yield from _by_part(seen, is_missing)
@@ -157,7 +154,7 @@ def _sentinel(evidence: DataEvidence, seen: Columns, name: str, code: Sentinel) 
     return Finding(
         "note" if is_zero else "warning",
         f"{name} is {code.value:g} in {len(rows):,} rows ({share_text(of_all)}), and {code.why}",
-        (Measure("share of the rows", of_all, *wilson(len(rows), len(seen.rows))),),
+        (share(len(rows), len(seen.rows)).measure("share of the rows"),),
         (name,),
         listed_rows(rows),
         title="a value that stands for missing ones",
@@ -199,7 +196,7 @@ def _by_part(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Finding]
                     "warning",
                     f"{name} is missing in {share_text(there / train.sum())} of training and "
                     f"{share_text(here / where.sum())} of {part} rows",
-                    (Measure("difference", gap.value, gap.low, gap.high, TELLS),),
+                    (gap.measure("difference", TELLS),),
                     (name,),
                     listed_rows(seen.rows[gone & (where if gap.value > 0 else train)]),
                     title="missing in one part more than in another",
@@ -231,7 +228,7 @@ def _by_target(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Findin
                 told[name] = (
                     f"{target} is {value!r} in {share_text(of)} of the rows without {name}, else in "
                     f"{share_text(other)}",
-                    Measure(f"{name}: difference", gap.value, gap.low, gap.high, TELLS),
+                    gap.measure(f"{name}: difference", TELLS),
                 )
     if told:
         yield Finding(

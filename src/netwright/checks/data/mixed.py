@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from netwright.checks.data.columns import Columns, columns, fixes, listed_rows, share_text, wilson
+from netwright.checks.data.columns import Columns, columns, fixes, listed_rows, share_text
 from netwright.checks.evidence import DataEvidence
 from netwright.records.errors import listed
-from netwright.records.finding import SHOWN, Finding, Measure, Remedy
+from netwright.records.finding import SHOWN, Finding, Remedy
+from netwright.statistics import share
 
 NUMBER = r"^[+-]?[$€£¥]?\s*(?:\d+|\d{1,3}(?:[., '\u{a0}\u{202f}]\d{3})*)(?:[.,]\d+)?(?:[eE][+-]?\d+)?\s*[%$€£¥]?$"
 COMMA = r"^[+-]?(?:\d{4,}|0|\d{1,3}(?:\.\d{3})*),(?:\d{1,2}|\d{4,})$"  # 3,5 and not 3,500, which may be thousands
@@ -70,7 +71,7 @@ def _found(
     return Finding(
         "note" if note else "warning",
         f"{name}: {summary} in {count:,} rows ({share_text(count / of)}), as in {odd[0]!r}",
-        (Measure("share of the rows", count / of, *wilson(count, of)),),
+        (share(count, of).measure("share of the rows"),),
         (name,),
         listed_rows(seen.rows[here]),
         title=title,

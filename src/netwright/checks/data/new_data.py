@@ -30,7 +30,7 @@ from netwright.kinds.category import UNSEEN
 from netwright.kinds.markup import figure
 from netwright.records.errors import DataError, Unreadable
 from netwright.records.features import Summary
-from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.finding import Finding, Remedy
 from netwright.statistics import Interval, difference, share
 
 NEVER_SEEN = 0.01  # of new rows hold what training never showed
@@ -104,7 +104,7 @@ def _unread(new: Dataset, bad: dict[int, str]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"{found.value:.0%} of the new rows get no answer; the first: {next(iter(bad.values()))}",
-            (Measure("share of new rows", found.value, found.low, found.high, NEVER_SEEN),),
+            (found.measure("share of new rows", NEVER_SEEN),),
             title="new rows that cannot be read",
             remedies=(Remedy("repair the files or the cells of the new data."),),
         )
@@ -135,7 +135,7 @@ def _never_seen(prepared: Prepared, before: list[Summary], after: list[Summary])
         yield Finding(
             "warning",
             claims + (f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""),
-            tuple(Measure(claim, more.value, more.low, more.high, NEVER_SEEN) for _, claim, more in found[:SHOWN]),
+            tuple(more.measure(claim, NEVER_SEEN) for _, claim, more in found[:SHOWN]),
             title="new values that training never showed",
             columns=tuple(dict.fromkeys(column for column, _, _ in found)),
             otherwise=("another spelling, unit or code for the same thing",),
@@ -156,7 +156,7 @@ def _new_labels(prepared: Prepared, new: Dataset, targets: tuple[str, ...], rows
         yield Finding(
             "warning",
             f"{unknown.value:.0%} of the new rows have a label that no training row has; {next(iter(bad.values()))}",
-            (Measure("share of new rows", unknown.value, unknown.low, unknown.high, NEVER_SEEN),),
+            (unknown.measure("share of new rows", NEVER_SEEN),),
             title="labels that training never showed",
             columns=targets,
             remedies=(Remedy("bring training rows with these labels, or spell them as training does."),),

@@ -1,17 +1,17 @@
 """Columns that give the answer away alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from netwright.checks.data.columns import Columns, Floats, columns, wilson
+from netwright.checks.data.columns import Columns, Floats, columns
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import FEW_NUMBERS
-from netwright.records.finding import Finding, Measure, Remedy
-from netwright.statistics import mean
+from netwright.records.finding import Finding, Remedy
+from netwright.statistics import Interval, mean, share
 
 LOOKED_AT = 20_000  # rows: a leak is in all of them
 LEAST_ROWS = 50  # fewer rows are told apart by chance
@@ -28,9 +28,7 @@ NEARLY_ALL = 0.99  # of the rows have to obey a formula
 class _Told:
     """How well a column alone tells the target of rows other than those it was learned from."""
 
-    missed: float  # of chance
-    low: float
-    high: float
+    missed: Interval  # as a share of chance
     says: str
 
 
@@ -62,11 +60,11 @@ def leaking_columns(evidence: DataEvidence) -> Iterator[Finding]:
             is_class = classes_of(seen, target) is not None
             bar = MISSED_CLASSES if is_class else MISSED_NUMBERS
             yield Finding(
-                "error" if told.missed <= bar / PLAIN else "warning",
+                "error" if told.missed.value <= bar / PLAIN else "warning",
                 f"{name} alone tells {target} {told.says}",
-                (Measure("missed, as a share of chance", told.missed, told.low, told.high, bar),),
+                (told.missed.measure("missed, as a share of chance", bar),),
                 (name,),
-                confidence=0.95 if told.missed <= bar / PLAIN else 0.8,
+                confidence=0.95 if told.missed.value <= bar / PLAIN else 0.8,
                 otherwise=("it is known when the target is asked for: then this one column is model enough",),
                 remedies=(Remedy(f"leave it out with --drop {name}, unless it is known before {target} is."),),
             )
@@ -142,11 +140,10 @@ def _tells_class(keys: Floats, classes: NDArray[np.int64], is_named: bool) -> _T
     wrong, chance = int((answers != classes).sum()), int((classes != np.bincount(classes).argmax()).sum())
     if not chance:
         return None
-    share = chance / count
-    low, high = (end / share for end in wilson(wrong, count))
-    if wrong / chance > MISSED_CLASSES or high > SURE:
+    missed = replace(share(wrong, count) / (chance / count), value=wrong / chance)
+    if missed.value > MISSED_CLASSES or missed.high > SURE:
         return None
-    return _Told(wrong / chance, low, high, f"in all but {wrong:,} of {count:,} rows")
+    return _Told(missed, f"in all but {wrong:,} of {count:,} rows")
 
 
 def _tells_number(keys: Floats, target: Floats, is_named: bool) -> _Told | None:
@@ -166,7 +163,7 @@ def _tells_number(keys: Floats, target: Floats, is_named: bool) -> _Told | None:
         x, y = keys[finite], target[finite]
         slope, base = np.polyfit(x - x.mean(), y, 1)
         ways.append(_left(y - base - slope * (x - x.mean()), y))
-    return min((way for way in ways if way is not None), key=lambda way: way.high, default=None)
+    return min((way for way in ways if way is not None), key=lambda way: way.missed.high, default=None)
 
 
 def _within(keys: Floats, values: Floats) -> Floats:
@@ -182,4 +179,4 @@ def _left(residuals: Floats, values: Floats) -> _Told | None:
     missed = mean(squares)
     if missed.high > MISSED_NUMBERS:
         return None
-    return _Told(missed.value, max(0.0, missed.low), missed.high, f"but for {missed.value:.2g} of its variance")
+    return _Told(replace(missed, low=max(0.0, missed.low)), f"but for {missed.value:.2g} of its variance")

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from netwright.checks.data.columns import Floats, Mask, columns, fixes, listed_rows, share_text, wilson
+from netwright.checks.data.columns import Floats, Mask, columns, fixes, listed_rows, share_text
 from netwright.checks.data.missing import distinct, sentinels
 from netwright.checks.evidence import DataEvidence
 from netwright.data.split import Rows
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.statistics import share
 
 # (factor, base) of a greater number in terms of a smaller one, and what that is
 UNITS = {
@@ -95,13 +96,13 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
     for name, change in evidence.once(unit_changes).items():
         rows = seen.rows[change.is_other]
         values = (seen.numbers[name][change.is_other] - change.base) / change.factor
-        share = len(rows) / len(seen.rows)
+        of = share(len(rows), len(seen.rows))
         yield Finding(
             "warning",
-            f"{name} seems to be in another unit in {len(rows):,} rows ({share_text(share)}), {change.where}: "
+            f"{name} seems to be in another unit in {len(rows):,} rows ({share_text(of.value)}), {change.where}: "
             f"{change.text}",
             (
-                Measure("share of the rows", share, *wilson(len(rows), len(seen.rows))),
+                of.measure("share of the rows"),
                 Measure("miss of the quantiles after the change", change.miss),
             ),
             (name,),

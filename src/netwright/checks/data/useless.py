@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from netwright.checks.data.columns import Columns, Floats, columns, listed_rows, wilson
+from netwright.checks.data.columns import Columns, Floats, columns, listed_rows
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.prepare import counts_rows, is_constant
 from netwright.records.errors import listed
-from netwright.records.finding import SHOWN, Finding, Measure, Remedy
+from netwright.records.finding import SHOWN, Finding, Remedy
+from netwright.statistics import share
 
 RARE_SHARE, RARE_ROWS = 0.001, 5  # other values in fewer rows than either teach nothing that holds for new rows
 NEARLY = 0.95  # share of one value among a few rows, without which a column cannot be constant but for RARE_SHARE
@@ -83,7 +84,7 @@ def _nearly_constant(seen: Columns, train: pl.DataFrame, names: list[str]) -> It
         yield Finding(
             "note",
             f"{'; '.join(text for _, text in list(told.values())[:SHOWN])} of {count:,} training rows",
-            (Measure(f"share of other values in {first}", other / count, *wilson(other, count), RARE_SHARE),),
+            (share(other, count).measure(f"share of other values in {first}", RARE_SHARE),),
             tuple(told),
             listed_rows(seen.rows[rare]),
             title="nearly constant columns",

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from netwright.checks.data.columns import Columns, Floats, Mask, columns, fixes, listed_rows, wilson
+from netwright.checks.data.columns import Columns, Floats, Mask, columns, fixes, listed_rows
 from netwright.checks.data.missing import distinct, sentinels
 from netwright.checks.data.units import unit_changes
 from netwright.checks.evidence import DataEvidence
 from netwright.data.split import Rows
 from netwright.kinds.date import Date
 from netwright.records.finding import SHOWN, Finding, Measure, Remedy
+from netwright.statistics import share
 
 # Bounds by the words of a column's name.
 BOUNDS: dict[str, tuple[float, float]] = {
@@ -73,7 +74,7 @@ def impossible_values(evidence: DataEvidence) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 f"{name} {why} in {len(rows):,} of {len(seen.rows):,} rows, as in {cells[0]!s}",
-                (Measure("share of the rows", len(rows) / len(seen.rows), *wilson(len(rows), len(seen.rows))),),
+                (share(len(rows), len(seen.rows)).measure("share of the rows"),),
                 (name,),
                 listed_rows(rows),
                 confidence=confidence,
