@@ -18,7 +18,7 @@ from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.evidence import diagnose, of_run
 from netwright.data.examples import adopted
 from netwright.planning.edits import Edits, random_change, variant
-from netwright.planning.paired import Measures, gain
+from netwright.planning.paired import Measures, gain, stacked
 from netwright.planning.treat import BALANCED, measured, treat_run
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
@@ -136,7 +136,7 @@ class _Bench:
         self.faulty = _value(self.before, run_of(plan), SCORING)
         healthy = self._measures(twin, Edits(), SCORING)
         self.twin = _value(healthy, run_of(twin), SCORING)
-        is_paired = all(healthy[name].shape == self.before[name].shape for name in healthy)
+        is_paired = all(healthy[name].values.shape == self.before[name].values.shape for name in healthy)
         self.does_harm = self._is_better(healthy) if is_paired else self.faulty < ALIKE * self.twin
 
     def score(self, plan: Plan, edits: Edits) -> Score:
@@ -171,9 +171,11 @@ class _Bench:
         run = replace(run, valid=half(run, DECIDING))
         trainings = [carried_out(variant(run, edits, seed), plan) for seed in self.seeds]
         found = [measured(replace(done, valid=half(run_of(plan), part))) for done in trainings]
-        return {
-            name: np.stack([np.nan_to_num(one[name], nan=WORST).clip(max=WORST) for one in found]) for name in found[0]
-        }
+        bounded = [
+            {n: replace(x, values=np.nan_to_num(x.values, nan=WORST).clip(max=WORST)) for n, x in one.items()}
+            for one in found
+        ]
+        return stacked(bounded)
 
 
 def half(run: Run, part: int) -> Examples:
@@ -190,10 +192,10 @@ def _answers(measures: Measures) -> str:
 def _value(measures: Measures, run: Run, part: int) -> float:
     """Mean recall of the classes, or the share of variance explained; over all seeds."""
     targets = next(half(run, part).batches(len(run.valid), seed=None)).targets[0]
-    errors = next(iter(measures.values())).mean(0)  # of answers; of numbers the squared ones
+    found = next(iter(measures.values())).values.mean(0)  # right answers; of numbers the squared errors
     if isinstance(run.task, Classification):
-        return float(np.mean([1 - errors[(targets == k).numpy()].mean() for k in targets.unique()]))
-    return float(1 - errors.mean() / targets.double().var(correction=0))
+        return float(np.mean([found[(targets == k).numpy()].mean() for k in targets.unique()]))
+    return float(1 - found.mean() / targets.double().var(correction=0))
 
 
 def _judged(run: Run, without: Collection[str]) -> Report:

@@ -6,8 +6,9 @@ import pytest
 import netwright as nw
 from netwright.data.read import read
 from netwright.data.split import split
-from netwright.planning.paired import gain
+from netwright.planning.paired import Measured, gain
 from netwright.records.errors import DataError
+from netwright.records.proof import Gain
 
 SETTINGS = {"epochs": 3, "width": 16, "depth": 1, "batch_size": 32, "precision": "fp32"}
 
@@ -72,12 +73,24 @@ def test_fixes_after_which_nothing_can_be_trained_are_rolled_back() -> None:
 def test_interval_covers_rows_and_seeds() -> None:
     chance = np.random.default_rng(1)
     before = chance.normal(1.0, 0.1, (5, 400))
-    found = gain("loss", before, before - 0.5, 0)
+    found = _gain(before, before - 0.5, 0)
     assert found.value == pytest.approx(0.5)
     assert (found.low, found.high) == (pytest.approx(0.5), pytest.approx(0.5))
-    by_seed = gain("loss", before, before - np.array([-0.4, 0.6, 0.5, -0.3, 0.1])[:, None], 0)
+    by_seed = _gain(before, before - np.array([-0.4, 0.6, 0.5, -0.3, 0.1])[:, None], 0)
     assert by_seed.low < 0 < by_seed.high  # the same in all rows, but not in all seeds
-    by_row = gain("loss", before, before - np.tile(chance.normal(0.1, 1, 400), (5, 1)), 0)
+    by_row = _gain(before, before - np.tile(chance.normal(0.1, 1, 400), (5, 1)), 0)
     assert by_row.high - by_row.low == pytest.approx(2 * 1.96 / np.sqrt(400), rel=0.1)  # a normal mean's interval
     with pytest.raises(DataError, match="no test row can be read"):
-        gain("loss", before, before * np.nan, 0)
+        _gain(before, before * np.nan, 0)
+
+
+def test_a_gain_is_above_zero_whichever_way_the_metric_points() -> None:
+    fewer, more = np.full((3, 40), 0.2), np.full((3, 40), 0.7)
+    recall = gain("share found", Measured(fewer, "higher"), Measured(more, "higher"), 0)
+    missed = gain("accuracy missed", Measured(more, "lower"), Measured(fewer, "lower"), 0)
+    assert recall.value == missed.value == pytest.approx(0.5)
+    assert (recall.before, recall.after) == (pytest.approx(0.2), pytest.approx(0.7))
+
+
+def _gain(before: np.ndarray, after: np.ndarray, seed: int) -> Gain:
+    return gain("loss", Measured(before, "lower"), Measured(after, "lower"), seed)

@@ -10,11 +10,12 @@ from torch import nn
 from netwright.data.examples import empty
 from netwright.planning.edits import OF_THE_NETWORK
 from netwright.planning.mends import are_equal
-from netwright.planning.paired import gain
+from netwright.planning.paired import Measured, gain
 from netwright.planning.treat import treat_run
 from netwright.records.errors import DataError, NetworkError
 from netwright.records.finding import Checked, Finding, Remedy, Report
 from netwright.records.note import Note
+from netwright.records.proof import Gain
 from netwright.records.recipe import Recipe, settings
 from netwright.records.run import Run
 from netwright.tasks.regression import Regression
@@ -182,11 +183,11 @@ def test_a_function_that_builds_another_network_is_refused() -> None:
 def test_an_infinite_loss_is_worse_than_any_finite_one() -> None:
     before = np.array([[np.inf, np.inf, 1.0, np.nan], [np.inf, 3.0, 1.0, 2.0]])
     after = np.array([[5.0, 4.0, 1.0, 1.0], [5.0, 3.0, 1.0, 1.0]])
-    found = gain("loss", before, after, 0)
+    found = _gain(before, after, 0)
     assert found.count == 3
     assert found.value == pytest.approx((2 * 5 + 6) / 6)
-    assert gain("loss", after[:, :3], before[:, :3], 0).value == -found.value
-    assert gain("loss", np.full((3, 4), np.inf), np.full((3, 4), np.inf), 0).value == 0
+    assert _gain(after[:, :3], before[:, :3], 0).value == -found.value
+    assert _gain(np.full((3, 4), np.inf), np.full((3, 4), np.inf), 0).value == 0
 
 
 def test_batch_norm_with_batches_of_two_becomes_group_norm() -> None:
@@ -202,3 +203,7 @@ def test_batch_norm_with_batches_of_two_becomes_group_norm() -> None:
     assert note.mends == ("normalization",)
     assert note.gains[0].low > 0
     assert [type(module) for module in outcome.network] == [nn.Linear, nn.GroupNorm, nn.ReLU, nn.Linear]
+
+
+def _gain(before: np.ndarray, after: np.ndarray, seed: int) -> Gain:
+    return gain("loss", Measured(before, "lower"), Measured(after, "lower"), seed)

@@ -1,6 +1,8 @@
 """Whether a change makes networks better: trained with and without it on the same seeds, scored on the same rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +13,27 @@ from netwright.records.errors import DataError, RecipeError
 from netwright.records.proof import Gain
 from netwright.records.run import Run
 from netwright.statistics import pigeonhole
+from netwright.tasks.metrics import Better
 from netwright.training.evaluate import device_of, evaluating
 
 LEAST_SEEDS = 3
 WORST = 2.0  # times the greatest finite value: what stands for an infinite one, so that any finite training is a gain
 
-Measures = Mapping[str, NDArray[np.float64]]
-"""For each metric (seeds, rows): smaller is better; NaN where a row cannot be read, infinity for no answer."""
+
+@final
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A metric for each row: (rows,) of one training, (seeds, rows) of several.
+
+    NaN if a row cannot be read, infinite for no answer.
+    """
+
+    values: NDArray[np.float64]
+    better: Better
+
+
+Measures = Mapping[str, Measured]
+"""By the metric's name."""
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
@@ -38,7 +54,10 @@ def losses_of(run: Run, examples: Examples) -> tuple[NDArray[np.int64], NDArray[
 
 def stacked(measured: Sequence[Measures]) -> Measures:
     """The measures of several seeds: of one, each is (rows,)."""
-    return {name: np.stack([one[name] for one in measured]) for name in measured[0]}
+    return {
+        name: Measured(np.stack([one[name].values for one in measured]), first.better)
+        for name, first in measured[0].items()
+    }
 
 
 def verdict(gain: Gain) -> tuple[bool, str]:
@@ -48,18 +67,17 @@ def verdict(gain: Gain) -> tuple[bool, str]:
     return False, f"{gain.metric} is worse" if gain.high < 0 else f"no gain in {gain.metric} beyond chance"
 
 
-def gain(metric: str, before: NDArray[np.float64], after: NDArray[np.float64], seed: int) -> Gain:
+def gain(metric: str, before: Measured, after: Measured, seed: int) -> Gain:
     """The paired bootstrap over rows and seeds together, of rows that can be read with and without the change.
 
     Infinite values count as WORST times the greatest finite one.
     """
-    known = ~(np.isnan(before).any(0) | np.isnan(after).any(0))
-    if not known.any():
+    whole = np.stack((before.values, after.values))
+    whole = whole[:, :, ~np.isnan(whole).any((0, 1))]
+    if not whole.size:
         raise DataError("no test row can be read with and without the change", remedy="change less.")
-    before, after = before[:, known], after[:, known]
-    whole = np.stack((before, after))
-    worst = WORST * np.abs(whole).max(initial=0.5, where=np.isfinite(whole))
-    before, after = np.where(np.isfinite(whole), whole, worst)
-    by = pigeonhole(before - after, seed)
-    told = (lambda errors: 1 - errors.mean()) if metric.endswith("accuracy") else (lambda errors: errors.mean())
-    return Gain(metric, float(told(before)), float(told(after)), by.value, by.low, by.high, before.shape[1])
+    sign = 1 if before.better == "higher" else -1
+    worst = -sign * WORST * np.abs(whole).max(initial=0.5, where=np.isfinite(whole))
+    was, now = np.where(np.isfinite(whole), whole, worst)
+    by = pigeonhole(sign * (now - was), seed)
+    return Gain(metric, float(was.mean()), float(now.mean()), by.value, by.low, by.high, was.shape[1])

@@ -14,7 +14,7 @@ from netwright.data.prepare import prepare
 from netwright.data.readers.files import counted
 from netwright.data.split import Split
 from netwright.kinds.cells import names, plain_numbers
-from netwright.planning.paired import Measures, check_seeds, gain, losses_of, stacked, verdict
+from netwright.planning.paired import Measured, Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import quick_runs
 from netwright.records.errors import DataError, NetwrightError
 from netwright.records.finding import Fix
@@ -108,18 +108,18 @@ def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
 
 
 def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
-    """Each metric for each test row, smaller is better; `test` are the raw targets of the test part."""
+    """Each metric for each test row; `test` are the raw targets of the test part."""
     losses = np.full(len(cut.test), np.nan)
     rows, given = losses_of(run, run.test)
     losses[np.searchsorted(cut.test, rows)] = given
     if not isinstance(run.task, Classification | Regression):
-        return {"loss": losses}
+        return {"loss": Measured(losses, "lower")}
     answers = pl.concat(list(predictions(run.network, run.task, run.test, run.recipe)))
     places = np.searchsorted(cut.test, answers["row"].to_numpy())
-    errors = np.full(len(cut.test), np.nan)
+    values = np.full(len(cut.test), np.nan)
     truth = test.to_series()[places]
     if isinstance(run.task, Classification):
-        errors[places] = (names(truth) != answers["prediction"]).to_numpy()
-        return {"accuracy": errors, "loss": losses}
-    errors[places] = (plain_numbers(truth) - answers["prediction"]).abs().to_numpy()
-    return {"mae": errors}  # losses of different fixes are in units of different spread
+        values[places] = (names(truth) == answers["prediction"]).to_numpy()
+        return {"accuracy": Measured(values, "higher"), "loss": Measured(losses, "lower")}
+    values[places] = (plain_numbers(truth) - answers["prediction"]).abs().to_numpy()
+    return {"mae": Measured(values, "lower")}  # losses of different fixes are in units of different spread

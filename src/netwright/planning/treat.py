@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netwright.data.readers.files import counted
 from netwright.planning.edits import Edits, is_advice, possible, random_change, variant
-from netwright.planning.paired import Measures, check_seeds, gain, losses_of, stacked, verdict
+from netwright.planning.paired import Measured, Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import attempted, trained
 from netwright.records.errors import DataError, NetwrightError, RecipeError, listed
 from netwright.records.finding import Finding, Remedy, Report
@@ -107,8 +107,8 @@ class _Course:
     advised: tuple[str, ...] = ()
     controls: tuple[Tried, ...] = ()
     best: Run | None = None  # of the first seed, with what is kept and what is wrong with it
-    untreated: Measures = field(default_factory=dict[str, NDArray[np.float64]])
-    measures: Measures = field(default_factory=dict[str, NDArray[np.float64]])  # with what is kept
+    untreated: Measures = field(default_factory=dict[str, Measured])
+    measures: Measures = field(default_factory=dict[str, Measured])  # with what is kept
 
     @property
     def kept(self) -> Edits:
@@ -136,7 +136,7 @@ class _Attempt:
 
     tried: Tried
     run: Run | None = None  # of the first seed
-    measures: Measures = field(default_factory=dict[str, NDArray[np.float64]])
+    measures: Measures = field(default_factory=dict[str, Measured])
 
 
 def _together(tried: Iterable[Tried]) -> Edits:
@@ -288,8 +288,8 @@ def _gains(patient: _Patient, before: Measures, after: Measures) -> tuple[Gain, 
 
 def _verdict(gains: tuple[Gain, ...], code: str) -> tuple[bool, str]:
     """Answers decide; where they cannot be told apart, losses. Of classes that are missed, all count the same."""
-    if code == IMBALANCE and len(gains) == len(("accuracy", BALANCED, "loss")):
-        gains = gains[1:2]
+    balanced = tuple(gain for gain in gains if gain.metric == BALANCED)
+    gains = balanced if code == IMBALANCE and balanced else gains
     first, last = gains[0], gains[-1]
     if first.low <= 0 and last.low > 0 and first.value >= 0:
         return True, f"{last.metric} is better beyond chance, {first.metric} not worse"
@@ -298,29 +298,30 @@ def _verdict(gains: tuple[Gain, ...], code: str) -> tuple[bool, str]:
 
 def lost(run: Run) -> Measures:
     """Measures of a training that has no end: each answer is wrong, and each loss infinite."""
-    losses = np.full(len(run.valid), np.inf)
+    losses = Measured(np.full(len(run.valid), np.inf), "lower")
     if not isinstance(run.task, Classification):
         return {"loss": losses}
-    targets, wrong = run.valid.targets()[0].reshape(-1).numpy(), np.ones(len(losses))
-    return {"accuracy": wrong, **_balanced(wrong, targets), "loss": losses}
+    targets = run.valid.targets()[0].reshape(-1).numpy()
+    return {**_hits(np.zeros(len(run.valid)), targets), "loss": losses}
 
 
 def measured(run: Run) -> Measures:
-    """Each metric for each validation row, smaller is better; calibrates the run."""
+    """Each metric for each validation row; calibrates the run."""
     calibrate(run)
-    losses = np.nan_to_num(losses_of(run, run.valid)[1], nan=np.inf, posinf=np.inf, neginf=np.inf)
+    losses = Measured(np.nan_to_num(losses_of(run, run.valid)[1], nan=np.inf, posinf=np.inf, neginf=np.inf), "lower")
     if not isinstance(run.task, Classification):
         return {"loss": losses}
     answers = pl.concat(list(predictions(run.network, run.task, run.valid, run.recipe)))["prediction"]
     targets = run.valid.targets()[0].reshape(-1).numpy()
-    wrong = (answers.to_numpy() != np.array(run.task.labels)[targets]).astype(np.float64)
-    return {"accuracy": wrong, **_balanced(wrong, targets), "loss": losses}
+    right = (answers.to_numpy() == np.array(run.task.labels)[targets]).astype(np.float64)
+    return {**_hits(right, targets), "loss": losses}
 
 
-def _balanced(wrong: NDArray[np.float64], targets: NDArray[np.int64]) -> Mapping[str, NDArray[np.float64]]:
-    """Wrong answers with the weight of their class, where the classes are uneven: their mean is that of the recalls."""
+def _hits(right: NDArray[np.float64], targets: NDArray[np.int64]) -> dict[str, Measured]:
+    """Right answers; if classes are uneven, also with the weight of their class: their mean is that of the recalls."""
     counts = np.bincount(targets)
     shown = counts[counts > 0]
-    if shown.max() <= UNEVEN * shown.min():
-        return {}
-    return {BALANCED: wrong * len(targets) / (len(shown) * counts[targets])}
+    found = {"accuracy": Measured(right, "higher")}
+    if shown.max() > UNEVEN * shown.min():
+        found[BALANCED] = Measured(right * len(targets) / (len(shown) * counts[targets]), "higher")
+    return found
