@@ -19,12 +19,10 @@ from netwright.records.features import Matrix
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
-from netwright.records.task import Task
+from netwright.records.task import Labels, Task
 from netwright.simple_models import linear, trees
 from netwright.simple_models import wanted as simple
 from netwright.simple_models.wanted import Wanted
-from netwright.tasks.classification import Classification
-from netwright.tasks.regression import Regression
 from netwright.training.fit import fit
 
 FOLDS = 5
@@ -69,11 +67,12 @@ def out_of_fold(evidence: DataEvidence) -> OutOfFold:
     if prepared is None:
         raise Skip(evidence.problem or "the data could not be encoded")
     task = prepared.task
-    if not isinstance(task, Classification | Regression):
+    view = task.view(prepared.whole.targets())
+    if view is None or task.link not in ("softmax", "identity"):
         raise Skip(f"it judges single labels and numbers, and this is {task.describe()}")
     if (count := len(prepared.whole)) < LEAST:
         raise Skip(f"{count} rows are too few for a model to judge others by")
-    given = prepared.whole.targets()[0].reshape(count).numpy()
+    given = view.positions if isinstance(view, Labels) else view.scaled
     return cross_validated(prepared.schema, task, prepared.whole, given, seed=evidence.seed, tell=evidence.tell)
 
 
@@ -85,9 +84,9 @@ def cross_validated(
     folds = FOLDS if len(rows) <= MANY else FEW_FOLDS
     data = data.relabelled((torch.from_numpy(given),))
     name, train = quick_model(schema, task, data, folds)
-    is_class = isinstance(task, Classification)
-    classes = len(task.labels) if is_class else 0
-    answers = np.empty((len(rows), classes) if is_class else len(rows))
+    view = task.view(data.targets())
+    is_class = isinstance(view, Labels)
+    answers = np.empty((len(rows), len(view.names)) if isinstance(view, Labels) else len(rows))
     fold = _folds(given if is_class else None, len(rows), folds, seed)
     for number in range(folds):
         tell(f"quick model for labels: {name}, fold {number + 1} of {folds}")
@@ -118,8 +117,8 @@ def quick_model(schema: Schema, task: Task, data: Examples, folds: int) -> tuple
     is_table = kinds <= PLAIN
     if data.is_in_memory and kinds <= {*PLAIN, "text", "sequence"}:
         columns, targets = [data.column(number) for number in range(len(schema.blocks))], data.targets()[0].numpy()
-        is_class = isinstance(task, Classification)
-        wanted = Wanted.classes(targets, len(task.labels)) if is_class else Wanted.numbers(targets)
+        view = task.view(data.targets())
+        wanted = Wanted.classes(targets, len(view.names)) if isinstance(view, Labels) else Wanted.numbers(targets)
         if is_table and len(data) > SMALL:
             return "boosted trees", partial(_trees, wanted, _table(columns))
         return "a linear model", partial(_linear, wanted, schema, columns)
@@ -161,7 +160,7 @@ def _network(schema: Schema, task: Task, data: Examples, folds: int, rows: NDArr
     train = data.part(torch.from_numpy(np.sort(rows)))
     run = Run(build(), task, schema, recipe, train, empty(), empty(), build)
     trained = _outcome(fit(run))
-    is_class = isinstance(task, Classification)
+    is_class = task.link == "softmax"
 
     def answer(held: NDArray[np.int64]) -> NDArray[np.float64]:
         given = Rows()

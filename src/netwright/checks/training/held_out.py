@@ -15,11 +15,10 @@ from netwright.checks.training.evidence import TrainingEvidence
 from netwright.machine.threads import one_blas_thread
 from netwright.records.batch import Batch, Examples
 from netwright.records.features import scaled
+from netwright.records.task import Labels
 from netwright.simple_models import constant as constants
 from netwright.simple_models import linear, neighbors, trees
 from netwright.simple_models.wanted import FLOOR, Fit, Wanted
-from netwright.tasks.classification import Classification
-from netwright.tasks.regression import Regression
 from netwright.training.evaluate import evaluating
 
 MOST = 10_000  # rows of each part: the intervals are narrow by then
@@ -66,17 +65,20 @@ def known_hits(evidence: TrainingEvidence) -> tuple[Numbers, Numbers]:
 
     What it finds harder is harder by chance, and not because it was not learned. Zeros if it cannot be had.
     """
-    both, task = evidence.once(parts), evidence.task
-    if not all(part.inputs.shape[1] for part in both) or not isinstance(task, Classification):
-        return np.zeros(len(both[0].losses)), np.zeros(len(both[1].losses))
+    both = evidence.once(parts)
+    nothing = np.zeros(len(both[0].losses)), np.zeros(len(both[1].losses))
+    if not all(part.inputs.shape[1] and part.targets.size for part in both):
+        return nothing
     chosen = [_some(len(part.targets), TWIN_ROWS // 2) for part in both]
     x, y = (
         np.concatenate([values[rows] for values, rows in zip(some, chosen, strict=True)])
         for some in ([part.inputs for part in both], [part.targets for part in both])
     )
+    wanted = _wanted(evidence, y)
+    if wanted is None or wanted.form != "classes":
+        return nothing
     read = scaled(torch.from_numpy(x))
     weights = "balanced" if evidence.recipe.class_weights == "balanced" else None
-    wanted = Wanted.classes(y.astype(int), len(task.labels))
     answer = linear.fit(read(torch.from_numpy(x)), wanted, strength=1.0, weights=weights)
     if answer is None:
         raise Skip("simple models cannot take these targets")
@@ -97,18 +99,15 @@ def simple_models(evidence: TrainingEvidence, train: Part, valid: Part) -> dict[
     """The twins, of rows with other inputs than the network's."""
     if not train.targets.size or not train.inputs.shape[1]:
         raise Skip("simple models cannot take these inputs or targets")
-    if not isinstance(evidence.task, Classification | Regression):
-        raise Skip("there are no simple models for this task here")
-    if isinstance(evidence.task, Regression) and train.outputs.shape[1] != 1:
-        raise Skip("the answers are not one number for each row")
     chosen = _some(len(train.targets), TWIN_ROWS)
-    y, task = train.targets[chosen], evidence.task
-    is_class = isinstance(task, Classification)
-    classes = len(task.labels) if is_class else 1
-    wanted = Wanted.classes(y.astype(int), classes) if is_class else Wanted.numbers(y)
-    constant = (
-        np.log(np.maximum(np.bincount(wanted.values, minlength=classes) / len(y), FLOOR)) if is_class else y.mean()
-    )
+    y = train.targets[chosen]
+    if (wanted := _wanted(evidence, y)) is None:
+        raise Skip("there are no simple models for this task here")
+    is_class, classes = wanted.form == "classes", wanted.outputs
+    if not is_class and train.outputs.shape[1] != 1:
+        raise Skip("the answers are not one number for each row")
+    shares = np.bincount(wanted.values, minlength=classes) / len(y) if is_class else np.ones(1)
+    constant = np.log(np.maximum(shares, FLOOR)) if is_class else y.mean()
     rounds = max(10, TREES // classes) if is_class else TREES // 2
     models: dict[str, Fit] = {
         "constant": constants.fit,
@@ -122,6 +121,14 @@ def simple_models(evidence: TrainingEvidence, train: Part, valid: Part) -> dict[
     with one_blas_thread():
         answers = {name: fit(x, wanted, 0) for name, fit in models.items()}
     return {name: _losses(answer(shown), valid) for name, answer in answers.items() if answer is not None}
+
+
+def _wanted(evidence: TrainingEvidence, targets: Numbers) -> Wanted | None:
+    """Targets that are one label or one number for each row."""
+    view = None if evidence.task is None else evidence.task.view((torch.from_numpy(targets),))
+    if isinstance(view, Labels):
+        return Wanted.classes(view.positions, len(view.names))
+    return None if view is None else Wanted.numbers(targets)
 
 
 def _losses(outputs: Tensor, valid: Part) -> Numbers:
