@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from netwright.machine.threads import one_blas_thread
-from netwright.records.batch import Examples, Rows, each_tensor
+from netwright.records.batch import Examples, each_tensor
 from netwright.records.schema import Schema
 from netwright.records.task import Score, Scores, Task
 from netwright.resolve import resolve
@@ -68,15 +68,9 @@ def _drawn(train: Examples) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Inputs and targets of at most MOST_ROWS rows, drawn by a fixed seed; fewer if rows are large."""
     first = next(train.uncut().batches(1, seed=None)).inputs
     most = max(1, min(MOST_ROWS, MOST_CELLS // sum(x.numel() for x in first)))
-    chosen = np.zeros(len(train), dtype=np.bool_)
-    chosen[np.random.default_rng(0).permutation(len(train))[:most]] = True
-    inputs, targets, start = Rows(), Rows(), 0
-    for batch in train.uncut().batches(_batch_rows(train), seed=None):
-        rows = torch.from_numpy(chosen[start : start + len(batch)])
-        inputs.add(tuple(x[rows] for x in batch.inputs))
-        targets.add(tuple(t[rows] for t in batch.targets))
-        start += len(batch)
-    return inputs.joined(), targets.joined()
+    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:most])
+    batch = train.plain().uncut().take(train.rows[torch.from_numpy(chosen)])
+    return batch.inputs, batch.targets
 
 
 def _batch_rows(examples: Examples) -> int:
