@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from netwright.kinds.number import Number
 from netwright.kinds.text import Text
 from netwright.models.network import dense, joined, looked_up
-from netwright.models.stems import Stem
+from netwright.models.stem import Stem
 from netwright.records.batch import Batch
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from netwright.models.sequences import row_lengths
+from netwright.models.stem import arguments
 from netwright.models.stems import (
     NumberColumn,
     Piecewise,
-    arguments,
     categories,
     dates,
     encoded,

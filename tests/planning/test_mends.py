@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import netwright as nw
 from netwright import run_folder
 from netwright.data.fingerprint import Fingerprint
-from netwright.models.stems import Standardized
+from netwright.models.stem import Standardized
 from netwright.planning import MENDS
 from netwright.planning.mends import NoMend, are_equal, mended
 from netwright.planning.quick import trained

@@ -14,7 +14,7 @@ from netwright.models.mlp import head
 from netwright.models.pooling import pooled
 from netwright.models.sequences import Chain
 from netwright.models.stack import stack
-from netwright.models.stems import Stem, arguments
+from netwright.models.stem import Stem, arguments
 from netwright.records.errors import RecipeError, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Form, Schema, Signal

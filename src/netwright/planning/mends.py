@@ -16,7 +16,7 @@ from netwright.models.activations import activation as activation_of
 from netwright.models.inits import HEAD_SCALE, initialize
 from netwright.models.normalizations import group
 from netwright.models.recurrent import initialize as initialize_recurrent
-from netwright.models.stems import Standardized
+from netwright.models.stem import Standardized
 from netwright.planning import MENDS
 from netwright.records.errors import NetworkError
 from netwright.records.run import Run

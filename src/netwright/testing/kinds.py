@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from netwright.models.stems import Stem
+from netwright.models.stem import Stem
 from netwright.records.errors import Unreadable
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Block, Field, Signal
@@ -93,7 +93,7 @@ def check_stem(field: Field, cells: pl.Series, recipe: Recipe | None = None) -> 
     if field.reach > 0:  # then attacks give floats where files give bytes
         inputs = inputs.float()
     inputs = inputs.requires_grad_() if inputs.is_floating_point() else inputs
-    _claim(isinstance(stem, Stem), f"{field.kind}: the first module is a Stem of models/stems.py")
+    _claim(isinstance(stem, Stem), f"{field.kind}: the first module is a Stem of models/stem.py")
     outputs, lengths = _run(field, stem, inputs)
     _check_fit(field, outputs, lengths, signal)
     _claim(
