@@ -23,7 +23,7 @@ from netwright.records.batch import Examples
 from netwright.records.errors import DataError, Unreadable, listed
 from netwright.records.schema import Block, Field, Schema
 from netwright.records.source import UNSAID, Source
-from netwright.records.task import Task
+from netwright.records.task import Labels, Numbers, Task, viewed
 from netwright.resolve import resolve, with_detail
 from netwright.tasks import TASKS
 
@@ -46,6 +46,10 @@ class Prepared:
     whole: Examples  # the rows of all parts, ascending
     notes: tuple[str, ...]
     bad: Mapping[int, str]  # rows that cannot be read, and why
+
+    def view(self) -> Labels | Numbers | None:
+        """Whether targets are labels or numbers, and the names of labels."""
+        return viewed(self.task, self.whole)
 
 
 def prepare(
@@ -155,7 +159,7 @@ def _ids(dataset: Dataset, fields: tuple[Field, ...], train: pl.DataFrame) -> tu
     found = list[str]()
     for field in (field for field in fields if field.name not in dataset.mapped):
         counts = train[field.name].dtype.is_integer() and counts_rows(dataset.table[field.name])
-        if counts or (field.kind == "category" and train[field.name].n_unique() == len(train)):
+        if counts or (field.family == "labels" and train[field.name].n_unique() == len(train)):
             found.append(field.name)
     many = "them" if len(found) > 1 else "it"
     text = f"{listed(found)}: different in every row, as the number or name of a row is; leave {many} out with --drop"

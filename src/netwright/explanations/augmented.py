@@ -21,7 +21,7 @@ def augmented_picture(run: Run) -> Image.Image | None:
 
     None where no pictures are augmented.
     """
-    place = next((k for k, block in enumerate(run.schema.blocks) if block.fields[0].kind == "image"), None)
+    place = next((k for k, block in enumerate(run.schema.blocks) if block.fields[0].family == "pictures"), None)
     names = [n for n in run.recipe.augment if kind_of(resolve("augmentation", n, AUGMENTATIONS)) == "image"]
     if place is None or not names or not run.sample:
         return None

@@ -85,6 +85,10 @@ class Series(Field):
             gaps=_share_missing(values),
         )
 
+    def channel_names(self) -> tuple[str, ...]:
+        """The channels."""
+        return self.channels
+
     def encode(self, cells: pl.Series) -> Tensor:
         """(N, longest, channels) float32. Raises DataError where channels are missing."""
         if cells.dtype == pl.Null:

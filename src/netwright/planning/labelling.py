@@ -14,8 +14,7 @@ from netwright.models.network import Joined
 from netwright.records.batch import Examples
 from netwright.records.errors import DataError
 from netwright.records.run import Run
-from netwright.tasks.classification import Classification
-from netwright.tasks.regression import Regression
+from netwright.records.task import Labels, viewed
 from netwright.training.evaluate import device_of, evaluating, predictions
 from netwright.training.layers import hooked
 
@@ -33,11 +32,11 @@ def worth_labelling(runs: Sequence[Run], examples: Examples, dataset: Dataset, c
     Zhdanov 2019, arXiv:1901.05954, but farthest first (Sener and Savarese 2018, arXiv:1708.00489) in place of k-means,
     so that copies of a chosen row come last. Raises DataError for tasks without classes or numbers.
     """
-    if not isinstance(runs[0].task, Classification | Regression):
+    if (view := viewed(runs[0].task, runs[0].train)) is None:
         remedy = "choose one column of classes or numbers as the target."
         raise DataError(f"which rows to label next is not known for {runs[0].task.describe()}", remedy=remedy)
     tables = [pl.concat(list(predictions(run.network, run.task, examples, run.recipe))) for run in runs]
-    doubts = _of_classes(tables) if isinstance(runs[0].task, Classification) else _of_numbers(tables)
+    doubts = _of_classes(tables) if isinstance(view, Labels) else _of_numbers(tables)
     order = np.argsort(-doubts["uncertainty"].to_numpy(), kind="stable")[: count * CANDIDATES]
     features = _features(runs[0], examples.part(torch.from_numpy(order)))
     chosen = order[_far_apart(doubts["uncertainty"].to_numpy()[order], features, count)]

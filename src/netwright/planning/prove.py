@@ -22,8 +22,7 @@ from netwright.records.history import Progress
 from netwright.records.proof import Proof, Proven
 from netwright.records.run import Run
 from netwright.records.source import Source
-from netwright.tasks.classification import Classification
-from netwright.tasks.regression import Regression
+from netwright.records.task import Labels, viewed
 from netwright.training.evaluate import predictions
 
 SEEDS = 5  # pairs of trainings; of three, one in nine bootstrap samples would hold a single seed
@@ -112,13 +111,13 @@ def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
     losses = np.full(len(cut.test), np.nan)
     rows, given = losses_of(run, run.test)
     losses[np.searchsorted(cut.test, rows)] = given
-    if not isinstance(run.task, Classification | Regression):
+    if (view := viewed(run.task, run.test)) is None:
         return {"loss": Measured(losses, "lower")}
     answers = pl.concat(list(predictions(run.network, run.task, run.test, run.recipe)))
     places = np.searchsorted(cut.test, answers["row"].to_numpy())
     values = np.full(len(cut.test), np.nan)
     truth = test.to_series()[places]
-    if isinstance(run.task, Classification):
+    if isinstance(view, Labels):
         values[places] = (names(truth) == answers["prediction"]).to_numpy()
         return {"accuracy": Measured(values, "higher"), "loss": Measured(losses, "lower")}
     values[places] = (plain_numbers(truth) - answers["prediction"]).abs().to_numpy()

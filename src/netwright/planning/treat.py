@@ -19,7 +19,7 @@ from netwright.records.history import Progress
 from netwright.records.note import Note, Tried, edited
 from netwright.records.proof import Gain
 from netwright.records.run import Run, with_result
-from netwright.tasks.classification import Classification
+from netwright.records.task import Labels
 from netwright.training.adopt import knows_first_weights
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import predictions
@@ -299,22 +299,20 @@ def _verdict(gains: tuple[Gain, ...], code: str) -> tuple[bool, str]:
 def lost(run: Run) -> Measures:
     """Measures of a training that has no end: each answer is wrong, and each loss infinite."""
     losses = Measured(np.full(len(run.valid), np.inf), "lower")
-    if not isinstance(run.task, Classification):
+    if not isinstance(labels := run.task.view(run.valid.targets()), Labels):
         return {"loss": losses}
-    targets = run.valid.targets()[0].reshape(-1).numpy()
-    return {**_hits(np.zeros(len(run.valid)), targets), "loss": losses}
+    return {**_hits(np.zeros(len(run.valid)), labels.positions), "loss": losses}
 
 
 def measured(run: Run) -> Measures:
     """Each metric for each validation row; calibrates the run."""
     calibrate(run)
     losses = Measured(np.nan_to_num(losses_of(run, run.valid)[1], nan=np.inf, posinf=np.inf, neginf=np.inf), "lower")
-    if not isinstance(run.task, Classification):
+    if not isinstance(labels := run.task.view(run.valid.targets()), Labels):
         return {"loss": losses}
     answers = pl.concat(list(predictions(run.network, run.task, run.valid, run.recipe)))["prediction"]
-    targets = run.valid.targets()[0].reshape(-1).numpy()
-    right = (answers.to_numpy() == np.array(run.task.labels)[targets]).astype(np.float64)
-    return {**_hits(right, targets), "loss": losses}
+    right = (answers.to_numpy() == np.array(labels.names)[labels.positions]).astype(np.float64)
+    return {**_hits(right, labels.positions), "loss": losses}
 
 
 def _hits(right: NDArray[np.float64], targets: NDArray[np.int64]) -> dict[str, Measured]:

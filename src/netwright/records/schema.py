@@ -76,6 +76,10 @@ class Field(ABC):
         """(B,) int64, at least 1: steps of each row before its padding; None of a kind without steps."""
         return None
 
+    def channel_names(self) -> tuple[str, ...]:
+        """What is measured at each step, if cells have steps of several numbers."""
+        return ()
+
     def known_tokens(self) -> tuple[str, ...]:
         """The words or symbols that encoded tokens from 2 on stand for (0 is padding, 1 unknown), if it has any."""
         return ()

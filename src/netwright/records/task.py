@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.records.batch import Batch, Geometry, Given, Outputs, each_tensor
+from netwright.records.batch import Batch, Examples, Geometry, Given, Outputs, each_tensor
 from netwright.records.frames import Frames
 from netwright.records.recipe import NoOptions, Recipe
 from netwright.records.schema import Schema
@@ -98,6 +98,7 @@ class Task(ABC):
     name: ClassVar[str]  # the key in TASKS
     metric: ClassVar[str]  # the metric that training watches, a key of Score.quick()
     higher_is_better: ClassVar[bool]
+    is_opaque: ClassVar[bool] = False  # only a loss is known, not what targets and outputs mean
     link: ClassVar[Literal["softmax", "sigmoid", "identity", ""]] = ""
     """What turns an example's outputs (B, width) into its answer; empty if outputs have another form."""
     has_places: ClassVar[bool] = True  # targets belong to pixels or steps: they have to follow what moves these
@@ -208,6 +209,12 @@ class Task(ABC):
     @abstractmethod
     def describe(self) -> str:
         """One line for people: `classification into 10 classes`."""
+
+
+def viewed(task: Task, examples: Examples) -> Labels | Numbers | None:
+    """The task's view of one example's targets: whether these are labels or numbers, and the names of labels."""
+    batch = next(examples.batches(1, seed=None), None)
+    return None if batch is None or not batch.targets else task.view(batch.head(1).targets)
 
 
 def of_inputs(network: nn.Module, batch: Batch) -> Outputs:

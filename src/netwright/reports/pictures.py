@@ -9,7 +9,9 @@ import polars as pl
 from PIL import Image as PIL
 
 from netwright.data.dataset import Dataset
+from netwright.kinds import KINDS
 from netwright.kinds.image import DECODED, Image, viewer
+from netwright.resolve import with_detail
 
 SIDE = 112  # pixels: even without compression 112 x 112 in color stay below 40 KB
 LOSSLESS = 64  # pixels of a side up to which pictures are kept as they are: JPEG would smear them
@@ -45,7 +47,7 @@ def as_uri(picture: PIL.Image) -> str:
 
 def _holds_images(dataset: Dataset, name: str) -> bool:
     if name in dataset.kinds:
-        return dataset.kinds[name].partition(":")[0] == Image.kind
+        return with_detail("kind", dataset.kinds[name], KINDS)[0].family == "pictures"
     return Image.matches(_some(dataset, name))
 
 

@@ -38,6 +38,7 @@ class OwnLoss(Task):
     name: ClassVar[str] = "own_loss"
     metric: ClassVar[str] = "loss"
     higher_is_better: ClassVar[bool] = False
+    is_opaque: ClassVar[bool] = True
 
     @classmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:

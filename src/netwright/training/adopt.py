@@ -58,7 +58,7 @@ def adopt(
     train = adopted(train_loader, "train loader")
     settings = recipe or (Recipe() if watch is None else Recipe().edit(watch.settings()))
     first = next(train.batches(settings.batch_size, seed=None)).to(device_of(network))
-    if not isinstance(task, Task):
+    if callable(task):
         with evaluating(network):
             task = task_of(task, outputs_of(network, first), first)
     check_network(network, task, first)

@@ -9,8 +9,8 @@ from netwright.checks.data.columns import columns, listed_rows, share_text
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.records.errors import listed
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.task import Labels
 from netwright.statistics import share
-from netwright.tasks.classification import Classification
 
 FEW_TO_LEARN = 10  # training rows: with fewer a class is learned by heart
 FEW_TO_TEST = 10  # test rows: the 95 % interval of a class's recall is then wider than 0.4
@@ -34,7 +34,7 @@ def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
     and deep networks that fit all training rows lose their effect (Byrd and Lipton 2019, arXiv:1812.03372).
     """
     prepared = evidence.prepared
-    if prepared is None or not isinstance(prepared.task, Classification):
+    if prepared is None or not isinstance(prepared.view(), Labels):
         raise Skip("the target is not a class" if prepared else evidence.problem)
     seen = evidence.once(columns)
     if not seen.targets:

@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import Rows
+from netwright.kinds import KINDS
 from netwright.kinds.cells import is_single, words
 from netwright.kinds.number import Number
 from netwright.records.finding import Action, Fix
+from netwright.resolve import with_detail
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MOST_FIXES = 100_000  # rows with a fix of their own in one finding: beyond that the column is the matter, not the rows
 MOST_ROWS = 100_000  # rows named by one finding
-LEARNED_FROM = ("category", "number", "date", "")  # kinds whose cells are single values; "": nothing is known
+SINGLE = ("labels", "numbers", "dates")  # families whose cells are single values
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Columns:
 def columns(evidence: DataEvidence) -> Columns:
     """The rows a check may look at, read once for all checks."""
     dataset, rows = evidence.dataset, evidence.rows()
-    skipped = {*dataset.mapped, *(name for name, kind in dataset.kinds.items() if kind not in LEARNED_FROM)}
-    skipped |= {field.name for field in evidence.fields if field.kind in ("image", "series", "tensor")}
+    skipped = {*dataset.mapped, *(name for name, kind in dataset.kinds.items() if kind and _family(kind) not in SINGLE)}
+    skipped |= {field.name for field in evidence.fields if field.family in ("pictures", "steps", "")}
     names = [n for n in dataset.table.columns if n not in skipped and is_single(dataset.table[n])]
     if not names:
         raise Skip("there are no columns of single cells")
@@ -71,6 +73,10 @@ def columns(evidence: DataEvidence) -> Columns:
         numbers,
         {part: np.isin(rows, where, assume_unique=True) for part, where in parts.items()},
     )
+
+
+def _family(kind: str) -> str:
+    return with_detail("kind", kind, KINDS)[0].family
 
 
 def as_numbers(cells: pl.Series) -> Floats | None:

@@ -83,8 +83,8 @@ def _columns(prepared: Prepared, part: Examples, seed: int) -> tuple[Numbers, li
 def _absent(evidence: DataEvidence, prepared: Prepared, part: str, rows: Numbers) -> Iterator[Finding]:
     """Values of categories and labels in a part that no training row has."""
     dataset, parts = evidence.dataset, evidence.parts
-    names = [f.name for f in prepared.schema.inputs if f.kind == "category"]
-    targets = [name for name in dataset.targets if hasattr(prepared.task, "labels")]
+    names = [f.name for f in prepared.schema.inputs if f.family == "labels"]
+    targets = [name for name in dataset.targets if prepared.task.link in ("softmax", "sigmoid")]
     for name in (*names, *targets):
         cells = dataset.table[name]
         if parts is None or cells.dtype.is_nested():

@@ -1,8 +1,7 @@
-"""The encoded columns of one kind, and the rows of them that could be read."""
+"""The encoded columns of one family, and the rows of them that could be read."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,20 +11,19 @@ from netwright.checks.evidence import FAST_ROWS, DataEvidence, Skip
 from netwright.data.split import Rows
 from netwright.records.batch import Examples
 from netwright.records.features import Summary
-from netwright.records.schema import Block, Field, Schema
+from netwright.records.schema import Block, Family, Field, Schema
 
-F = TypeVar("F", bound=Field)
 Column = Callable[[Tensor], Tensor]
 """(row numbers) -> their encoded cells."""
 
 
-def encoded(evidence: DataEvidence, kind: type[F]) -> tuple[tuple[F, Column], ...]:
-    """Each column of the kind. Raises Skip if there is none."""
+def encoded(evidence: DataEvidence, family: Family) -> tuple[tuple[Field, Column], ...]:
+    """Each column of the family. Raises Skip if there is none."""
     if evidence.prepared is None:
         raise Skip("the data are not encoded")
-    found = tuple((b.fields[0], column) for b, column in blocks(evidence) if isinstance(b.fields[0], kind))
+    found = tuple((b.fields[0], column) for b, column in blocks(evidence) if b.fields[0].family == family)
     if not found:
-        raise Skip(f"there is no column of the kind {kind.kind}")
+        raise Skip(f"there is no column of {family}")
     return found
 
 

@@ -28,12 +28,12 @@ def inputs_of(evidence: DataEvidence, rows: Rows, *, without: str) -> Values:
     for block, column in blocks(evidence):
         names = [field.name for field in block.fields]
         kept = [place for place, name in enumerate(names) if name != without][:MOST_COLUMNS]
-        kind = block.fields[0].kind
-        if kind == "image":
+        family = block.fields[0].family
+        if family == "pictures":
             found.append(_small(column, rows))
-        elif kind in ("number", "category") and kept:
+        elif family in ("numbers", "labels") and kept:
             cells = column(torch.from_numpy(rows)).cpu().reshape(len(rows), -1)
-            found += [_binned(cells[:, n]) if kind == "number" else _listed(cells[:, n]) for n in kept]
+            found += [_binned(cells[:, n]) if family == "numbers" else _listed(cells[:, n]) for n in kept]
     if not found:
         raise Skip("no numbers, categories or pictures to compare rows by")
     return _standardized(torch.cat(found, dim=1).double().numpy())

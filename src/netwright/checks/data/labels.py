@@ -14,8 +14,8 @@ from netwright.checks.data.repeats import RICH, encoded_hashes, spread
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
 from netwright.records.finding import Action, Finding, Fix, Measure, Remedy
+from netwright.records.task import Labels, Numbers
 from netwright.statistics import expected
-from netwright.tasks.classification import Classification
 
 SURE = 0.75  # of the way from guessing to certainty: such a model's own errors are few beside any noise worth telling
 HALF_SURE = 0.4  # of the way: below it the model errs more often than careful labels do, whatever their noise
@@ -59,13 +59,13 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     the hard rows of a class cannot be told from them; the report counts them too low, and what it claims of such rows
     may be wrong.
     """
-    found, j, task = _judged_labels(evidence)
+    found, j, names = _judged_labels(evidence)
     if is_too_weak(j):
         prior, surest = j.noise.truth.mean(0), j.noise.truth.max(1).mean()
         text = (
             f"{found.model} is too weak to judge labels: {surest:.0%} sure of its answers, where one that always says"
         )
-        raise Skip(f"{text} {task.labels[int(prior.argmax())]!r} is right in {prior.max():.0%}")
+        raise Skip(f"{text} {names[int(prior.argmax())]!r} is right in {prior.max():.0%}")
     order = np.argsort(-j.is_wrong, kind="stable")
     doubted = order[: int((j.is_wrong >= WRONG).sum())]
     if not len(doubted):
@@ -73,7 +73,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     chances = j.is_wrong[doubted]
     told, wrong = _expected_wrong(chances)
     share = wrong.value / len(found.rows)
-    pairs = _confused(j, task)
+    pairs = _confused(j, names)
     yield Finding(
         severity="warning" if share >= WORTH else "note",
         summary=f"of these {counted(len(doubted), 'row')} we expect {told} to be labeled wrong"
@@ -96,7 +96,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
                 cost=f"{len(doubted):,} rows to look at",
             ),
         ),
-        fixes=tuple(_label_fixes(evidence, found, j, doubted, task)),
+        fixes=tuple(_label_fixes(evidence, found, j, doubted, names)),
     )
 
 
@@ -105,14 +105,14 @@ def _any(chances: NDArray[np.float64]) -> float:
     return float(1 - np.exp(np.log1p(-np.minimum(chances, 1 - 1e-9)).sum()))
 
 
-def _judged_labels(evidence: DataEvidence) -> tuple[OutOfFold, Judged, Classification]:
+def _judged_labels(evidence: DataEvidence) -> tuple[OutOfFold, Judged, tuple[str, ...]]:
     found = evidence.once(out_of_fold)
-    task = evidence.prepared.task if evidence.prepared is not None else None
-    if not isinstance(task, Classification):
+    view = evidence.prepared.view() if evidence.prepared is not None else None
+    if not isinstance(view, Labels):
         raise Skip("the target is a number, not a label")
-    if len(task.labels) > MOST_CLASSES:
-        raise Skip(f"there are {len(task.labels):,} classes, too many for a matrix of which is taken for which")
-    return found, evidence.once(label_judgement), task
+    if len(view.names) > MOST_CLASSES:
+        raise Skip(f"there are {len(view.names):,} classes, too many for a matrix of which is taken for which")
+    return found, evidence.once(label_judgement), view.names
 
 
 def label_judgement(evidence: DataEvidence) -> Judged:
@@ -121,7 +121,7 @@ def label_judgement(evidence: DataEvidence) -> Judged:
     return judged(found.answers, found.given, seed=evidence.seed)
 
 
-def _confused(j: Judged, task: Classification) -> str:
+def _confused(j: Judged, names: tuple[str, ...]) -> str:
     """`'shirt' is given as 'T-shirt' in 8 %, ...`: the entries of the noise matrix that make the most wrong labels."""
     weight = j.noise.matrix * j.noise.truth.mean(0)[:, None]
     np.fill_diagonal(weight, 0)
@@ -130,12 +130,12 @@ def _confused(j: Judged, task: Classification) -> str:
     for truth, given in zip(*np.unravel_index(places, weight.shape), strict=True):
         share = j.noise.matrix[truth, given]
         if truth != given and share >= WORTH:
-            told.append(f"{task.labels[truth]!r} is given as {task.labels[given]!r} in {share:.0%}")
+            told.append(f"{names[truth]!r} is given as {names[given]!r} in {share:.0%}")
     return ", ".join(told)
 
 
 def _label_fixes(
-    evidence: DataEvidence, found: OutOfFold, j: Judged, doubted: NDArray[np.int64], task: Classification
+    evidence: DataEvidence, found: OutOfFold, j: Judged, doubted: NDArray[np.int64], names: tuple[str, ...]
 ) -> Iterator[Fix]:
     """Another label where one is more probable than all others together, else the row is left out."""
     truth = j.noise.truth[doubted].copy()
@@ -147,7 +147,7 @@ def _label_fixes(
         where = int(found.rows[row])
         is_clear = truth[at, best[at]] >= OPEN
         sure = float(j.is_wrong[row] * (truth[at, best[at]] if is_clear else 1.0))
-        old, new = task.labels[int(found.given[row])], task.labels[int(best[at])] if is_clear else ""
+        old, new = names[int(found.given[row])], names[int(best[at])] if is_clear else ""
         action: Action = "relabel" if is_clear else "drop"
         yield Fix(where, evidence.dataset.locate(where), action, column, old, new, confidence=sure)
 
@@ -256,7 +256,7 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     labels = dataset.table.select(dataset.targets)
     if any(column.dtype.is_float() or column.dtype.is_nested() for column in labels.iter_columns()):
         raise Skip("the target is no label")
-    if evidence.prepared is not None and evidence.prepared.task.name == "regression":
+    if evidence.prepared is not None and isinstance(evidence.prepared.view(), Numbers):
         raise Skip("the target is a number, not a label")
     rows = evidence.rows()
     keys = pl.DataFrame(
@@ -311,7 +311,7 @@ def _copy_fixes(evidence: DataEvidence, groups: pl.DataFrame, odd: pl.DataFrame)
 def _hashed_inputs(evidence: DataEvidence, rows: NDArray[np.int64]) -> pl.Series:
     """A number for the inputs of each row, the same for the same inputs and, but for one in 2^64, for no others."""
     dataset = evidence.dataset
-    seen = [(block, column) for block, column in blocks(evidence) if block.fields[0].kind in RICH]
+    seen = [(block, column) for block, column in blocks(evidence) if block.fields[0].family in RICH]
     known = {*dataset.mapped, *(field.name for block, _ in seen for field in block.fields)}
     plain = [name for name in dataset.inputs if name not in known]
     hashes = [encoded_hashes(column, rows) for _, column in seen]

@@ -225,7 +225,7 @@ def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Interval
 
 def _dates(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
     """Columns of dates, with the order of the rows by them; rows without a date first."""
-    for name in (field.name for field in evidence.fields if field.kind == "date"):
+    for name in (field.name for field in evidence.fields if field.family == "dates"):
         yield name, as_times(evidence.dataset, name).cast(pl.Int64).fill_null(-(2**62)).to_numpy()
 
 

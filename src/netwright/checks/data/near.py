@@ -69,10 +69,10 @@ def near(evidence: DataEvidence) -> Near:
     firsts = np.unique(evidence.once(repeats).first)
     rows = np.sort(np.random.default_rng(evidence.seed).permutation(firsts)[:MOST_ROWS])
     for block, column in blocks(evidence):
-        kind = block.fields[0].kind
-        if kind == "image":
+        family = block.fields[0].family
+        if family == "pictures":
             return _of(rows, *_pictures(column, rows))
-        if kind in RICH:
+        if family in RICH:
             return _of(rows, *_series(column, rows))
     texts = _texts(evidence)
     if texts is not None:
@@ -239,7 +239,7 @@ def _row_products(flat: Tensor, pairs: Pairs) -> Iterator[float]:
 
 
 def _texts(evidence: DataEvidence) -> pl.Series | None:
-    names = [field.name for field in evidence.fields if field.kind == "text"]
+    names = [field.name for field in evidence.fields if field.family == "text"]
     return evidence.dataset.table[names[0]].cast(pl.String) if names else None
 
 

@@ -118,8 +118,8 @@ def _never_seen(prepared: Prepared, before: list[Summary], after: list[Summary])
         if old.name != old.column:
             continue  # of pictures and texts the summaries moved, not the cells
         field = fields[old.column]
-        claims = {"unseen in training": [c.values == UNSEEN for c in (old, new)]} if field.kind == "category" else {}
-        if field.kind == "number":
+        claims = {"unseen in training": [c.values == UNSEEN for c in (old, new)]} if field.family == "labels" else {}
+        if field.family == "numbers":
             claims["missing"] = [np.isnan(c.values) for c in (old, new)]
             claims[f"outside {figure(field.low)} to {figure(field.high)}"] = [
                 (c.values < field.low) | (c.values > field.high) for c in (old, new)

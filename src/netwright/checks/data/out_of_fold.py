@@ -37,7 +37,7 @@ MOST_ROWS = 30_000  # training rows of trees and linear models: with all of them
 SMALL = 1_000  # rows of a table, below which a linear model judges better than trees
 FLOOR = 1e-6  # of a probability: of several thousand rows nothing is known beyond
 ANSWERED = 1024  # rows of a batch
-PLAIN = frozenset(("number", "date", "category"))  # kinds of the columns of a table
+PLAIN = frozenset(("numbers", "dates", "labels"))  # families of the columns of a table
 
 Answer = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Row numbers -> probabilities (N, K), or predictions (N,)."""
@@ -113,9 +113,9 @@ def quick_model(schema: Schema, task: Task, data: Examples, folds: int) -> tuple
 
     The model takes examples by their positions.
     """
-    kinds = {field.kind for field in schema.inputs}
-    is_table = kinds <= PLAIN
-    if data.is_in_memory and kinds <= {*PLAIN, "text", "sequence"}:
+    families = {field.family for field in schema.inputs}
+    is_table = families <= PLAIN
+    if data.is_in_memory and families <= {*PLAIN, "text", "symbols"}:
         columns, targets = [data.column(number) for number in range(len(schema.blocks))], data.targets()[0].numpy()
         view = task.view(data.targets())
         wanted = Wanted.classes(targets, len(view.names)) if isinstance(view, Labels) else Wanted.numbers(targets)

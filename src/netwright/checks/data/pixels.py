@@ -14,7 +14,7 @@ from netwright.checks.data.encoded import Column, encoded, readable
 from netwright.checks.data.unlike import Floats
 from netwright.checks.evidence import DataEvidence
 from netwright.data.split import Rows
-from netwright.kinds.image import Image
+from netwright.records.schema import Field
 
 BLOCK = 1 << 20  # pixels measured at once: 4 MB a plane, so that memory is bounded and caches help
 FAST_PIXELS = 10_000_000  # measured by a fast check: under a second
@@ -47,15 +47,16 @@ class Pictures:
 
 def measured(evidence: DataEvidence) -> tuple[Pictures, ...]:
     """The pictures of each column, as the network sees them. Raises Skip where there is no column of them."""
-    return tuple(_measured(evidence, field, column) for field, column in encoded(evidence, Image))
+    return tuple(_measured(evidence, field, column) for field, column in encoded(evidence, "pictures"))
 
 
-def _measured(evidence: DataEvidence, field: Image, column: Column) -> Pictures:
-    pixels = field.height * field.width
+def _measured(evidence: DataEvidence, field: Field, column: Column) -> Pictures:
+    channels, height, width = column(torch.zeros(0, dtype=torch.int64)).shape[1:]
+    pixels = height * width
     rows = readable(evidence, max(1, FAST_PIXELS // pixels))
-    blocks = [_numbers(block) for block in _blocks(column, rows, max(1, BLOCK // (pixels * field.channels)))]
+    blocks = [_numbers(block) for block in _blocks(column, rows, max(1, BLOCK // (pixels * channels)))]
     numbers = np.concatenate(blocks, axis=1) if blocks else np.zeros((7, 0))
-    return Pictures(field.name, min(field.height, field.width), rows, *numbers)
+    return Pictures(field.name, min(height, width), rows, *numbers)
 
 
 def _blocks(column: Column, rows: Rows, size: int) -> Iterator[Tensor]:

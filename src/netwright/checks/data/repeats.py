@@ -15,8 +15,8 @@ from netwright.data.dataset import Dataset
 from netwright.data.split import Rows
 from netwright.records.batch import Examples
 
-RICH = ("image", "series", "tensor")  # kinds whose cells are compared as they are encoded: they may be paths
-WORDS = ("text", "sequence")  # kinds of which equal cells are never chance
+RICH = ("pictures", "steps", "")  # families whose cells are compared as they are encoded: they may be paths
+WORDS = ("text", "symbols")  # families of which equal cells are never chance
 BLOCK_BYTES = 32 << 20  # of encoded rows that are hashed at once
 FAST_BYTES = 256 << 20  # of encoded rows that a training's own audit hashes: a fifth of a second
 CHANCE_ROWS = 50_000  # by which chance is estimated: pairs of them are a billion
@@ -47,8 +47,8 @@ class Repeats:
 def repeats(evidence: DataEvidence) -> Repeats:
     """All rows that can be read, compared by 64-bit hashes: a wrong pair among a million rows has odds of 1 : 10^7."""
     rows = _compared(evidence)
-    kinds = [(block.fields[0].kind, column) for block, column in blocks(evidence)]
-    rich = [column for kind, column in kinds if kind in RICH]
+    families = [(block.fields[0].family, column) for block, column in blocks(evidence)]
+    rich = [column for family, column in families if family in RICH]
     columns = [hashed(cells) for cells in compared_cells(evidence)]
     whole = sum((spread(column[rows], number) for number, column in enumerate(columns)), np.zeros(len(rows), np.uint64))
     for number, column in enumerate(rich):
@@ -56,7 +56,7 @@ def repeats(evidence: DataEvidence) -> Repeats:
     found, place, inverse = np.unique(whole, return_index=True, return_inverse=True)
     del found
     first = rows[place][inverse]  # np.unique gives the first place, and rows ascend
-    has_words = bool(rich) or any(kind in WORDS for kind, _ in kinds)
+    has_words = bool(rich) or any(family in WORDS for family, _ in families)
     chance = 0.0 if has_words else _chance([column[rows] for column in columns], evidence.seed)
     return Repeats(rows, first, chance)
 
@@ -114,18 +114,18 @@ def _is_dear(examples: Examples) -> bool:
 
 def compared_cells(evidence: DataEvidence) -> Iterator[pl.Series]:
     """Raw columns that are compared as they are: without names of rows, nor the targets of pictures and texts."""
-    dataset, kinds = evidence.dataset, {field.name: field.kind for field in evidence.fields}
-    is_rich = any(kind in (*RICH, *WORDS) for kind in kinds.values())
-    inputs = [name for name in dataset.inputs if kinds.get(name) not in RICH and name not in dataset.mapped]
-    bare = [name for name in inputs if not _names_rows(dataset, name, kinds.get(name, ""))] or inputs
+    dataset, families = evidence.dataset, {field.name: field.family for field in evidence.fields}
+    is_rich = any(family in (*RICH, *WORDS) for family in families.values())
+    inputs = [name for name in dataset.inputs if families.get(name) not in RICH and name not in dataset.mapped]
+    bare = [name for name in inputs if not _names_rows(dataset, name, families.get(name, ""))] or inputs
     for name in (*bare, *(() if is_rich else dataset.targets)):
         yield dataset.table[name]
 
 
-def _names_rows(dataset: Dataset, name: str, kind: str) -> bool:
+def _names_rows(dataset: Dataset, name: str, family: str) -> bool:
     """Whether the column says which row it is: whole numbers or single words of which none comes twice."""
     cells = dataset.table[name]
-    may = cells.dtype.is_integer() or (cells.dtype == pl.String and kind == "category")
+    may = cells.dtype.is_integer() or (cells.dtype == pl.String and family == "labels")
     return may and cells.n_unique() == len(cells)
 
 

@@ -11,7 +11,6 @@ from netwright.checks.data.encoded import encoded, readable
 from netwright.checks.data.unlike import RARE, Floats, Mask, Odd, deviations, told, worst_first
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import Rows
-from netwright.kinds.image import Image
 from netwright.machine.quiet import without_warnings
 from netwright.records.finding import Finding, Measure
 
@@ -43,7 +42,7 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
     grey, and color ones where at most a fifth is not.
     """
     cells = evidence.dataset.table
-    fields = [field for field, _ in encoded(evidence, Image) if cells.schema[field.name] in FILES]
+    fields = [field for field, _ in encoded(evidence, "pictures") if cells.schema[field.name] in FILES]
     if not fields:
         raise Skip("the images are no files")
     for field in fields:

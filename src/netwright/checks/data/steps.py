@@ -14,8 +14,6 @@ from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.data.times import as_times
-from netwright.kinds.date import Date
-from netwright.kinds.series import Series
 from netwright.records.errors import DataError
 from netwright.records.finding import Finding, Measure, Remedy
 
@@ -61,14 +59,14 @@ class Steps:
 def measured(evidence: DataEvidence) -> tuple[Steps, ...]:
     """The series of each column. Raises Skip where there is none."""
     found = list[Steps]()
-    for field, column in encoded(evidence, Series):
-        size = field.longest * len(field.channels)
+    for field, column in encoded(evidence, "steps"):
+        size = column(torch.zeros(0, dtype=torch.int64)).shape[1:].numel()
         rows = readable(evidence, max(1, FAST_VALUES // size))
         step = max(1, BLOCK // size)
         blocks = [_numbers(column(torch.from_numpy(rows[k : k + step])).numpy()) for k in range(0, len(rows), step)]
         numbers = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
         if numbers:
-            found.append(Steps(field.name, field.channels, rows, *numbers))
+            found.append(Steps(field.name, field.channel_names(), rows, *numbers))
     return tuple(found)
 
 
@@ -276,7 +274,7 @@ def _times(evidence: DataEvidence) -> Iterator[tuple[str, Rows, Floats]]:
         rows = np.repeat(np.arange(len(lists)), lists.list.len().to_numpy())
         yield "time", rows, lists.explode().to_numpy()
         return
-    names = [field.name for field in evidence.fields if isinstance(field, Date)]
+    names = [field.name for field in evidence.fields if field.family == "dates"]
     dropped = () if evidence.parts is None else evidence.parts.drop
     for name in dict.fromkeys((*dropped, *names)):
         try:

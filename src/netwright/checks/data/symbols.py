@@ -9,7 +9,6 @@ import polars as pl
 from netwright.checks.data.encoded import encoded
 from netwright.checks.data.unlike import Floats, Mask, Odd, deviations, told
 from netwright.checks.evidence import DataEvidence
-from netwright.kinds.sequence import Sequence
 from netwright.records.finding import Finding, Measure
 
 STRANGE = 0.002  # share of all symbols of the data up to which one is strange
@@ -34,7 +33,7 @@ def odd_sequences(evidence: DataEvidence) -> Iterator[Finding]:
     or at least twice, the middle length and 5 robust standard deviations (of the logarithm, at least 0.1) away.
     """
     rows = evidence.rows()
-    for field, _ in encoded(evidence, Sequence):
+    for field, _ in encoded(evidence, "symbols"):
         cells = evidence.dataset.table[field.name].cast(pl.String)[rows].fill_null("")
         lengths = cells.str.len_chars().to_numpy().astype(np.float64)
         counts = cells.str.split("").explode().drop_nulls().value_counts(name="count")

@@ -13,7 +13,6 @@ from netwright.checks.data.unlike import Floats, Mask, Odd, as_rows, told
 from netwright.checks.evidence import DataEvidence
 from netwright.data.readers.files import counted
 from netwright.data.split import Rows
-from netwright.kinds.text import Text
 from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
 LONG = 25  # words in the middle text from which one or two words are short: reviews of 19 hold a "Refreshing." or two
@@ -194,8 +193,8 @@ def _scripts(evidence: DataEvidence, name: str, rows: Rows, cells: pl.Series) ->
 
 
 def _languages(evidence: DataEvidence) -> Iterator[Finding]:
-    for field, column in encoded(evidence, Text):
-        is_word = np.array([False, True, *(word[:1].isalpha() for word in field.vocabulary)])
+    for field, column in encoded(evidence, "text"):
+        is_word = np.array([False, True, *(word[:1].isalpha() for word in field.known_tokens())])
         frequent = np.zeros(len(is_word), bool)
         frequent[np.flatnonzero(is_word)[1 : FREQUENT + 1]] = True
         rows = evidence.rows()
@@ -224,7 +223,7 @@ def _foreign(
 def _texts(evidence: DataEvidence) -> Iterator[tuple[str, Rows, pl.Series]]:
     """Each column of texts: its name, the rows looked at, their cells."""
     rows = evidence.rows()
-    for field, _ in encoded(evidence, Text):
+    for field, _ in encoded(evidence, "text"):
         cells = evidence.dataset.table[field.name].cast(pl.String)
         yield field.name, rows, cells if len(rows) == len(cells) else cells[rows]
 

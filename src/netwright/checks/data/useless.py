@@ -215,13 +215,13 @@ def id_columns(evidence: DataEvidence) -> Iterator[Finding]:
     count = len(seen.rows)
     if count < LEAST_ROWS // 5:
         raise Skip("too few rows to tell numbers of rows from other numbers")
-    kinds = {field.name: field.kind for field in evidence.fields}
+    families = {field.name: field.family for field in evidence.fields}
     found = dict[str, str]()
     for name in seen.inputs if len(evidence.dataset.inputs) > 1 else ():
         cells = seen.table[name]
         if cells.null_count() > (1 - DISTINCT) * count or not (cells.dtype.is_integer() or cells.dtype == pl.String):
             continue
-        if cells.dtype == pl.String and kinds.get(name) in ("sequence", "date", "number"):
+        if cells.dtype == pl.String and families.get(name) in ("symbols", "dates", "numbers"):
             continue
         if cells.dtype.is_integer() and counts_rows(cells):
             found[name] = "counts the rows"

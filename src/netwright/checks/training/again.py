@@ -18,7 +18,6 @@ from netwright.checks.training.progress import bars, chance
 from netwright.checks.training.remedies import AVERAGE, drop_more
 from netwright.records.finding import Chart, Finding, Remedy
 from netwright.statistics import Interval, gain_over_seeds, spread_over_seeds
-from netwright.tasks.classification import Classification
 from netwright.training.calibrate import temperature_of
 
 SEEDS = 3  # the fewest that have a spread worth the name
@@ -164,7 +163,7 @@ def _recalibrated(part: Part) -> Numbers:
 
 
 def _has_classes(evidence: TrainingEvidence) -> bool:
-    return isinstance(evidence.task, Classification)
+    return bool(evidence.classes)
 
 
 def _twice(gain: Interval) -> Interval:

@@ -15,7 +15,6 @@ from netwright.checks.training.remedies import stop_early
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.records.recipe import Recipe
 from netwright.statistics import Interval, without_bias
-from netwright.tasks.classification import Classification
 from netwright.training.calibrate import temperature_of
 
 OFF = 0.03  # of calibration error: TRUST's bar, three answers in a hundred
@@ -62,10 +61,10 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     weights of classes, another loss than the task's own, mixed rows, or other shares of the classes than the validation
     part has (OTHER_SHARES). A temperature is fitted to each half of the rows and judged on the other.
     """
-    if not isinstance(evidence.task, Classification):
+    if not evidence.classes:
         raise Skip("there are no classes")
     train, valid = evidence.once(parts)
-    if valid.outputs.shape[1] != len(evidence.task.labels):
+    if valid.outputs.shape[1] != len(evidence.classes):
         raise Skip("the outputs are not one number for each class")
     answers = _answers(valid.outputs, hits(valid))
     error, seen = calibration_error(answers)
@@ -75,7 +74,7 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     left = _left_by_temperature(valid)
     timid = answers.sure.mean() < answers.right.mean()
     recipe = evidence.recipe
-    declared = _declared(recipe) or _other_shares(train, valid, len(evidence.task.labels))
+    declared = _declared(recipe) or _other_shares(train, valid, len(evidence.classes))
     yield Finding(
         "note" if timid or declared else "warning",
         f"answers are {answers.sure.mean():.1%} sure and {answers.right.mean():.1%} right; a temperature fitted to one "

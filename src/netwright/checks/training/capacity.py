@@ -13,7 +13,6 @@ from netwright.checks.training.progress import best, rungs
 from netwright.checks.training.remedies import AUDIT_LABELS, drop_more, longer, stop_early, wider
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.statistics import Interval, mean, mean_difference, share
-from netwright.tasks.classification import Classification
 
 LEARNED = 0.8  # of the constant's loss left on training rows: what less leaves has learned these rows
 ROSE = 3.0  # times the noise of the validation curve
@@ -268,12 +267,12 @@ def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
     or fewer, is found again (recall) less than half (RARE_RECALL) as often as the other classes on average, with the
     upper end of its 95 % interval (Wilson) below that.
     """
-    if not isinstance(evidence.task, Classification):
+    if not (labels := evidence.classes):
         raise Skip("there are no classes")
     _, valid = evidence.once(parts)
     if not valid.outputs.shape[1]:
         raise Skip("the outputs are not one number for each class")
-    right, labels = hits(valid), evidence.task.labels
+    right = hits(valid)
     counts = [int((valid.targets == k).sum()) for k in range(len(labels))]
     recalls = [float(right[valid.targets == k].mean()) if counts[k] else 0.0 for k in range(len(labels))]
     for k, label in enumerate(labels):
@@ -301,8 +300,8 @@ def _against_chance(evidence: TrainingEvidence) -> tuple[Part, Part, Numbers, Nu
     train, valid = evidence.once(parts)
     if not train.targets.size:
         raise Skip("the targets are not one number for each row")
-    if isinstance(evidence.task, Classification):
-        shares = np.bincount(train.targets.astype(int), minlength=len(evidence.task.labels)) / len(train.targets)
+    if evidence.classes:
+        shares = np.bincount(train.targets.astype(int), minlength=len(evidence.classes)) / len(train.targets)
         logs = -np.log(np.maximum(shares, 1e-6))
         return train, valid, logs[train.targets.astype(int)], logs[valid.targets.astype(int)]
     mean = train.targets.mean()
@@ -310,7 +309,7 @@ def _against_chance(evidence: TrainingEvidence) -> tuple[Part, Part, Numbers, Nu
 
 
 def _above_majority(evidence: TrainingEvidence, train: Part, valid: Part) -> Interval | None:
-    if not isinstance(evidence.task, Classification) or not valid.outputs.shape[1]:
+    if not evidence.classes or not valid.outputs.shape[1]:
         return None
     majority = np.bincount(train.targets.astype(int)).argmax()
     return mean(hits(valid) - (valid.targets == majority))
@@ -319,7 +318,7 @@ def _above_majority(evidence: TrainingEvidence, train: Part, valid: Part) -> Int
 def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Interval:
     """How much better training rows score, as a share of the way from chance to perfect."""
     _, _, _, chance = _against_chance(evidence)
-    if isinstance(evidence.task, Classification) and valid.outputs.shape[1]:
+    if evidence.classes and valid.outputs.shape[1]:
         shares = np.bincount(train.targets.astype(int)) / len(train.targets)
         base = float((shares**2).sum())  # right answers of one who draws them with these shares
         gap = mean_difference(hits(train), hits(valid))
@@ -373,7 +372,7 @@ def _recalibrated(evidence: TrainingEvidence) -> Numbers:
     not unlearned. Guo et al. 2017, arXiv:1706.04599; the shifts by EM: Saerens et al. 2002.
     """
     _, valid = evidence.once(parts)
-    if not isinstance(evidence.task, Classification) or valid.outputs.shape[1] != len(evidence.task.labels):
+    if not evidence.classes or valid.outputs.shape[1] != len(evidence.classes):
         return valid.losses
     targets, count = valid.targets.astype(int), len(valid.targets)
     shares = np.maximum(np.bincount(targets, minlength=valid.outputs.shape[1]) / count, 0.5 / count)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast, final
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from netwright.checks.evidence import Skip, made, report
@@ -13,10 +15,9 @@ from netwright.records.finding import Checked, Finding, Report
 from netwright.records.history import History
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
-from netwright.records.task import Objective, Task, of_inputs
+from netwright.records.task import Labels, Numbers, Objective, Task, of_inputs, viewed
 from netwright.records.watched import Watched
 from netwright.resolve import resolve
-from netwright.tasks.own_loss import OwnLoss
 from netwright.training.adopt import knows_first_weights
 from netwright.training.evaluate import device_of
 from netwright.training.objective import build_objective, with_mixes
@@ -56,6 +57,21 @@ class TrainingEvidence:
         """What losses are measured by: the task's own, for smoothing, weights and penalties hide what was learned."""
         return self.objective if self.task is None else with_mixes(self.task, self.task.losses)
 
+    @property
+    def view(self) -> Labels | Numbers | None:
+        """What the targets are, seen in one of them."""
+        return self.once(_view)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes of which a row has one, with a logit for each; empty for other tasks."""
+        return self.view.names if isinstance(self.view, Labels) and self.task and self.task.link == "softmax" else ()
+
+    def positions(self, batch: Batch) -> NDArray[np.int64]:
+        """The class of each row, for tasks with `classes`."""
+        view = None if self.task is None else self.task.view(batch.targets)
+        return view.positions if isinstance(view, Labels) else np.empty(0, np.int64)
+
     def forward(self, network: nn.Module, batch: Batch) -> Outputs:
         """A network's outputs, as the task asks for them."""
         return (of_inputs if self.task is None else self.task.forward)(network, batch)
@@ -92,6 +108,10 @@ class TrainingEvidence:
         return cast(T, self.known[compute])
 
 
+def _view(evidence: TrainingEvidence) -> Labels | Numbers | None:
+    return None if evidence.task is None else viewed(evidence.task, evidence.train.plain())
+
+
 def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> TrainingEvidence:
     """What a run shows: one that was trained here, or an adopted network of which only the present is known."""
     return TrainingEvidence(
@@ -102,7 +122,7 @@ def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> Trai
         recipe=run.recipe,
         watched=run.watched,
         history=run.history,
-        task=None if isinstance(run.task, OwnLoss) else run.task,
+        task=None if run.task.is_opaque else run.task,
         build=run.build if knows_first_weights(run) else None,
         run=run,
         seconds=sum(epoch.seconds for epoch in run.history.epochs),

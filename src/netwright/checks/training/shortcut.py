@@ -17,9 +17,8 @@ from netwright.checks.training.progress import bars, chance
 from netwright.records.batch import Batch, joined
 from netwright.records.finding import Finding, Remedy
 from netwright.records.schema import Block
+from netwright.records.task import Numbers as NumberTargets
 from netwright.statistics import Interval, mean, share
-from netwright.tasks.classification import Classification
-from netwright.tasks.regression import Regression
 from netwright.training.evaluate import evaluating
 
 ROWS = 512  # validation rows whose blocks change places: a share of one half is then known to 6 points
@@ -119,7 +118,7 @@ def _costs(evidence: TrainingEvidence) -> _Costs:
     gained = constant - float(before.mean())
     if not gained > LEARNED * constant:
         raise Skip("the network learned too little to live on anything")
-    scale = gained * (2 if isinstance(evidence.task, Regression) else 1)
+    scale = gained * (2 if isinstance(evidence.view, NumberTargets) else 1)
     order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(evidence.recipe.seed))
     source = torch.empty_like(order)
     source[order] = order.roll(1)  # every row gets another's values
@@ -156,11 +155,11 @@ def _errors(evidence: TrainingEvidence, batch: Batch) -> Numbers:
     found = list[Tensor]()
     with evaluating(evidence.network):
         for some in map(batch.pick, torch.arange(len(batch)).split(AT_ONCE)):
-            if isinstance(evidence.task, Classification):
+            if evidence.classes:
                 answers = evidence.forward(evidence.network, some)
                 if not isinstance(answers, Tensor) or answers.ndim != 2:
                     raise Skip("the outputs are not one number for each class")
-                found.append((answers.argmax(1) != some.targets[0].reshape(-1)).double().cpu())
+                found.append((answers.argmax(1).cpu() != torch.from_numpy(evidence.positions(some))).double())
             else:
                 found.append(evidence.loss(evidence.network, some).double().cpu())
     return torch.cat(found).numpy()
@@ -168,8 +167,8 @@ def _errors(evidence: TrainingEvidence, batch: Batch) -> Numbers:
 
 def _chance(evidence: TrainingEvidence, batch: Batch) -> float:
     """What always the same answer costs, in what `_errors` gives."""
-    if isinstance(evidence.task, Classification):
-        targets = batch.targets[0].reshape(-1).cpu()
+    if evidence.classes:
+        targets = torch.from_numpy(evidence.positions(batch))
         return float((targets != targets.mode().values).double().mean())
     cost = chance(evidence, [batch])
     if not isfinite(cost):
@@ -221,7 +220,7 @@ def _second_sign(evidence: TrainingEvidence, batch: Batch, part: _Part) -> str:
         named = [f.code for f in audit.findings if f.code in AUDITED and part.column in f.columns]
         if named:
             return f"the audit says that it gives the answer away ({named[0]})"
-    can_tell = isinstance(evidence.task, Classification) and part.family in ("columns", "patches")
+    can_tell = evidence.classes and part.family in ("columns", "patches")
     if can_tell and _tells_alone(batch, part):
         where = "what of it lies at the border" if part.family == "patches" else "it"
         return f"{where} tells the class of nearly every row by itself"

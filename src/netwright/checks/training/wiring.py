@@ -12,9 +12,6 @@ from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.progress import first_network, some_steps
 from netwright.records.batch import Batch, side_by_side
 from netwright.records.finding import Finding, Measure, Remedy
-from netwright.tasks.classification import Classification
-from netwright.tasks.multilabel import Multilabel
-from netwright.tasks.regression import Regression
 from netwright.training.evaluate import evaluating
 from netwright.training.look import calls, parting
 from netwright.training.probes import as_the_recipe, copied
@@ -125,6 +122,8 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     """
     if evidence.task is None:
         raise Skip("the task is not known")
+    if not evidence.task.link:
+        raise Skip(f"it judges a vector of outputs for each row, and this is {evidence.task.describe()}")
     batch = evidence.batch
     ends = [call.module for call in calls(evidence.network, batch, evidence.forward) if call.is_answer]
     last = ends[-1] if ends else None
@@ -134,7 +133,7 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     outputs = outputs.float()
     found, advice = "", ""
-    if isinstance(evidence.task, Classification) and outputs.ndim == 2 and outputs.shape[1] > 1:
+    if evidence.task.link == "softmax" and outputs.ndim == 2 and outputs.shape[1] > 1:
         if bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < ONE).all()):
             found = "the outputs are shares that sum to 1, but cross entropy takes logits"
             advice = (
@@ -143,10 +142,10 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         elif isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh):
             found = f"the network ends with {type(last).__name__}, but cross entropy takes logits of any size"
             advice = "end the network with a linear layer."
-    elif isinstance(evidence.task, Multilabel) and bool(((outputs >= 0) & (outputs <= 1)).all()):
+    elif evidence.task.link == "sigmoid" and bool(((outputs >= 0) & (outputs <= 1)).all()):
         found = "all outputs lie within 0 and 1, but the loss takes logits"
         advice = "take the sigmoid out of the network's end."
-    elif isinstance(evidence.task, Regression) and isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh | nn.Softmax):
+    elif evidence.task.link == "identity" and isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh | nn.Softmax):
         targets = batch.targets[0].float()
         low, high = (0.0, torch.inf) if isinstance(last, nn.ReLU) else (-1.0 if isinstance(last, nn.Tanh) else 0.0, 1.0)
         if (
