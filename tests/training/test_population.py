@@ -20,9 +20,8 @@ from netwright.records.task import Task
 from netwright.tasks.classification import Classification
 from netwright.tasks.multilabel import Multilabel
 from netwright.tasks.regression import Regression
-from netwright.training.evaluate import evaluate
 from netwright.training.fit import Events, fit
-from netwright.training.population import STACK, Halving, population, unstackable
+from netwright.training.population import STACK, population, unstackable
 from netwright.training.weights import copied, named
 
 ROWS, TRAINED = 150, 120
@@ -87,9 +86,9 @@ def outcome(events: Events) -> Run:
             return end.value
 
 
-def trained(runs: list[Run], halving: Halving | None = None) -> tuple[list[tuple[int, Epoch]], list[Run]]:
+def trained(runs: list[Run]) -> tuple[list[tuple[int, Epoch]], list[Run]]:
     told: list[tuple[int, Epoch]] = []
-    events = population(runs, halving=halving)
+    events = population(runs)
     while True:
         try:
             index, event = next(events)
@@ -242,43 +241,6 @@ def test_a_run_that_diverges_gives_its_error_and_the_others_go_on() -> None:
     assert isinstance(found[3], RecipeError) and "class_weights" in str(found[3])
     for index in (0, 2):
         check_same(found[index], outcome(fit(runs[index])))
-
-
-def test_halving_trains_only_the_best_to_their_end() -> None:
-    rates = (1e-6, 3e-3, 1e-5, 1e-3, 1e-6, 1e-5, 0.01, 1e-6, 1e-5)
-    runs = runs_of(Regression, tuple({"lr": lr, "seed": 5} for lr in rates), epochs=7)
-    runs = [replace(run, train=runs[0].train, valid=runs[0].valid) for run in runs]
-    told, found = trained(runs, Halving(factor=3, first=2))
-    lengths = [len(run.history.epochs) for run in found]
-    assert lengths == [2, 6, 2, 6, 2, 2, 7, 2, 2]
-    assert found[0].history.ended.startswith("dropped after epoch 2: ")
-    assert "of 9 by rmse, the best 3 go on" in found[0].history.ended
-    assert found[6].history.ended == "all 7 epochs done"
-    check_same(found[6], outcome(fit(runs[6])))
-    assert [sum(index == k for index, _ in told) for k in range(9)] == lengths
-    check_rates_and_weights(found[1], runs[1])
-
-
-def check_rates_and_weights(dropped: Run, run: Run) -> None:
-    """A dropped run is a run alone up to there, with the best weights so far."""
-    alone = fit(run)
-    epochs = [event for event in alone if isinstance(event, Epoch)][: len(dropped.history.epochs)]
-    assert [e.lr for e in dropped.history.epochs] == [e.lr for e in epochs]
-    best = dropped.history.best
-    assert best is not None
-    score = evaluate(dropped.network, run.task, run.valid, run.recipe).quick()
-    assert score["rmse"] == pytest.approx(best.valid["rmse"], rel=CLOSE)
-
-
-def test_halving_needs_a_score_to_halve_by() -> None:
-    runs = runs_of(Regression)
-    runs[2] = replace(runs[2], valid=empty())
-    with pytest.raises(RecipeError, match="run 2 has no validation part"):
-        trained(runs, Halving())
-    with pytest.raises(RecipeError, match="they watch log_loss, rmse"):
-        trained([*runs_of(Regression), *runs_of(Classification)], Halving())
-    with pytest.raises(RecipeError, match="factor"):
-        Halving(factor=1)
 
 
 def test_no_runs_give_no_runs() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from math import ceil, inf, isfinite
+from functools import partial
+from math import ceil, isfinite
 from typing import final
 
 import torch
@@ -15,11 +16,10 @@ from torch.nn.utils.rnn import pad_sequence
 from netwright.machine.memory import peak_bytes
 from netwright.machine.randomness import epoch_seed, mixed
 from netwright.records.batch import Batch, Given
-from netwright.records.errors import NetwrightError, RecipeError
+from netwright.records.errors import NetwrightError
 from netwright.records.history import Epoch, History, Progress
 from netwright.records.run import Run
 from netwright.tasks import LOSSES
-from netwright.training.average import kept_share
 from netwright.training.check import check_network, not_finite
 from netwright.training.checkpoint import Position
 from netwright.training.epochs import LOWERED, chooses, ending, finished, is_watched
@@ -28,48 +28,17 @@ from netwright.training.fit import fit
 from netwright.training.loop import Step
 from netwright.training.schedule import schedule
 from netwright.training.stacked import Stacked, structure, unstackable_layer
+from netwright.training.updates import RULES, SMOOTH, columns, update
 
 # Networks in a stack. 32 perceptrons of 64 units took 1.11 CPU seconds an epoch in stacks of 8, 0.92 in 16 and 0.86 in
 # 32 (one thread, medians of 5): beyond 16 little is won, and the activations of wider ones leave the caches.
 STACK = 16
 EVALUATED = 256  # rows of a validation batch at least: scores do not depend on it
-SMOOTH = 0.5  # a second label smoothing; losses of all others lie on the line through it
-EPS = 1e-8  # of adam and adamw, as in torch
-CLIP_EPS = 1e-6  # beside the gradient's length, as in torch's clip_grad_norm_
 
 Events = Generator[tuple[int, str | Progress | Epoch], None, tuple[Run | NetwrightError, ...]]
 
 
-@final
-@dataclass(frozen=True)
-class Halving:
-    """Successive halving: at epochs `first`, `first * factor`, `first * factor^2`, ... the best 1 / `factor` go on.
-
-    Jamieson and Talwalkar 2015, arXiv:1502.07943, whose factor is 2; 3 is that of Hyperband (arXiv:1603.06560).
-    """
-
-    factor: int = 3
-    first: int = 1
-
-    def __post_init__(self) -> None:
-        """Raises RecipeError for rungs that halve nothing."""
-        if self.factor < 2 or self.first < 1:
-            raise RecipeError(
-                f"halving needs a factor from 2 and a first epoch from 1, not {self.factor} and {self.first}",
-                remedy="give Halving(factor=3, first=1) or larger numbers.",
-            )
-
-    def rungs(self, epochs: int) -> Iterator[int]:
-        """The epochs, below `epochs`, at whose end the worst are dropped."""
-        rung = self.first
-        while rung < epochs:
-            yield rung
-            rung *= self.factor
-
-
-def population(
-    runs: Sequence[Run], *, halving: Halving | None = None, clock: Callable[[], float] = time.perf_counter
-) -> Events:
+def population(runs: Sequence[Run], *, clock: Callable[[], float] = time.perf_counter) -> Events:
     """Trains copies of the runs' networks as `fit` does, many at once; yields (which run, what happened): every epoch,
     and of runs trained alone the progress in between.
 
@@ -78,13 +47,7 @@ def population(
     task, loss, optimizer, batch size and precision are stacked; each keeps its own rows, seed and other settings. A run
     that `unstackable` gives a reason for is trained alone by `fit`. An epoch's seconds are the run's share of the
     stack's. Nothing is written to folders.
-
-    With `halving` the worst at each rung come back early, and their histories' `ended` says so; learning rates still
-    follow each run's own number of epochs. The score at a rung is the best so far. Runs that are trained alone are
-    trained to their end. Raises RecipeError where the runs have no common validation metric to be halved by.
     """
-    if halving is not None:
-        _check_comparable(runs)
     done: dict[int, Run | NetwrightError] = {}
     members: list[_Member] = []
     for index, run in enumerate(runs):
@@ -95,14 +58,10 @@ def population(
                 members.append(_Member(index, run))
         except NetwrightError as error:
             done[index] = error
-    stacks = [_Stack(some, clock) for some in _grouped(members)]
-    longest = max((run.recipe.epochs for run in runs), default=0)
-    for rung in (*(halving.rungs(longest) if halving else ()), longest):
-        for stack in stacks:
-            while stack.members and stack.epoch <= rung:
-                yield from stack.one_epoch(done)
-        if halving is not None and rung < longest:
-            _halve(stacks, rung, halving.factor, done)
+    for some in _grouped(members):
+        stack = _Stack(some, clock)
+        while stack.members:
+            yield from stack.one_epoch(done)
     return tuple(done[index] for index in range(len(runs)))
 
 
@@ -128,17 +87,6 @@ def unstackable(run: Run) -> str:
     if (device := device_of(run.network)).type != "cpu":
         return f"its network stands on {device}, where dropout cannot be drawn for each network of a stack"
     return unstackable_layer(run.network)
-
-
-def _check_comparable(runs: Sequence[Run]) -> None:
-    metrics = sorted({run.task.metric for run in runs})
-    without = [index for index, run in enumerate(runs) if not len(run.valid)]
-    if without or len(metrics) > 1:
-        why = f"run {without[0]} has no validation part" if without else f"they watch {', '.join(metrics)}"
-        raise RecipeError(
-            f"halving needs one validation metric for all runs, and {why}",
-            remedy="give every run a validation part and the same task, or train without halving.",
-        )
 
 
 def _alone(
@@ -168,20 +116,6 @@ def _grouped(members: Iterable["_Member"]) -> Iterator[list["_Member"]]:
         some.sort(key=lambda member: -member.epoch_steps)
         size = ceil(len(some) / ceil(len(some) / STACK))
         yield from (some[first : first + size] for first in range(0, len(some), size))
-
-
-def _halve(stacks: Sequence["_Stack"], epoch: int, factor: int, done: dict[int, Run | NetwrightError]) -> None:
-    """Drops all but the best of the members that are still training."""
-    living = [member for stack in stacks for member in stack.members]
-    ranked = sorted(living, key=_Member.rank)
-    keep = ceil(len(ranked) / factor)
-    for place, member in enumerate(ranked[keep:], keep + 1):
-        text = (
-            f"dropped after epoch {epoch}: {place} of {len(ranked)} by {member.run.task.metric}, the best {keep} go on"
-        )
-        member.position = replace(member.position, ended=text)
-    for stack in stacks:
-        stack.remove_ended(done)
 
 
 @final
@@ -214,11 +148,6 @@ class _Member:
             len(self.valid) > 0,
             structure(run.network),
         )
-
-    def rank(self) -> tuple[bool, float]:
-        """Smaller for better; no score comes last."""
-        best, task = self.position.best, self.run.task
-        return best is None, 0.0 if best is None else -best if task.higher_is_better else best
 
     def seed(self) -> int:
         """That of the epoch."""
@@ -267,13 +196,8 @@ class _Stack:
         smooth = {recipe.label_smoothing for recipe in recipes}
         at = (0.0, SMOOTH) if len(smooth) > 1 else tuple(smooth)
         self.objectives = [self.task.objective(replace(self.recipe, label_smoothing=share)) for share in at]
-        self.rule = RULES[self.recipe.optimizer][self.recipe.nesterov]
+        self.update = partial(update, RULES[self.recipe.optimizer][self.recipe.nesterov])
         self._known: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that comes next."""
-        return self.members[0].position.epoch
 
     def one_epoch(self, done: dict[int, Run | NetwrightError]) -> Iterator[tuple[int, Epoch]]:
         """Trains and evaluates all members for an epoch; those that ended with it are `done`."""
@@ -294,15 +218,10 @@ class _Stack:
             if epoch.is_best:
                 self.rows["best"][row] = self._result_rows()[row]
             told.append((member.index, epoch))
-        self.remove_ended(done)
-        yield from told
-
-    def remove_ended(self, done: dict[int, Run | NetwrightError]) -> None:
-        """Takes out the members whose training has ended, with the weights that they keep."""
-        for row, member in enumerate(self.members):
             if member.position.ended:
                 done[member.index] = self._result(row, member)
         self._keep([row for row, member in enumerate(self.members) if not member.position.ended])
+        yield from told
 
     def _result(self, row: int, member: _Member) -> Run:
         run, position = member.run, member.position
@@ -339,35 +258,11 @@ class _Stack:
         return _Plan([len(some) for some in counts], counts, shares, rows, self._columns(steps))
 
     def _columns(self, steps: int) -> dict[str, tuple[Tensor, ...]]:
-        """Numbers of each step and member, worked out in float64 as torch does for its updates."""
-        recipes = [member.run.recipe for member in self.members]
-        done = torch.tensor([member.position.step for member in self.members], dtype=torch.float64)
-        step = done + torch.arange(1, steps + 1)[:, None]
-        rates = [[m.rate(m.position.step + s) for m in self.members] for s in range(steps)]
-        rate = torch.tensor(rates, dtype=torch.float64)
-        beta1, beta2, decay, clip, l1, smooth = (
-            torch.tensor([[getattr(recipe, name) for recipe in recipes]], dtype=torch.float64)
-            for name in ("momentum", "beta2", "weight_decay", "clip", "l1", "label_smoothing")
-        )
-        size = (1 - beta2**step).sqrt()
-        columns = {
-            "rate": rate,
-            "decay": decay,
-            "shrunk": 1 - rate * decay,
-            "momentum": beta1,
-            "fresh1": 1 - beta1,
-            "fresh2": 1 - beta2,
-            "eps": EPS * size,
-            "gain": rate * size / (1 - beta1**step),
-            "clip": torch.where(clip > 0, clip, inf),
-            "l1": l1,
-            "smooth": smooth / SMOOTH,
-        }
-        if "average" in self.rows:
-            kept = [[_kept(m, m.position.step + s) for m in self.members] for s in range(1, steps + 1)]
-            columns["fresh"] = 1 - torch.tensor(kept, dtype=torch.float64)
-        dtype = self.rows["weights"].dtype
-        return {name: c.to(dtype).expand(steps, -1)[..., None].unbind() for name, c in columns.items()}
+        members, recipes = self.members, [member.run.recipe for member in self.members]
+        done = [member.position.step for member in members]
+        rates = [[m.rate(m.position.step + s) for m in members] for s in range(steps)]
+        lives = [member.half_life for member in members] if "average" in self.rows else []
+        return columns(recipes, done, rates, lives, self.rows["weights"].dtype)
 
     def _train(self, plan: _Plan) -> tuple[list[Tensor], list[Tensor]]:
         """All steps of the epoch: losses (active, B) and gradient norms (active,) of each."""
@@ -383,10 +278,7 @@ class _Stack:
                 rows, columns = ({name: t[:active] for name, t in some.items()} for some in (rows, columns))
             found, gradient = self._gradient(plan, step, columns)
             norm = torch.linalg.vector_norm(gradient, dim=1)
-            gradient.mul_((columns["clip"] / (norm[:, None] + CLIP_EPS)).clamp_(max=1.0))
-            self.rule(rows, gradient, self.stacked.heavy, columns)
-            if "average" in rows:
-                rows["average"].lerp_(rows["weights"], columns["fresh"])
+            self.update(rows, gradient, norm, self.stacked.heavy, columns)
             losses.append(found)
             norms.append(norm)
         return losses, norms
@@ -494,50 +386,3 @@ def _shares(counts: list[int], dtype: torch.dtype) -> Tensor:
         return torch.full((len(counts), counts[0]), 1 / counts[0], dtype=dtype)
     count = torch.tensor(counts)[:, None]
     return ((torch.arange(max(counts)) < count) / count).to(dtype)
-
-
-def _kept(member: _Member, step: int) -> float:
-    """What a member's average keeps of itself; without one it is the latest weights."""
-    return kept_share(member.half_life, step) if member.half_life else 0.0
-
-
-# Update rules: (rows, gradient, heavy, columns) change the weights and the two states beside them as torch's do.
-
-Rule = Callable[[dict[str, Tensor], Tensor, int, dict[str, Tensor]], None]
-
-
-def _adamw(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:
-    rows["weights"][:, :heavy].mul_(columns["shrunk"])
-    _adam_step(rows, gradient, columns)
-
-
-def _adam(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:
-    gradient[:, :heavy].addcmul_(rows["weights"][:, :heavy], columns["decay"])
-    _adam_step(rows, gradient, columns)
-
-
-def _adam_step(rows: dict[str, Tensor], gradient: Tensor, columns: dict[str, Tensor]) -> None:
-    mean = rows["first"].lerp_(gradient, columns["fresh1"])
-    size = rows["second"].lerp_(gradient.square_(), columns["fresh2"]).sqrt().add_(columns["eps"])
-    rows["weights"].addcdiv_(mean * columns["gain"], size, value=-1)
-
-
-def _sgd(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:
-    rows["weights"].sub_(_velocity(rows, gradient, heavy, columns) * columns["rate"])
-
-
-def _nesterov(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> None:
-    ahead = gradient.addcmul_(_velocity(rows, gradient, heavy, columns), columns["momentum"])
-    rows["weights"].sub_(ahead.mul_(columns["rate"]))
-
-
-def _velocity(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: dict[str, Tensor]) -> Tensor:
-    gradient[:, :heavy].addcmul_(rows["weights"][:, :heavy], columns["decay"])
-    return rows["first"].mul_(columns["momentum"]).add_(gradient)
-
-
-RULES: dict[str, tuple[Rule, Rule]] = {  # by name: as it is, and with the recipe's `nesterov`
-    "adamw": (_adamw, _adamw),
-    "adam": (_adam, _adam),
-    "sgd": (_sgd, _nesterov),
-}
