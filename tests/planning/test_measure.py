@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netwright.planning.measure import Arithmetic, measured
+from netwright.machine.measure import Measured
+from netwright.planning.measure import measured
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.tasks.classification import Classification
@@ -43,13 +44,13 @@ def run_of(network: nn.Module, changes: dict[str, object] | None = None) -> Run:
     return adopt(network, TASK, (x, (x[:, 0] > 0).long()), recipe=recipe)
 
 
-def choice(network: nn.Module, changes: dict[str, object] | None = None) -> Arithmetic:
+def choice(network: nn.Module, changes: dict[str, object] | None = None) -> Measured:
     found = measured(run_of(network, changes), clock=clock)
     return replace(found, gain=round(found.gain, 6))  # sums on the clock are rounded
 
 
 def test_bf16_is_taken_where_whole_steps_are_clearly_faster() -> None:
-    assert choice(Timed(0.03, 0.01)) == Arithmetic("bf16", "torch", 1, "never", 3.0)
+    assert choice(Timed(0.03, 0.01)) == Measured("bf16", "torch", 1, "never", 3.0)
 
 
 def test_bf16_is_not_tried_where_the_cpu_has_no_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +71,7 @@ def test_bf16_is_not_tried_where_the_cpu_has_no_instructions_for_it(monkeypatch:
 
 
 def test_bf16_is_not_taken_for_a_small_gain() -> None:
-    assert choice(Timed(0.011, 0.01)) == Arithmetic("fp32", "torch", 1, "never", 1.0)
+    assert choice(Timed(0.011, 0.01)) == Measured("fp32", "torch", 1, "never", 1.0)
 
 
 def test_own_kernels_that_are_asked_for_stay_where_fp32_is_faster() -> None:
@@ -156,11 +157,3 @@ def test_without_a_compiler_training_goes_on_uncompiled(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(torch, "compile", refuses)
     assert choice(Timed(0.06, 0.06), {"epochs": 10_000}).compile == "never"
-
-
-def test_the_sentence_names_arithmetic_threads_and_gain() -> None:
-    assert (
-        str(Arithmetic("bf16", "own", 2, "always", 2.64))
-        == "bf16, own kernels, compiled, 2 threads: 2.6 times as fast as plain fp32"
-    )
-    assert str(Arithmetic("fp32", "torch", 1, "never", 1.01)) == "fp32, 1 thread"

@@ -1,30 +1,25 @@
 """Which arithmetic is fastest on this device: found by taking steps of the very training, on a copy of its network."""
 
-import json
-import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from itertools import product, repeat
-from math import inf, prod
+from math import inf
 from pathlib import Path
 from typing import final
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 
-from netwright.files import replace_text
 from netwright.machine.device import is_slow_in_bf16
 from netwright.machine.kernels import calls_them
+from netwright.machine.measure import PLAIN, ROUNDS, Choice, Measured, fastest, processor, recall, remember
 from netwright.machine.quiet import without_warnings
 from netwright.machine.randomness import forked
 from netwright.machine.threads import threads
 from netwright.models.network import channels_last
 from netwright.records.batch import Batch
-from netwright.records.errors import RunError
 from netwright.records.run import Run
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
@@ -32,42 +27,12 @@ from netwright.training.loop import steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
 
-ROUNDS = 3  # the fastest of so many counts: other programs only ever make a step slower
-SECONDS = 0.02  # of steps in a round, one step at least
-MOST_STEPS = 50
 SLOW = 0.06  # seconds: a step that takes longer is measured on a part of its batch, so that measuring takes seconds
-LONG = 0.1  # seconds of the fastest choice's step, from which one round is enough: others average out within a step
 LEAST_ROWS = 16  # of that part: fewer say nothing about a batch
-HANDICAP = {"bf16": 1.2, "own": 1.05}  # a gain has to be larger: bf16 costs mantissa, own kernels are known less well
-FEWER = 0.95  # of the speed of all threads that one thread must reach to be preferred: the other cores stay free
 QUIET = 0.85  # share of the time this thread had a core while measuring, from which the outcome is worth remembering
 TRY_COMPILING = {"cpu": 600.0, "cuda": 60.0}  # seconds of training; compiling takes 20 to 60 on a CPU
 WORTH_COMPILING = 0.95  # of the time without, compiling included: what is won has to be more than chance
 NO_USE = ("fp32", "own")  # our kernels are for bf16
-REMEMBERED = 500  # outcomes kept; the oldest go first
-
-Choice = tuple[str, str, int]
-"""Precision, kernels, threads (0: as many as now)."""
-
-
-@final
-@dataclass(frozen=True)
-class Arithmetic:
-    """Settings that were measured, and how much faster steps are with them than in fp32 with torch's kernels."""
-
-    precision: str
-    kernels: str
-    threads: int  # 0 on a GPU
-    compile: str  # "always" or "never"
-    gain: float
-
-    def __str__(self) -> str:
-        """`bf16, own kernels, 1 thread: 2.6 times as fast as fp32`."""
-        parts = [self.precision, "own kernels" if self.kernels == "own" else ""]
-        parts += ["compiled" if self.compile == "always" else ""]
-        parts += [f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else ""]
-        told = ", ".join(part for part in parts if part)
-        return told if self.gain < 1.05 else f"{told}: {self.gain:.1f} times as fast as plain fp32"
 
 
 def measured(
@@ -76,7 +41,7 @@ def measured(
     memory: Path | None = None,
     clock: Callable[[], float] = time.perf_counter,
     worked: Callable[[], float] = time.thread_time,  # seconds for which this thread had a core
-) -> Arithmetic:
+) -> Measured:
     """The fastest arithmetic for training this run; settings that are not "auto" (or 0) stay as they are.
 
     Takes a few steps of a copy of the network on a batch of the training rows with each choice, in turn. What was
@@ -87,44 +52,37 @@ def measured(
     batch = next(run.train.batches(recipe.batch_size, seed=0)).to(device)
     most = torch.get_num_threads() if device.type == "cpu" else 0
     key = _key(run, batch, most)
-    if memory is not None and (known := _recall(memory).get(key)) is not None:
+    if memory is not None and (known := recall(memory).get(key)) is not None:
         return known
     began, work = clock(), worked()
     with forked():
         found = _measure(run, batch, most, clock)
     is_quiet = device.type != "cpu" or worked() - work >= QUIET * (clock() - began)
     if memory is not None and is_quiet:
-        _remember(memory, key, found)
+        remember(memory, key, found)
     return found
 
 
-def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> Arithmetic:
+def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> Measured:
     recipe = run.recipe
     precisions = (recipe.precision,)
     if recipe.precision == "auto":  # without instructions for bf16 its trial would take longest
         precisions = ("fp32",) if is_slow_in_bf16(device_of(run.network), clock) else ("fp32", "bf16")
-    plain = ("fp32", "torch")
     trial = _Trial(run, batch, clock)
     count = recipe.threads or most
     kernels = (recipe.kernels,)
     if recipe.kernels == "auto":
-        has_own = "bf16" in precisions and calls_them(lambda: trial.step(*plain, count))
+        has_own = "bf16" in precisions and calls_them(lambda: trial.steps((*PLAIN, count)))
         kernels = ("torch", "own") if has_own else ("torch",)
     pairs = product(precisions, kernels)
     choices = [pair for pair in pairs if pair != NO_USE or recipe.kernels == "own"]  # asked for: then in fp32 too
-    taken = trial.seconds([(p, k, count) for p, k in dict.fromkeys((plain, *choices))])
-    if taken[(*plain, count)] == inf:  # then nothing was measured: the training's first step says why
-        return Arithmetic("fp32", "torch", count, "never", 1.0)
-    chosen = min(choices, key=lambda choice: taken[(*choice, count)] * prod(HANDICAP.get(word, 1.0) for word in choice))
-    gain = taken[(*plain, count)] / taken[(*chosen, count)]
-    if count > 1 and not recipe.threads:
-        taken |= trial.seconds([(*chosen, 1), (*chosen, count)])
-        count = 1 if taken[(*chosen, 1)] * FEWER <= taken[(*chosen, count)] else count
-    seconds = taken[(*chosen, count)]
+    choice, seconds, gain = fastest(trial.steps, choices, count, may_use_one=not recipe.threads)
+    if seconds == inf:  # the training's first step says why
+        return Measured(*choice, "never", gain)
     compiled = recipe.compile if recipe.compile != "auto" else "never"
-    if recipe.compile == "auto" and (share := trial.compiled((*chosen, count), seconds)) < 1:
+    if recipe.compile == "auto" and (share := trial.compiled(choice, seconds)) < 1:
         compiled, gain = "always", gain / share
-    return Arithmetic(*chosen, count, compiled, gain)
+    return Measured(*choice, compiled, gain)
 
 
 @final
@@ -137,22 +95,12 @@ class _Trial:
         self._optimizer = build_optimizer(self._network, run.recipe)
         self._objectives: dict[tuple[str, str, str], Objective] = {}
         self._batch = batch.head(LEAST_ROWS)
-        self.step("fp32", "torch", 0)  # the first step warms up
-        if SLOW < self.step("fp32", "torch", 0) < inf:
+        self.steps((*PLAIN, 0))  # the first step warms up
+        if SLOW < self.steps((*PLAIN, 0)) < inf:
             return
         self._batch = batch
-        if SLOW < (seconds := self.step("fp32", "torch", 0)) < inf:
+        if SLOW < (seconds := self.steps((*PLAIN, 0))) < inf:
             self._batch = batch.head(max(LEAST_ROWS, int(len(batch) * SLOW / seconds)))
-
-    def seconds(self, choices: Sequence[Choice]) -> dict[Choice, float]:
-        """The seconds of a step with each choice: the fastest of ROUNDS, the choices in turn."""
-        firsts = {choice: max(self.step(*choice), 1e-6) for choice in choices}  # the first step warms up
-        best = dict.fromkeys(choices, inf)
-        for _ in range(ROUNDS if min(firsts.values()) < LONG else 1):
-            for choice in choices:
-                count = max(1, min(MOST_STEPS, int(SECONDS / min(firsts[choice], best[choice]))))  # inf gives one
-                best[choice] = min(best[choice], self.step(*choice, count=count))
-        return best
 
     def compiled(self, choice: Choice, seconds: float) -> float:
         """The share of the seconds that a compiled step takes; 1 where compiling does not pay in this training.
@@ -164,18 +112,17 @@ class _Trial:
         if ahead * seconds < TRY_COMPILING[device_of(run.network).type]:
             return 1.0
         with without_warnings():  # of compilers and of what torch leaves uncompiled
-            making = self.step(*choice, compiled="always")
-            after = min(self.step(*choice, compiled="always") for _ in range(ROUNDS))
+            making = self.steps(choice, compiled="always")
+            after = min(self.steps(choice, compiled="always") for _ in range(ROUNDS))
         return after / seconds if making + after * ahead < WORTH_COMPILING * seconds * ahead else 1.0
 
-    def step(
-        self, precision: str, kernels: str, count_of_threads: int, *, count: int = 1, compiled: str = "never"
-    ) -> float:
-        """The seconds of a step; infinite where torch cannot do it so, or finds no compiler.
+    def steps(self, choice: Choice, count: int = 1, *, compiled: str = "never") -> float:
+        """The seconds of a step; infinite if torch cannot do it so, or finds no compiler.
 
         Nothing is hidden: an arithmetic that fails is not chosen, and what fails in every one fails in the training's
         first step, which says why.
         """
+        precision, kernels, count_of_threads = choice
         objective = self._objective(precision, kernels, compiled)
         with threads(count_of_threads), suppress(RuntimeError, NotImplementedError, TypeError):
             began = self._clock()
@@ -193,42 +140,13 @@ class _Trial:
         return self._objectives[key]
 
 
-# What was found before: a file of JSON, for each key the record.
-
-
 def _key(run: Run, batch: Batch, most: int) -> str:
     """What the outcome depends on: device, torch, threads, network, loss, optimizer, and the shapes of a batch."""
     recipe, device = run.recipe, device_of(run.network)
     parts = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(), torch.__version__, most,
+        torch.cuda.get_device_name(device) if device.type == "cuda" else processor(), torch.__version__, most,
         str(run.network), run.task.name, recipe.optimizer, recipe.precision, recipe.kernels, recipe.threads,
         recipe.compile, recipe.epochs, len(run.train),
         [(tuple(x.shape), str(x.dtype)) for x in batch.inputs],
     )  # fmt: skip
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-
-
-def _processor() -> str:
-    """What the system calls its processor, with what torch can do with it."""
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text(encoding="utf-8", errors="replace").splitlines() if about.exists() else []
-    named = [line for line in lines if line.startswith(("model name", "flags"))]
-    return (
-        "\n".join(named[:2]) or f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
-    )
-
-
-def _recall(memory: Path) -> dict[str, Arithmetic]:
-    """What is remembered; nothing where the file is missing or not ours: then it is measured again."""
-    try:
-        return TypeAdapter(dict[str, Arithmetic]).validate_json(memory.read_bytes())
-    except (OSError, ValidationError):
-        return {}
-
-
-def _remember(memory: Path, key: str, found: Arithmetic) -> None:
-    known = {**_recall(memory), key: found}
-    newest = dict(list(known.items())[-REMEMBERED:])
-    with suppress(OSError, RunError):  # a folder that cannot be written costs a second measurement, nothing else
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(memory, json.dumps({name: asdict(record) for name, record in newest.items()}))

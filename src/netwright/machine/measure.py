@@ -1,0 +1,107 @@
+"""Which arithmetic is fastest: steps are timed with each choice, in turn, and what was found is remembered."""
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from math import inf, prod
+from pathlib import Path
+from typing import final
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from netwright.files import replace_text
+from netwright.records.errors import RunError
+
+ROUNDS = 3  # the fastest of so many counts: other programs only ever make a step slower
+SECONDS = 0.02  # of steps in a round, one step at least
+MOST_STEPS = 50
+LONG = 0.1  # seconds of the fastest choice's step, from which one round is enough: others average out within a step
+HANDICAP = {"bf16": 1.2, "own": 1.05}  # a gain has to be larger: bf16 costs mantissa, own kernels are known less well
+FEWER = 0.95  # of the speed of all threads that one thread must reach to be preferred: the other cores stay free
+PLAIN = ("fp32", "torch")
+REMEMBERED = 500  # outcomes kept; the oldest go first
+
+Choice = tuple[str, str, int]
+"""Precision, kernels, threads (0: as many as now)."""
+
+Steps = Callable[[Choice, int], float]
+"""(choice, how many steps) -> seconds of a step; infinite if torch cannot do it so."""
+
+
+@final
+@dataclass(frozen=True)
+class Measured:
+    """Settings that were measured, and how much faster steps are with them than in fp32 with torch's kernels."""
+
+    precision: str
+    kernels: str
+    threads: int  # 0 on a GPU
+    compile: str  # "always" or "never"
+    gain: float
+
+    def __str__(self) -> str:
+        """`bf16, own kernels, 1 thread: 2.6 times as fast as fp32`."""
+        parts = [self.precision, "own kernels" if self.kernels == "own" else ""]
+        parts += ["compiled" if self.compile == "always" else ""]
+        parts += [f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else ""]
+        told = ", ".join(part for part in parts if part)
+        return told if self.gain < 1.05 else f"{told}: {self.gain:.1f} times as fast as plain fp32"
+
+
+def fastest(
+    steps: Steps, choices: Sequence[tuple[str, str]], count: int, *, may_use_one: bool
+) -> tuple[Choice, float, float]:
+    """The fastest of some precisions and kernels on `count` threads, or on one; its seconds, and its gain over PLAIN.
+
+    If PLAIN fails, nothing was measured: it is the choice, and takes for ever.
+    """
+    taken = seconds_of(steps, [(p, k, count) for p, k in dict.fromkeys((PLAIN, *choices))])
+    if taken[*PLAIN, count] == inf:
+        return (*PLAIN, count), inf, 1.0
+    chosen = min(choices, key=lambda choice: taken[*choice, count] * prod(HANDICAP.get(word, 1.0) for word in choice))
+    gain = taken[*PLAIN, count] / taken[*chosen, count]
+    if count > 1 and may_use_one:
+        taken |= seconds_of(steps, [(*chosen, 1), (*chosen, count)])
+        count = 1 if taken[*chosen, 1] * FEWER <= taken[*chosen, count] else count
+    return (*chosen, count), taken[*chosen, count], gain
+
+
+def seconds_of(steps: Steps, choices: Sequence[Choice]) -> dict[Choice, float]:
+    """The seconds of a step with each choice: the fastest of ROUNDS, the choices in turn."""
+    firsts = {choice: max(steps(choice, 1), 1e-6) for choice in choices}  # the first step warms up
+    best = dict.fromkeys(choices, inf)
+    for _ in range(ROUNDS if min(firsts.values()) < LONG else 1):
+        for choice in choices:
+            count = max(1, min(MOST_STEPS, int(SECONDS / min(firsts[choice], best[choice]))))  # inf gives one
+            best[choice] = min(best[choice], steps(choice, count))
+    return best
+
+
+def processor() -> str:
+    """What the system calls its processor, with what torch can do with it."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8", errors="replace").splitlines() if about.exists() else []
+    named = [line for line in lines if line.startswith(("model name", "flags"))]
+    return (
+        "\n".join(named[:2]) or f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
+    )
+
+
+def recall(memory: Path) -> dict[str, Measured]:
+    """What is remembered; nothing where the file is missing or not ours: then it is measured again."""
+    try:
+        return TypeAdapter(dict[str, Measured]).validate_json(memory.read_bytes())
+    except (OSError, ValidationError):
+        return {}
+
+
+def remember(memory: Path, key: str, found: Measured) -> None:
+    """Adds an outcome to the file."""
+    known = {**recall(memory), key: found}
+    newest = dict(list(known.items())[-REMEMBERED:])
+    with suppress(OSError, RunError):  # a folder that cannot be written costs a second measurement, nothing else
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(memory, json.dumps({name: asdict(record) for name, record in newest.items()}))
