@@ -251,7 +251,11 @@ def test_what_was_said_of_a_runs_data_names_no_code(tmp_path: Path, change: dict
     path.write_text(json.dumps(record | {"reading": record["reading"] | change}))
     with pytest.raises(RunError, match=r"origin\.json names code .*'foreign_code:thing'"):
         load(tmp_path / "run")
-    path.write_text(json.dumps(record | {"reading": record["reading"] | {"kinds": {"photo": "image:64"}}}))
+    path.write_text(
+        json.dumps(
+            record | {"reading": record["reading"] | {"kinds": {"photo": "image:64"}, "task": "classification:7"}}
+        )
+    )
     assert load(tmp_path / "run").source.kinds == {"photo": "image:64"}
 
 

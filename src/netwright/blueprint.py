@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from netwright.kinds import KINDS
 from netwright.records.errors import NetwrightError, RecipeError, RunError
 from netwright.records.recipe import NoOptions, Recipe, code_in, code_of, flat, settings
 from netwright.records.schema import Field, Schema
+from netwright.records.source import Source
 from netwright.records.task import Task
 from netwright.resolve import refuse_code, resolve
 from netwright.tasks import TASKS
@@ -65,6 +66,25 @@ def load_task(folder: Path, *, allow_code: bool = False) -> Task:
     """The task of a run. Raises RunError as `load_recipe`."""
     path = folder / TASK
     return _thing(path, read_json(path), "task", TASKS, Task, allow_code)
+
+
+def code_of_source(source: Source) -> Iterator[str]:
+    """The import paths in what was said of data. Kinds and tasks may have a detail, as in image:64."""
+    for column, kind in source.kinds.items():
+        if kind.partition(":")[0] not in KINDS:
+            yield from code_in(kind, f"kind of {column}")
+    if str(source.task).partition(":")[0] not in TASKS:
+        yield from code_in(source.task, "task")
+
+
+def code_of_edits(record: Any) -> Iterator[str]:  # Any: JSON
+    """The import paths in all changes of a recipe and of a network that a result proposes or made."""
+    if isinstance(record, list):
+        record = dict(enumerate(record))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(record, dict):
+        for key, value in record.items():  # pyright: ignore[reportUnknownVariableType]
+            is_edit = key in ("edit", "changes", "mend", "mends")
+            yield from code_in(value, key) if is_edit else code_of_edits(value)
 
 
 def _thing(

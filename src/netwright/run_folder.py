@@ -4,7 +4,7 @@ import json
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.blueprint import load_recipe, load_schema, load_task, write_blueprint
+from netwright.blueprint import code_of_edits, code_of_source, load_recipe, load_schema, load_task, write_blueprint
 from netwright.data.examples import empty
 from netwright.data.fingerprint import Fingerprint, Part, part
 from netwright.files import (
@@ -32,19 +32,17 @@ from netwright.files import (
     replace_text,
     unwritable,
 )
-from netwright.kinds import KINDS
 from netwright.records.batch import Examples
 from netwright.records.errors import RunError
 from netwright.records.finding import Fix, Report
 from netwright.records.history import History
 from netwright.records.note import Note
-from netwright.records.recipe import Recipe, code_in
+from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.source import Source
 from netwright.records.task import Scores
 from netwright.records.watched import Watched
 from netwright.resolve import refuse_code
-from netwright.tasks import TASKS
 from netwright.training.checkpoint import RESUME, cut_history, parse_watched, read_history, watched_text
 from netwright.training.weights import misfit, named, put
 
@@ -208,9 +206,9 @@ def load(
         raise _unfinished(folder)
     outcome, results = _load_outcome(folder)
     if not allow_code:
-        refuse_code(folder / ORIGIN, _code_of_source(source))
+        refuse_code(folder / ORIGIN, code_of_source(source))
         for stage, result in results.items():
-            refuse_code(_file(folder, stage), _code_of_edits(json.loads(_text(result))))
+            refuse_code(_file(folder, stage), code_of_edits(json.loads(_text(result))))
     recipe = load_recipe(folder, allow_code=allow_code)
     schema, task = load_schema(folder, allow_code=allow_code), load_task(folder, allow_code=allow_code)
     if network is None and not schema.inputs:
@@ -375,25 +373,6 @@ def _unfinished(folder: Path) -> RunError:
         remedy = "give the command it was started with: training goes on from its last checkpoint."
         return RunError(f"the training in {folder} was stopped before its end", remedy=remedy)
     return RunError(f"{folder} has no {WEIGHTS}: it was never trained to its end", remedy="train it again.")
-
-
-def _code_of_source(source: Source) -> Iterator[str]:
-    """Kinds may have a detail, as in image:64."""
-    for column, kind in source.kinds.items():
-        if kind.partition(":")[0] not in KINDS:
-            yield from code_in(kind, f"kind of {column}")
-    if source.task not in TASKS:
-        yield from code_in(source.task, "task")
-
-
-def _code_of_edits(record: Any) -> Iterator[str]:  # Any: JSON
-    """Of all changes of a recipe and of a network that a result proposes or made."""
-    if isinstance(record, list):
-        record = dict(enumerate(record))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if isinstance(record, dict):
-        for key, value in record.items():  # pyright: ignore[reportUnknownVariableType]
-            is_edit = key in ("edit", "changes", "mend", "mends")
-            yield from code_in(value, key) if is_edit else _code_of_edits(value)
 
 
 def _load_sample(folder: Path) -> tuple[Tensor, ...]:
