@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image as PIL
 
-from netwright.kinds.image import MAX_PIXELS, Image
+from netwright.kinds.image import Image
+from netwright.kinds.pictures import MAX_PIXELS
 from netwright.records.errors import DataError, Unreadable
 
 GENERATOR = np.random.default_rng(0)

@@ -10,7 +10,8 @@ from PIL import Image as PIL
 
 from netwright.data.dataset import Dataset
 from netwright.kinds import KINDS
-from netwright.kinds.image import DECODED, Image, viewer
+from netwright.kinds.image import DECODED, Image
+from netwright.kinds.pictures import viewer
 from netwright.resolve import with_detail
 
 SIDE = 112  # pixels: even without compression 112 x 112 in color stay below 40 KB

@@ -1,0 +1,199 @@
+"""Pictures in files and arrays as pixels of one size."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from itertools import chain
+from struct import error as StructError
+
+import numpy as np
+import polars as pl
+import torch
+from PIL import Image as PIL
+from PIL import ImageOps
+from torch import nn
+
+from netwright.kinds.cells import Values, array_shape, leaf, refuse_cells, stacked
+from netwright.machine.quiet import without_warnings
+
+MAX_PIXELS = 80_000_000  # of a file, read from its header: decoded it takes 240 MB; pillow's own alarm is at 89 million
+BRIGHT = 128  # a float column whose greatest value is from here to 255 holds pixels of 0 to 255
+BLOCK = 16  # pictures a thread takes at once: a block of large ones is enough for many threads
+CHANNELS = (1, 3, 4)
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as pillow makes color grey
+BROKEN = (
+    OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
+    StructError, PIL.DecompressionBombError,
+)  # fmt: skip  # what pillow's decoders raise on broken files
+
+
+def pixels_of(
+    cells: pl.Series, size: tuple[int, int], channels: int, black: float, white: float
+) -> tuple[Values, dict[int, str]]:
+    """(N, channels, *size) uint8, zeros where a cell cannot be read, and the reasons by position."""
+    if array_shape(cells):
+        return _of_arrays(cells, size, channels, black, white)
+    out = np.zeros((len(cells), channels, *size), dtype=np.uint8)
+    blocks = [range(start, min(start + BLOCK, len(cells))) for start in range(0, len(cells), BLOCK)]
+
+    def fill(rows: range) -> list[tuple[int, str]]:
+        return list(_fill(out, cells, rows))
+
+    with without_warnings():
+        if len(blocks) == 1:
+            return out, dict(fill(blocks[0]))
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            return out, dict(chain.from_iterable(threads.map(fill, blocks)))
+
+
+def _fill(out: Values, cells: pl.Series, rows: range) -> Iterable[tuple[int, str]]:
+    """Decodes some rows in place; yields those that cannot be, with the reason."""
+    _, channels, height, width = out.shape
+    for row, cell in zip(rows, cells[rows.start : rows.stop], strict=True):
+        try:
+            out[row] = _decode(cell, "L" if channels == 1 else "RGB", (width, height))
+        except FileNotFoundError:
+            yield row, "there is no such file"
+        except BROKEN as error:
+            yield row, _reason(error)
+
+
+def _decode(cell: str | bytes | None, mode: str, size: tuple[int, int]) -> Values:
+    """(channels, height, width) uint8 of one file, as a person sees it. `size` is (width, height)."""
+    shown = _open(cell, mode, max(size))
+    if shown.size != size:
+        shown = shown.resize(size, PIL.Resampling.BILINEAR)
+    return np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)
+
+
+def _open(cell: str | bytes | None, mode: str, side: int) -> PIL.Image:
+    """One file as a person sees it, in its own proportions; both sides above `side`, if they are in the file."""
+    if cell is None:
+        raise ValueError("the cell is empty")
+    content = _content(cell) if isinstance(cell, str) else cell
+    if not content:
+        raise ValueError("the file is empty")
+    with PIL.open(BytesIO(content)) as file:
+        check_pixels(file)
+        if min(file.size) > 2 * side:
+            file.draft(mode, (2 * side, 2 * side))  # JPEG decodes to a half, a quarter, an eighth several times faster
+        ImageOps.exif_transpose(file, in_place=True)  # a copy of each picture was a seventh of decoding small ones
+        return _flattened(file, mode)
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:  # Path(path).read_bytes() takes twice as long
+        return file.read()
+
+
+def _flattened(image: PIL.Image, mode: str) -> PIL.Image:
+    """Without transparency, palette or more than eight bits: in mode "L" or "RGB"."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float32)
+        peak = 65535.0 if image.mode.startswith("I") else 1.0 if values.max() <= 1 else 255.0
+        image = PIL.fromarray(((values / peak).clip(0, 1) * 255).round().astype(np.uint8))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        ground = PIL.new("RGBA", image.size, "white")
+        image = PIL.alpha_composite(ground, image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def check_pixels(file: PIL.Image) -> None:
+    """From the header, before anything is decoded."""
+    width, height = file.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"it has {width:,} x {height:,} pixels, more than {MAX_PIXELS:,} in all")
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case PIL.UnidentifiedImageError():
+            return "it is no image that pillow knows"
+        case PIL.DecompressionBombError():
+            return f"it has more than {MAX_PIXELS:,} pixels"
+        case _:
+            return str(error) or type(error).__name__
+
+
+def _of_arrays(
+    cells: pl.Series, size: tuple[int, int], channels: int, black: float, white: float
+) -> tuple[Values, dict[int, str]]:
+    arrays, present = stacked(cells)
+    shape = array_shape(cells)
+    images = arrays[:, None] if len(shape) == 2 else arrays
+    if len(shape) == 3 and shape[2] in CHANNELS:
+        images = arrays.transpose(0, 3, 1, 2)
+    if images.dtype != np.uint8:
+        images = ((np.nan_to_num(images) - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8)
+    images = _as_channels(images, channels)
+    if images.shape[2:] != size:
+        smooth = nn.functional.interpolate(
+            torch.tensor(images, dtype=torch.float32), size, mode="bilinear", antialias=True
+        )
+        images = smooth.round().clamp(0, 255).byte().numpy()
+    if present.all():
+        return np.ascontiguousarray(images).copy() if not images.flags.writeable else np.ascontiguousarray(images), {}
+    out = np.zeros((len(cells), channels, *size), dtype=np.uint8)
+    out[present] = images
+    return out, {int(row): "the cell is empty" for row in np.flatnonzero(~present)}
+
+
+def _as_channels(images: Values, channels: int) -> Values:
+    """(N, 1, 3 or 4, H, W) as grey or color; transparent pixels become white."""
+    if images.shape[1] == 4:
+        share = images[:, 3:].astype(np.float32) / 255
+        images = (images[:, :3] * share + 255 * (1 - share)).round().astype(np.uint8)
+    if images.shape[1] == 1 or images.shape[1] == channels:
+        return np.repeat(images, channels, axis=1) if images.shape[1] < channels else images
+    return np.tensordot(images, _LUMA, axes=(1, 0)).round().astype(np.uint8)[:, None]
+
+
+def viewer(column: pl.Series) -> Callable[[pl.Series, int], PIL.Image | None]:
+    """Shows one cell (a series of one) as a person sees it, in color and proportion, no side above so many pixels.
+
+    None where the cell cannot be read. From `column` is learned which values of arrays are black and white.
+    """
+    black, white = bounds(column) if array_shape(column) else (0.0, 255.0)
+
+    def view(cell: pl.Series, side: int) -> PIL.Image | None:
+        try:
+            with without_warnings():  # of pillow: a file is either read or reported as unreadable
+                if size := array_size(cell.name, cell):
+                    arrays, bad = _of_arrays(cell, size, 3, black, white)
+                    image = None if bad else PIL.fromarray(arrays[0].transpose(1, 2, 0))
+                else:
+                    image = _open(cell[0], "RGB", side)
+        except BROKEN:
+            return None
+        if image is not None:
+            image.thumbnail((side, side))
+        return image
+
+    return view
+
+
+def array_size(name: str, cells: pl.Series) -> tuple[int, int] | None:
+    """(height, width) of a column of arrays; None for files and bytes. Raises DataError for anything else."""
+    shape = array_shape(cells)
+    if cells.dtype == pl.String or cells.dtype == pl.Binary:
+        return None
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] in CHANNELS):
+        return shape[0], shape[1]
+    if len(shape) == 3 and shape[0] in CHANNELS:
+        return shape[1], shape[2]
+    raise refuse_cells("image", name, cells, "paths, bytes of image files, or arrays (H, W), (H, W, C) or (C, H, W)")
+
+
+def bounds(cells: pl.Series) -> tuple[float, float]:
+    """The raw values that mean black and white."""
+    if leaf(cells.dtype) == pl.UInt8:
+        return 0.0, 255.0
+    values, _ = stacked(cells)
+    if not len(values):
+        return 0.0, 255.0
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low >= 0 and (high <= 1 or BRIGHT <= high <= 255):
+        return 0.0, 1.0 if high <= 1 else 255.0
+    return low, high if high > low else low + 1
