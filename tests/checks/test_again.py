@@ -78,5 +78,5 @@ def test_a_curve_that_is_flat_says_nothing():
 
 
 def test_trainings_of_its_own_have_to_be_asked_for():
-    with pytest.raises(Skip, match="it takes trainings of its own, 5 for these together: ask for it with --deep"):
+    with pytest.raises(Skip, match="it needs 5 further training runs: use --deep"):
         list(unstable(replace(evidence(100, [0.8] * 3, [0.8] * 3), retrain=None)))

@@ -177,7 +177,7 @@ def test_an_error_names_the_cause_of_a_loss_that_is_no_number() -> None:
     with pytest.raises(NetwrightError) as caught:
         nw.train(run(Square(30.0), optimizer="sgd", lr=1.0))
     assert "Cause: NW301, exploding gradients: the first gradient has length" in str(caught.value)
-    assert caught.value.remedy == "clip long gradients."
+    assert caught.value.remedy == "clip the gradients."
     with pytest.raises(RecipeError, match=r"Cause: NW331, learning rate too high: the loss went from"):
         nw.train(run(Square(1.0), optimizer="sgd", lr=10.0, warmup=0.0))
 
@@ -193,4 +193,4 @@ def test_errors_with_another_reason_are_left_as_they_are() -> None:
 def test_a_reason_is_one_line_with_what_to_do() -> None:
     (finding,) = sure(replace(evidence(), watched=moments(dead=1.0)))
     assert told(finding).count("\n") == 0
-    assert told(finding).endswith("fix: let it start from weights that suit the activation.")
+    assert told(finding).endswith("fix: use an initialization that suits the activation.")

@@ -119,7 +119,7 @@ def test_a_deep_diagnosis_trains_again_and_says_so(rings: Path, tmp_path: Path, 
     pl.concat([pl.read_csv(rings)] * 2).write_csv(twice)
     run = nw.train(twice, target="place", settings=PLAIN, folder=tmp_path / "run", audit=False, diagnose=False)
     left_out = {check.code: check.skipped for check in nw.diagnose(run).checks}
-    assert "5 for these together: ask for it with --deep" in left_out["NW326"]
+    assert "5 further training runs: use --deep" in left_out["NW326"]
     assert left_out["NW326"] == left_out["NW352"]
     told = netwright("diagnose", run.folder, "--deep", "--fail-on", "never")
     assert "training it again: 2 trainings" in told.err
@@ -240,7 +240,7 @@ def test_an_engineers_trained_network_is_judged_by_what_is_known(loss: Callable)
     before = [p.clone() for p in trained.parameters()]
     unknown = nw.diagnose(nw.adopt(trained, loss, (x, y), points(200, 2), recipe=OWN))
     assert "NW332" not in codes(unknown.findings)
-    assert any("first weights are not known" in check.skipped for check in unknown.checks)
+    assert any("initial weights are not known" in check.skipped for check in unknown.checks)
     known = nw.diagnose(nw.adopt(trained, loss, (x, y), points(200, 2), recipe=OWN, build=network))
     assert codes(known.findings)[0] == "NW332"
     assert all(torch.equal(a, b) for a, b in zip(before, trained.parameters(), strict=True))

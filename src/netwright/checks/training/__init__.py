@@ -1,1 +1,1 @@
-"""Checks of a training: wiring, data as they enter, start, steps, capacity, and the trained network."""
+"""Checks of training: wiring, inputs, start, steps, capacity, and the trained network."""

@@ -1,4 +1,4 @@
-"""What trainings made again tell: with half of the rows, and from other seeds."""
+"""What repeated training shows: on half of the rows, and from other seeds."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +20,10 @@ from netwright.records.finding import Chart, Finding, Remedy
 from netwright.statistics import Interval, gain_over_seeds, spread_over_seeds
 from netwright.training.calibrate import temperature_of
 
-SEEDS = 3  # the fewest that have a spread worth the name
+SEEDS = 3  # the fewest with a meaningful spread
 HALF = 0.5
-USUAL = 0.5  # exponent of learning curves between those of networks, .1 to .4, and of parametric models, 1
-UNSTABLE = 0.02  # of the way from nothing to a perfect score: two points
+USUAL = 0.5  # exponent of learning curves: networks have .1 to .4, parametric models 1
+UNSTABLE = 0.02  # of the way from zero to a perfect score: two points
 
 Matrix = NDArray[np.float64]
 
@@ -31,26 +31,27 @@ Matrix = NDArray[np.float64]
 @final
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """What trainings make of the validation rows: (seeds, rows) each."""
+    """How the networks do on the validation rows: (seeds, rows) each."""
 
-    losses: Matrix  # as shares of the best constant's mean loss, where that is known
-    errors: Matrix  # 1 where the answer is wrong; the losses where there are no classes
+    losses: Matrix  # as shares of the best constant's mean loss, if that is known
+    errors: Matrix  # 1 for a wrong answer; the losses if there are no classes
 
 
 def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     """too little data
 
-    Held-out rows are answered better by the whole training part than by half of it, so more rows would bring more.
+    Training on all rows gives a better validation score than training on half of them, so more rows would help.
 
-    Why it matters: no setting replaces rows; where the curve still falls, collecting pays more than tuning.
+    Why it matters: no setting replaces rows. If the learning curve still falls, collecting data pays more than tuning.
 
-    How it is decided: the training is made again, with as many steps, from three seeds on all rows and on a half that
-    each seed draws. On validation rows, right answers or losses (of classes, with the temperature that suits them best)
-    have to be better with all rows beyond chance - the 95 % interval of the gain over rows and seeds (Student's t) lies
-    above zero - and neither may be worse. From there the power laws of learning curves, a + b * n^-c with c of 0.1 to
-    1, are followed to twice the rows: 0.5 to 0.93 of that gain again (Hestness et al. 2017, arXiv:1712.00409). It is a
-    warning where twice the rows would bring 3 points (LARGE) of accuracy, or of the constant's loss where there are no
-    classes, at c = 0.5 (USUAL), and that gain's interval lies above zero too; else a note.
+    How it is decided: training is repeated from three seeds, on all rows and on a random half for each seed, with the
+    same number of steps. All rows must give better accuracy or loss on validation rows than half of them: the 95 %
+    interval of the gain over rows and seeds (Student's t) is above zero. Neither may be worse. Losses of classes use
+    the temperature that fits them best. The gain is then extrapolated to twice the rows with the power laws of learning
+    curves, a + b * n^-c with c from 0.1 to 1: twice the rows bring 0.5 to 0.93 of that gain again (Hestness et al.
+    2017, arXiv:1712.00409). It is a warning if at c = 0.5 (USUAL) twice the rows would bring 3 points (LARGE) of
+    accuracy, or of the constant's loss if there are no classes, and the interval of the accuracy gain is above zero
+    too; else a note.
     """
     all_rows, half = evidence.once(_all_rows), evidence.once(_half_of_the_rows)
     loss = gain_over_seeds(half.losses, all_rows.losses)
@@ -64,7 +65,7 @@ def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     count = len(evidence.train)
     yield Finding(
         "warning" if is_large else "note",
-        f"from {round(HALF * count):,} to {count:,} training rows it gains {_points(score)} {unit}; twice the rows "
+        f"from {round(HALF * count):,} to {count:,} training rows the gain is {_points(score)} {unit}; twice the rows "
         f"would bring about {_points(twice)}",
         (
             score.measure("gain from half to all rows", 0.0),
@@ -72,10 +73,10 @@ def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
             loss.measure("fall of the loss from half to all rows", 0.0),
         ),
         confidence=0.9,
-        otherwise=("settings that suit few rows less than many.",),
+        otherwise=("settings that work worse with few rows than with many.",),
         remedies=(
-            Remedy("change the training rows at random (augment)."),
-            Remedy("collect and label more rows, first of those that are answered worst."),
+            Remedy("augment the training rows."),
+            Remedy("collect and label more rows, starting with the kind that scores worst."),
             drop_more(evidence.recipe),
         ),
         charts=(_curve(half, all_rows, count, twice, "share of wrong answers" if has_classes else "loss"),),
@@ -85,15 +86,15 @@ def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
 def unstable(evidence: TrainingEvidence) -> Iterator[Finding]:
     """unstable
 
-    The same training gives networks of different worth, by the seed alone.
+    The score changes with the seed alone.
 
-    Why it matters: the score at hand is luck, and no comparison of two settings means anything beside that spread.
+    Why it matters: one score is luck, and a comparison of two settings means nothing if the seeds differ by more.
 
-    How it is decided: the training is made again from two other seeds. The standard deviation of the three scores on
-    the validation part - accuracy, or the loss as a share of a constant's where there are no classes - has to be above
-    2 points (UNSTABLE), with the lower end of its 95 % interval: what the three differ by through the choice of
-    validation rows is taken off first (analysis of variance with two factors; Searle et al. 1992, "Variance
-    components"). Of three seeds, a spread below 4 points is never sure.
+    How it is decided: training is repeated from two other seeds. The score is the accuracy on the validation part, or
+    the loss as a share of a constant's if there are no classes. The lower end of the 95 % interval of the standard
+    deviation of the three scores must be above 2 points (UNSTABLE). The part that comes from the choice of validation
+    rows is removed first (two-way analysis of variance; Searle et al. 1992, "Variance components"). With three seeds, a
+    spread below 4 points is never certain.
     """
     measured = evidence.once(_all_rows)
     spread = spread_over_seeds(measured.errors)
@@ -110,18 +111,21 @@ def unstable(evidence: TrainingEvidence) -> Iterator[Finding]:
         + ", ".join(f"{score:.1%} (seed {seed})" for score, seed in zip(told, seeds, strict=True)),
         (spread.measure("standard deviation over seeds", UNSTABLE),),
         confidence=0.95,
-        otherwise=("one seed of three that failed altogether: look at it by itself.",),
+        otherwise=("one of the three seeds failed completely: look at it alone.",),
         remedies=(
             AVERAGE,
-            Remedy("train several networks side by side, and average their answers.", {"members": most}),
-            Remedy("train longer, with a rate that falls towards the end.", {"epochs": longer, "schedule": "cosine"}),
+            Remedy("train several networks and average their answers.", {"members": most}),
+            Remedy(
+                "train longer, with a learning rate that falls towards the end.",
+                {"epochs": longer, "schedule": "cosine"},
+            ),
         ),
         charts=(bars(f"{what} by seed", "seed", what, zip(map(str, seeds), told, strict=True)),),
     )
 
 
 def _all_rows(evidence: TrainingEvidence) -> _Measured:
-    """The training itself, and two more from other seeds."""
+    """This training, and two more from other seeds."""
     again = _again(evidence, 1.0, _seeds(evidence)[1:])
     return _measured(evidence, (evidence.network, *again))
 
@@ -136,19 +140,19 @@ def _seeds(evidence: TrainingEvidence) -> tuple[int, ...]:
 
 def _again(evidence: TrainingEvidence, share: float, seeds: Sequence[int]) -> list[nn.Module]:
     if evidence.build is None or not evidence.is_over:
-        raise Skip("the network's first weights are not known" if evidence.is_over else "training is not over")
+        raise Skip("the network's initial weights are not known" if evidence.is_over else "training is not over")
     if evidence.retrain is None or evidence.run is None:
-        raise Skip(f"it takes trainings of its own, {2 * SEEDS - 1} for these together: ask for it with --deep")
-    evidence.once(parts)  # too few validation rows are told before the work, not after
+        raise Skip(f"it needs {2 * SEEDS - 1} further training runs: use --deep")
+    evidence.once(parts)  # too few validation rows are reported before the work, not after
     return [run.network for run in evidence.retrain(share, seeds)]
 
 
 def _measured(evidence: TrainingEvidence, networks: Sequence[nn.Module]) -> _Measured:
-    """Rows come in one order for all: it is drawn by the recipe's seed."""
+    """All networks see the rows in the same order, drawn from the recipe's seed."""
     found = [part_of(replace(evidence, network=network), evidence.valid) for network in networks]
     losses = np.stack([part.losses for part in found])
     if not np.isfinite(losses).all():
-        raise Skip("answers of a training that was made again are no numbers")
+        raise Skip("a repeated training gives answers that are NaN or infinite")
     if _has_classes(evidence) and found[0].outputs.shape[1]:
         return _Measured(np.stack(list(map(_recalibrated, found))), np.stack([1 - hits(part) for part in found]))
     of_constant = chance(evidence, list(evidence.drawn(evidence.valid, evidence.recipe.batch_size)))
@@ -157,7 +161,7 @@ def _measured(evidence: TrainingEvidence, networks: Sequence[nn.Module]) -> _Mea
 
 
 def _recalibrated(part: Part) -> Numbers:
-    """Losses with the temperature that suits these rows: as many steps on fewer rows make a network surer."""
+    """Losses at the temperature that fits these rows: as many steps on fewer rows make a network more confident."""
     targets = part.targets.astype(int)
     return cross_entropy(part.outputs / temperature_of(torch.tensor(part.outputs), torch.tensor(targets)), targets)
 
@@ -167,7 +171,7 @@ def _has_classes(evidence: TrainingEvidence) -> bool:
 
 
 def _twice(gain: Interval) -> Interval:
-    """What twice the rows bring where the last doubling brought that much: 2^-c of it by the law with exponent c."""
+    """What twice the rows would bring if the last doubling brought `gain`: 2^-c of it for exponent c."""
     least, most = 2.0 ** -float(EXPONENTS[-1]), 2.0 ** -float(EXPONENTS[0])
     return Interval(
         gain.value * 2.0**-USUAL,
@@ -181,7 +185,7 @@ def _points(gain: Interval) -> str:
 
 
 def _curve(half: _Measured, whole: _Measured, count: int, twice: Interval, what: str) -> Chart:
-    """Measured at half and all of the rows, and from there where the laws lead."""
+    """The score measured at half and at all rows, and extrapolated from there."""
     before, now = float(half.errors.mean()), float(whole.errors.mean())
     lines = (
         (before, now, nan),

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say."""
+"""Whether predicted probabilities match observed frequencies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from netwright.statistics import Interval, without_bias
 from netwright.training.calibrate import temperature_of
 
 OFF = 0.03  # of calibration error: TRUST's bar, three answers in a hundred
-BIN_ROWS, MOST_BINS = 20, 15  # the usual 15 bins, where each has rows enough for a mean
-DRAWS = 400  # resamples: the ends of a 95 % interval are means of the tenth highest
-AGREED = 0.99  # quantile of what calibrated answers of the same confidences show: at most one false alarm in a hundred
-OTHER_SHARES = 0.1  # of the rows would have to be of another class, beyond what chance makes of so few rows
+BIN_ROWS, MOST_BINS = 20, 15  # the usual 15 bins, if each has enough rows for a mean
+DRAWS = 400  # resamples: each end of a 95 % interval is about the tenth most extreme
+AGREED = 0.99  # quantile of what calibrated answers with the same confidences show: one false alarm in a hundred
+OTHER_SHARES = 0.1  # of the rows would have to change class, beyond chance in so few rows
 MIXING = ("mixup", "cutmix")
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Rows by how sure their answers are, in bins of as many rows each."""
+    """Rows sorted by confidence, in bins of equal size."""
 
     sure: Numbers  # (n,) probability of the answer, ascending
-    right: Numbers  # (n,) 1 where it is right
+    right: Numbers  # (n,) 1 if it is right
 
     @property
     def bins(self) -> NDArray[np.int64]:
@@ -47,25 +47,25 @@ class Answers:
 def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     """miscalibrated
 
-    The probabilities of the answers are not the shares in which they are right.
+    The probabilities of the answers differ from the share of answers that are right.
 
-    Why it matters: whoever sets a threshold, weighs costs, or leaves the doubtful rows to a person, relies on them.
+    Why it matters: thresholds, cost-based decisions and the referral of doubtful rows to a person all rely on them.
 
-    How it is decided: validation rows are sorted by how sure their answers are and cut into up to 15 bins (MOST_BINS)
-    of 20 rows or more (BIN_ROWS); the calibration error is the mean distance between sure and right over the bins (Guo
-    et al. 2017, arXiv:1706.04599). Few rows show an error where there is none, so the error is corrected by as much as
-    resampling adds to it (basic bootstrap, Efron and Tibshirani 1993), and has to be above what 99 % (AGREED) of
-    calibrated answers as sure as these would show. It is a finding where the lower end of the corrected 95 % interval
-    is above 0.03 (OFF). It is a warning where answers are too sure; a note where they are too timid, which costs a
-    second look and no mistakes, and where the training asks for other answers than frequencies: label smoothing,
-    weights of classes, another loss than the task's own, mixed rows, or other shares of the classes than the validation
-    part has (OTHER_SHARES). A temperature is fitted to each half of the rows and judged on the other.
+    How it is decided: validation rows are sorted by confidence and cut into up to 15 bins (MOST_BINS) of 20 rows or
+    more (BIN_ROWS). The calibration error is the mean distance between confidence and accuracy over the bins (Guo et
+    al. 2017, arXiv:1706.04599). Few rows show an error even if there is none, so the error is corrected by what
+    resampling adds to it (basic bootstrap, Efron and Tibshirani 1993). It must exceed what 99 % (AGREED) of calibrated
+    answers with the same confidences would show, and the lower end of its corrected 95 % interval must be above 0.03
+    (OFF). It is a warning if answers are overconfident. It is a note if they are underconfident, which costs a second
+    look and no mistakes. It is also a note if the training itself changes the probabilities: label smoothing, class
+    weights, another loss than the task's own, mixed rows, or other class shares than in the validation part
+    (OTHER_SHARES). A temperature is fitted to each half of the rows and judged on the other.
     """
     if not evidence.classes:
         raise Skip("there are no classes")
     train, valid = evidence.once(parts)
     if valid.outputs.shape[1] != len(evidence.classes):
-        raise Skip("the outputs are not one number for each class")
+        raise Skip("the network does not give one output per class")
     answers = _answers(valid.outputs, hits(valid))
     error, seen = calibration_error(answers)
     if error.low <= OFF or seen <= (chance := _most_of_calibrated(answers)):
@@ -78,22 +78,22 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
     yield Finding(
         "note" if timid or declared else "warning",
         f"answers are {answers.sure.mean():.1%} sure and {answers.right.mean():.1%} right; a temperature fitted to one "
-        f"half of the validation rows takes the calibration error on the other from {left[0]:.3f} to {left[1]:.3f}, "
-        "and no answer changes" + (f"; {declared} makes them so" if declared else ""),
+        f"half of the validation rows changes the calibration error on the other from {left[0]:.3f} to {left[1]:.3f} "
+        "and changes no answer" + (f"; the cause is {declared}" if declared else ""),
         (
             error.measure("calibration error", OFF),
             Measure("most that calibrated answers would show", chance),
             Measure("temperature", temperature, threshold=1.0),
         ),
         confidence=0.95,
-        otherwise=("a validation part of another kind than the training part.",),
+        otherwise=("a validation part that differs from the training part.",),
         remedies=(
             Remedy(
-                f"divide the logits by {temperature:.2f}: the temperature with the least log loss on validation rows.",
-                effect=f"a calibration error of {left[1]:.3f}, measured on rows that it was not fitted to",
+                f"divide the logits by {temperature:.2f}: the temperature with the lowest log loss on validation rows.",
+                effect=f"a calibration error of {left[1]:.3f}, measured on rows it was not fitted to",
                 cost="none",
             ),
-            Remedy("smooth the labels less.", {"label_smoothing": recipe.label_smoothing / 4})
+            Remedy("use less label smoothing.", {"label_smoothing": recipe.label_smoothing / 4})
             if timid
             else stop_early(recipe),
         ),
@@ -109,13 +109,13 @@ def _reliability(answers: Answers) -> Chart:
 
 
 def calibration_error(answers: Answers) -> tuple[Interval, float]:
-    """The error corrected for what few rows add to it, with its 95 % interval; and as it is."""
+    """The error, corrected for what few rows add to it, with its 95 % interval; and the error as measured."""
     gaps, bins = answers.right - answers.sure, answers.bins
     return without_bias(lambda rows: _error(bins[rows], gaps[rows]), len(gaps), DRAWS), _error(bins, gaps)
 
 
 def _most_of_calibrated(answers: Answers) -> float:
-    """The error below which AGREED of calibrated answers that are as sure as these stay."""
+    """The error that AGREED of calibrated answers with these confidences stay below."""
     drawn, bins, sure = np.random.default_rng(1), answers.bins, answers.sure
     return float(np.quantile([_error(bins, (drawn.random(len(sure)) < sure) - sure) for _ in range(DRAWS)], AGREED))
 
@@ -131,7 +131,7 @@ def _answers(outputs: Numbers, right: Numbers) -> Answers:
 
 
 def _left_by_temperature(valid: Part) -> tuple[float, float]:
-    """The mean corrected error of both halves as they are, and with the temperature of the other half."""
+    """The mean corrected error of both halves: as they are, and at the temperature fitted to the other half."""
     halves = np.arange(len(valid.targets)) % 2 == 0
     before, after = list[float](), list[float]()
     for half in (halves, ~halves):
@@ -143,7 +143,7 @@ def _left_by_temperature(valid: Part) -> tuple[float, float]:
 
 
 def _declared(recipe: Recipe) -> str:
-    """What of the recipe asks for answers that are no frequencies."""
+    """The setting of the recipe that makes the outputs differ from frequencies."""
     if recipe.label_smoothing > 0:
         return f"label_smoothing={recipe.label_smoothing:g}"
     if recipe.class_weights != "none":
@@ -154,8 +154,8 @@ def _declared(recipe: Recipe) -> str:
 
 
 def _other_shares(train: Part, valid: Part, classes: int) -> str:
-    """Whether training rows were of other classes than validation rows are: oversampled ones, say."""
+    """Whether the class shares differ between training and validation rows, as after oversampling."""
     shares = [np.bincount(part.targets.astype(int), minlength=classes) / len(part.targets) for part in (train, valid)]
     by_chance = 0.4 * (classes / min(len(train.targets), len(valid.targets))) ** 0.5  # mean of a multinomial's
     is_other = np.abs(shares[0] - shares[1]).sum() / 2 > OTHER_SHARES + by_chance
-    return "training on other shares of the classes" if is_other else ""
+    return "training with other class shares" if is_other else ""

@@ -14,30 +14,30 @@ from netwright.checks.training.remedies import AUDIT_LABELS, drop_more, longer, 
 from netwright.records.finding import Chart, Finding, Measure, Remedy
 from netwright.statistics import Interval, mean, mean_difference, share
 
-LEARNED = 0.8  # of the constant's loss left on training rows: what less leaves has learned these rows
+LEARNED = 0.8  # of the constant's loss on training rows: a network below has learned these rows
 ROSE = 3.0  # times the noise of the validation curve
 ROSE_SHARE = 0.05  # of its lowest value
 GAP = 0.05  # of the way from chance to a perfect score
 FALLING = 0.05  # of all that the validation loss fell, in the last fifth of the epochs
 FIFTH = 0.2
 TEMPERATURES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-SHIFTS = 10  # steps of EM: shares of the classes are right to a hundredth
-ADVANTAGE = 0.05  # of what the network won over a constant: a simple model ahead by less has nothing to teach it
-RARE_ROWS = 10  # of a class in the validation part: fewer say nothing of its recall
+SHIFTS = 10  # steps of EM: class shares are then exact to a hundredth
+ADVANTAGE = 0.05  # of the network's gain over a constant: a smaller lead of a simple model means nothing
+RARE_ROWS = 10  # of a class in the validation part: fewer say nothing about its recall
 RARE_RECALL = 0.5  # of the other classes' mean recall
 
 
 def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
     """labels carry no signal
 
-    The network learned its training rows, and nothing of it holds for other rows.
+    The network learned its training rows, but nothing that holds for other rows.
 
-    Why it matters: labels that were drawn at random, or lost their rows, can be learned by heart and never predicted.
+    Why it matters: random labels, or labels that no longer match their rows, can be memorized but never predicted.
 
-    How it is decided: the loss on training rows is below 0.8 (LEARNED) of the best constant answer's, while on
-    validation rows the network is not better than that constant: the 95 % interval of the paired difference of losses
-    reaches zero, and where there are classes, so does that of its right answers against the most frequent class. Zhang
-    et al. 2017, arXiv:1611.03530, show that deep networks can learn random labels.
+    How it is decided: the loss on training rows is below 0.8 (LEARNED) of the best constant answer's, but on validation
+    rows the network is not better than that constant: the 95 % interval of the paired difference of losses includes
+    zero. If there are classes, so does the interval of its accuracy against the most frequent class. Deep networks can
+    memorize random labels: Zhang et al. 2017, arXiv:1611.03530.
     """
     train, valid, chance_train, chance_valid = _against_chance(evidence)
     if train.losses.mean() > LEARNED * chance_train.mean():
@@ -49,14 +49,14 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
     yield Finding(
         "error",
         f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows, "
-        f"where always the same answer costs {chance_valid.mean():.4g}",
+        f"where the best constant answer costs {chance_valid.mean():.4g}",
         (gain.measure("gain over the constant on validation rows", 0.0),),
         confidence=0.9,
-        otherwise=("so few rows that a weak signal cannot be seen.",),
+        otherwise=("too few rows to see a weak signal.",),
         remedies=(
-            Remedy("compare some labels with their inputs by eye: they may have been shuffled apart."),
+            Remedy("compare some labels with their inputs by eye: they may have been shuffled separately."),
             AUDIT_LABELS,
-            Remedy("look for columns that could tell the target at all."),
+            Remedy("look for columns that could predict the target."),
         ),
         charts=_curves(evidence),
     )
@@ -65,16 +65,16 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
 def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     """overfitting
 
-    The network learns what is particular of its training rows: the training loss falls, the validation loss rises.
+    The network learns what is specific to its training rows: the training loss falls while the validation loss rises.
 
-    Why it matters: the score on new rows is lower than it could be, and lower than the training rows promise.
+    Why it matters: the score on new rows is lower than it could be, and lower than the training score promises.
 
-    How it is decided: the validation loss rises from its lowest value by three times (ROSE) the noise of its curve and
-    by 5 % of it (ROSE_SHARE) while the training loss goes on falling; or right answers are so many more on training
-    rows than on validation rows that the lower end of the difference's 95 % interval is above 5 % (GAP) of the way from
-    chance to perfect; what a linear model that learned from both parts finds easier of the one is left out. It is a
-    warning where the kept weights lose by it: their gap is that large; a note where the best epoch was kept, or the
-    score holds although the loss rises.
+    How it is decided: there are two signs. One: the validation loss rises from its lowest value by three times (ROSE)
+    the noise of its curve and by 5 % of it (ROSE_SHARE), while the training loss still falls. Two: accuracy is higher
+    on training rows than on validation rows, and the lower end of the difference's 95 % interval is above 5 % (GAP) of
+    the way from chance to perfect. The part of the difference that a linear model fitted to both parts shows too is not
+    counted. It is a warning if the kept weights suffer, that is, if their gap is that large. It is a note if the best
+    epoch was kept, or if the score holds although the loss rises.
     """
     train, valid = evidence.once(parts)
     gap = _gap(evidence, train, valid)
@@ -89,7 +89,7 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     measures = [gap.measure("gap between training and validation", GAP)]
     if has_risen:
         measures.append(Measure("rise of the validation loss", rise, threshold=ROSE_SHARE))
-    told = [f"training rows score {gap.value:.1%} of the way to perfect above validation rows"] if is_wide else []
+    told = [f"training rows score {gap.value:.1%} of the way to perfect higher than validation rows"] if is_wide else []
     told += [f"the validation loss rose by {rise:.0%} after epoch {at + 1}"] if has_risen else []
     recipe = evidence.recipe
     yield Finding(
@@ -100,12 +100,12 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
         otherwise=("a validation part that is harder than the training part.",),
         remedies=(
             stop_early(recipe),
-            Remedy("decay the weights more.", {"weight_decay": min(1.0, max(0.05, 5 * recipe.weight_decay))}),
+            Remedy("use more weight decay.", {"weight_decay": min(1.0, max(0.05, 5 * recipe.weight_decay))}),
             drop_more(recipe),
-            Remedy("change the training rows at random (augment)."),
-            Remedy("take a narrower network.", {"width": max(8, recipe.width // 2)}),
-            Remedy("take fewer layers.", {"depth": max(1, recipe.depth - 1)}),
-            Remedy("bring more rows."),
+            Remedy("augment the training rows."),
+            Remedy("use a narrower network.", {"width": max(8, recipe.width // 2)}),
+            Remedy("use fewer layers.", {"depth": max(1, recipe.depth - 1)}),
+            Remedy("add more rows."),
         ),
         charts=_curves(evidence, at + 1 if has_risen else 0),
     )
@@ -114,15 +114,15 @@ def overfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
 def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
     """underfitting
 
-    The network has learned less than the data hold.
+    The network has learned less than the data offer.
 
-    Why it matters: the score is taken for what can be reached, and is not.
+    Why it matters: the score looks like the best possible, and is not.
 
-    How it is decided: training and validation rows score alike (the gap of `overfitting` is not found), and either a
-    simple model - linear, nearest neighbors, boosted trees - has a lower loss on the validation rows (by 5 %,
-    ADVANTAGE, of what the network won over a constant, with the paired 95 % interval above that, and logits
-    recalibrated, TEMPERATURES and SHIFTS), or the validation loss still fell in the last fifth of the epochs by more
-    than 5 % (FALLING) of all that it fell, at a learning rate that had not come down.
+    How it is decided: training and validation rows score alike (no gap as in `overfitting`), and one of two signs is
+    present. One: a simple model (linear, nearest neighbors, boosted trees) has a lower loss on the validation rows, by
+    5 % (ADVANTAGE) of what the network gained over a constant, and the paired 95 % interval is above that; logits are
+    recalibrated first (TEMPERATURES and SHIFTS). Two: in the last fifth of the epochs the validation loss still fell by
+    more than 5 % (FALLING) of its total fall, at a learning rate that had not come down.
     """
     train, valid = evidence.once(parts)
     if _gap(evidence, train, valid).low > GAP:
@@ -138,7 +138,7 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
         told.append(f"a {name} model's loss is lower by {gain.value:.4g}")
         measures.append(gain.measure("the simple model's advantage", least))
     if falling > FALLING:
-        told.append(f"the validation loss still fell by {falling:.0%} of its way in the last epochs")
+        told.append(f"{falling:.0%} of the validation loss's fall came in the last fifth of the epochs")
         measures.append(Measure("fall in the last fifth", falling, threshold=FALLING))
     yield Finding(
         "warning",
@@ -148,18 +148,18 @@ def underfitting(evidence: TrainingEvidence) -> Iterator[Finding]:
         remedies=(
             longer(recipe),
             wider(recipe, 2),
-            Remedy("take more layers.", {"depth": min(1000, recipe.depth + 1)}),
+            Remedy("use more layers.", {"depth": min(1000, recipe.depth + 1)}),
             Remedy("regularize less.", {"dropout": recipe.dropout / 2, "weight_decay": recipe.weight_decay / 3}),
-            Remedy("bring inputs that say more."),
+            Remedy("add more informative inputs."),
         ),
         charts=_curves(evidence),
     )
 
 
 def falls_short(evidence: TrainingEvidence) -> str:
-    """How it is seen on validation rows that the training left something; empty where nothing shows it.
+    """Evidence on validation rows that training fell short; empty if there is none.
 
-    A fault that was found before is a warning then, and a note else: many a strange training ends as well as any.
+    With it, a fault found earlier is a warning, else a note: training that looks strange often ends well.
     """
     try:
         train, valid = evidence.once(parts)
@@ -168,19 +168,19 @@ def falls_short(evidence: TrainingEvidence) -> str:
         return ""
     if better is not None:
         return f"a {better[0]} model's loss on validation rows is lower by {better[1].value:.4g}"
-    return f"training rows score {gap.value:.1%} of the way to perfect above validation rows" if gap.low > GAP else ""
+    return f"training rows score {gap.value:.1%} of the way to perfect higher" if gap.low > GAP else ""
 
 
 def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
     """the limit of the data
 
-    Neither more training nor another model would bring more from these columns and rows.
+    Neither more training nor another model would gain more from these columns and rows.
 
-    Why it matters: knowing it saves weeks of tuning; better inputs, cleaner labels or more rows are what is left.
+    Why it matters: it saves weeks of tuning. Only better inputs, cleaner labels or more rows can help.
 
     How it is decided: the network is better than the best constant; training and validation rows score alike; the
     validation loss no longer falls; no rate of the ladder beats the training; and the best simple model is neither
-    better nor worse than the network (the paired 95 % interval of losses holds zero).
+    better nor worse than the network (the paired 95 % interval of losses includes zero).
     """
     train, valid, _, chance = _against_chance(evidence)
     if mean(chance - valid.losses).low <= 0 or _gap(evidence, train, valid).low > 0:
@@ -201,7 +201,7 @@ def limit_of_the_data(evidence: TrainingEvidence) -> Iterator[Finding]:
         f"{valid.losses.mean():.4g}; training and validation rows score alike",
         (against.measure("the network's advantage", 0.0),),
         confidence=0.8,
-        remedies=(Remedy("look for better inputs, audit the labels, or join classes that cannot be told apart."),),
+        remedies=(Remedy("look for better inputs, audit the labels, or merge classes that cannot be told apart."),),
     )
 
 
@@ -210,10 +210,10 @@ def validation_better(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     Validation rows score better than training rows, both measured in evaluation mode.
 
-    Why it matters: the validation part is easier than the training part, or its rows were trained on.
+    Why it matters: the validation part is easier than the training part, or the network was trained on its rows.
 
-    How it is decided: the 95 % interval of the difference of mean losses excludes zero. Training losses of the history
-    are not compared: they were taken with dropout, augmentation and the weights of the middle of an epoch.
+    How it is decided: the 95 % interval of the difference of mean losses excludes zero. Training losses in the history
+    are not used: they include dropout, augmentation and weights from the middle of an epoch.
     """
     train, valid = evidence.once(parts)
     easier = mean_difference(train.losses, valid.losses)
@@ -223,10 +223,10 @@ def validation_better(evidence: TrainingEvidence) -> Iterator[Finding]:
             f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows",
             (easier.measure("difference of losses", 0.0),),
             confidence=0.85,
-            otherwise=("training rows that were made harder: noise, oversampling of hard classes.",),
+            otherwise=("training rows that are harder: noise, oversampled hard classes.",),
             remedies=(
-                Remedy("audit the parts for drift and for duplicates across them."),
-                Remedy("cut the parts at random, or by group where rows belong together."),
+                Remedy("audit the parts for drift and shared duplicates."),
+                Remedy("split the parts at random, or by group if rows belong together."),
             ),
         )
 
@@ -234,13 +234,13 @@ def validation_better(evidence: TrainingEvidence) -> Iterator[Finding]:
 def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     """no better than a simple model
 
-    The network does not beat what takes a second to fit.
+    The network does not beat a model that takes a second to fit.
 
-    Why it matters: a simple model is cheaper, faster, easier to explain, and here as good.
+    Why it matters: a simple model is cheaper, faster, easier to explain, and as good here.
 
-    How it is decided: on validation rows, the loss of the best constant, or of a linear model, is lower than the
-    network's (with logits recalibrated, as for `underfitting`), or within the 95 % interval of the paired difference.
-    Against the constant it is grave.
+    How it is decided: on validation rows, the loss of the best constant or of a linear model is lower than the
+    network's (with recalibrated logits, as in `underfitting`), or within the 95 % interval of the paired difference. It
+    is serious if the constant does this.
     """
     own, simple = evidence.once(_recalibrated), evidence.once(twins)
     plain = evidence.once(parts)[1].losses.mean()
@@ -249,29 +249,29 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
         yield Finding(
             "error" if name == "constant" else "note",
             f"a {name} model's loss is {simple[name].mean():.4g}, the network's {plain:.4g}"
-            + (f", {own.mean():.4g} with logits recalibrated" if own.mean() < plain else ""),
+            + (f", {own.mean():.4g} with recalibrated logits" if own.mean() < plain else ""),
             (gain.measure("the network's advantage", 0.0),),
             confidence=0.95,
-            remedies=(Remedy(f"use the {name} model, or find out what keeps the network from learning."),),
+            remedies=(Remedy(f"use the {name} model, or find out why the network does not learn."),),
         )
 
 
 def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
     """imbalance hurts
 
-    Rows of rare classes are answered wrong far more often than others.
+    Rows of rare classes are wrong far more often than others.
 
-    Why it matters: the rare class is often the one that is looked for, and accuracy does not show it.
+    Why it matters: the rare class is often the one that matters, and accuracy does not show it.
 
-    How it is decided: on validation rows, a class with ten rows (RARE_ROWS) or more, and half as many as the mean class
-    or fewer, is found again (recall) less than half (RARE_RECALL) as often as the other classes on average, with the
-    upper end of its 95 % interval (Wilson) below that.
+    How it is decided: on validation rows, the recall of a class is less than half (RARE_RECALL) of the other classes'
+    mean recall, and the upper end of its 95 % interval (Wilson) is below that too. Only classes with ten rows
+    (RARE_ROWS) or more, and at most half as many as the mean class, are judged.
     """
     if not (labels := evidence.classes):
         raise Skip("there are no classes")
     _, valid = evidence.once(parts)
     if not valid.outputs.shape[1]:
-        raise Skip("the outputs are not one number for each class")
+        raise Skip("the network does not give one output per class")
     right = hits(valid)
     counts = [int((valid.targets == k).sum()) for k in range(len(labels))]
     recalls = [float(right[valid.targets == k].mean()) if counts[k] else 0.0 for k in range(len(labels))]
@@ -288,18 +288,18 @@ def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
                 (Measure(f"recall of {label}", recalls[k], 0.0, high, expected),),
                 confidence=0.9,
                 remedies=(
-                    Remedy("weigh the classes in the loss.", {"class_weights": "balanced"}),
-                    Remedy("bring more rows of it."),
-                    Remedy("move the threshold from which the class is answered."),
+                    Remedy("weight the classes in the loss.", {"class_weights": "balanced"}),
+                    Remedy("add more rows of this class."),
+                    Remedy("lower the threshold for predicting this class."),
                 ),
             )
 
 
 def _against_chance(evidence: TrainingEvidence) -> tuple[Part, Part, Numbers, Numbers]:
-    """Both parts, and the losses there of the best constant answer to training rows."""
+    """Both parts, and the loss of the best constant for training rows on each."""
     train, valid = evidence.once(parts)
     if not train.targets.size:
-        raise Skip("the targets are not one number for each row")
+        raise Skip("the targets are not one number per row")
     if evidence.classes:
         shares = np.bincount(train.targets.astype(int), minlength=len(evidence.classes)) / len(train.targets)
         logs = -np.log(np.maximum(shares, 1e-6))
@@ -320,7 +320,7 @@ def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Interval:
     _, _, _, chance = _against_chance(evidence)
     if evidence.classes and valid.outputs.shape[1]:
         shares = np.bincount(train.targets.astype(int)) / len(train.targets)
-        base = float((shares**2).sum())  # right answers of one who draws them with these shares
+        base = float((shares**2).sum())  # accuracy of random answers with these shares
         gap = mean_difference(hits(train), hits(valid))
         scale = max(1 - base, 1e-9)
         if gap.low > GAP * scale:
@@ -332,11 +332,11 @@ def _gap(evidence: TrainingEvidence, train: Part, valid: Part) -> Interval:
 
 
 def _rise(losses: list[float]) -> float:
-    """By how much the validation loss rose from its lowest value to its last three; 0 where that is noise."""
+    """How much the validation loss rose from its lowest value to its last three; 0 if that is noise."""
     if len(losses) < 6 or not all(map(isfinite, losses)):
         return 0.0
     bends = [abs(a - 2 * b + c) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)]
-    noise = median(bends) / 2.4  # the bend of white noise has a spread of sqrt(6) = 2.45 times its own
+    noise = median(bends) / 2.4  # second differences of white noise have sqrt(6) = 2.45 times its spread
     lowest, last = min(losses), median(losses[-3:])
     return (last - lowest) / lowest if last - lowest > max(ROSE * noise, ROSE_SHARE * abs(lowest)) else 0.0
 
@@ -353,7 +353,7 @@ def _still_falling(evidence: TrainingEvidence) -> float:
 
 
 def _better_twin(evidence: TrainingEvidence) -> tuple[str, Interval, float] | None:
-    """The simple model that beats the network most clearly, by how much, and by how much it had to."""
+    """The simple model that beats the network most clearly, by how much, and the margin it needed."""
     try:
         simple = evidence.once(twins)
     except Skip:
@@ -366,10 +366,10 @@ def _better_twin(evidence: TrainingEvidence) -> tuple[str, Interval, float] | No
 
 
 def _recalibrated(evidence: TrainingEvidence) -> Numbers:
-    """Losses on validation rows with logits divided and shifted so that they suit these rows best.
+    """Losses on validation rows with logits scaled and shifted to fit these rows best.
 
-    Too sure, not sure enough (as after label smoothing), or other shares of the classes (as after weighting them) is
-    not unlearned. Guo et al. 2017, arXiv:1706.04599; the shifts by EM: Saerens et al. 2002.
+    Overconfidence, underconfidence (as after label smoothing) or other class shares (as after class weights) is not a
+    failure to learn. Guo et al. 2017, arXiv:1706.04599; the shifts by EM: Saerens et al. 2002.
     """
     _, valid = evidence.once(parts)
     if not evidence.classes or valid.outputs.shape[1] != len(evidence.classes):

@@ -14,12 +14,12 @@ from netwright.checks.training.remedies import AUDIT_LABELS, AVERAGE, CLIP, FALL
 from netwright.records.finding import Finding, Measure, Remedy
 
 LEAST_EPOCHS = 6  # fewer show no swing
-SETTLING = 0.2  # of the epochs at the start may go up and down
-SWING = 0.05  # of all that the training won, as much as a simple model may be ahead by: a move up by more is a swing
-SWINGS, TWICE = 0.15, 2  # share of the epochs, of which a swing takes two or more; single bad ones happen to the best
+SETTLING = 0.2  # of the epochs, at the start, may go up and down
+SWING = 0.05  # of the training's total gain, the lead a simple model may have: a larger rise is a swing
+SWINGS, TWICE = 0.15, 2  # share of the epochs, and at least so many: a single bad epoch is common
 LEAST_STRETCHES = 8
-JUMP = 10.0  # times the median absolute deviation: not one in a million steps of a calm training
-RECOVERED = 2.0  # times it above the level before: what a jump may leave behind
+JUMP = 10.0  # times the median absolute deviation: less than one in a million steps of calm training
+RECOVERED = 2.0  # times it above the earlier level: less is a recovery
 
 
 def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -27,14 +27,13 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     The validation loss goes up and down from epoch to epoch instead of falling.
 
-    Why it matters: the steps jump from side to side of a valley; which epoch is the best is then luck, and the luck
-    was chosen on the validation part.
+    Why it matters: the steps jump from side to side of a valley. Which epoch is best is then luck, and that luck was
+    selected on the validation part.
 
-    How it is decided: of the epochs after the first fifth (SETTLING), those whose validation loss rises by more than
-    5 % (SWING) of all that it fell from the untrained network's, and by more than the standard error of a mean over so
-    many rows, and falls again by as much later, are swings; 15 % of the epochs (SWINGS) have to swing, and two at least
-    (TWICE). A loss that rises and stays up is overfitting, not a swing; small moves of what is learned already are
-    chance.
+    How it is decided: the first fifth of the epochs (SETTLING) is ignored. An epoch swings if its validation loss rises
+    by more than 5 % (SWING) of the total fall from the untrained network's loss and by more than the standard error of
+    a mean over so many rows, and later falls by as much. 15 % of the epochs (SWINGS), and at least two (TWICE), must
+    swing. A loss that rises and stays up is overfitting, not a swing. Small moves late in training are chance.
     """
     losses = evidence.valid_losses
     if len(losses) < LEAST_EPOCHS:
@@ -44,7 +43,7 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
     if not isfinite(fell) or fell <= 0:
         return
     _, valid = evidence.once(parts)
-    # The rows are the same in each epoch: differences vary less than a mean over other rows would.
+    # Rows are the same in each epoch, so differences vary less than means over new rows would.
     least = max(SWING * fell, float(valid.losses.std()) / len(valid.losses) ** 0.5)
     swings = sum(
         after - before > least and min(calm[k + 2 :], default=after) < after - least
@@ -59,12 +58,12 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
             f"in {swings} of {len(calm)} epochs",
             (Measure("share of epochs that swing", share, threshold=SWINGS),),
             confidence=0.9,
-            otherwise=("a validation part of few rows swings by itself.",),
+            otherwise=("a small validation part swings by itself.",),
             remedies=(
                 Remedy(f"set lr={lr:.2g}, a third of it.", {"lr": lr}),
                 FALL,
                 AVERAGE,
-                Remedy("take larger batches.", {"batch_size": min(65536, 4 * evidence.recipe.batch_size)}),
+                Remedy("use larger batches.", {"batch_size": min(65536, 4 * evidence.recipe.batch_size)}),
             ),
             charts=(line("validation loss", "epoch", "loss", "validation", losses, range(1, len(losses) + 1)),),
         )
@@ -73,15 +72,15 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
 def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
     """loss spikes
 
-    Single steps whose loss jumps far above those around them.
+    The loss of single steps jumps far above the steps around them.
 
     Why it matters: one bad batch, or one long step, can undo epochs of work.
 
-    How it is decided: steps are seen in stretches. A stretch whose highest loss lies ten times (JUMP) the median
-    absolute deviation above the median of the stretches around it is a spike. It is a warning where the mean loss
-    stays twice the deviation (RECOVERED) above the level before it to the end, and where it comes down again from above
-    the loss of the first steps but the training falls short of a simple model; where it does not, that is a note. Lower
-    spikes that pass are not told.
+    How it is decided: steps are grouped into stretches. A stretch is a spike if its highest loss is ten times (JUMP)
+    the median absolute deviation above the median of the stretches around it. It is a warning if the mean loss stays
+    twice the deviation (RECOVERED) above its earlier level to the end. It is also a warning if a spike above the loss
+    of the first steps comes down again but the training falls short of a simple model; else that is a note. Lower
+    spikes that pass are not reported.
     """
     stretches = evidence.watched.losses
     if len(stretches) < LEAST_STRETCHES:
@@ -100,15 +99,15 @@ def loss_spikes(evidence: TrainingEvidence) -> Iterator[Finding]:
     spread = median(abs(x - median(before)) for x in before) or 1e-12
     stays = bool(after) and min(after) > median(before) + RECOVERED * spread
     if not stays and max(stretches[k].most for k in found) <= stretches[0].mean:
-        return  # not even as bad as the untrained network, and gone again
+        return  # below the untrained network's loss, and gone again
     short = "" if stays else falls_short(evidence)
     yield Finding(
         "warning" if stays or short else "note",
         f"the loss jumps {len(found)} times, first near step {stretches[found[0]].first:,}, "
-        + ("and never comes down to where it was" if stays else "and comes down again")
+        + ("and never recovers" if stays else "and recovers")
         + (f"; {short}" if short else ""),
         (Measure("spikes", len(found)), Measure("highest loss", max(stretches[k].most for k in found))),
         confidence=0.9,
-        otherwise=("a batch of hard or wrong rows.",),
-        remedies=(CLIP, Remedy("let the learning rate rise slowly.", {"warmup": 0.1}), AUDIT_LABELS),
+        otherwise=("a batch of hard or mislabeled rows.",),
+        remedies=(CLIP, Remedy("warm up the learning rate.", {"warmup": 0.1}), AUDIT_LABELS),
     )

@@ -1,4 +1,4 @@
-"""What is sure while a training is still under way: seen in what was watched, explained by its first weights."""
+"""What is certain while training still runs: seen in the watched steps, explained by the initial weights."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -20,35 +20,36 @@ from netwright.records.run import Run
 from netwright.records.watched import Stretch, Watched
 from netwright.resolve import resolve
 
-LEAST_STEPS = 100  # fewer may still be a start that finds its way
-LEAST_MOMENTS = 4  # behind each other
-CHANCE_ROWS = 512  # of which the best constant answer is worked out
-FAR = 3.0  # times the first loss and that of a constant answer; healthy trainings of the zoo stay below 1
+LEAST_STEPS = 100  # fewer may be a slow start
+LEAST_MOMENTS = 4  # consecutive
+CHANCE_ROWS = 512  # that the best constant answer is computed from
+FAR = 3.0  # times the first loss and that of a constant answer; healthy runs of the zoo stay below 1
 NOISE = 10.0  # median absolute deviations over the root of their number: four standard errors of two medians
-NOTHING = 0.98  # of the constant's loss left: nothing was learned but how often each answer comes
-LOWER = 10.0  # what the rate is divided by, as where a loss is no number
+NOTHING = 0.98  # of the constant's loss left: only the frequency of the answers was learned
+LOWER = 10.0  # what the rate is divided by, as after a NaN loss
 
-# Checks that see with the first weights alone why steps go wrong, in their order.
+# Checks that find from the initial weights alone why steps go wrong, in their order.
 OF_DIVERGING = ("NW322", "NW321", "NW301", "NW306")
 OF_DYING = ("NW313", "NW322", "NW321", "NW303", "NW302")
 
 
 def beginning(run: Run) -> TrainingEvidence:
-    """What is known of a run that is about to train, from the weights that it has now."""
+    """What is known of a run that is about to train, from its current weights."""
     known = of_run(replace(run, history=History(), watched=Watched()))
     return replace(known, build=partial(deepcopy, run.network), is_over=False)
 
 
 def sure(evidence: TrainingEvidence) -> Iterator[Finding]:
-    """The reason why a training should end now: it diverges, or it is dead for good; nothing where that is not sure.
+    """Why training should end now: it diverges, or it is dead for good; nothing if that is not certain.
 
-    What was watched decides; the network, with its first weights, is asked for the cause only then. Not judged are the
-    first LEAST_STEPS steps, and, where the loss of the best constant answer is not known, how high a loss is.
+    The watched steps decide; the network with its initial weights is examined for the cause only then. The first
+    LEAST_STEPS steps are not judged. How high a loss is is not judged either if the loss of the best constant answer is
+    unknown.
 
-    *Diverging*: in the later half of the steps no loss is below FAR times the first one and the constant's, and the
+    *Diverging*: in the second half of the steps no loss is below FAR times the first one and the constant's, and the
     median of the last quarter is above that of the quarter before, beyond NOISE. *Dead*: from the first step on no
-    gradient arrives anywhere, or no step moves a weight; or all units of a layer are zero in LEAST_MOMENTS watched
-    steps behind each other, and no more is learned than a constant answer.
+    weight gets a gradient, or no step moves a weight; or all units of a layer are zero in LEAST_MOMENTS consecutive
+    watched steps, and the network has learned no more than a constant answer.
     """
     if evidence.watched.steps < LEAST_STEPS:
         return
@@ -65,9 +66,9 @@ def told(finding: Finding) -> str:
 
 
 def explain(error: NetwrightError, evidence: TrainingEvidence) -> None:
-    """Adds the cause to an error that ended a training since its losses became no numbers; leaves others as they are.
+    """Adds the cause to an error that ended training because its losses became NaN or infinite; leaves others alone.
 
-    Of a bad cell the error says all that is to be said.
+    For a bad cell the error already says everything.
     """
     seen = error.watched
     if seen is None or isinstance(error, DataError) or all(isfinite(s.mean) for s in seen.losses):
@@ -83,7 +84,7 @@ def explain(error: NetwrightError, evidence: TrainingEvidence) -> None:
 
 
 def _cause(evidence: TrainingEvidence, codes: tuple[str, ...]) -> Finding | None:
-    """What the first of the checks finds that finds something grave."""
+    """The first serious finding of the checks in their order."""
     table = {code: path for stage in TRAINING_STAGES.values() for code, path in stage.items()}
     for code in codes:
         found, _ = made(code, resolve("check", table[code], table), evidence, lambda: 0.0)
@@ -104,7 +105,7 @@ def _standing_still(evidence: TrainingEvidence) -> Iterator[Finding]:
             (Measure("longest gradient", 0.0, threshold=0.0),),
             code="NW302",
             confidence=0.97,
-            remedies=(Remedy("look at what the loss is computed from: nothing of it leads back to the weights."),),
+            remedies=(Remedy("check what the loss is computed from: nothing in it depends on the weights."),),
         )
         return
     trainable = {name for name, p in evidence.network.named_parameters() if p.requires_grad}
@@ -131,11 +132,11 @@ def _dead_layer(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     name, began = seen.layers[dead[0]], next(m.step for m in seen.moments if m.layers[dead[0]].dead == 1.0)
     if began > 0:
-        yield _too_high(evidence, f"all units of {name} are dead since step {began:,}, killed by steps too long")
+        yield _too_high(evidence, f"all units of {name} are dead since step {began:,}, killed by long steps")
         return
     yield Finding(
         "error",
-        f"all units of {name} are zero on all rows since the first step: nothing passes, and no gradient comes back",
+        f"all units of {name} are zero on all rows since the first step: no signal and no gradient passes",
         (Measure("largest share of dead units", 1.0, threshold=1.0),),
         code="NW303",
         layers=(name,),
@@ -155,7 +156,7 @@ def _diverging(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 
 def _rises(before: Sequence[float], after: Sequence[float]) -> bool:
-    """Whether the median rose by more than noise does."""
+    """Whether the median rose by more than noise."""
     low, high = median(before), median(after)
     deviation = median([*(abs(x - low) for x in before), *(abs(x - high) for x in after)])
     return high - low > NOISE * deviation / len(after) ** 0.5
@@ -182,12 +183,12 @@ def _too_high(evidence: TrainingEvidence, summary: str) -> Finding:
 def _course(evidence: TrainingEvidence) -> str:
     losses = [mean for mean in _means(evidence.watched.losses) if isfinite(mean)]
     if not losses:
-        return "the loss was never a number"
+        return "the loss was NaN or infinite from the start"
     return f"the loss went from {losses[0]:.4g} to {losses[-1]:.4g} in {evidence.watched.steps:,} steps"
 
 
 def _behind(losses: tuple[Stretch, ...], share: float) -> list[Stretch]:
-    """Those behind so much of all steps."""
+    """The moments after this share of all steps."""
     count = losses[-1].first + losses[-1].count if losses else 0
     return [s for s in losses if s.first >= share * count]
 
@@ -197,7 +198,7 @@ def _means(losses: Sequence[Stretch]) -> list[float]:
 
 
 def _chance(evidence: TrainingEvidence) -> float:
-    """The loss of the best constant answer; NaN where it is not known, and then nothing is above or below it."""
+    """The loss of the best constant answer; NaN if unknown, and then nothing is above or below it."""
     batch = next(evidence.drawn(evidence.train, CHANCE_ROWS))
     if evidence.task is None or not batch.targets:
         return nan

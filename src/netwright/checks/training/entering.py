@@ -1,4 +1,4 @@
-"""Data as they enter the first layer with weights."""
+"""Inputs as the first layer with weights gets them."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,30 +18,30 @@ from netwright.training.evaluate import device_of
 from netwright.training.layers import hooked, layers, matrices
 from netwright.training.probes import Rung, copied
 
-ROWS = 2_000  # looked at: single rows far off are seen too
+ROWS = 2_000  # examined: enough to see single outliers
 HIGH, WIDE, NARROW = 50.0, 10.0, 0.01  # greatest value and spread that suit weights of size one
 FEW = 0.1  # of the columns may be narrow: pixels at the edge are
 UNEVEN = 100.0  # times the spread of another column
-LITTLE = 0.5  # of the first loss left: where less is, the inputs were no hindrance
+LITTLE = 0.5  # of the first loss left: with less, the inputs did no harm
 ROUNDING = 1e-6  # of a column's greatest value
 
 
 def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     """unnormalized inputs
 
-    Numbers of very different sizes, or all of a size far from one, enter the first layer.
+    The first layer gets numbers of very different sizes, or all of a size far from one.
 
     Why it matters: one learning rate cannot suit a weight whose input is a thousand and one whose input is a
-    thousandth; the first layer saturates or hardly moves.
+    thousandth. The first layer saturates or hardly moves.
 
-    How it is decided: what enters the first layer with weights (behind scaling and normalization of the network's own)
-    is above 50 (HIGH), its spread above 10 (WIDE) or below 0.01 (NARROW), or the spreads of two columns differ more
-    than a hundredfold (UNEVEN), the narrowest tenth (FEW) left out. That is a suspicion; it is a finding if the same
-    network with standardized inputs beats, in the few steps of a rung, the whole training by a tenth (MARGIN) of what
-    it won, or if the training left more than half (LITTLE) of its first loss, on training or on validation rows. It is
-    grave if it beats the training, or its own first steps where the training left so much. Where the training falls
-    short of a simple model alone, it is a warning if it beats these first steps, and else a note. LeCun et al. 1998,
-    Efficient BackProp.
+    How it is decided: what enters the first layer with weights (after the network's own scaling and normalization) is a
+    suspicion if it is above 50 (HIGH), if its spread is above 10 (WIDE) or below 0.01 (NARROW), or if the spreads of
+    two columns differ more than a hundredfold (UNEVEN), without the narrowest tenth (FEW). It is a finding if the same
+    network with standardized inputs, in the few steps of a rung, beats the whole training by a tenth (MARGIN) of what
+    it gained, or if the training left more than half (LITTLE) of its first loss, on training or on validation rows. It
+    is serious if the standardized network beats the training, or beats the network's own first steps when the training
+    left that much. If the training only falls short of a simple model, it is a warning if the standardized network
+    beats these first steps, and else a note. LeCun et al. 1998, Efficient BackProp.
     """
     entering = evidence.once(_entering)
     spread = float(entering.std())
@@ -60,8 +60,12 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     costs = not learned or (starts_better and falls_short(evidence))
     yield Finding(
         "error" if helps or (starts_better and not learned) else "warning" if costs else "note",
-        f"what enters the first layer reaches {most:.3g}, its spread is {spread:.3g}, columns differ {uneven:.3g}-fold"
-        + (f"; standardized, {len(scaled.losses)} steps beat the training" if helps and scaled is not None else ""),
+        f"inputs of the first layer reach {most:.3g}, their spread is {spread:.3g}, columns differ {uneven:.3g}-fold"
+        + (
+            f"; standardized, {len(scaled.losses)} steps beat the whole training"
+            if helps and scaled is not None
+            else ""
+        ),
         (
             Measure("greatest value", most, threshold=HIGH),
             Measure("spread", spread, threshold=WIDE),
@@ -70,10 +74,10 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         confidence=0.95 if helps else 0.7,
         remedies=(
             Remedy(
-                "standardize the inputs by mean and spread of the training rows, inside the network.",
+                "standardize the inputs inside the network, by mean and spread of the training rows.",
                 mend="standardized",
             ),
-            Remedy("put a normalization in front of the first layer."),
+            Remedy("add a normalization before the first layer."),
         ),
     )
 
@@ -81,12 +85,12 @@ def unnormalized_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
 def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     """not-a-number or constant inputs
 
-    Values that are no numbers enter the network, or inputs that never change.
+    The network gets NaN, infinity, or inputs that never change.
 
     Why it matters: one NaN makes every weight NaN; a constant input teaches nothing.
 
-    How it is decided: in the first 2,000 rows (ROWS), what enters the first layer with weights holds NaN or infinity,
-    or is one value on all rows. Missing numbers that a network's own stem fills in are no fault.
+    How it is decided: in the first 2,000 rows (ROWS), the input of the first layer with weights has NaN or infinity, or
+    is the same in all rows. Missing numbers that a network's own stem fills in are fine.
     """
     entering = evidence.once(_entering)
     bad = ~entering.isfinite()
@@ -94,27 +98,27 @@ def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         rows = bad.flatten(1).any(1)
         yield Finding(
             "error",
-            f"{float(rows.float().mean()):.1%} of the rows bring NaN or infinity to the first layer",
+            f"{float(rows.float().mean()):.1%} of the rows give the first layer NaN or infinity",
             (Measure("share of rows", float(rows.float().mean()), threshold=0.0),),
             confidence=0.99,
-            remedies=(Remedy("fill missing values in, or leave the rows out.", mend="standardized"),),
+            remedies=(Remedy("fill in missing values, or drop the rows.", mend="standardized"),),
         )
     elif float(entering.flatten(1).std(0).max() if len(entering) > 1 else 1.0) == 0.0:
         yield Finding(
             "error",
-            "every row brings the same values to the first layer",
+            "every row gives the first layer the same values",
             (Measure("spread between rows", 0.0, threshold=0.0),),
             confidence=0.99,
-            remedies=(Remedy("look at what the loader gives: all rows are equal."),),
+            remedies=(Remedy("check what the loader returns: all rows are equal."),),
         )
 
 
-class _Entered(Exception):  # no error: what lies behind the first layer need not be computed
-    """The first layer with weights has been called."""
+class _Entered(Exception):  # no error: what comes after the first layer need not be computed
+    """Raised when the first layer with weights is called."""
 
 
 def _entering(evidence: TrainingEvidence) -> Tensor:
-    """(rows, ...) float: what the first module with a matrix or a kernel gets."""
+    """(rows, ...) float: the input of the first module with a matrix or a kernel."""
     got, seen = list[Tensor](), 0
 
     def hook(_module: nn.Module, inputs: tuple[object, ...]) -> None:
@@ -133,18 +137,18 @@ def _entering(evidence: TrainingEvidence) -> Tensor:
                 if seen >= ROWS:
                     break
     if not got:
-        raise Skip("what enters the first layer are no numbers, but codes")
+        raise Skip("the first layer gets codes, not numbers")
     return torch.cat(got)
 
 
 def _spreads(x: Tensor) -> Tensor:
-    """Of each column; 1 for one that only rounding moves."""
+    """Of each column; 1 if only rounding moves it."""
     spread = x.std(0)
     return torch.where(spread > ROUNDING * x.abs().amax(0), spread, torch.ones_like(spread))
 
 
 def _standardized(evidence: TrainingEvidence) -> Rung | None:
-    """The training's own rung with inputs of mean 0 and spread 1; None where the inputs are no floating numbers."""
+    """The training's own rung with inputs of mean 0 and spread 1; None if the inputs are not floating-point numbers."""
     network = first_network(evidence)
     batches = shown_batches(evidence)
     if not all(x.is_floating_point() for x in batches[0].inputs) or (

@@ -1,4 +1,4 @@
-"""What checks of a training look at, and the order in which they are made."""
+"""What checks of training examine, and the order in which they run."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,46 +25,46 @@ from netwright.training.objective import build_objective, with_mixes
 T = TypeVar("T")
 
 Retrain = Callable[[float, Sequence[int]], Sequence[Run]]
-"""(share of the training rows, seeds) -> the training made again with as many steps: a run for each seed."""
+"""(share of the training rows, seeds) -> training repeated with as many steps: a run for each seed."""
 
 PROBING = 0.1  # of the training's time may go into experiments on copies
-PROBING_SECONDS = 1.0  # that they may take where that is more: nobody waits for it
+PROBING_SECONDS = 1.0  # that they may take if that is more: too short to notice
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class TrainingEvidence:
-    """A training that has ended, stopped or is under way. Checks change nothing of it: experiments take copies."""
+    """Training that has ended, was stopped or still runs. Checks change nothing of it: experiments use copies."""
 
-    network: nn.Module  # with the weights that were kept
+    network: nn.Module  # with the kept weights
     objective: Objective  # (network, batch) -> (B,), as it was trained with
-    train: Examples  # as training took them, augmentation included
+    train: Examples  # as training used them, with augmentation
     valid: Examples  # may be empty
-    recipe: Recipe  # of an engineer's loop: what is known of it
+    recipe: Recipe  # for an engineer's loop: what is known of it
     watched: Watched
     history: History
-    task: Task | None = None  # None where only an objective is known: scores are then losses
-    build: Callable[[], nn.Module] | None = None  # an untrained network of the same seed; None where it is not known
-    run: Run | None = None  # the whole run, where there is one
-    seconds: float = 0.0  # that the training took: experiments may take PROBING of it together
-    is_over: bool = True  # False while it is still training: only what is sure already is told
+    task: Task | None = None  # None if only an objective is known: scores are then losses
+    build: Callable[[], nn.Module] | None = None  # an untrained network of the same seed; None if unknown
+    run: Run | None = None  # the whole run, if there is one
+    seconds: float = 0.0  # that training took: all experiments together may take PROBING of it
+    is_over: bool = True  # False while it is still training: only what is already certain is reported
     tell: Callable[[str], object] = lambda _note: None
-    retrain: Retrain | None = None  # None where no trainings beyond PROBING were asked for
+    retrain: Retrain | None = None  # None if no training beyond PROBING was asked for
     known: dict[Callable[..., Any], Any] = field(default_factory=dict[Callable[..., Any], Any], repr=False)
 
     @property
     def loss(self) -> Objective:
-        """What losses are measured by: the task's own, for smoothing, weights and penalties hide what was learned."""
+        """The task's own loss: smoothing, weights and penalties would hide what was learned."""
         return self.objective if self.task is None else with_mixes(self.task, self.task.losses)
 
     @property
     def view(self) -> Labels | Numbers | None:
-        """What the targets are, seen in one of them."""
+        """The targets as labels or numbers, seen in one of them."""
         return self.once(_view)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes of which a row has one, with a logit for each; empty for other tasks."""
+        """The names of the classes, if a row has exactly one class and the network one logit per class; else empty."""
         return self.view.names if isinstance(self.view, Labels) and self.task and self.task.link == "softmax" else ()
 
     def positions(self, batch: Batch) -> NDArray[np.int64]:
@@ -73,36 +73,36 @@ class TrainingEvidence:
         return view.positions if isinstance(view, Labels) else np.empty(0, np.int64)
 
     def forward(self, network: nn.Module, batch: Batch) -> Outputs:
-        """A network's outputs, as the task asks for them."""
+        """A network's outputs, computed as the task requires."""
         return (of_inputs if self.task is None else self.task.forward)(network, batch)
 
     @property
     def valid_losses(self) -> list[float]:
-        """Of the epochs that were scored on the validation part."""
+        """Of the epochs with a validation score."""
         return [epoch.valid["loss"] for epoch in self.history.epochs if "loss" in epoch.valid]
 
     @property
     def batch(self) -> Batch:
-        """As many training rows as training took at once."""
+        """As many training rows as one training batch has."""
         return next(self.drawn(self.train, self.recipe.batch_size))
 
     def first(self) -> nn.Module:
-        """The network with its first weights. Raises Skip if they are not known."""
+        """The network with its initial weights. Raises Skip if they are unknown."""
         if self.build is None:
-            raise Skip("the network's first weights are not known")
+            raise Skip("the network's initial weights are not known")
         return self.build().to(device_of(self.network))
 
     def drawn(self, part: Examples, size: int) -> Iterator[Batch]:
-        """Batches of rows in an order drawn by the seed, as they are without augmentation, on the network's device.
+        """Batches of rows in an order drawn from the seed, without augmentation, on the network's device.
 
-        Files are often sorted by their target: the first rows would be of one class. Inputs of all batches have one
-        shape, so that they can be put together.
+        Files are often sorted by their target: the first rows would have one class. Inputs of all batches have one
+        shape, so they can be concatenated.
         """
         device = device_of(self.network)
         return (batch.to(device) for batch in part.plain().uncut().batches(size, seed=self.recipe.seed))
 
     def once(self, compute: "Callable[[TrainingEvidence], T]") -> T:
-        """`compute(self)`, remembered: an experiment that several checks ask for is made once."""
+        """`compute(self)`, remembered: an experiment that several checks need runs once."""
         if compute not in self.known:
             self.known[compute] = compute(self)
         return cast(T, self.known[compute])
@@ -113,7 +113,7 @@ def _view(evidence: TrainingEvidence) -> Labels | Numbers | None:
 
 
 def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> TrainingEvidence:
-    """What a run shows: one that was trained here, or an adopted network of which only the present is known."""
+    """The evidence of a run: trained here, or an adopted network of which only the present state is known."""
     return TrainingEvidence(
         network=run.network,
         objective=build_objective(run.task, run.recipe),
@@ -136,7 +136,9 @@ def diagnose(
     subject: str = "training",
     clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
-    """In the order of the stages; after a grave finding later checks are named as not made, with the reason."""
+    """Runs the stages in order; after a serious finding later checks are skipped and listed as skipped, with the
+    reason.
+    """
     findings, checks, stopped = list[Finding](), list[Checked](), ""
     for stage, table in stages.items():
         for code, path in table.items():
@@ -144,5 +146,5 @@ def diagnose(
             findings += found
             checks.append(checked)
             if any(finding.severity == "error" for finding in found):
-                stopped = f"{code} comes first, in the stage {stage}"
+                stopped = f"skipped after {code} in stage {stage}"
     return report(subject, len(evidence.train), findings, checks, evidence.train.locate)

@@ -1,4 +1,4 @@
-"""Whether a network can learn a few rows by heart."""
+"""Whether a network can memorize a few rows."""
 
 from collections.abc import Iterator
 from math import isfinite
@@ -10,21 +10,22 @@ from netwright.records.finding import Finding, Measure, Remedy
 from netwright.training.probes import FEW, HEART, Learned, learned_by_heart
 
 RIGHT = 0.9  # of 32 rows after 150 steps
-LEFT = 0.3  # of the loss, where the task has no accuracy
-WEAK = 0.5  # of the first loss left by the training: one that learned more has no such fault
+LEFT = 0.3  # of the loss, if the task has no accuracy
+WEAK = 0.5  # of the first loss left by training: with less, the network can learn
 
 
 def cannot_fit_a_batch(evidence: TrainingEvidence) -> Iterator[Finding]:
     """cannot fit one batch
 
-    The network cannot learn 32 training rows by heart, although nothing else is asked of it.
+    The network cannot memorize 32 training rows, although it has nothing else to do.
 
-    Why it matters: what cannot be learned by heart cannot be learned at all; more data and more epochs are in vain.
+    Why it matters: a network that cannot memorize a few rows cannot learn at all; more data and more epochs do not
+    help.
 
-    How it is decided: from its first weights, without dropout and penalties, the network takes 150 steps of Adam at
-    three rates on 32 rows. It fails if the best of them answers fewer than 0.9 (RIGHT) of the rows right (or leaves
-    more than 0.3 (LEFT) of the loss), and the training itself left more than half (WEAK) of its first loss: a network
-    of few inputs may learn what is general and not single rows, and is healthy.
+    How it is decided: from its initial weights, without dropout and penalties, the network takes 150 steps of Adam at
+    three rates on 32 rows. It fails if the best of them has fewer than 0.9 (RIGHT) of the rows right (or leaves more
+    than 0.3 (LEFT) of the loss), and if training itself left more than half (WEAK) of its first loss. A network with
+    few inputs may learn what is general and not single rows; it is healthy.
     """
     done = evidence.once(progress)
     if done.left <= WEAK:
@@ -41,9 +42,9 @@ def cannot_fit_a_batch(evidence: TrainingEvidence) -> Iterator[Finding]:
         + (f", {learned.score:.0%} of them are right" if has_score else ""),
         (measure if has_score else Measure("loss left", left, threshold=LEFT),),
         confidence=0.9,
-        otherwise=("equal inputs with different labels among these rows.", "too few units to tell the rows apart."),
+        otherwise=("these rows have equal inputs with different labels.", "too few units to tell the rows apart."),
         remedies=(
-            Remedy("look at the wiring: what reaches the loss, and what of it is cut off."),
+            Remedy("check the wiring: what reaches the loss, and what is cut off from it."),
             wider(evidence.recipe, 4),
             SUITED_INIT,
         ),
@@ -52,6 +53,6 @@ def cannot_fit_a_batch(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 
 def by_heart(evidence: TrainingEvidence) -> Learned:
-    """The experiment, from the first weights."""
+    """The experiment, from the initial weights."""
     network = first_network(evidence)
     return learned_by_heart(network, evidence.loss, evidence.task, evidence.train, seed=evidence.recipe.seed)

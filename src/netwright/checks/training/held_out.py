@@ -1,4 +1,4 @@
-"""Rows of the training and of the validation part, each with its loss under the kept weights; and simple twins."""
+"""Training and validation rows with their losses under the kept weights; and simple models of the same rows."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,10 +21,10 @@ from netwright.simple_models import linear, neighbors, trees
 from netwright.simple_models.wanted import FLOOR, Fit, Wanted
 from netwright.training.evaluate import evaluating
 
-MOST = 10_000  # rows of each part: the intervals are narrow by then
-TWIN_ROWS, TWIN_COLUMNS = 5_000, 256  # that simple models learn from: seconds
+MOST = 10_000  # rows of each part: enough for narrow intervals
+TWIN_ROWS, TWIN_COLUMNS = 5_000, 256  # that simple models learn from: takes seconds
 TREES = 120  # boosted, of all classes together
-LEAST = 50  # rows, below which nothing can be told
+LEAST = 50  # rows: fewer show nothing
 
 Numbers = NDArray[np.float64]
 
@@ -35,23 +35,23 @@ class Part:
     """Some rows of a part."""
 
     losses: Numbers  # (n,) the task's own loss, without smoothing
-    outputs: Numbers  # (n, width) logits or answers; (n, 0) where they are of another shape
-    targets: Numbers  # (n,) classes or values; (0,) where they are of another shape
-    inputs: Numbers  # (n, columns) flat; (n, 0) where they cannot be taken so
+    outputs: Numbers  # (n, width) logits or answers; (n, 0) for other shapes
+    targets: Numbers  # (n,) classes or values; (0,) for other shapes
+    inputs: Numbers  # (n, columns) flat; (n, 0) if they cannot be flattened
 
 
 def parts(evidence: TrainingEvidence) -> tuple[Part, Part]:
-    """Training and validation rows. Raises Skip where there are too few of them."""
+    """Training and validation rows. Raises Skip if there are too few."""
     if len(evidence.valid) < LEAST or len(evidence.train) < LEAST:
         raise Skip(f"fewer than {LEAST} validation rows")
     both = part_of(evidence, evidence.train), part_of(evidence, evidence.valid)
     if not all(np.isfinite(part.losses).all() for part in both):
-        raise Skip("the network's answers are no numbers")
+        raise Skip("the network's answers are NaN or infinite")
     return both
 
 
 def hits(part: Part) -> Numbers:
-    """(n,) 1 where the most probable class is right."""
+    """(n,) 1 if the most probable class is right."""
     return (part.outputs.argmax(1) == part.targets).astype(np.float64)
 
 
@@ -61,9 +61,9 @@ def cross_entropy(logits: Numbers, targets: NDArray[np.int64]) -> Numbers:
 
 
 def known_hits(evidence: TrainingEvidence) -> tuple[Numbers, Numbers]:
-    """Hits on training and on validation rows of a linear model that learned from both, and so from neither more.
+    """Hits on training and on validation rows of a linear model fitted to both, so it favors neither.
 
-    What it finds harder is harder by chance, and not because it was not learned. Zeros if it cannot be had.
+    Rows that it finds harder are harder by chance, not because they were held out. Zeros if it cannot be fitted.
     """
     both = evidence.once(parts)
     nothing = np.zeros(len(both[0].losses)), np.zeros(len(both[1].losses))
@@ -81,31 +81,31 @@ def known_hits(evidence: TrainingEvidence) -> tuple[Numbers, Numbers]:
     weights = "balanced" if evidence.recipe.class_weights == "balanced" else None
     answer = linear.fit(read(torch.from_numpy(x)), wanted, strength=1.0, weights=weights)
     if answer is None:
-        raise Skip("simple models cannot take these targets")
+        raise Skip("simple models cannot learn these targets")
     train, valid = (answer(read(torch.from_numpy(p.inputs))).argmax(1).numpy() == p.targets for p in both)
     return train.astype(np.float64), valid.astype(np.float64)
 
 
 def twins(evidence: TrainingEvidence) -> dict[str, Numbers]:
-    """Losses on the validation rows of simple models that learned from the training rows: (n,) each.
+    """Losses on validation rows of simple models fitted to the training rows: (n,) each.
 
     A constant, a linear model, nearest neighbors and boosted trees, on flat inputs. Raises Skip for tasks or inputs
-    that they cannot take.
+    that they cannot use.
     """
     return simple_models(evidence, *evidence.once(parts))
 
 
 def simple_models(evidence: TrainingEvidence, train: Part, valid: Part) -> dict[str, Numbers]:
-    """The twins, of rows with other inputs than the network's."""
+    """The twins, for rows with other inputs than the network's."""
     if not train.targets.size or not train.inputs.shape[1]:
-        raise Skip("simple models cannot take these inputs or targets")
+        raise Skip("simple models cannot use these inputs or targets")
     chosen = _some(len(train.targets), TWIN_ROWS)
     y = train.targets[chosen]
     if (wanted := _wanted(evidence, y)) is None:
-        raise Skip("there are no simple models for this task here")
+        raise Skip("there are no simple models for this task")
     is_class, classes = wanted.form == "classes", wanted.outputs
     if not is_class and train.outputs.shape[1] != 1:
-        raise Skip("the answers are not one number for each row")
+        raise Skip("the answers are not one number per row")
     shares = np.bincount(wanted.values, minlength=classes) / len(y) if is_class else np.ones(1)
     constant = np.log(np.maximum(shares, FLOOR)) if is_class else y.mean()
     rounds = max(10, TREES // classes) if is_class else TREES // 2
@@ -124,7 +124,7 @@ def simple_models(evidence: TrainingEvidence, train: Part, valid: Part) -> dict[
 
 
 def _wanted(evidence: TrainingEvidence, targets: Numbers) -> Wanted | None:
-    """Targets that are one label or one number for each row."""
+    """Targets that are one label or one number per row."""
     view = None if evidence.task is None else evidence.task.view((torch.from_numpy(targets),))
     if isinstance(view, Labels):
         return Wanted.classes(view.positions, len(view.names))
@@ -139,7 +139,7 @@ def _losses(outputs: Tensor, valid: Part) -> Numbers:
 
 
 def part_of(evidence: TrainingEvidence, examples: Examples) -> Part:
-    """Up to MOST rows in the order drawn by the recipe's seed, under the evidence's network."""
+    """Up to MOST rows in the order drawn from the recipe's seed, answered by the evidence's network."""
     losses, outputs, targets, inputs, count = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor](), 0
     with evaluating(evidence.network):
         for batch in evidence.drawn(examples, max(256, evidence.recipe.batch_size)):
@@ -165,12 +165,14 @@ def part_of(evidence: TrainingEvidence, examples: Examples) -> Part:
 
 
 def flat(batch: Batch) -> Tensor:
-    """Numbers and pixels side by side, every few of very many; nothing for codes of words."""
+    """Numbers and pixels side by side, thinned out if there are many; nothing for codes of words."""
     columns = [x.cpu().flatten(1) if x.ndim > 1 else x.cpu()[:, None] for x in batch.inputs]
     if any(not x.is_floating_point() and x.dtype != torch.uint8 for x in batch.inputs):
         return torch.empty(len(batch), 0)
     flat = torch.cat(columns, 1)
-    return flat[:, :: -(-flat.shape[1] // TWIN_COLUMNS)].to(torch.float32, copy=True)  # a view would hold all pixels
+    return flat[:, :: -(-flat.shape[1] // TWIN_COLUMNS)].to(
+        torch.float32, copy=True
+    )  # a view would keep all pixels in memory
 
 
 def _some(count: int, most: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Settings that keep a network from learning whatever the data: schedules, decay, batch norm with tiny batches."""
+"""Settings that prevent learning on any data: schedules, decay, batch norm with tiny batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -32,25 +32,25 @@ LOW = 0.01  # of the peak: steps at so low a rate change nothing
 LOW_SHARE = 0.3  # of all steps
 DECAY = 0.01  # of each weight, a step: half is gone in 70 steps
 DROPPED = 0.7  # share of the units
-EASED = 0.1  # of the held-out loss, gone in a few steps without the penalty: beyond what batches of rows differ by
-TINY = 8  # rows of a batch, below which its mean and variance are mostly noise; Wu and He 2018, arXiv:1803.08494
-SETTLED = 64  # rows whose statistics are those of the data
+EASED = 0.1  # of the held-out loss, gone in a few steps without the penalty: more than batches differ by
+TINY = 8  # rows of a batch; below, mean and variance are mostly noise; Wu and He 2018, arXiv:1803.08494
+SETTLED = 64  # rows: enough for the statistics of the data
 WORSE = 1.5  # times the loss with the batch's own statistics
 
 
 def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
     """schedule at fault
 
-    The learning rate is next to nothing for much of the training.
+    The learning rate is close to zero for much of the training.
 
-    Why it matters: these epochs cost time and change nothing; often a schedule was made for another number of steps.
+    Why it matters: these epochs cost time and change nothing. Often the schedule was made for another number of steps.
 
     How it is decided: more than 0.3 (LOW_SHARE) of the steps have a rate below a hundredth (LOW) of the peak. The
-    schedules that are built in stay below a tenth of the steps.
+    built-in schedules stay below a tenth of the steps.
     """
     course = rates(evidence)
     if not course or max(course) <= 0:
-        raise Skip("the course of the learning rate is not known")
+        raise Skip("the learning rates of the steps are not known")
     if (share := fallen_share(course)) > LOW_SHARE:
         places = [k / len(course) for k in range(len(course))]
         yield Finding(
@@ -58,7 +58,7 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
             f"the learning rate is below {LOW:.0%} of its peak in {share:.0%} of the steps",
             (Measure("share of steps at a rate near nothing", share, threshold=LOW_SHARE),),
             remedies=(
-                Remedy("take a schedule that is scaled to the training's steps.", {"schedule": "cosine"}),
+                Remedy("use a schedule that is scaled to the number of steps.", {"schedule": "cosine"}),
                 Remedy("keep the rate constant.", {"schedule": "constant"}),
             ),
             charts=(line("learning rate", "share of the training", "learning rate", "lr", course, places),),
@@ -66,7 +66,7 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 
 def rates(evidence: TrainingEvidence) -> list[float]:
-    """The learning rate's course in some steps; empty where it is not known."""
+    """The learning rate over some steps; empty if unknown."""
     steps = steps_taken(evidence)
     if evidence.run is None or not steps:
         return [moment.lr for moment in evidence.watched.moments]
@@ -75,22 +75,22 @@ def rates(evidence: TrainingEvidence) -> list[float]:
 
 
 def fallen_share(rates: list[float]) -> float:
-    """The share of them that is next to nothing beside the highest."""
+    """The share of rates that are close to zero relative to the highest."""
     return sum(rate < LOW * max(rates) for rate in rates) / len(rates) if rates else 0.0
 
 
 def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
     """regularization dominates
 
-    Decay or dropout takes away what the steps bring.
+    Weight decay, an L1 penalty or dropout undoes what the steps learn.
 
-    Why it matters: the network underfits whatever else is tuned.
+    Why it matters: the network underfits, whatever else is tuned.
 
-    How it is decided: a strength that can do so (decay of more than 0.01 (DECAY) of each weight a step, dropout above
-    0.7 (DROPPED), or any L1 penalty) is a suspicion. It is a finding if the same network without it, from its first
-    weights, beats the end of the whole training within the few steps of a rung, by a tenth (MARGIN) of what it won. Or
-    if the trained network, released from it for 60 steps, loses a tenth (EASED) more of its loss than with it, on
-    validation rows where there are any: a penalty that keeps a network from overfitting is not released for good.
+    How it is decided: a strength that can do so is a suspicion: decay of more than 0.01 (DECAY) of each weight per
+    step, dropout above 0.7 (DROPPED), or any L1 penalty. It is a finding in two cases. One: the same network without
+    it, from its initial weights, beats the end of the whole training within the few steps of a rung, by a tenth
+    (MARGIN) of what it gained. Two: 60 more steps without it lower the trained network's loss by a tenth (EASED) more
+    than 60 steps with it, on validation rows if there are any: a penalty that prevents overfitting is not given up.
     """
     recipe = evidence.recipe
     suspects = _suspects(evidence)
@@ -103,7 +103,7 @@ def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
         told = (
             f"without it {len(free.losses)} steps reach {free.end:.4g}, the whole training {end:.4g}"
             if beats
-            else f"{RUNG_STEPS} more steps without it take the loss to {released:.4g}, with it to {held:.4g}"
+            else f"{RUNG_STEPS} more steps without it bring the loss to {released:.4g}, with it to {held:.4g}"
         )
         yield Finding(
             "error" if not end < (1 - MARGIN) * free.start else "warning",
@@ -119,7 +119,7 @@ def penalty_dominates(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 
 def _suspects(evidence: TrainingEvidence) -> list[tuple[str, float, str]]:
-    """Settings that are strong enough, what to put in their place, and how strong they are."""
+    """Settings that are strong enough, their replacement, and their strength."""
     recipe = evidence.recipe
     decay = recipe.lr * recipe.weight_decay
     dropout = max((float(m.p) for m in evidence.network.modules() if isinstance(m, nn.Dropout)), default=0.0)
@@ -132,13 +132,13 @@ def _suspects(evidence: TrainingEvidence) -> list[tuple[str, float, str]]:
 
 
 def _without_penalty(evidence: TrainingEvidence) -> tuple[Rung, float]:
-    """The training's own rung without decay, L1 and dropout; and the training's end, measured alike."""
+    """The training's own rung without decay, L1 and dropout; and the training's end, measured the same way."""
     free = _some_free_steps(evidence, first_network(evidence))
     return free, mean_loss(evidence.network, evidence.loss, shown_batches(evidence))
 
 
 def _released(evidence: TrainingEvidence) -> tuple[float, float]:
-    """The loss, held out where it can be, after some more steps with the penalty, and after as many without it."""
+    """The loss after some more steps without the penalty, and after as many with it; held out if possible."""
     shown = list(islice(evidence.drawn(evidence.valid, SHOWN), ENDS))
     held = some_steps(evidence, evidence.network, steps=RUNG_STEPS, shown=shown)
     return held.end, _some_free_steps(evidence, evidence.network, RUNG_STEPS, shown).end
@@ -157,13 +157,13 @@ def _some_free_steps(
 def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:
     """gradient noise
 
-    Gradients of a few rows point anywhere: the loss stays where their noise carries it.
+    Gradients of a few rows point anywhere, and their noise keeps the loss from falling.
 
-    Why it matters: more epochs bring nothing; larger batches, or a lower rate at the end, do.
+    Why it matters: more epochs do not help; larger batches, or a lower rate at the end, do.
 
-    How it is decided: training batches have 8 rows (TINY) or fewer, and at the same rate, from the first weights, at
+    How it is decided: training batches have 8 rows (TINY) or fewer, and at the same rate, from the initial weights, at
     most 60 steps with batches of 64 rows (SETTLED) beat the end of the whole training by a tenth (MARGIN) of what they
-    won. Of batch norm with such batches `batch too small for batch norm` is told instead. McCandlish et al. 2018,
+    gained. A network with batch norm gets `batch too small for batch norm` instead. McCandlish et al. 2018,
     arXiv:1812.06162.
     """
     if evidence.recipe.batch_size > TINY or _norms(evidence.network) or not _larger_batches_help(evidence):
@@ -174,10 +174,10 @@ def gradient_noise(evidence: TrainingEvidence) -> Iterator[Finding]:
         f"batches of {size} rows" + _helped(evidence),
         (Measure("rows in a batch", size, threshold=TINY),),
         confidence=0.85,
-        otherwise=("a learning rate that is too high for batches of this size.",),
+        otherwise=("the learning rate is too high for batches of this size.",),
         remedies=(
-            Remedy("take larger batches.", {"batch_size": SETTLED}),
-            Remedy("take a lower learning rate.", {"lr": lr / 10}),
+            Remedy("use larger batches.", {"batch_size": SETTLED}),
+            Remedy("use a lower learning rate.", {"lr": lr / 10}),
             FALL,
         ),
     )
@@ -204,16 +204,16 @@ def _norms(network: nn.Module) -> list[nn.Module]:
 def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
     """batch too small for batch norm
 
-    Batch normalization learns from statistics of a few rows, and answers with others.
+    Batch norm learns with statistics of a few rows, and answers with different ones.
 
     Why it matters: the network is trained as one function and used as another.
 
     How it is decided: the network has batch norm and training batches of fewer than 8 rows (TINY). That is a note, with
-    the share of the outputs' variance on training rows that the other rows of a batch decide. It is a warning where it
-    costs: the loss on training rows is 1.5 times (WORSE) as high with the running statistics as with those of 64 rows
-    or more (SETTLED) at once; or a few steps with batches of 64 rows from the first weights beat the end of the whole
-    training; or the training falls short of a simple model. The first is told of larger batches too: there the
-    statistics never settled.
+    the share of the outputs' variance on training rows that the other rows of a batch decide. It is a warning if it
+    does harm: the loss on training rows is 1.5 times (WORSE) as high with the running statistics as with those of 64
+    rows or more (SETTLED) at once; or a few steps with batches of 64 rows from the initial weights beat the end of the
+    whole training; or the training falls short of a simple model. The first case is reported for larger batches too:
+    there the statistics have not settled.
     """
     if not _norms(evidence.network):
         return
@@ -238,7 +238,7 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
             share = _decided_by_mates(evidence)
             told += f"; while training, the other rows of a batch decide {share:.0%} of the variance of answers"
             measures.append(Measure("share of the outputs' variance that batch mates decide", share))
-        long_steps = "the last steps were long: a rate that falls at the end lets statistics settle."
+        long_steps = "the last steps were long: statistics settle if the rate falls at the end."
         yield Finding(
             "warning" if differs or helped or short else "note",
             told + (f"; {short}" if short else ""),
@@ -247,15 +247,17 @@ def batch_too_small(evidence: TrainingEvidence) -> Iterator[Finding]:
             confidence=0.9 if tiny else 0.7,
             otherwise=() if tiny else (long_steps,),
             remedies=(
-                Remedy("take larger batches.", {"batch_size": max(32, evidence.recipe.batch_size)}),
-                Remedy("normalize over groups instead.", {"normalization": "group"}),
+                Remedy("use larger batches.", {"batch_size": max(32, evidence.recipe.batch_size)}),
+                Remedy("use group norm instead.", {"normalization": "group"}),
                 FALL,
             ),
         )
 
 
 def _decided_by_mates(evidence: TrainingEvidence) -> float:
-    """The share of the outputs' variance, on training rows in training mode, that is another beside other rows."""
+    """The share of the outputs' variance, on training rows in training mode, that comes from the other rows of the
+    batch.
+    """
     size = evidence.recipe.batch_size
     some = next(evidence.drawn(evidence.train, SETTLED))
     count = len(some) // size * size

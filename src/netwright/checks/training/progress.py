@@ -1,4 +1,4 @@
-"""How far a training came, and what other learning rates reach in a few steps from the same first weights."""
+"""How far training came, and what other learning rates reach in a few steps from the same initial weights."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +17,9 @@ from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.probes import ENDS, RUNG_STEPS, RUNGS, Rung, as_the_recipe, ladder, mean_loss
 
-LEAST_STEPS = 30  # of a rung: fewer say little, and cost less than a second with the networks of short trainings
+LEAST_STEPS = 30  # of a rung: fewer say little; with networks that train fast these take less than a second
 SHOWN = 256  # validation rows in a batch
-BELOW = 3  # rungs below the training's own rate; 5 above it, as trainings at 1e-5 of the right rate need
+BELOW = 3  # rungs below the training's own rate; 5 above it, for training at 1e-5 of the right rate
 
 
 @final
@@ -27,25 +27,25 @@ BELOW = 3  # rungs below the training's own rate; 5 above it, as trainings at 1e
 class Progress:
     """Mean losses on a few training batches, in evaluation mode."""
 
-    start: float  # of the first weights
-    end: float  # of the weights that were kept; NaN where they are no numbers
+    start: float  # of the initial weights
+    end: float  # of the kept weights; NaN if they are not finite
     rose: float  # the last epoch's training loss over the first epoch's
-    chance: float = inf  # loss of the best constant answer; infinite where it is not known
-    held_out: float = nan  # like `end`, on validation batches; NaN where there are none
+    chance: float = inf  # loss of the best constant answer; infinite if unknown
+    held_out: float = nan  # like `end`, on validation batches; NaN if there are none
 
     @property
     def held_out_left(self) -> float:
-        """What is left of the loss on validation rows, of training rows' where there are none."""
+        """The share of the loss left on validation rows, or on training rows if there are none."""
         return self.held_out / self.untrained if isfinite(self.held_out) else self.left
 
     @property
     def left(self) -> float:
-        """What is left of the loss, of a constant answer's where the first weights were worse than that."""
+        """The share of the loss left; of a constant answer's loss if the initial weights were worse."""
         return self.end / self.untrained if isfinite(self.end) and self.untrained > 0 else nan
 
     @property
     def untrained(self) -> float:
-        """The loss of the first weights, or a constant answer's where they were worse."""
+        """The loss of the initial weights, or a constant answer's if they were worse."""
         return min(self.start, self.chance) if isfinite(self.start) else self.chance
 
 
@@ -55,7 +55,7 @@ def steps_taken(evidence: TrainingEvidence) -> int:
 
 
 def progress(evidence: TrainingEvidence) -> Progress:
-    """From the first weights to the kept ones. Raises Skip where the first weights are not known."""
+    """From the initial weights to the kept ones. Raises Skip if the initial weights are unknown."""
     first, batches = evidence.first(), shown_batches(evidence)
     epochs = [epoch.train_loss for epoch in evidence.history.epochs]
     start = mean_loss(first, evidence.loss, batches)
@@ -67,7 +67,7 @@ def progress(evidence: TrainingEvidence) -> Progress:
 
 
 def chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
-    """The mean loss of the best constant answer to these batches; infinite where it is not known."""
+    """The mean loss of the best constant answer to these batches; infinite if unknown."""
     if evidence.task is None or not all(batch.targets for batch in batches):
         return inf
     chance = evidence.task.chance_loss(
@@ -77,7 +77,7 @@ def chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
 
 
 def rungs(evidence: TrainingEvidence) -> tuple[Rung, ...]:
-    """The ladder around the training's own rate, which is number BELOW."""
+    """The ladder of rates around the training's own, which has number BELOW."""
     return _ladder(evidence, first_network(evidence), below=BELOW, count=RUNGS)
 
 
@@ -91,7 +91,7 @@ def some_steps(
     steps: int = 0,
     shown: Sequence[Batch] = (),
 ) -> Rung:
-    """A network after as many steps as a rung has, as the training made them but for what is given."""
+    """A network after the steps of a rung, trained as in the recipe except for the arguments."""
     if batch_size:
         evidence = replace(evidence, recipe=evidence.recipe.edit({"batch_size": batch_size}))
     evidence = replace(evidence, objective=objective or evidence.objective)
@@ -122,7 +122,7 @@ def own_rung(evidence: TrainingEvidence) -> Rung:
 
 
 def first_network(evidence: TrainingEvidence) -> nn.Module:
-    """The network before its first step. Raises Skip where it is not known, or while training goes on."""
+    """The network before its first step. Raises Skip if it is unknown, or while training runs."""
     if not evidence.is_over:
         raise Skip("training is not over")
     return evidence.first()
@@ -134,7 +134,7 @@ def best(rungs: tuple[Rung, ...]) -> Rung | None:
 
 
 def ladder_chart(rungs: tuple[Rung, ...], lr: float, end: float) -> Chart:
-    """What is left of the loss at each rate."""
+    """The loss left at each rate."""
     lines = tuple(rung.end for rung in rungs), tuple(end for _ in rungs)
     return Chart(
         "lines", "loss after a few steps at each learning rate", "learning rate", "loss",
@@ -157,11 +157,11 @@ def bars(title: str, x: str, y: str, named: Iterable[tuple[str, float]]) -> Char
 
 
 def _rung_steps(evidence: TrainingEvidence) -> int:
-    """No more than the training took; all rungs together PROBING of it, but for LEAST_STEPS a rung.
+    """No more than the training took; all rungs together take PROBING of it, but at least LEAST_STEPS per rung.
 
-    Where these take long, as many as take PROBING_SECONDS in all, but for ENDS a rung.
+    If these take long: as many as fit in PROBING_SECONDS in all, but at least ENDS per rung.
     """
-    taken = steps_taken(evidence) or RUNG_STEPS  # those of a network that was adopted trained are not known
+    taken = steps_taken(evidence) or RUNG_STEPS  # unknown for a network that was adopted after training
     share, least = PROBING / RUNGS, LEAST_STEPS
     if evidence.seconds:
         least = max(ENDS, min(LEAST_STEPS, round(PROBING_SECONDS / RUNGS * taken / evidence.seconds)))
@@ -169,7 +169,7 @@ def _rung_steps(evidence: TrainingEvidence) -> int:
 
 
 def shown_batches(evidence: TrainingEvidence) -> list[Batch]:
-    """The batches that the ladder measures on."""
+    """The batches that the ladder is measured on."""
     device = device_of(evidence.network)
     batches = evidence.train.batches(evidence.recipe.batch_size, seed=evidence.recipe.seed)
     return [batch.to(device) for batch in islice(batches, _rung_steps(evidence))][-ENDS:]

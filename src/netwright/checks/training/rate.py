@@ -1,4 +1,4 @@
-"""Learning rates that are too high, too low, or could be better."""
+"""Learning rates that are too high, too low, or not the fastest."""
 
 from collections.abc import Iterator
 from math import isfinite
@@ -10,34 +10,34 @@ from netwright.checks.training.remedies import ADAMW, CLIP, warm_up
 from netwright.records.finding import Finding, Measure, Remedy, Severity
 from netwright.training.probes import MARGIN, Rung
 
-ROSE = 1.2  # a loss so many times that of the first weights: noise of a few batches stays below
-STUCK = 0.9  # of the first loss left: nothing was learned that a few batches could show
-SLOW = 0.7  # of it left at the end: a rate that is wrong by tens is one cause
-REACHES = 0.7  # what another rate has to reach in a few steps for the rate to be at fault
+ROSE = 1.2  # times the loss of the initial weights: noise of a few batches stays below
+STUCK = 0.9  # of the first loss left: a few batches show no learning
+SLOW = 0.7  # of it left at the end: a rate wrong by powers of ten is one cause
+REACHES = 0.7  # of the loss: the rate is at fault if another one gets below in a few steps
 SAFE = 3.0  # the best rung is near the edge where training diverges: a third of it is safe
-TWICE = 2.0  # times as fast is worth telling
+TWICE = 2.0  # times as fast is worth reporting
 LATE = 1 / 3  # of the epochs: more than any warm-up or settling takes
-TIMES = 10  # times what the whole training won, in fewer steps
+TIMES = 10  # times what the whole training gained, in fewer steps
 LEAST = 0.05  # of the first loss: more than batches differ by
-LAST, FALLING = 0.2, 0.05  # of the epochs, and of all that the loss fell: what falls less has arrived
+LAST, FALLING = 0.2, 0.05  # of the epochs, and of all that the loss fell: less means it has converged
 
 
 def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
     """learning rate too high
 
-    The steps are so long that they jump over what they are to reach: the loss rises, or stays where it was, while the
-    same network learns from the same batches with shorter steps.
+    The steps are so long that they overshoot. The loss rises or does not fall, while the same network learns from the
+    same batches with shorter steps.
 
-    Why it matters: nothing, or little, is learned, and no other remedy can show its effect before this one.
+    Why it matters: the network learns little or nothing, and no other remedy helps until this one is applied.
 
-    How it is decided: the ladder. The network starts again from its first weights at nine learning rates, a factor of
-    ten apart, for at most 60 steps on the same batches. The rate is too high if the whole training left more than 0.9
-    (STUCK) of the loss, or its loss rose to 1.2 times (ROSE) the first one, while a rate ten times lower or less leaves
-    less than 0.9 in these few steps; or if they leave less than 0.7 (REACHES) of the loss and beat the end of
-    the whole training clearly: by a tenth (MARGIN) of what they won, and so that it won less than 0.7 of what they did
-    or they leave less than 0.7 of what it left. It is a note if the training was at least a third of its epochs (LATE)
-    above what such a lower rate leaves in these few steps, by a tenth of what it won, and came down when its schedule
-    did. Smith 2015, arXiv:1506.01186, tries rates in this way.
+    How it is decided: the ladder. The network starts again from its initial weights at nine learning rates, a factor of
+    ten apart, for at most 60 steps on the same batches. There are two ways to be too high. One: the whole training left
+    more than 0.9 (STUCK) of the loss, or its loss rose to 1.2 times (ROSE) the first one, while a rate at least ten
+    times lower leaves less than 0.9 in these few steps. Two: such a rate leaves less than 0.7 (REACHES) of the loss and
+    beats the end of the whole training clearly. Clearly means by a tenth (MARGIN) of the rung's gain, and with
+    training's gain < 0.7 * rung's gain or rung's loss left < 0.7 * training's loss left. It is a note if, for at least
+    a third of its epochs (LATE), the training was above what such a lower rate leaves in these few steps, by a tenth of
+    what it gained, and came down when its schedule did. Smith 2015, arXiv:1506.01186, tries rates in this way.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     lower, top = best(tried[:BELOW]), best(tried)
@@ -61,21 +61,22 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
 def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
     """learning rate too low
 
-    The steps are so short that the training ends long before it has learned what it could.
+    The steps are so short that training ends long before the network has learned what it could.
 
-    Why it matters: time is paid for nothing, and the score is taken for the best that the network can do.
+    Why it matters: the time is wasted, and the score looks like the best that the network can do.
 
     How it is decided: the ladder of `learning rate too high`. The rate is too low if, within at most 60 steps from the
-    first weights, a rate ten times higher or more beats the end of the whole training clearly, as there, and leaves at
-    most 0.7 (REACHES) of the loss; or, of a training that left more than 0.9 (STUCK), if it wins, beyond as many steps
-    of the training's own rate, ten times (TIMES) what all its steps won, and 5 % (LEAST) of the first loss. It is grave
-    if the whole training left more than 0.7 (SLOW). Where the schedule is at fault, that is said instead.
+    initial weights, a rate at least ten times higher beats the end of the whole training clearly, as defined there, and
+    leaves at most 0.7 (REACHES) of the loss. If training left more than 0.9 (STUCK), it is enough that the higher rate
+    gains, beyond as many steps at the training's own rate, ten times (TIMES) what all steps of training gained, and 5 %
+    (LEAST) of the first loss. It is serious if the whole training left more than 0.7 (SLOW). If the schedule is at
+    fault, that is reported instead.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     higher, top = best(tried[BELOW + 1 :]), best(tried)
     if higher is None or top is None or top.lr < evidence.recipe.lr:
         return
-    own = tried[BELOW].end  # statistics of batch norm have moved there as well
+    own = tried[BELOW].end  # there the statistics of batch norm have moved too
     won = own - higher.end
     is_stuck = done.left > STUCK and won > TIMES * (own - done.end) and won > LEAST * higher.start
     if not (is_stuck or higher.progress < REACHES):
@@ -95,13 +96,13 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
 def slow_convergence(evidence: TrainingEvidence) -> Iterator[Finding]:
     """slow convergence
 
-    The training gets there, but another learning rate gets as far in half of the steps or less.
+    Training gets there, but another learning rate gets as far in half of the steps or less.
 
-    Why it matters: the same score could cost half the time, or the same time bring a better score.
+    Why it matters: the same score could take half the time, or the same time could give a better score.
 
-    How it is decided: the ladder of `learning rate too high`. A rung that reaches the loss at the end of the training's
-    own rung in half (TWICE) of its steps is named, if the training's loss still fell in its last fifth (LAST) by 5 %
-    (FALLING) of all that it fell; where the rate is found too high or too low, that is said instead.
+    How it is decided: the ladder of `learning rate too high`. A rung is reported if it reaches the final loss of the
+    training's own rung in half (TWICE) of its steps, and if the training's loss still fell in its last fifth (LAST) by
+    5 % (FALLING) of its total fall. If the rate is too high or too low, that is reported instead.
     """
     tried = evidence.once(rungs)
     own, top = tried[BELOW], best(tried)
@@ -117,15 +118,15 @@ def slow_convergence(evidence: TrainingEvidence) -> Iterator[Finding]:
             f"lr {top.lr:.2g} reaches in {needed} steps what lr {own.lr:.2g} reaches in {len(own.losses)}",
             (Measure("times as fast", len(own.losses) / needed, threshold=TWICE),),
             confidence=0.8,
-            otherwise=("early speed is not the final score: a lower rate may end better.",),
+            otherwise=("speed at the start is not the final score: a lower rate may end better.",),
             remedies=(Remedy(f"try lr={rate:.2g} with a schedule that falls at the end.", {"lr": rate}),),
             charts=(ladder_chart(tried, own.lr, own.end),),
         )
 
 
 def _beats(rung: Rung, done: Progress) -> bool:
-    clearly = rung.end < done.end - MARGIN * (rung.start - rung.end)  # not so of a training that has no end
-    # Of noisy labels little can be won, and of easy ones little is left: by one of both the training has to be behind.
+    clearly = rung.end < done.end - MARGIN * (rung.start - rung.end)  # False if training ended in NaN
+    # Noisy labels allow little gain and easy ones leave little loss: the training must be worse in one of the two.
     return clearly and (done.start - done.end < REACHES * (rung.start - rung.end) or rung.end < REACHES * done.end)
 
 
@@ -145,7 +146,7 @@ def _is_unfinished(evidence: TrainingEvidence) -> bool:
 
 
 def _reached(rung: Rung, own: Rung) -> int:
-    """After how many steps the running mean loss of a rung is as low as that of another at its end."""
+    """The steps until a rung's running mean loss is as low as another's at its end."""
     wide = max(1, len(own.losses) // 10)
     goal = sum(own.losses[-wide:]) / wide
     means = (sum(rung.losses[k : k + wide]) / wide for k in range(len(rung.losses) - wide + 1))
@@ -162,7 +163,7 @@ def _found(
 ) -> Finding:
     done, lr = evidence.once(progress), evidence.recipe.lr
     summary = (
-        f"lr {rung.lr:.2g} takes the loss from {rung.start:.4g} to {rung.end:.4g} in {len(rung.losses)} steps; "
+        f"lr {rung.lr:.2g} brings the loss from {rung.start:.4g} to {rung.end:.4g} in {len(rung.losses)} steps; "
         f"the training with lr {lr:.2g} ended at {done.end:.4g}"
     )
     measures = [Measure("loss left by the other rate", rung.progress, threshold=REACHES)]

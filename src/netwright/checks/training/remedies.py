@@ -3,13 +3,13 @@
 from netwright.records.finding import Remedy
 from netwright.records.recipe import Recipe
 
-SUITED_INIT = Remedy("let it start from weights that suit the activation.", {"init": "auto"})
-NORMALIZE = Remedy("normalize between the layers.", {"normalization": "layer"})
-LINKS = Remedy("lead the signal around the layers: residual links.")
-NEVER_FLAT = Remedy("take an activation that is never flat.", {"activation": "gelu"})
-CLIP = Remedy("clip long gradients.", {"clip": 1.0})
-ADAMW = Remedy("let AdamW find the length of each weight's steps.", {"optimizer": "adamw", "lr": 1e-3})
-FALL = Remedy("let the rate fall towards the end.", {"schedule": "cosine"})
+SUITED_INIT = Remedy("use an initialization that suits the activation.", {"init": "auto"})
+NORMALIZE = Remedy("add normalization between the layers.", {"normalization": "layer"})
+LINKS = Remedy("add residual connections.")
+NEVER_FLAT = Remedy("use an activation that is never flat.", {"activation": "gelu"})
+CLIP = Remedy("clip the gradients.", {"clip": 1.0})
+ADAMW = Remedy("use AdamW, which scales the steps of each weight.", {"optimizer": "adamw", "lr": 1e-3})
+FALL = Remedy("let the learning rate fall towards the end.", {"schedule": "cosine"})
 AVERAGE = Remedy("keep a running average of the weights.", {"average": 1.0})
 AUDIT_LABELS = Remedy("audit the labels.")
 
@@ -19,17 +19,17 @@ MOST_WIDTH = 16384
 
 def lower_rate(recipe: Recipe, times: float) -> Remedy:
     """A part of the rate."""
-    return Remedy("take a lower learning rate.", {"lr": max(LEAST_LR, recipe.lr / times)})
+    return Remedy("use a lower learning rate.", {"lr": max(LEAST_LR, recipe.lr / times)})
 
 
 def warm_up(recipe: Recipe) -> Remedy:
     """A tenth of the steps, or as many as there are."""
-    return Remedy("let the learning rate rise slowly.", {"warmup": max(0.1, recipe.warmup)})
+    return Remedy("warm up the learning rate.", {"warmup": max(0.1, recipe.warmup)})
 
 
 def wider(recipe: Recipe, times: int) -> Remedy:
     """So many times the units of a layer."""
-    return Remedy("take a wider network.", {"width": min(MOST_WIDTH, times * recipe.width)})
+    return Remedy("use a wider network.", {"width": min(MOST_WIDTH, times * recipe.width)})
 
 
 def longer(recipe: Recipe) -> Remedy:
@@ -44,4 +44,4 @@ def stop_early(recipe: Recipe) -> Remedy:
 
 def drop_more(recipe: Recipe) -> Remedy:
     """Twice the share of units, between a quarter and a half."""
-    return Remedy("drop more units.", {"dropout": min(0.5, max(0.25, 2 * recipe.dropout))})
+    return Remedy("use more dropout.", {"dropout": min(0.5, max(0.25, 2 * recipe.dropout))})

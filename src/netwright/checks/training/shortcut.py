@@ -1,4 +1,4 @@
-"""Whether a network lives on one small part of its inputs, and whether it should."""
+"""Whether a network relies on one small part of its inputs, and whether it should."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,17 +21,17 @@ from netwright.records.task import Numbers as NumberTargets
 from netwright.statistics import Interval, mean, share
 from netwright.training.evaluate import evaluating
 
-ROWS = 512  # validation rows whose blocks change places: a share of one half is then known to 6 points
+ROWS = 512  # validation rows to permute: they measure a share of one half to within 6 points
 BYTES = 1 << 27  # of them at most
 AT_ONCE = 256  # rows
-LEARNED = 0.25  # of the constant's errors have to be gone: of less, half is within chance
-LIVES_ON = 0.5  # of the gain over the best constant: what permuting a block has to cost
+LEARNED = 0.25  # of the constant's errors must be gone: half of less is within chance
+LIVES_ON = 0.5  # of the gain over the best constant that permuting a block must cost
 PATCHES = 4  # of a picture's side
 RANGES = 8  # of steps
-MOST_COLUMNS = 64  # more are taken together, side by side: each costs a pass over the rows
-BORDER = 8  # a picture's outer eighth is where stamps and frames stand
-ENOUGH = 0.8  # of the network's gain: what simple models of the block alone, and of the rest alone, have to reach
-AUDITED = ("NW134", "NW135")  # of columns that give the answer away
+MOST_COLUMNS = 64  # more are grouped with their neighbors: each costs a pass over the rows
+BORDER = 8  # a picture's outer eighth is where stamps and frames are
+ENOUGH = 0.8  # of the network's gain that simple models of the block alone, and of the rest alone, must reach
+AUDITED = ("NW134", "NW135")  # columns that leak the answer
 
 Family = Literal["columns", "patches", "channels", "steps"]
 
@@ -51,7 +51,7 @@ class _Part:
 @final
 @dataclass(frozen=True, eq=False)
 class _Costs:
-    """What permuting each part among rows costs, as a share of the gain over the best constant."""
+    """The cost of permuting each part among rows, as a share of the gain over the best constant."""
 
     batch: Batch
     costs: tuple[tuple[_Part, Interval], ...]
@@ -60,22 +60,22 @@ class _Costs:
 def shortcut(evidence: TrainingEvidence) -> Iterator[Finding]:
     """a shortcut
 
-    The network lives on one small part of its inputs that it should not need.
+    The network relies on one small part of its inputs that it should not need.
 
-    Why it matters: a stamp in the corner, a frame, a scanner's number answer these rows, and no rows from elsewhere.
+    Why it matters: a stamp in the corner, a frame or a scanner's number answers these rows, but not rows from
+    elsewhere.
 
-    How it is decided: among up to 512 validation rows (ROWS), the values of one block change places: a column, a patch
-    of a 4 x 4 grid (PATCHES), a channel, an eighth of the steps (RANGES). What that costs is compared with what the
-    network gained over always answering the most frequent class, or the mean (Breiman 2001, "Random forests"; of
-    squared errors half the cost counts, since a value from another row misses twice). A block that costs more than half
-    of the gain (LIVES_ON), with the lower end of its 95 % interval, carries the answer - which is honest where nothing
-    else could. It is a warning where a second sign says that it is not: a column, or what of a patch lies in a
-    picture's outer eighth (BORDER), tells a tree the class of nearly every row, with the thresholds of the audit's leak
-    checks;
-    or the audit has named the column; or, of pictures and series, simple models reach 0.8 (ENOUGH) of the network's
-    gain with the block alone and as much without it, so that the network had the choice (Geirhos et al. 2020,
-    arXiv:2004.07780). Where one named column alone costs as much without such a sign, it is a note. A network that
-    keeps three quarters of the constant's errors (LEARNED) is not judged.
+    How it is decided: among up to 512 validation rows (ROWS), the values of one block are permuted: a column, a patch
+    of a 4 x 4 grid (PATCHES), a channel, an eighth of the steps (RANGES). The loss in score is compared with what the
+    network gained over always answering the most frequent class, or the mean (Breiman 2001, "Random forests"; for
+    squared errors half the cost counts, since a value from another row is wrong twice). A block carries the answer if
+    it costs more than half of the gain (LIVES_ON) and the lower end of its 95 % interval does too. That is fine if no
+    other block could. It is a warning if a second sign says that it is not. One: a column, or the part of a patch in a
+    picture's outer eighth (BORDER), lets a tree predict the class of nearly every row, with the thresholds of the
+    audit's leak checks. Two: the audit has named the column. Three, for pictures and series: simple models reach 0.8
+    (ENOUGH) of the network's gain with the block alone and as much without it, so the network had a choice (Geirhos et
+    al. 2020, arXiv:2004.07780). If one named column alone costs as much without such a sign, it is a note. A network
+    that keeps three quarters of the constant's errors (LEARNED) is not judged.
     """
     found = evidence.once(_costs)
     heavy = [(part, cost) for part, cost in found.costs if cost.low > LIVES_ON]
@@ -91,21 +91,21 @@ def shortcut(evidence: TrainingEvidence) -> Iterator[Finding]:
 def _told(found: _Costs, part: _Part, cost: Interval, sign: str) -> Finding:
     family = [(other, paid) for other, paid in found.costs if other.family == part.family]
     family.sort(key=lambda one: -one[1].value)
-    title = f"share of the gain that is lost where {part.family} change places"
+    title = f"share of the gain lost by permuting {part.family}"
     remedies = (
-        Remedy(f"leave {part.name} out, and see what is learned without it."),
-        Remedy("bring rows where it says nothing of the answer, or hide it at random (augment)."),
-        Remedy("audit the data for where it comes from."),
+        Remedy(f"drop {part.name}, and see what the network learns without it."),
+        Remedy("add rows in which it does not predict the answer, or hide it at random (augment)."),
+        Remedy("audit the data to see where it comes from."),
     )
     return Finding(
         "warning" if sign else "note",
-        f"with the values of {part.name} in other rows, {min(1.0, cost.value):.0%} of the gain over a constant answer "
-        f"is lost{'; ' if sign else ''}{sign}",
+        f"permuting {part.name} among rows loses {min(1.0, cost.value):.0%} of the gain over a constant answer"
+        f"{'; ' if sign else ''}{sign}",
         (cost.measure(f"share of the gain that {part.name} carries", LIVES_ON),),
         (part.column,) if part.column else (),
         title="a shortcut" if sign else "one column carries the answer",
         confidence=0.9 if sign else 0.95,
-        otherwise=("it is known wherever answers are asked for, and means what it meant here.",),
+        otherwise=("it is known whenever the network is used, and means the same there.",),
         remedies=remedies if sign else (),
         charts=(bars(title, "share of the gain", part.family, ((other.name, paid.value) for other, paid in family)),),
     )
@@ -117,11 +117,11 @@ def _costs(evidence: TrainingEvidence) -> _Costs:
     constant = _chance(evidence, batch)
     gained = constant - float(before.mean())
     if not gained > LEARNED * constant:
-        raise Skip("the network learned too little to live on anything")
+        raise Skip("the network learned too little to rely on anything")
     scale = gained * (2 if isinstance(evidence.view, NumberTargets) else 1)
     order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(evidence.recipe.seed))
     source = torch.empty_like(order)
-    source[order] = order.roll(1)  # every row gets another's values
+    source[order] = order.roll(1)  # every row gets another row's values
     costs = list[tuple[_Part, Interval]]()
     for part in _blocks(evidence, batch):
         x = batch.inputs[part.number]
@@ -135,7 +135,7 @@ def _costs(evidence: TrainingEvidence) -> _Costs:
 
 
 def _rows(evidence: TrainingEvidence) -> Batch:
-    """As many validation rows as are looked at, in one batch."""
+    """The validation rows to examine, in one batch."""
     found, count, size = list[Batch](), 0, 0
     for batch in evidence.drawn(evidence.valid, min(AT_ONCE, evidence.recipe.batch_size)):
         found.append(batch.head(ROWS - count))
@@ -151,14 +151,14 @@ def _rows(evidence: TrainingEvidence) -> Batch:
 
 
 def _errors(evidence: TrainingEvidence, batch: Batch) -> Numbers:
-    """Errors where there are classes, else losses: (n,) of a batch, smaller is better."""
+    """Errors if there are classes, else losses: (n,) of a batch, smaller is better."""
     found = list[Tensor]()
     with evaluating(evidence.network):
         for some in map(batch.pick, torch.arange(len(batch)).split(AT_ONCE)):
             if evidence.classes:
                 answers = evidence.forward(evidence.network, some)
                 if not isinstance(answers, Tensor) or answers.ndim != 2:
-                    raise Skip("the outputs are not one number for each class")
+                    raise Skip("the network does not give one output per class")
                 found.append((answers.argmax(1).cpu() != torch.from_numpy(evidence.positions(some))).double())
             else:
                 found.append(evidence.loss(evidence.network, some).double().cpu())
@@ -166,18 +166,18 @@ def _errors(evidence: TrainingEvidence, batch: Batch) -> Numbers:
 
 
 def _chance(evidence: TrainingEvidence, batch: Batch) -> float:
-    """What always the same answer costs, in what `_errors` gives."""
+    """The error of the best constant answer, in the unit of `_errors`."""
     if evidence.classes:
         targets = torch.from_numpy(evidence.positions(batch))
         return float((targets != targets.mode().values).double().mean())
     cost = chance(evidence, [batch])
     if not isfinite(cost):
-        raise Skip("what a constant answer costs is not known")
+        raise Skip("the loss of a constant answer is not known")
     return cost
 
 
 def _blocks(evidence: TrainingEvidence, batch: Batch) -> Iterator[_Part]:
-    """Columns where rows are made of them; else patches, channels and steps."""
+    """Columns if rows have columns; else patches, channels and steps."""
     blocks = evidence.run.schema.blocks if evidence.run is not None else ()
     is_lone = len(batch.inputs) == 1
     for number, x in enumerate(batch.inputs):
@@ -194,7 +194,7 @@ def _blocks(evidence: TrainingEvidence, batch: Batch) -> Iterator[_Part]:
 
 
 def _inside(number: int, row: Tensor, block: Block | None) -> Iterator[_Part]:
-    """Parts of a row of numbers (F,), steps (T, C) or a picture (C, H, W); (H, W) where it is not known which."""
+    """Parts of a row of numbers (F,), steps (T, C) or a picture (C, H, W); (H, W) may be either."""
     if row.ndim == 1:
         for low, high in _cuts(len(row), MOST_COLUMNS):
             yield _Part("columns", _said("column", low, high), number, _at(row, 0, low, high))
@@ -214,23 +214,23 @@ def _inside(number: int, row: Tensor, block: Block | None) -> Iterator[_Part]:
 
 
 def _second_sign(evidence: TrainingEvidence, batch: Batch, part: _Part) -> str:
-    """What says that the network should not live on this part; nothing where it may."""
+    """The reason why the network should not rely on this part; empty if there is none."""
     audit = evidence.run.audit if evidence.run is not None else None
     if part.column and audit is not None:
         named = [f.code for f in audit.findings if f.code in AUDITED and part.column in f.columns]
         if named:
-            return f"the audit says that it gives the answer away ({named[0]})"
+            return f"the audit reports it as a leak ({named[0]})"
     can_tell = evidence.classes and part.family in ("columns", "patches")
     if can_tell and _tells_alone(batch, part):
-        where = "what of it lies at the border" if part.family == "patches" else "it"
-        return f"{where} tells the class of nearly every row by itself"
+        where = "its part at the border" if part.family == "patches" else "it"
+        return f"{where} alone predicts the class of nearly every row"
     if part.family != "columns" and _had_the_choice(evidence, part, batch):
-        return "simple models tell nearly as much from it alone, and as much from all the rest"
+        return "simple models reach nearly the same with it alone, and with all the rest"
     return ""
 
 
 def _tells_alone(batch: Batch, part: _Part) -> bool:
-    """Whether a column, or what of a patch lies at the border, tells the class of nearly every row to a tree."""
+    """Whether a tree can predict the class of nearly every row from a column, or from a patch's cells at the border."""
     from sklearn.tree import DecisionTreeClassifier
 
     cells = part.cells & _border(part.cells) if part.family == "patches" else part.cells
@@ -246,7 +246,7 @@ def _tells_alone(batch: Batch, part: _Part) -> bool:
 
 
 def _border(cells: Tensor) -> Tensor:
-    """The outer cells of a picture (C, H, W); of rows (H, W) that may as well be steps, the corner patches alone."""
+    """The outer cells of a picture (C, H, W); for rows (H, W), which may be steps, only the corner patches."""
     sides = list[Tensor]()
     for axis in (-2, -1):
         length = cells.shape[axis]
@@ -273,7 +273,7 @@ def _had_the_choice(evidence: TrainingEvidence, part: _Part, batch: Batch) -> bo
 
 
 def _holds_numbers(x: Tensor) -> bool:
-    """Whether cells can be taken apart: no codes of words, and no padding."""
+    """Whether single cells can be exchanged: no codes of words, no padding."""
     return (x.dtype == torch.uint8 and x.ndim == 4) or (x.is_floating_point() and not bool(x.isnan().any()))
 
 
@@ -284,7 +284,7 @@ def _at(row: Tensor, axis: int, low: int, high: int) -> Tensor:
 
 
 def _cuts(length: int, most: int) -> list[tuple[int, int]]:
-    """Up to so many pieces of about the same length, one behind the other."""
+    """At most so many consecutive pieces of about the same length."""
     count = min(length, most)
     return [(k * length // count, (k + 1) * length // count) for k in range(count)]
 

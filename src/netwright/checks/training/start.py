@@ -1,4 +1,4 @@
-"""How signals and gradients pass through a network before its first step, and what is left of its units at the end."""
+"""How signals and gradients pass through a network before its first step, and which units are alive at the end."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -20,15 +20,15 @@ from netwright.training.look import Layer, look
 from netwright.training.probes import Rung, copied, mean_loss
 
 BATCHES = 3
-LOOKED = 512  # answers at least: a unit that is idle on fewer may have its moment elsewhere
+LOOKED = 512  # answers at least: a unit that is idle on fewer may be active elsewhere
 SHRUNK = 1e-4  # of the largest gradient of a hidden layer
-LONG = 1e3  # length of all gradients together
+LONG = 1e3  # norm of all gradients together
 DEAD, MOSTLY_DEAD = 0.9, 0.5  # share of a layer's units
 SATURATED = 0.5  # share of a layer's outputs
 TWINS = 0.5  # share of a layer's units that equal another
 TIMES_CHANCE = 5.0  # the loss of the first weights over that of the best constant answer
-COLLAPSED = 0.01  # of what rows differ by at the first layer, left at the last
-LITTLE = 0.5  # of the first loss left by the training: where more was learned, a strange start is only worth a note
+COLLAPSED = 0.01  # of the rows' difference at the first layer, left at the last
+LITTLE = 0.5  # of the first loss left by training: with less, a strange start is only worth a note
 
 
 def exploding_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -38,10 +38,10 @@ def exploding_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     Why it matters: the first steps throw the weights far away, or to infinity.
 
-    How it is decided: with the first weights, on three batches, the length of all gradients together is above 1000
-    (LONG), or outputs are no numbers already. Where the training learned all the same (less than half, LITTLE, of its
-    first loss left, as clipping and Adam may bring about), it is a note; or a warning if the same network with weights
-    drawn as PyTorch draws them starts better (MARGIN) and the training falls short of a simple model.
+    How it is decided: with the initial weights, on three batches, the norm of all gradients together is above 1000
+    (LONG), or outputs are already NaN or infinite. If training learned anyway (less than half, LITTLE, of its first
+    loss is left, which clipping and Adam can achieve), it is a note. It is a warning if the same network with PyTorch's
+    default initialization starts better (MARGIN) and the training falls short of a simple model.
     """
     layers = evidence.once(first_look)
     lengths = [layer.gradient for layer in layers if not isnan(layer.gradient)]
@@ -63,14 +63,15 @@ def exploding_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
 def vanishing_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
     """vanishing gradients
 
-    Gradients shrink on their way back through the layers: the first layers hear nothing of the loss.
+    Gradients shrink on their way back through the layers, and the first layers get almost none.
 
-    Why it matters: a deep network then learns with its last layers only, from inputs that its first ones have garbled.
+    Why it matters: a deep network then learns with its last layers only, from inputs that its first layers have
+    scrambled.
 
-    How it is decided: with the first weights, on three batches, the smallest gradient of a hidden layer's weights is
-    below 1e-4 (SHRUNK) of the largest, or zero. Where the training learned all the same (less than half, LITTLE, of
-    its first loss left), it is a note, or a warning as for `exploding gradients`. Hochreiter 1991; Glorot and Bengio
-    2010; He et al. 2015, arXiv:1502.01852.
+    How it is decided: with the initial weights, on three batches, the smallest gradient of a hidden layer's weights is
+    below 1e-4 (SHRUNK) of the largest, or zero. If training learned anyway (less than half, LITTLE, of its first loss
+    is left), it is a note, or a warning as for `exploding gradients`. Hochreiter 1991; Glorot and Bengio 2010; He et
+    al. 2015, arXiv:1502.01852.
     """
     layers = evidence.once(first_look)
     hidden = [layer for layer in layers if not isnan(layer.gradient)][:-1]
@@ -88,11 +89,11 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
         layers=tuple(starved),
         confidence=0.95,
         remedies=(
-            Remedy("take an activation whose slope stays near one.", {"activation": "relu"}),
+            Remedy("use an activation whose slope stays near one.", {"activation": "relu"}),
             SUITED_INIT,
             NORMALIZE,
             LINKS,
-            Remedy("take fewer layers.", {"depth": max(1, evidence.recipe.depth // 2)}),
+            Remedy("use fewer layers.", {"depth": max(1, evidence.recipe.depth // 2)}),
         ),
         charts=_gradient_chart(layers),
     )
@@ -101,16 +102,16 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Iterator[Finding]:
 def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     """dead units
 
-    Rectified units that are zero whatever comes in: no gradient reaches them, so they stay so.
+    ReLU units that are zero for every input: they get no gradient and stay zero.
 
-    Why it matters: the network is smaller than it looks, in the worst case a layer passes nothing on.
+    Why it matters: the network is smaller than it looks. In the worst case a layer passes nothing on.
 
-    How it is decided: on 512 answers (LOOKED; of rows, tokens or pixels) or more, with the first and with the kept
-    weights. More than 0.9 (DEAD) of a layer's units before the first step is grave, more than half (MOSTLY_DEAD) a
-    warning, and so is more than 0.9 that the training killed, since its steps are then the cause; half of them is a
-    note. Where the training learned all the same (less than half, LITTLE, of its first loss left), the network had
-    units to spare, and it is a note, or a warning as for `exploding gradients`. A third of idle units is usual with
-    ReLU. Lu et al. 2019, arXiv:1903.06733.
+    How it is decided: on 512 or more answers (LOOKED; of rows, tokens or pixels), with the initial and with the kept
+    weights. More than 0.9 (DEAD) of a layer's units before the first step is serious, more than half (MOSTLY_DEAD) a
+    warning. More than 0.9 killed by training is a warning too, since its steps are the cause; half of them is a note.
+    If training learned anyway (less than half, LITTLE, of its first loss is left), the network had units to spare: it
+    is a note, or a warning as for `exploding gradients`. A third of idle units is normal with ReLU. Lu et al. 2019,
+    arXiv:1903.06733.
     """
     first = evidence.once(first_look)
     if all(isnan(layer.dead) for layer in first):
@@ -141,14 +142,14 @@ def dead_units(evidence: TrainingEvidence) -> Iterator[Finding]:
 def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     """saturated units
 
-    Outputs of tanh or sigmoid in their flat parts, where no gradient passes.
+    Outputs of tanh or sigmoid are in their flat parts, where no gradient passes.
 
-    Why it matters: the units' answers are decided before anything was learned.
+    Why it matters: the units' answers are fixed before anything is learned.
 
-    How it is decided: with the first weights, more than half (SATURATED) of a layer's outputs lie where the slope is
-    below an eighth of the steepest (|tanh| above .94, FLAT). Gates at the very end of a network are not meant. Where
-    the training learned all the same (less than half, LITTLE, of its first loss left), it is a note, or a warning as
-    for `exploding gradients`.
+    How it is decided: with the initial weights, more than half (SATURATED) of a layer's outputs are where the slope is
+    below an eighth of the steepest (|tanh| above .94, FLAT). Gates at the very end of a network are not counted. If
+    training learned anyway (less than half, LITTLE, of its first loss is left), it is a note, or a warning as for
+    `exploding gradients`.
     """
     layers = [layer for layer in evidence.once(first_look) if not isnan(layer.saturated)]
     flat = [layer for layer in layers if layer.saturated > SATURATED]
@@ -157,15 +158,15 @@ def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     worst = max(flat, key=lambda layer: layer.saturated)
     yield Finding(
         _severity(evidence),
-        f"{worst.saturated:.0%} of the outputs of {worst.name} ({worst.kind}) are in its flat parts at the start",
+        f"{worst.saturated:.0%} of the outputs of {worst.name} ({worst.kind}) are saturated at the start",
         (Measure("largest share of saturated outputs", worst.saturated, threshold=SATURATED),),
         layers=tuple(layer.name for layer in flat),
         confidence=0.95,
         remedies=(
             SUITED_INIT,
-            Remedy("scale the inputs to a spread of about one.", mend="standardized"),
+            Remedy("scale the inputs to a standard deviation of about one.", mend="standardized"),
             NORMALIZE,
-            Remedy("take an activation that is not flat at both ends.", {"activation": "relu"}),
+            Remedy("use an activation that is not flat at both ends.", {"activation": "relu"}),
         ),
         charts=_shares("share of saturated outputs", layers, "saturated"),
     )
@@ -174,14 +175,14 @@ def saturated_units(evidence: TrainingEvidence) -> Iterator[Finding]:
 def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
     """identical units
 
-    Units of one layer that started with equal weights, get equal gradients, and so stay equal.
+    Units of one layer start with equal weights, get equal gradients, and so stay equal.
 
     Why it matters: a layer of equal units is one unit, whatever its width.
 
-    How it is decided: more than half (TWINS) of the rows of a hidden weight matrix equal another row, with the first
-    weights and with the kept ones; with the first ones alone it is a note, or a warning if the training falls short of
-    a simple model: units that were told apart late are fewer than they look. The last layer may start at zero, as is
-    often done on purpose.
+    How it is decided: more than half (TWINS) of the rows of a hidden weight matrix equal another row, with the initial
+    weights and with the kept ones. If they are equal with the initial weights only, it is a note, or a warning if the
+    training falls short of a simple model: units that separated late are fewer than they look. The last layer may start
+    at zero, as is often done on purpose.
     """
     first, last = _twins(evidence.first()), _twins(evidence.network)
     began = [name for name in list(first)[:-1] if first[name] > TWINS]
@@ -191,13 +192,13 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
         yield Finding(
             "error" if stayed else "warning" if falls_short(evidence) else "note",
             f"{share:.0%} of the units of {names[0]} equal another one before training"
-            + (" and after it" if stayed else "; what else they have, as biases, told them apart"),
+            + (" and after it" if stayed else "; other parameters, such as biases, separated them"),
             (Measure("share of units that equal another", share, threshold=TWINS),),
             layers=tuple(names),
             confidence=0.99,
             remedies=(
-                Remedy("let it start from random weights that suit the activation.", {"init": "auto"}),
-                Remedy(f"draw the first weights of {names[0]} at random, for example by nn.init.kaiming_normal_."),
+                Remedy("use a random initialization that suits the activation.", {"init": "auto"}),
+                Remedy(f"initialize {names[0]} at random, for example with nn.init.kaiming_normal_."),
             ),
         )
 
@@ -205,12 +206,12 @@ def identical_units(evidence: TrainingEvidence) -> Iterator[Finding]:
 def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
     """bad loss at the start
 
-    The untrained network answers with great confidence, and wrong.
+    The untrained network gives confident, wrong answers.
 
-    Why it matters: the first epochs go into unlearning; often the last layer's weights or the targets' scale are wrong.
+    Why it matters: the first epochs go into unlearning. Often the last layer's weights or the targets' scale are wrong.
 
-    How it is decided: the loss of the first weights is above five times (TIMES_CHANCE) that of the best constant
-    answer. An untrained network should be about as good as it. Where the training learned all the same (less than the
+    How it is decided: the loss of the initial weights is above five times (TIMES_CHANCE) that of the best constant
+    answer. An untrained network should be about as good as that answer. If training learned anyway (less than the
     constant's loss is left), it is a note, or a warning as for `exploding gradients`.
     """
     if evidence.task is None:
@@ -229,17 +230,17 @@ def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
     times = first / chance if isfinite(first) else 1e38
     yield Finding(
         "note" if end < chance and not _costs(evidence) else "warning",
-        f"the untrained network's loss is {first:.4g}; always the same answer costs {chance:.4g}",
+        f"the untrained network's loss is {first:.4g}; the best constant answer's is {chance:.4g}",
         (Measure("first loss over the constant's", times, threshold=TIMES_CHANCE),),
         confidence=0.95,
         otherwise=("inputs or targets on a scale of thousands.",),
         remedies=(
             SUITED_INIT,
             Remedy(
-                "make the first weights of the last layer small, and its bias that of the best constant answer.",
+                "initialize the last layer with small weights and the bias of the best constant answer.",
                 mend="answer",
             ),
-            Remedy("scale inputs and targets to a spread of about one.", mend="standardized"),
+            Remedy("scale inputs and targets to a standard deviation of about one.", mend="standardized"),
         ),
     )
 
@@ -247,14 +248,14 @@ def bad_first_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
 def signal_collapse(evidence: TrainingEvidence) -> Iterator[Finding]:
     """signal collapse
 
-    Deep layers give nearly the same output whatever comes in.
+    Deep layers give nearly the same output for every input.
 
-    Why it matters: what the rows differ by has to pass through the layers to reach the answers.
+    Why it matters: differences between rows must pass through the layers to reach the answers.
 
-    How it is decided: with the first weights, rows differ at the last hidden layer by less than a hundredth (COLLAPSED)
-    of what they differ by at the first, relative to the outputs' size. Vanishing gradients, which have the same cause,
-    are said instead where they are found. Where the training learned all the same, it is a note, or a warning as for
-    `exploding gradients`. Schoenholz et al. 2017, arXiv:1611.01232.
+    How it is decided: with the initial weights, the rows' outputs differ at the last hidden layer by less than a
+    hundredth (COLLAPSED) of their difference at the first, relative to the outputs' size. Vanishing gradients have the
+    same cause; if they are found, they are reported instead. If training learned anyway, it is a note, or a warning as
+    for `exploding gradients`. Schoenholz et al. 2017, arXiv:1611.01232.
     """
     if any(True for _ in vanishing_gradients(evidence)):
         return
@@ -276,12 +277,12 @@ def signal_collapse(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 
 def first_look(evidence: TrainingEvidence) -> tuple[Layer, ...]:
-    """The network with its first weights. Raises Skip where they are not known."""
+    """The network with its initial weights. Raises Skip if they are unknown."""
     return look(evidence.first(), evidence.objective, _batches(evidence))
 
 
 def last_look(evidence: TrainingEvidence) -> tuple[Layer, ...]:
-    """The network with the weights that were kept."""
+    """The network with the kept weights."""
     return look(evidence.network, evidence.objective, _batches(evidence))
 
 
@@ -291,15 +292,16 @@ def _batches(evidence: TrainingEvidence) -> list[Batch]:
 
 
 def _answers(evidence: TrainingEvidence) -> int:
-    """Answers to a row that each unit takes part in: the tokens of a text that goes on, the pixels of a mask, or 1."""
+    """Answers per row that each unit takes part in: tokens of a text that is continued, pixels of a mask, or 1."""
     first = next(evidence.drawn(evidence.train, 1))
     answer = (first.targets or first.inputs)[0]
     return 1 if answer.is_floating_point() else answer.numel()
 
 
 def _severity(evidence: TrainingEvidence) -> Severity:
-    """Grave where the training learned little that holds for other rows: whether a strange start matters is seen at
-    the end."""
+    """An error if training learned little that holds for other rows: only the end shows whether a strange start
+    matters.
+    """
     done = evidence.once(progress)
     if not (done.left < LITTLE and done.held_out_left < LITTLE):
         return "error"
@@ -307,14 +309,14 @@ def _severity(evidence: TrainingEvidence) -> Severity:
 
 
 def _costs(evidence: TrainingEvidence) -> bool:
-    """Whether the training fell short, and other first weights would have started better."""
+    """Whether training fell short, and other initial weights would have started better."""
     if not evidence.is_over:
         return False
     return evidence.once(_fresh).beats(evidence.once(own_rung).end) and bool(falls_short(evidence))
 
 
 def _fresh(evidence: TrainingEvidence) -> Rung:
-    """The first steps of the same network with weights drawn as PyTorch draws them."""
+    """The first steps of the same network with PyTorch's default initialization."""
     with copied(first_network(evidence)) as network, seeded(evidence.recipe.seed):
         for module in network.modules():
             reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
@@ -324,7 +326,7 @@ def _fresh(evidence: TrainingEvidence) -> Rung:
 
 
 def _twins(network: nn.Module) -> dict[str, float]:
-    """For each matrix or kernel the share of its rows that equal an earlier or later one."""
+    """For each matrix or kernel, the share of its rows that equal another row."""
     shares = dict[str, float]()
     for name, module in network.named_modules():
         for parameter in () if isinstance(module, nn.Embedding) else matrices(module):

@@ -1,4 +1,4 @@
-"""Whether loss, outputs, gradients, updates, modes and rows are connected as they should be."""
+"""Whether loss, outputs, gradients, updates, modes and rows are connected correctly."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -16,17 +16,17 @@ from netwright.training.evaluate import evaluating
 from netwright.training.look import calls, parting
 from netwright.training.probes import as_the_recipe, copied
 
-OFTEN = 0.5  # share of the steps looked at
-LEFT = 0.1  # of them with old gradients: clearing every few steps may fall in with the steps that are looked at
-FAINT = 1e-4  # of the steepest gradient: that of a bias in front of batch norm is rounding alone
+OFTEN = 0.5  # share of the watched steps
+LEFT = 0.1  # of them with old gradients: clearing every few steps may coincide with the watched steps
+FAINT = 1e-4  # of the steepest gradient: that of a bias before batch norm is only rounding
 SHARE = 0.01  # of all parameters: a forgotten scalar is worth a note
-ONE = 1e-3  # how near to 1 the outputs' sum has to be; float32 sums of 1,000 shares are within 1e-5
+ONE = 1e-3  # distance of the outputs' sum from 1; float32 sums of 1,000 shares are within 1e-5
 MOVED = 1e-6  # of a parameter's size: gradients times rate below it are lost in float32's rounding
-SAME = 1e-5  # of the outputs' size: what rounding in another order may change
-LEAKED = 1e-3  # of it: beyond any rounding, bf16's relative 4e-3 excepted, which is not used here
-ROWS = 16  # rows that are looked at for leaks
-PAIRS, AGAIN = 2_000, 20_000  # rows read at first, and then, to find them again
-MISALIGNED = 0.01  # share of rows whose label is another the second time
+SAME = 1e-5  # of the outputs' size: more than rounding in another order changes
+LEAKED = 1e-3  # of it: beyond any rounding except bf16's relative 4e-3, which is not used here
+ROWS = 16  # rows examined for leaks
+PAIRS, AGAIN = 2_000, 20_000  # rows read in the first pass, and in the second to find them again
+MISALIGNED = 0.01  # share of rows with another label in the second pass
 DIVERGED = 1e-6  # of the loss, after a few steps with the same seed
 STEPS = 5
 
@@ -34,13 +34,13 @@ STEPS = 5
 def gradients_not_cleared(evidence: TrainingEvidence) -> Iterator[Finding]:
     """gradients not cleared
 
-    Each step adds its gradients to those of all steps before.
+    Each step adds its gradients to those of all earlier steps.
 
-    Why it matters: the network follows where it was, not where it is; it diverges, or learns far worse.
+    Why it matters: the network follows old gradients; it diverges, or learns far worse.
 
-    How it is decided: at the first backward pass after an update, gradients from before the update still stand, in
-    more than a tenth (LEFT) of the steps looked at, and in two at least. Several backward passes for one update are
-    accumulation, no fault.
+    How it is decided: at the first backward pass after an update, gradients from before the update are still there, in
+    more than a tenth (LEFT) of the watched steps, and in at least two. Several backward passes for one update are
+    accumulation and fine.
     """
     seen = evidence.watched
     if not seen.looked:
@@ -49,7 +49,7 @@ def gradients_not_cleared(evidence: TrainingEvidence) -> Iterator[Finding]:
     if share > LEFT and seen.uncleared > 1:
         yield Finding(
             "error",
-            f"in {share:.0%} of the steps looked at, gradients of steps before were still there",
+            f"in {share:.0%} of the watched steps, gradients of earlier steps were still there",
             (Measure("share of steps with old gradients", share, threshold=LEFT),),
             confidence=0.99,
             remedies=(Remedy("call optimizer.zero_grad() in every step, before loss.backward()."),),
@@ -59,15 +59,15 @@ def gradients_not_cleared(evidence: TrainingEvidence) -> Iterator[Finding]:
 def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     """parameters that do not train
 
-    Weights that no gradient reaches, or that the optimizer does not know.
+    Weights that get no gradient, or that the optimizer does not know.
 
-    Why it matters: a part of the network stays as it was drawn, at random, and garbles what passes through it.
+    Why it matters: part of the network keeps its random initial weights and scrambles what passes through it.
 
-    How it is decided: parameters that ask for gradients but never got one (cut off by detach, or never used), that got
-    one and are in no optimizer, or that are as they were before training although they got gradients: more than a
-    hundredth (SHARE) of all parameters. Less is usual: what stands for missing cells, where none are missing. Those
-    that a few steps (STEPS) on a copy, at the training's own rate, do not move either are left out: there the rate is
-    lost in rounding, and told as too low. Parameters with requires_grad off were frozen on purpose: a note.
+    How it is decided: parameters with requires_grad that never got a gradient (cut off by detach, or never used), that
+    got one and are in no optimizer, or that are unchanged since before training although they got gradients: more than
+    a hundredth (SHARE) of all parameters. Less is usual: an embedding for missing cells, if none are missing. If a few
+    steps (STEPS) on a copy, at the training's own rate, do not move a parameter either, it is left out: the rate is
+    lost in rounding, and reported as too low. Parameters with requires_grad off are frozen on purpose: a note.
     """
     seen = evidence.watched
     sizes = {name: p.numel() for name, p in evidence.network.named_parameters()}
@@ -80,9 +80,9 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
     steepest = max((slope for slope in slopes.values() if slope is not None), default=0.0)
     unknown = [name for name in still if (slopes.get(name) or 0.0) > FAINT * steepest and name not in cut]
     whole = max(1, sum(sizes.values()))
-    where = "look where the path from {} to the loss is cut: .detach(), .data, torch.no_grad()."
+    where = "find what cuts the path from {} to the loss: .detach(), .data, torch.no_grad()."
     give = "give {} to the optimizer: optimizer(network.parameters())."
-    faults = ((cut, "never get a gradient", where), (unknown, "get gradients and are never updated", give))
+    faults = ((cut, "never get a gradient", where), (unknown, "get gradients but are never updated", give))
     for names, what, advice in faults:
         share = sum(sizes.get(name, 0) for name in names) / whole
         if share > SHARE:
@@ -92,7 +92,7 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
                 (Measure("share of the network's numbers", share, threshold=SHARE),),
                 layers=tuple(names),
                 confidence=0.95,
-                otherwise=("a part that is kept for another use.",),
+                otherwise=("a part that is kept for another purpose.",),
                 remedies=(Remedy(advice.format(names[0])),),
             )
     frozen = [name for name, p in evidence.network.named_parameters() if not p.requires_grad]
@@ -110,15 +110,15 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
 def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     """loss and outputs do not fit
 
-    The network's last layer gives shares where the loss wants logits, or cannot give the values that are asked for.
+    The network's last layer gives probabilities but the loss needs logits, or it cannot give the values of the targets.
 
-    Why it matters: softmax before cross entropy leaves gradients so small that training is slow and stays poor; a ReLU
-    at the end can never answer below zero.
+    Why it matters: softmax before cross entropy makes gradients so small that training is slow and stays poor; a
+    network that ends with a ReLU can never answer below zero.
 
     How it is decided: on some rows, with the kept weights. Classification: all outputs are at least 0 and each row sums
-    to 1 (ONE), or the answer is the output of a ReLU, sigmoid or tanh, which leaves logits no room. Several labels: all
-    outputs lie within [0, 1]. Regression: all outputs lie on one side of zero, some exactly at it or all within
-    [-1, 1], with an activation as the last module, and targets lie beyond.
+    to 1 (ONE), or the answer is the output of a ReLU, sigmoid or tanh, which limits logits. Several labels: all outputs
+    are in [0, 1]. Regression: all outputs are on one side of zero, some exactly at it or all in [-1, 1], with an
+    activation as the last module, and targets are outside.
     """
     if evidence.task is None:
         raise Skip("the task is not known")
@@ -135,16 +135,14 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     found, advice = "", ""
     if evidence.task.link == "softmax" and outputs.ndim == 2 and outputs.shape[1] > 1:
         if bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < ONE).all()):
-            found = "the outputs are shares that sum to 1, but cross entropy takes logits"
-            advice = (
-                "take the softmax out of the network's end, or train with the logarithm of its outputs and nll_loss."
-            )
+            found = "the outputs are probabilities that sum to 1, but cross entropy takes logits"
+            advice = "remove the final softmax, or train with the logarithm of the outputs and nll_loss."
         elif isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh):
             found = f"the network ends with {type(last).__name__}, but cross entropy takes logits of any size"
             advice = "end the network with a linear layer."
     elif evidence.task.link == "sigmoid" and bool(((outputs >= 0) & (outputs <= 1)).all()):
-        found = "all outputs lie within 0 and 1, but the loss takes logits"
-        advice = "take the sigmoid out of the network's end."
+        found = "all outputs are between 0 and 1, but the loss takes logits"
+        advice = "remove the final sigmoid."
     elif evidence.task.link == "identity" and isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh | nn.Softmax):
         targets = batch.targets[0].float()
         low, high = (0.0, torch.inf) if isinstance(last, nn.ReLU) else (-1.0 if isinstance(last, nn.Tanh) else 0.0, 1.0)
@@ -153,7 +151,7 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
             and evidence.run is not None
             and not evidence.run.schema.inputs
         ):
-            found = f"the last layer, {type(last).__name__}, answers from {low:g} to {high:g}, and targets lie beyond"
+            found = f"the last layer, {type(last).__name__}, gives {low:g} to {high:g}, but targets are outside"
             advice = "end the network with a linear layer."
     if found:
         yield Finding(
@@ -168,14 +166,14 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
 def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     """wrong mode
 
-    Dropout or batch norm that is switched on while answering, or off while training.
+    Dropout or batch norm is on while answering, or off while training.
 
-    Why it matters: answers that are drawn at random are worse and never the same; training without its dropout
-    overfits; batch norm in evaluation mode learns no statistics.
+    Why it matters: random answers are worse and never the same; training without its dropout overfits; batch norm in
+    evaluation mode learns no statistics.
 
     How it is decided: two passes over the same rows in evaluation mode differ by more than 1e-5 (SAME) of the outputs'
-    size; or batch norm whose weights trained counted no batch; or more than half (OFTEN) of the steps looked at were
-    made in evaluation mode by a network with dropout or batch norm.
+    size; or batch norm whose weights trained counted no batch; or a network with dropout or batch norm was in
+    evaluation mode in more than half (OFTEN) of the watched steps.
     """
     batch = evidence.batch
     first, second = _answers(evidence, batch), _answers(evidence, batch)
@@ -189,8 +187,8 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
             (Measure("difference of two passes", difference, threshold=SAME),),
             layers=where,
             confidence=0.97,
-            otherwise=("noise on purpose.",),
-            remedies=(Remedy("give self.training to F.dropout(x, p, training=self.training) in forward."),),
+            otherwise=("deliberate noise.",),
+            remedies=(Remedy("pass self.training to dropout in forward: F.dropout(x, p, training=self.training)."),),
         )
     told: tuple[str, Measure, list[str]] | None = None
     moded = [n for n, m in evidence.network.named_modules() if type(m).__name__.startswith(("Dropout", "BatchNorm"))]
@@ -211,7 +209,9 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
             layers=tuple(where),
             confidence=0.9,
             otherwise=("batch norm that is frozen on purpose.",),
-            remedies=(Remedy("call network.train() before the steps of each epoch, network.eval() before answers."),),
+            remedies=(
+                Remedy("call network.train() before the steps of each epoch, and network.eval() before answering."),
+            ),
         )
 
 
@@ -220,10 +220,10 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     A row's answer depends on the other rows of its batch.
 
-    Why it matters: scores depend on how rows are put together, and a single row has no answer of its own.
+    Why it matters: scores depend on how rows are batched, and a single row has no answer of its own.
 
-    How it is decided: in evaluation mode, the answers to 16 rows (ROWS) are compared with those after all rows but one
-    were exchanged. The one that stayed must not change by more than 1e-3 (LEAKED) of the outputs' size.
+    How it is decided: in evaluation mode, the network answers 16 rows (ROWS), and again after all rows but one are
+    replaced. The answer to the row that stays must not change by more than 1e-3 (LEAKED) of the outputs' size.
     """
     batch = evidence.batch
     count = min(ROWS, len(batch) // 2)
@@ -238,33 +238,33 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
     if change > LEAKED:
         yield Finding(
             "error",
-            f"the answer to a row changes by {change:.2g} of its size beside other rows"
+            f"the answer to a row changes by {change:.2g} of its size with other rows in the batch"
             + _told(where := parting(evidence.network, beside, beside_others, LEAKED, evidence.forward)),
             (Measure("change of an answer", change, threshold=LEAKED),),
             layers=where,
             confidence=0.95,
-            remedies=(Remedy("look for view, reshape or a mean that mixes the batch with another axis."),),
+            remedies=(Remedy("look for a view, reshape or mean that mixes the batch with another axis."),),
         )
 
 
 def misaligned_labels(evidence: TrainingEvidence) -> Iterator[Finding]:
     """labels misaligned with inputs
 
-    The same input comes with another label at another time.
+    The same input has another label in a second pass.
 
-    Why it matters: the network is taught noise, and the loss says only that it learns badly.
+    Why it matters: the network learns noise, and the loss shows only that it learns badly.
 
     How it is decided: up to 2,000 rows (PAIRS) of an engineer's loader are read, and then 20,000 (AGAIN) in another
-    order. Inputs that come with one label each the first time must come with the same the second time; more than a
-    hundredth (MISALIGNED) of them with another is a fault of the loader.
+    order. Inputs with a single label in the first pass must have the same label in the second. If more than a hundredth
+    (MISALIGNED) of them have another one, the loader is at fault.
     """
     if evidence.train.is_indexed:
-        raise Skip("inputs and labels are gathered by one row number: they cannot part")
+        raise Skip("inputs and labels are read by the same row number: they cannot be misaligned")
     first, second = _pairs(evidence, None, PAIRS), _pairs(evidence, 1, AGAIN)
     single = {key: next(iter(labels)) for key, labels in first.items() if len(labels) == 1}
     both = [key for key in single if key in second]
     if len(both) < ROWS:
-        raise Skip("too few rows come again in a second pass")
+        raise Skip("too few rows appear again in a second pass")
     wrong = sum(single[key] not in second[key] for key in both)
     share = wrong / len(both)
     if share > MISALIGNED:
@@ -273,20 +273,20 @@ def misaligned_labels(evidence: TrainingEvidence) -> Iterator[Finding]:
             f"{wrong:,} of {len(both):,} inputs have another label in a second pass over the data",
             (Measure("share of inputs with another label", share, threshold=MISALIGNED),),
             confidence=0.97,
-            otherwise=("labels that are drawn anew on purpose.",),
-            remedies=(Remedy("shuffle inputs and labels by one permutation, in one place."),),
+            otherwise=("labels that are drawn at random on purpose.",),
+            remedies=(Remedy("shuffle inputs and labels with one permutation, in one place."),),
         )
 
 
 def not_reproducible(evidence: TrainingEvidence) -> Iterator[Finding]:
     """not reproducible
 
-    Two trainings with the same seed differ.
+    Two training runs with the same seed differ.
 
-    Why it matters: no change can be told from chance, and no error can be shown to anyone.
+    Why it matters: the effect of a change cannot be told from chance, and no error can be reproduced.
 
-    How it is decided: two times five steps (STEPS) from the first weights, with the same batches and the same seed,
-    differ in their losses by more than 1e-6 (DIVERGED) of them.
+    How it is decided: two times five steps (STEPS) from the initial weights, with the same batches and the same seed,
+    have losses that differ by more than 1e-6 (DIVERGED) of their size.
     """
     network = first_network(evidence)
     twice = [some_steps(evidence, network, steps=STEPS).losses for _ in range(2)]
@@ -294,16 +294,16 @@ def not_reproducible(evidence: TrainingEvidence) -> Iterator[Finding]:
     if difference > DIVERGED:
         yield Finding(
             "warning",
-            f"the losses of two trainings with one seed differ by {difference:.1e} within {STEPS} steps",
+            f"the losses of two training runs with the same seed differ by {difference:.1e} within {STEPS} steps",
             (Measure("relative difference of losses", difference, threshold=DIVERGED),),
             confidence=0.95,
-            otherwise=("kernels that add in no fixed order.",),
-            remedies=(Remedy("draw all randomness from torch's generator, also in the data's loader."),),
+            otherwise=("kernels that add in varying order.",),
+            remedies=(Remedy("draw all randomness from torch's generator, in the data loader too."),),
         )
 
 
 def _never_counted(evidence: TrainingEvidence) -> list[str]:
-    """Batch norms that train and keep statistics, and saw as many batches as before training."""
+    """Batch norms that train and keep statistics but counted no batch during training."""
     if evidence.build is None or not evidence.history.epochs:
         return []
     first = dict(evidence.build().named_buffers())
@@ -317,7 +317,7 @@ def _never_counted(evidence: TrainingEvidence) -> list[str]:
 
 
 def _slopes(evidence: TrainingEvidence) -> dict[str, float | None]:
-    """For each parameter that asks for one, the largest entry of its gradient on some batches; None without any."""
+    """The largest gradient entry on some batches for each parameter with requires_grad; None if it got no gradient."""
     with copied(evidence.network) as copy:
         copy.train()
         copy.zero_grad()
@@ -344,7 +344,7 @@ def _unmoved(evidence: TrainingEvidence, slopes: dict[str, float | None]) -> lis
 
 
 def _movable(evidence: TrainingEvidence, names: Sequence[str]) -> list[str]:
-    """Those of the parameters that some steps on a copy do move."""
+    """The parameters among `names` that some steps on a copy move."""
     if not names:
         return []
     recipe = evidence.recipe
@@ -372,7 +372,7 @@ def _answers(evidence: TrainingEvidence, batch: Batch) -> Tensor:
 
 
 def _pairs(evidence: TrainingEvidence, seed: int | None, most: int) -> dict[bytes, set[bytes]]:
-    """Inputs of the first rows, or of the rows in another order, with the labels that came with them."""
+    """Inputs of the first rows, or of the rows in another order, with their labels."""
     pairs, count = dict[bytes, set[bytes]](), 0
     for batch in evidence.train.batches(evidence.recipe.batch_size, seed=seed):
         inputs = [x.cpu().contiguous().reshape(len(batch), -1).numpy() for x in batch.inputs]
