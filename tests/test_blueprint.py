@@ -51,7 +51,7 @@ def is_unrun() -> bool:
 def test_a_recipe_of_a_file_names_no_code(folder: Path, setting: str, value: Any) -> None:
     record = flat(tomllib.loads((folder / "recipe.toml").read_text())) | {setting: value}
     (folder / "recipe.toml").write_text(tomli_w.dumps(record))
-    with pytest.raises(RunError, match=rf"recipe\.toml names code that is not netwright's: {setting} = '") as caught:
+    with pytest.raises(RunError, match=rf"recipe\.toml names code from outside netwright: {setting} = '") as caught:
         load_recipe(folder)
     assert caught.value.remedy == WAY
     assert is_unrun()
@@ -67,7 +67,7 @@ def test_a_schema_and_a_task_of_a_file_name_no_code(folder: Path, path: str) -> 
         (folder / name).write_text(json.dumps(record))
         with pytest.raises(RunError) as caught:
             load(folder)
-        assert f"{name} names code that is not netwright's: {key} = {path!r}" in caught.value.problem
+        assert f"{name} names code from outside netwright: {key} = {path!r}" in caught.value.problem
         assert caught.value.remedy == WAY
     assert is_unrun()
 
@@ -83,7 +83,7 @@ def test_a_class_of_ones_own_is_loaded_if_code_is_allowed(folder: Path) -> None:
 
 def test_what_is_not_a_class_of_its_sort_is_refused_though_code_is_allowed(folder: Path) -> None:
     (folder / "task.json").write_text('{"task": "builtins:dict"}')
-    with pytest.raises(RunError, match="'builtins:dict' is no task"):
+    with pytest.raises(RunError, match="'builtins:dict' is not a task"):
         load_task(folder, allow_code=True)
 
 
@@ -138,7 +138,7 @@ def test_a_tasks_own_settings_are_a_section_of_the_recipe_and_read_back(
     write_blueprint(tmp_path, recipe, Schema(()), module.Forecasting(("a", "b")))
     assert tomllib.loads((tmp_path / "recipe.toml").read_text())["task"] == {"horizon": 96}
     assert load_recipe(tmp_path, allow_code=True) == load_recipe(tmp_path, own=module.Options()) == recipe
-    with pytest.raises(RunError, match=r"task\.json names code that is not netwright's: task = 'own_task:Forecasting'"):
+    with pytest.raises(RunError, match=r"task\.json names code from outside netwright: task = 'own_task:Forecasting'"):
         load_recipe(tmp_path)
     (tmp_path / "task.json").write_text('{"task": "classification", "labels": ["a", "b"]}')
     with pytest.raises(RunError, match=r"recipe\.toml: there is no setting 'horizon'"):

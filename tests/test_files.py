@@ -96,7 +96,7 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RunError, match="folder cannot be written: it is a folder"):
         replace_text(tmp_path / "folder", "")
-    with pytest.raises(RunError, match="pipe cannot be written: it is no regular file"):
+    with pytest.raises(RunError, match="pipe cannot be written: it is not a regular file"):
         replace_text(tmp_path / "pipe", "")
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
@@ -169,4 +169,4 @@ def test_a_full_disk_is_told_with_the_file_and_the_remedy(tmp_path: Path) -> Non
     (tmp_path / "history.jsonl").symlink_to("/dev/full")
     with pytest.raises(RunError, match=r"history\.jsonl cannot be written: No space left on device") as caught:
         append_line(tmp_path / "history.jsonl", "{}")
-    assert caught.value.remedy == "make room or choose another folder, then give the same command again."
+    assert caught.value.remedy == "free some space or choose another folder, then run the same command again."

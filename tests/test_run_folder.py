@@ -123,7 +123,7 @@ def test_written_down_layers_and_every_setting_survive_the_folder(tmp_path: Path
 def test_a_users_own_network_is_loaded_into_the_module_that_is_given(tmp_path: Path) -> None:
     run = replace(untrained(), schema=Schema(()), network=nn.Linear(3, 2), sample=())
     finished(tmp_path / "run", run)
-    with pytest.raises(RunError, match="was the user's own") as caught:
+    with pytest.raises(RunError, match="is the user's own") as caught:
         load(tmp_path / "run")
     assert caught.value.remedy == "give it: load(folder, network=...)."
     given = nn.Linear(3, 2)
@@ -159,9 +159,9 @@ def test_every_file_of_a_run_is_readable_by_those_who_may_read_text_files(tmp_pa
         (
             "schema.json",
             '[{"kind": "builtins:print"}]',
-            "{} names code that is not netwright's: kind = 'builtins:print'",
+            "{} names code from outside netwright: kind = 'builtins:print'",
         ),
-        ("schema.json", "{}", "{} is no list of columns"),
+        ("schema.json", "{}", "{} is not a list of columns"),
         ("task.json", '{"task": "classification", "labels": ["a"], "smell": 1}', "{}: Classification has no 'smell'"),
         ("task.json", '{"task": "classification", "labels": 7}', "{}: Classification: labels: "),
         ("recipe.toml", "lr = ", "{} is not valid TOML: "),
@@ -173,7 +173,7 @@ def test_every_file_of_a_run_is_readable_by_those_who_may_read_text_files(tmp_pa
         ("baselines.json", '[["linear"]]', "{}: entry: 0.1: Field required"),
         ("history.jsonl", '{"epoch": 1}\n', "{}, line 1 is no epoch: "),
         ("weights.safetensors", "cut off", "{} cannot be read: "),
-        ("origin.json", None, "is no run folder: it has no origin.json"),
+        ("origin.json", None, "is not a run folder: it has no origin.json"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str | None, problem: str) -> None:
@@ -206,12 +206,12 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_run_that_was_never_finished_says_how_to_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     started(folder)
-    with pytest.raises(RunError, match=r"has no weights\.safetensors: it was never trained to its end"):
+    with pytest.raises(RunError, match=r"has no weights\.safetensors: training never finished"):
         load(folder)
     (folder / "resume.safetensors").write_bytes(b"")
-    with pytest.raises(RunError, match="was stopped before its end") as caught:
+    with pytest.raises(RunError, match="was interrupted") as caught:
         load(folder)
-    assert "training goes on from its last checkpoint" in caught.value.remedy
+    assert "training resumes from its last checkpoint" in caught.value.remedy
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_remedies_of_a_run_name_no_code(tmp_path: Path, stage: str, change: dict
     remedy = replace(Remedy("Do it."), **change)
     report = Report("run", 1, (Finding(severity="error", summary="", remedies=(remedy,)),), ())
     run_folder.write_result(tmp_path / "run", stage, report)
-    with pytest.raises(RunError, match=rf"{stage}\.json names code that is not netwright's: {entry}"):
+    with pytest.raises(RunError, match=rf"{stage}\.json names code from outside netwright: {entry}"):
         load(tmp_path / "run")
     assert load(tmp_path / "run", allow_code=True).results == {**run.results, stage: report}
 
@@ -264,7 +264,7 @@ def test_a_pipe_among_the_files_of_a_run_is_refused(tmp_path: Path, name: str) -
     finished(tmp_path / "run")
     (tmp_path / "run" / name).unlink()
     os.mkfifo(tmp_path / "run" / name)
-    with pytest.raises(RunError, match=rf"{name} is no regular file"):
+    with pytest.raises(RunError, match=rf"{name} is not a regular file"):
         load(tmp_path / "run")
 
 
@@ -277,11 +277,11 @@ def test_a_run_is_not_written_over_another_one_or_over_anything_else(tmp_path: P
         started(tmp_path / "whole")
     started(tmp_path / "stopped")
     (tmp_path / "stopped" / "resume.safetensors").write_bytes(b"")
-    with pytest.raises(RunError, match="holds a training that was stopped"):
+    with pytest.raises(RunError, match="holds an interrupted training"):
         started(tmp_path / "stopped")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
-    with pytest.raises(RunError, match="photos is not empty, and holds no run"):
+    with pytest.raises(RunError, match="photos is not empty and not a run folder"):
         started(tmp_path / "photos")
     with pytest.raises(RunError, match=r"cat\.jpg is a file"):
         started(tmp_path / "photos" / "cat.jpg")
@@ -320,7 +320,7 @@ def test_a_stopped_training_goes_on_with_the_same_settings_and_data_only(tmp_pat
         "lr was 0.001, now 0.5; epochs was 30, now 7; the data (people.csv) or the fixes applied to them have changed"
     )
     assert told in caught.value.problem
-    assert caught.value.remedy == "give the command it was started with, or choose another folder."
+    assert caught.value.remedy == "run the command that started it, or choose another folder."
 
 
 def test_the_next_folder_is_the_first_without_a_whole_run(tmp_path: Path) -> None:

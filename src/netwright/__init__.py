@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from netwright.verbs import VERBS as _VERBS
 
-# OpenMP's threads spin where they wait for each other. Fewer spins cost nothing on a quiet machine and save much on a
-# busy one; torch reads the number when it is imported, so it is set before. A number of the user's own stays.
+# OpenMP's threads spin while they wait for each other. Fewer spins cost nothing on a quiet machine and save much on a
+# busy one. torch reads the number at import, so it is set before. A number that the user has set stays.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from netwright.training.loop import steps as steps
     from netwright.training.watch import watch as watch
 
-    # What verbs return; their words are those of their options.
+    # What verbs return; their keywords are those of their options.
     audit = public(netwright.verbs.audit.audit)
     cache = public(netwright.verbs.cache.cache)
     diagnose = public(netwright.verbs.diagnose.diagnose)
@@ -66,8 +66,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Public names beside the verbs, and where they are. A name is imported when it is first used: `import netwright` costs
-# nothing.
+# Public names other than verbs, and their modules. A name is imported on first use: `import netwright` costs nothing.
 _PUBLIC = {
     "Batch": "netwright.records.batch",
     "Classification": "netwright.tasks.classification",
@@ -91,7 +90,7 @@ _PUBLIC = {
     "watch": "netwright.training.watch",
     "write_fixes": "netwright.data.fixes",
 }
-_ALIASES = {"next_labels": "label"}  # names of before
+_ALIASES = {"next_labels": "label"}  # earlier names
 
 __all__ = [*_PUBLIC, *_ALIASES, *(verb for group in _VERBS.values() for verb in group), "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]  made from the tables
 

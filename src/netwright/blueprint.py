@@ -1,4 +1,4 @@
-"""What a network is, as text: recipe.toml, schema.json, task.json. They name entries of our tables and run no code."""
+"""A network as text: recipe.toml, schema.json, task.json. They name entries of our tables and run no code."""
 
 import json
 import tomllib
@@ -34,9 +34,9 @@ def write_blueprint(folder: Path, recipe: Recipe, schema: Schema, task: Task) ->
 
 
 def load_recipe(folder: Path, *, own: Any = None, allow_code: bool = False) -> Recipe:  # Any: as `Recipe.own`
-    """The settings of a run. Raises RunError if they cannot be read, or name code that is not netwright's.
+    """The settings of a run. Raises RunError if they cannot be read or name code from outside netwright.
 
-    Settings of the task's own are read as `own` declares them, else as the run's task does.
+    `own` declares the task's own settings; by default the run's task does.
     """
     path = folder / RECIPE
     try:
@@ -44,7 +44,7 @@ def load_recipe(folder: Path, *, own: Any = None, allow_code: bool = False) -> R
         if own is None and record.keys() - {s.name for s in settings()}:
             own = load_task(folder, allow_code=allow_code).options()
         recipe = Recipe(own=NoOptions() if own is None else own).edit(record)
-    except (ValueError, RecursionError) as error:  # no TOML, or numbers of thousands of digits
+    except (ValueError, RecursionError) as error:  # not TOML, or numbers with thousands of digits
         raise RunError(f"{path} is not valid TOML: {error}", remedy=AGAIN) from None
     except RecipeError as error:
         raise RunError(f"{path}: {error.problem}", remedy="correct the file by hand, or train again.") from None
@@ -58,7 +58,7 @@ def load_schema(folder: Path, *, allow_code: bool = False) -> Schema:
     path = folder / SCHEMA
     records = read_json(path)
     if not isinstance(records, list):
-        raise RunError(f"{path} is no list of columns", remedy=AGAIN)
+        raise RunError(f"{path} is not a list of columns", remedy=AGAIN)
     return Schema(tuple(_thing(path, record, "kind", KINDS, Field, allow_code) for record in records))
 
 
@@ -90,7 +90,7 @@ def code_of_edits(record: Any) -> Iterator[str]:  # Any: JSON
 def _thing(
     path: Path, record: Any, key: str, table: Mapping[str, str], parent: type[T], allow_code: bool
 ) -> T:  # Any: JSON
-    """A field or a task from its record, whose `key` names the class. Only names of the table are imported."""
+    """A field or a task from its record; `key` names the class. Only names in the table are imported."""
     if not isinstance(record, dict) or not isinstance(record.get(key), str):
         raise RunError(f"{path} has an entry without {key!r}", remedy=AGAIN)
     if not allow_code and record[key] not in table:
@@ -100,11 +100,11 @@ def _thing(
     except NetwrightError as error:
         raise RunError(f"{path}: {error.problem}", remedy=error.remedy) from None
     if not isinstance(found, type) or not issubclass(found, parent):
-        raise RunError(f"{path}: {record[key]!r} is no {key}", remedy=AGAIN)
+        raise RunError(f"{path}: {record[key]!r} is not a {key}", remedy=AGAIN)
     return checked(path, {name: value for name, value in record.items() if name != key}, found)
 
 
 def _name(kind: type, name: str, table: Mapping[str, str]) -> str:
-    """The table's key, or the import path of a class that is in no table."""
+    """The table's key, or the import path if the class is not in the table."""
     path = f"{kind.__module__}:{kind.__qualname__}"
     return name if table.get(name) == path else path

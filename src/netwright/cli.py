@@ -1,4 +1,4 @@
-"""The command line: words a person types. It is made from the verbs' options, and knows no verb by name."""
+"""The command line, built from the verbs' options; it knows no verb by name."""
 
 import inspect
 import json
@@ -20,12 +20,12 @@ from netwright.records.result import Held, Outcome, Result
 from netwright.resolve import resolve
 from netwright.verbs import MOVED, VERBS
 
-INTERRUPTED = 130  # what shells expect of a program ended by Ctrl-C
+INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 IN_PYTHON = "\n\nIn Python"  # a paragraph of a verb's docstring that the command line does not show
 
 
 def main() -> None:
-    """Runs the command line and exits: 0 done, 1 something was found, 2 the user must act, 3 a bug in netwright."""
+    """Runs the command line and exits: 0 done, 1 problems found, 2 the user must act, 3 a bug in netwright."""
     try:
         code = netwright(standalone_mode=False)
     except click.exceptions.Abort as stopped:
@@ -38,10 +38,10 @@ def main() -> None:
     except NetwrightError as error:
         click.echo(f"error: {error}", err=True)
         code = 2
-    except BrokenPipeError:  # the reader of our output has gone: `netwright predict ... | head`
+    except BrokenPipeError:  # the reader closed the pipe: `netwright predict ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception:  # noqa: BLE001  the last resort: whatever comes here is ours to mend
+    except Exception:  # noqa: BLE001  the last resort: any other error is a bug of ours
         traceback.print_exc()
         click.echo("error: this is a bug in netwright, not in your data or settings.", err=True)
         code = 3
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 class Verbs(click.Group):
-    """The commands that the table of verbs says, each made when it is asked for."""
+    """The commands in the table of verbs, each built on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All verbs."""
@@ -60,7 +60,7 @@ class Verbs(click.Group):
         return command(cmd_name) if cmd_name in verbs() else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Verbs by their groups."""
+        """Verbs by group."""
         for title, group in VERBS.items():
             with formatter.section(title.capitalize()):
                 formatter.write_dl([(name, _sentence(verb(name))) for name in group])
@@ -92,7 +92,7 @@ def command(name: str) -> click.Command:
 
 
 def _sentence(function: Callable[..., Any]) -> str:
-    """The first of a docstring, up to a colon or the end of the line."""
+    """The start of a docstring, up to a colon or the end of the line."""
     return (function.__doc__ or "").partition("\n")[0].partition(":")[0].rstrip(".") + "."
 
 
@@ -130,7 +130,7 @@ def _is_old(word: Field[Any]) -> bool:
 
 
 def _call(function: Callable[..., Any], is_json: bool, quiet: bool = False, **typed: Any) -> int:
-    """Calls a verb with what was typed, prints its result, and returns the exit code."""
+    """Calls a verb with the typed words, prints its result, and returns the exit code."""
     from netwright.console import progress
 
     known = words(function)
@@ -138,7 +138,7 @@ def _call(function: Callable[..., Any], is_json: bool, quiet: bool = False, **ty
     for name in given:
         if isinstance(word := known[name], Field) and (now := word.metadata["moved"]) and typed[name]:
             flag = word.metadata["word"] or name
-            click.echo(f"--{flag} is a verb of its own now: netwright {now}; the next version drops the flag", err=True)
+            click.echo(f"--{flag} is now a command of its own: netwright {now}; the next version drops it", err=True)
     if TELL in known and not quiet:
         given[SHOW] = progress()
     result: Result = worded(function, is_typed=True)(**given)
@@ -154,7 +154,7 @@ def _call(function: Callable[..., Any], is_json: bool, quiet: bool = False, **ty
 
 
 def _value(word: inspect.Parameter | Field[Any], typed: Any) -> Any:
-    """What was typed for a word, as its function takes it; None if nothing was."""
+    """The value typed for a word, as its function takes it; None if none was typed."""
     if isinstance(word, inspect.Parameter):
         return typed
     instead = word.metadata["typed"]

@@ -1,4 +1,4 @@
-"""A training as a person likes to watch it: one aligned line for each epoch, and one that moves."""
+"""Progress of training on a terminal: one aligned line per epoch, and one that updates in place."""
 
 import sys
 import time
@@ -8,24 +8,24 @@ from typing import TextIO
 from netwright.records.history import Epoch, Progress
 
 REFRESH_SECONDS = 0.25  # four refreshes a second: faster than people read, cheap on a slow terminal
-PLAIN_SECONDS = 30.0  # without a terminal nothing moves: a line in mid-epoch shows that it lives
-MOST_LINES = 40  # epochs that a person reads one by one; of more, every second, third, ... is told
+PLAIN_SECONDS = 30.0  # without a terminal nothing moves: a line in mid-epoch shows that training is alive
+MOST_LINES = 40  # epochs that a person reads one by one; of more, every second, third, ... is shown
 WIDEST = 11  # letters of a metric's name above its column of 12
 
 Event = str | Progress | Epoch
 
 
 def progress(stream: TextIO | None = None) -> Callable[[Event], None]:
-    """A listener for `train(..., show=progress())`: notes as text, epochs as lines, the current step as a moving line.
+    """A listener for `train(..., show=progress())`: notes as text, a line per epoch, a moving line for the step.
 
-    Writes to `stream` (stderr by default). Where that is no terminal, plain lines come out and nothing moves.
+    Writes to `stream` (stderr by default). If that is not a terminal, it prints plain lines only.
     """
     out = sys.stderr if stream is None else stream
     return _Screen(out).show
 
 
 class _Screen:
-    """Remembers what stands on the moving line and which columns the epochs' lines have."""
+    """Remembers the text of the moving line and the columns of the epochs' lines."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
@@ -57,7 +57,7 @@ class _Screen:
         self.left = duration(event.seconds_left)
         if now - self.last < (REFRESH_SECONDS if self.moves else PLAIN_SECONDS):
             return
-        if self.last == 0.0 and not self.moves:  # the first plain line comes after the interval, not at once
+        if self.last == 0.0 and not self.moves:  # the first plain line comes after the interval, not immediately
             self.last = now
             return
         self.last = now

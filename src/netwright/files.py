@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written in a folder of their own beside their place, flushed, then renamed."""
+"""Files that are complete or absent: written in a temporary folder next to their place, flushed, then renamed."""
 
 import errno
 import json
@@ -23,25 +23,25 @@ from netwright.records.errors import RunError
 
 AGAIN = "delete the run folder and train again."
 
-UNFINISHED = ".netwright-"  # begins the names of folders that hold an unfinished file; a killed process leaves one
-OLDER_UNFINISHED = ".writing"  # of versions before
+UNFINISHED = ".netwright-"  # prefix of folders that hold an unfinished file; a killed process leaves one
+OLDER_UNFINISHED = ".writing"  # of earlier versions
 T = TypeVar("T")
 _NUMBERED = re.compile(r"os error (\d+)")  # how safetensors and polars report errors of the system
 
 
 @contextmanager
 def whole(path: Path) -> Generator[Path]:
-    """A path to write to: on leaving, the file is put at `path` in one move, with the mode of the one it replaces.
+    """A path to write to; on exit the file moves to `path` in one step, with the mode of the file it replaces.
 
     A reader sees the old file or the new one. The path is in a new folder with a random name that only its owner can
-    enter, so that no link can be put in its way. Raises RunError if the system refuses; the old file stays then.
+    enter, so nobody can put a link in its way. Raises RunError if the system refuses; the old file then stays.
     """
     try:
         if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "it is a folder" if path.is_dir() else "it is no regular file")
+            raise OSError(errno.EINVAL, "it is a folder" if path.is_dir() else "it is not a regular file")
         with TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
             unfinished = Path(folder) / path.name
-            # Made here for its mode: safetensors makes files that only their owner can read.
+            # Created here for its mode: safetensors creates files that only their owner can read.
             os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             is_replaced = path.exists() and not path.is_symlink()
             mode = S_IMODE((path if is_replaced else unfinished).stat().st_mode)
@@ -59,25 +59,25 @@ def whole(path: Path) -> Generator[Path]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Puts UTF-8 text at `path`. Raises RunError."""
+    """Writes UTF-8 text to `path`. Raises RunError."""
     with whole(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Removes what a killed process left in a folder that no other one writes to."""
+    """Removes what a killed process left in a folder that no other process writes to."""
     for path in folder.iterdir():
         if is_unfinished(path):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether it is a folder in which a file was being written."""
+    """Whether a file was being written in this folder."""
     return path.name.startswith(UNFINISHED) or path.name == OLDER_UNFINISHED
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds a line to a text file. Raises RunError where it cannot be written.
+    """Adds a line to a text file. Raises RunError if it cannot be written.
 
     Waiting for the disk is left to `flush`: it takes as long as hundreds of steps of a small network.
     """
@@ -89,7 +89,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def replace_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Puts a safetensors file at `path`: tensors by name, and text in its header. Raises RunError."""
+    """Writes a safetensors file to `path`: tensors by name, and text in its header. Raises RunError."""
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole(path) as unfinished:
         save_file(contents, unfinished, metadata=dict(header))
@@ -98,7 +98,7 @@ def replace_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[s
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors (on the CPU) and the header's text of a safetensors file.
 
-    Raises RunError where the file is missing, cut off or no safetensors file.
+    Raises RunError if the file is missing, truncated or not a safetensors file.
     """
     _require_file(path)
     try:
@@ -121,17 +121,17 @@ def read_json(path: Path) -> Any:  # Any: JSON
     """The contents of a JSON file. Raises RunError."""
     try:
         return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError
+    except (ValueError, RecursionError) as error:  # numbers with thousands of digits are a ValueError
         raise RunError(f"{path} is not valid JSON: {error}", remedy=AGAIN) from None
 
 
 def read_record(path: Path, kind: type[T]) -> T:
-    """A JSON file as a record, every value checked. Raises RunError."""
+    """A JSON file as a record; every value is checked. Raises RunError."""
     return checked(path, read_json(path), kind)
 
 
 def checked(path: Path, record: Any, kind: type[T]) -> T:  # Any: JSON
-    """What was read from a JSON file as a record, every value checked. Raises RunError."""
+    """Parsed JSON as a record; every value is checked. Raises RunError."""
     name, known = (kind.__name__, {f.name for f in fields(kind)}) if is_dataclass(kind) else ("entry", None)
     if known is not None and isinstance(record, dict) and (unknown := record.keys() - known):
         raise RunError(f"{path}: {name} has no {min(unknown)!r}", remedy="upgrade netwright, or train again.")
@@ -148,14 +148,14 @@ def _require_file(path: Path) -> None:
     if not path.exists():
         raise RunError(f"there is no file {path}", remedy=AGAIN)
     if not path.is_file():
-        raise RunError(f"{path} is no regular file", remedy=AGAIN)
+        raise RunError(f"{path} is not a regular file", remedy=AGAIN)
 
 
 def unwritable(path: Path, error: Exception) -> RunError:
     """The error for a file that cannot be written, with the system's reason."""
     return RunError(
         f"{path} cannot be written: {_reason(error)}",
-        remedy="make room or choose another folder, then give the same command again.",
+        remedy="free some space or choose another folder, then run the same command again.",
     )
 
 
@@ -169,7 +169,7 @@ def _reason(error: Exception) -> str:
 
 def flush(path: Path) -> None:
     """Waits until a file's bytes, or a folder's names, are on the disk."""
-    with suppress(PermissionError):  # Windows opens no folders
+    with suppress(PermissionError):  # Windows cannot open folders
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

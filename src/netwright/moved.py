@@ -1,4 +1,4 @@
-"""Flags that have become verbs of their own: they work in this version, and go with this file in the next."""
+"""Flags that are now verbs of their own: they still work in this version; the next one drops them and this file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from netwright.verbs import treat as treatments
 
 @dataclass(frozen=True)
 class AuditFlags:
-    """What `audit` did beside auditing."""
+    """What `audit` used to do besides auditing."""
 
     fix_file: str = option("", "", word="fix", metavar="FILE", writes=True, moved="fix")
     prove: bool = option(False, "", moved="prove")
@@ -28,14 +28,14 @@ class AuditFlags:
 
 
 def audit(source: Source, options: audits.Options, flags: AuditFlags, tell: Tell) -> Outcome[Any]:
-    """An audit, or what its old flags asked for."""
+    """An audit, or what its old flags ask for."""
     file = flags.fix_file
     if flags.prove and not file:
-        raise RecipeError("--prove needs --fix FILE", remedy="name the file, where it writes which fixes are kept.")
+        raise RecipeError("--prove needs --fix FILE", remedy="name the file in which it marks the fixes to keep.")
     if flags.prove and source.fixes:
-        raise RecipeError("--prove tries fixes of the data as they are", remedy="leave --fixes out.")
+        raise RecipeError("--prove tries fixes on the unchanged data", remedy="leave --fixes out.")
     if flags.count and (flags.prove or source.fixes or file or options.against or options.page):
-        raise RecipeError("--next lists rows and audits nothing", remedy="give it alone.")
+        raise RecipeError("--next only lists rows", remedy="use it without the other flags.")
     if flags.to and not flags.count:
         raise RecipeError("--to is for --next", remedy="write fixes with --fix FILE.")
     if flags.count:
@@ -54,14 +54,14 @@ def audit(source: Source, options: audits.Options, flags: AuditFlags, tell: Tell
     try:
         proof = proofs.prove(source, how, tell)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; {file} holds all fixes, and none of them is proven.") from None
+        raise KeyboardInterrupt(f"stopped; {file} holds all fixes, none of them proven.") from None
     both = found.written | {"proof": proof.written}
     return replace(found, text=f"{found}\n\n{proof}", written=both, asides=(*asides, *proof.asides))
 
 
 @dataclass(frozen=True)
 class DiagnoseFlags:
-    """What `diagnose` did beside diagnosing."""
+    """What `diagnose` used to do besides diagnosing."""
 
     treat: bool = option(False, "", moved="treat")
     codes: tuple[str, ...] = option((), "", word="try", metavar="CODE", moved="treat")
@@ -70,7 +70,7 @@ class DiagnoseFlags:
 
 
 def diagnose(run: Any, options: diagnoses.Options, flags: DiagnoseFlags, tell: Tell) -> Outcome[Any]:
-    """A diagnosis, and the treatment that its old flags asked for. Any: a run, or its folder."""
+    """A diagnosis, and the treatment that its old flags ask for. Any: a run, or its folder."""
     treats = flags.treat or bool(flags.codes)
     if flags.to and not treats:
         raise RecipeError("--to is for the run that --treat or --try makes", remedy="leave it out.")

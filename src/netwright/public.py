@@ -1,4 +1,4 @@
-"""Verbs as functions of Python: `nw.audit("people.csv", target="income")`."""
+"""Verbs as Python functions: `nw.audit("people.csv", target="income")`."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -17,7 +17,7 @@ def public(function: Callable[..., Held[T]]) -> Callable[..., T]: ...
 @overload
 def public(function: Callable[..., T]) -> Callable[..., T]: ...
 def public(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A verb in words, that returns what its result holds."""
+    """A verb that takes keywords and returns what its result holds."""
     spoken = worded(function)
 
     @wraps(spoken)

@@ -30,16 +30,16 @@ def resolve(what: str, name: Any, table: Mapping[str, str]) -> Any:  # Any: tabl
 
 
 def with_detail(what: str, name: Any, table: Mapping[str, str]) -> tuple[Any, str]:  # Any: as in `resolve`
-    """The same, and what stands behind the colon of a table's key: `image:64`."""
+    """The same, and the part after the colon of a table's key: `image:64`."""
     key, _, detail = name.partition(":") if isinstance(name, str) else ("", "", "")
     return (resolve(what, key, table), detail) if key in table else (resolve(what, name, table), "")
 
 
 def refuse_code(path: Path, entries: Iterable[str], error: type[NetwrightError] = RunError) -> None:
-    """Raises an error if a file has entries that would import code from outside netwright."""
+    """Raises an error if a file names code from outside netwright."""
     if found := sorted(set(entries)):
         remedy = "if you trust its author, allow it: allow_code=True, or --allow-code on the command line."
-        raise error(f"{path} names code that is not netwright's: {listed(found)}", remedy=remedy)
+        raise error(f"{path} names code from outside netwright: {listed(found)}", remedy=remedy)
 
 
 def _is_part_of(missing: str | None, module: str) -> TypeGuard[str]:
@@ -47,7 +47,7 @@ def _is_part_of(missing: str | None, module: str) -> TypeGuard[str]:
 
 
 def require(package: str, *, extra: str) -> Any:  # Any: a module
-    """An optional package, or an error that names the extra which installs it."""
+    """An optional package, or an error that names the extra to install."""
     try:
         return import_module(package)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""A run on disk: text, and tensors without code. `weights.safetensors` is written last: with it, a run is whole."""
+"""A run on disk: text, and tensors without code. `weights.safetensors` is written last and completes a run."""
 
 import json
 import platform
@@ -46,15 +46,15 @@ from netwright.resolve import refuse_code
 from netwright.training.checkpoint import RESUME, cut_history, parse_watched, read_history, watched_text
 from netwright.training.weights import misfit, named, put
 
-FORMAT = 2  # of the whole folder; grows when a folder written today cannot be read by yesterday's code
-FIRST = 1  # scores, baselines, notes and the end of training were one file
+FORMAT = 2  # of the whole folder; increased when older code can no longer read new folders
+FIRST = 1  # scores, baselines, notes and the end of training were in one file
 SPLIT, ORIGIN = "split.json", "origin.json"
 OUTCOME, SAMPLE, WEIGHTS = "outcome.json", "sample.safetensors", "weights.safetensors"
 WATCHED = "watched.json"
-FIXES = "fixes.json"  # of the data, as they were applied; not there if there are none
+FIXES = "fixes.json"  # the applied fixes of the data; absent if there are none
 
-# What a run's results are, by stage; that of a stage is in <stage>.json if it was made.
-RESULTS: Mapping[str, Any] = {  # Any: types, and such as tuple[...]
+# The types of a run's results by stage; a stage's result is in <stage>.json if there is one.
+RESULTS: Mapping[str, Any] = {  # Any: types, or generics such as tuple[...]
     "scores": Scores,
     "baselines": tuple[tuple[str, Scores], ...],
     "audit": Report,
@@ -72,18 +72,18 @@ class Origin:
     """Where a run comes from."""
 
     format: int
-    data: str  # a path, or what stands for data in memory
+    data: str  # a path, or a description of data in memory
     fingerprint: Fingerprint
     versions: dict[str, str]
-    command: tuple[str, ...]  # words of the command line; none where Python code started the run
-    parent: str  # the run folder that this one was made from; "" where there is none
+    command: tuple[str, ...]  # words of the command line; none if Python code started the run
+    parent: str  # the run folder that this one was made from; "" if there is none
     reading: Source
 
 
 @final
 @dataclass(frozen=True)
 class Split:
-    """Which rows were in which part."""
+    """The rows of each part."""
 
     seed: int
     parts: dict[str, Part]
@@ -92,7 +92,7 @@ class Split:
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """Why training ended, and what was said of it."""
+    """Why training ended, and the notes on it."""
 
     ended: str
     notes: tuple[str, ...]
@@ -120,9 +120,9 @@ def create(
     command: Sequence[str] = (),
     fixes: Sequence[Fix] = (),
 ) -> None:
-    """Writes all that makes a run what it is, before it is trained. `rows` are the row numbers of each part.
+    """Writes everything that defines a run, before it is trained. `rows` are the row numbers of each part.
 
-    Raises RunError where the folder holds a run already, or anything else, or cannot be written.
+    Raises RunError if the folder is not empty or cannot be written.
     """
     parts = {name: part(numbers) for name, numbers in rows.items()}
     origin = Origin(FORMAT, data, fingerprint, _versions(), tuple(command), "", run.source)
@@ -130,7 +130,7 @@ def create(
 
 
 def write_from(run: Run, folder: Path, parent: Path, *, command: Sequence[str] = ()) -> Run:
-    """A trained run on the data, parts and fixes of another run's folder, as a folder of its own. As `create`."""
+    """A trained run on the data, parts and fixes of another run's folder, in a new folder. Raises as `create`."""
     old = replace(origin(parent), parent=str(parent), command=tuple(command), versions=_versions(), format=FORMAT)
     _create(run, folder, old, load_split(parent), load_fixes(parent))
     cut_history(folder, run.history.epochs)
@@ -144,7 +144,7 @@ def _create(run: Run, folder: Path, origin: Origin, split: Split, fixes: Sequenc
         clear_unfinished(folder)
     except OSError as error:
         raise unwritable(folder, error) from None
-    # First, so that the folder is known as a run's whatever happens next.
+    # First, so that the folder is recognized as a run's whatever happens next.
     replace_text(folder / ORIGIN, _text(asdict(origin) | {"reading": origin.reading.said()}))
     write_blueprint(folder, run.recipe, run.schema, run.task)
     replace_text(folder / SPLIT, _text(split))
@@ -154,9 +154,9 @@ def _create(run: Run, folder: Path, origin: Origin, split: Split, fixes: Sequenc
 
 
 def write(run: Run, folder: Path) -> Run:
-    """Makes a created run whole: scores and what was found, then weights; then the checkpoint goes.
+    """Completes a created run: writes scores and findings, then weights, then deletes the checkpoint.
 
-    Returns the run with its folder. Raises RunError where it cannot be written; the checkpoint is still there then.
+    Returns the run with its folder. Raises RunError if it cannot be written; the checkpoint then stays.
     """
     write_results(run, folder)
     replace_text(folder / WATCHED, watched_text(run.watched) + "\n")
@@ -169,14 +169,14 @@ def write(run: Run, folder: Path) -> Run:
 
 
 def write_results(run: Run, folder: Path) -> None:
-    """Puts the results of all stages into the folder, and what was said of them."""
+    """Writes the results of all stages and their notes."""
     replace_text(folder / OUTCOME, _text(Outcome(run.history.ended, run.notes)))
     for stage, result in run.results.items():
         write_result(folder, stage, result)
 
 
 def write_result(folder: Path, stage: str, result: Any) -> None:  # Any: as RESULTS says
-    """Puts the result of a stage into the folder of its run, in place of an older one."""
+    """Writes the result of a stage, replacing an older one."""
     replace_text(_file(folder, stage), _text(result))
 
 
@@ -193,12 +193,12 @@ def load(
     test: Examples | None = None,
     allow_code: bool = False,
 ) -> Run:
-    """A whole run from its folder. The parts of the data are empty unless given.
+    """Loads a complete run. The parts of the data are empty unless given.
 
-    `network` is an untrained module for a run that was trained with the user's own (a copy gets the weights); others
-    are rebuilt from schema, task and recipe. These name entries of netwright's tables; with `allow_code` they may name
-    other code, which then runs. Raises RunError if the folder is missing, half written, broken, of a newer version, or
-    names other code.
+    `network` is an untrained module, needed if the run was trained with the user's own (a copy gets the weights);
+    others are rebuilt from schema, task and recipe. These name entries of netwright's tables; with `allow_code` they
+    may name other code, which then runs. Raises RunError if the folder is missing, incomplete, broken, of a newer
+    version, or names other code.
     """
     folder = Path(folder)
     source = origin(folder).reading
@@ -212,7 +212,7 @@ def load(
     recipe = load_recipe(folder, allow_code=allow_code)
     schema, task = load_schema(folder, allow_code=allow_code), load_task(folder, allow_code=allow_code)
     if network is None and not schema.inputs:
-        raise RunError(f"the network of {folder} was the user's own", remedy="give it: load(folder, network=...).")
+        raise RunError(f"the network of {folder} is the user's own", remedy="give it: load(folder, network=...).")
     build = partial(task.network, schema, recipe) if network is None else partial(deepcopy, deepcopy(network))
     built = build()
     tensors, _ = read_tensors(folder / WEIGHTS)
@@ -251,12 +251,12 @@ def _load_outcome(folder: Path) -> tuple[Outcome, Mapping[str, Any]]:  # Any: as
 
 
 def origin(folder: Path) -> Origin:
-    """Where a run comes from. Raises RunError where the folder is none of a run, or of a newer version."""
+    """Where a run comes from. Raises RunError if the folder is not a run's, or of a newer version."""
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}", remedy="correct the path, or train first.")
     path = folder / ORIGIN
     if not path.exists():
-        raise RunError(f"{folder} is no run folder: it has no {ORIGIN}", remedy="give the folder of a run.")
+        raise RunError(f"{folder} is not a run folder: it has no {ORIGIN}", remedy="give the folder of a run.")
     record = read_json(path)
     found = record.get("format") if isinstance(record, dict) else None
     if isinstance(found, int) and found > FORMAT:
@@ -268,50 +268,50 @@ def origin(folder: Path) -> Origin:
 
 
 def load_split(folder: Path) -> Split:
-    """Which rows were in which part. Raises RunError where this cannot be read."""
+    """The rows of each part. Raises RunError if they cannot be read."""
     return read_record(folder / SPLIT, Split)
 
 
 def load_watched(folder: Path) -> Watched:
-    """What was seen of a training; nothing where the run is older than the recorder. Raises RunError."""
+    """What the recorder saw of the training; nothing if the run is older than the recorder. Raises RunError."""
     path = folder / WATCHED
     if not path.exists():
         return Watched()
     try:
         return parse_watched(read_text(path))
-    except (ValueError, RecursionError) as error:  # no JSON, or pydantic's
+    except (ValueError, RecursionError) as error:  # not JSON, or pydantic's
         raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
 
 
 def load_fixes(folder: Path) -> tuple[Fix, ...]:
-    """The fixes that were applied to the data. Raises RunError where they cannot be read."""
+    """The fixes that were applied to the data. Raises RunError if they cannot be read."""
     if not (folder / FIXES).exists():
         return ()
     records = read_json(folder / FIXES)
     if not isinstance(records, list):
-        raise RunError(f"{folder / FIXES} is no list of fixes", remedy=AGAIN)
+        raise RunError(f"{folder / FIXES} is not a list of fixes", remedy=AGAIN)
     return tuple(checked(folder / FIXES, record, Fix) for record in records)
 
 
 def require_same_data(folder: Path, fingerprint: Fingerprint) -> None:
-    """Raises RunError where data are not those that the run was trained on."""
+    """Raises RunError if the data are not those that the run was trained on."""
     old = origin(folder)
     if old.fingerprint.digest != fingerprint.digest:
         problem = f"the data have changed since {folder} was trained on {old.data}"
-        raise RunError(problem, remedy="give the data as they were, or train again.")
+        raise RunError(problem, remedy="restore the data, or train again.")
 
 
 def require_same_rows(folder: Path, rows: Mapping[str, Sequence[int] | NDArray[np.int64]]) -> None:
-    """Raises RunError where parts do not hold the rows that they held in the run."""
+    """Raises RunError if the parts do not hold the same rows as in the run."""
     for name, before in load_split(folder).parts.items():
         if (now := part(rows[name])).digest != before.digest:
-            problem = f"the {name} part of {folder} had {before.count:,} rows; read again it has {now.count:,}"
-            told = problem if now.count != before.count else f"the {name} part of {folder} holds other rows, read again"
+            problem = f"the {name} part of {folder} had {before.count:,} rows; it now has {now.count:,}"
+            told = problem if now.count != before.count else f"the {name} part of {folder} now holds other rows"
             raise RunError(told, remedy=AGAIN)
 
 
 def is_resumable(folder: Path) -> bool:
-    """Whether training was stopped and can go on."""
+    """Whether training was interrupted and can resume."""
     return (folder / RESUME).exists() and not is_whole(folder)
 
 
@@ -321,7 +321,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def require_same(folder: Path, *, recipe: Recipe, fingerprint: Fingerprint) -> None:
-    """Raises RunError, naming each difference, where a stopped training cannot go on with these settings and data."""
+    """Raises RunError, naming each difference, if training cannot resume with these settings and data."""
     saved = load_recipe(folder, own=recipe.of(type(recipe.own)), allow_code=True)  # compared, not built
     saved, now = ({s.name: value for s, value in r.values()} for r in (saved, recipe))
     told = [f"{name} was {saved[name]}, now {now[name]}" for name in now if _text(saved[name]) != _text(now[name])]
@@ -330,18 +330,18 @@ def require_same(folder: Path, *, recipe: Recipe, fingerprint: Fingerprint) -> N
         told.append(f"the data ({old.data}) or the fixes applied to them have changed")
     if told:
         raise RunError(
-            f"the training in {folder} was stopped and cannot go on: {'; '.join(told)}",
-            remedy="give the command it was started with, or choose another folder.",
+            f"training in {folder} was interrupted and cannot resume: {'; '.join(told)}",
+            remedy="run the command that started it, or choose another folder.",
         )
 
 
 def next_folder(data: str | Path, *, under: Path = Path("runs")) -> Path:
-    """`runs/people` for `people.csv`: the first that holds no whole run, so that a stopped one goes on."""
+    """`runs/people` for `people.csv`: the first without a finished run, so that interrupted training resumes."""
     return free_folder(under / (re.sub(r"[^\w.-]+", "_", Path(data).resolve().stem).strip("._") or "run"))
 
 
 def free_folder(folder: Path) -> Path:
-    """The folder, or with a number behind its name: the first that holds no whole run."""
+    """The folder, or with a number after its name: the first without a finished run."""
     under, name, number = folder.parent, folder.name, 2
     while is_whole(folder):
         folder, number = under / f"{name}-{number}", number + 1
@@ -358,21 +358,21 @@ def _require_free(folder: Path) -> None:
         raise RunError(f"{folder} holds a finished run", remedy="choose another folder, or delete it.")
     if is_resumable(folder):
         raise RunError(
-            f"{folder} holds a training that was stopped",
-            remedy="give the command it was started with, or choose another folder.",
+            f"{folder} holds an interrupted training",
+            remedy="run the command that started it, or choose another folder.",
         )
     if folder.is_file():
         raise RunError(f"{folder} is a file", remedy="choose another folder.")
     others = folder.is_dir() and not all(map(is_unfinished, folder.iterdir()))
     if others and not (folder / ORIGIN).exists():
-        raise RunError(f"{folder} is not empty, and holds no run", remedy="choose another folder.")
+        raise RunError(f"{folder} is not empty and not a run folder", remedy="choose another folder.")
 
 
 def _unfinished(folder: Path) -> RunError:
     if (folder / RESUME).exists():
-        remedy = "give the command it was started with: training goes on from its last checkpoint."
-        return RunError(f"the training in {folder} was stopped before its end", remedy=remedy)
-    return RunError(f"{folder} has no {WEIGHTS}: it was never trained to its end", remedy="train it again.")
+        remedy = "run the command that started it: training resumes from its last checkpoint."
+        return RunError(f"training in {folder} was interrupted", remedy=remedy)
+    return RunError(f"{folder} has no {WEIGHTS}: training never finished", remedy="train it again.")
 
 
 def _load_sample(folder: Path) -> tuple[Tensor, ...]:

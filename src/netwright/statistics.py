@@ -1,4 +1,4 @@
-"""95 % intervals, each method once: of shares, means, scores and seeds, and of whatever rows can be resampled for."""
+"""95 % intervals, each method once: of shares, means, scores, seeds, and any statistic of rows by resampling."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ ENDS = (2.5, 97.5)  # percentiles
 RESAMPLES = 1000  # the usual number for a 95 % percentile interval
 FEWEST = 100  # below this the 2.5 % point is one or two resamples
 WORK = 20_000_000  # resamples x rows x columns: about a second
-ROWS = 100_000  # a larger part is resampled on so many of its rows; see `bootstrap`
+ROWS = 100_000  # a larger part is resampled on this many of its rows; see `bootstrap`
 CHUNK = 1 << 16  # weights held at once: 512 KB stay in a core's cache
 
 Numbers = NDArray[Any]
@@ -51,7 +51,7 @@ class Interval:
 
 
 def share(hits: float, count: float, z: float = NORMAL) -> Interval:
-    """`hits` of `count`: the score interval, good for few rows and for shares near 0 and 1 (Wilson 1927)."""
+    """`hits` of `count`: the score interval, accurate for few rows and for shares near 0 and 1 (Wilson 1927)."""
     if count <= 0:
         return Interval(0.0, 0.0, 1.0)
     p, wide = hits / count, z * z / count
@@ -60,7 +60,7 @@ def share(hits: float, count: float, z: float = NORMAL) -> Interval:
 
 
 def difference(of: Interval, against: Interval) -> Interval:
-    """One share less another, of other rows (Newcombe 1998, method 10)."""
+    """One share minus another, of different rows (Newcombe 1998, method 10)."""
     value = of.value - against.value
     low = value - sqrt((of.value - of.low) ** 2 + (against.high - against.value) ** 2)
     high = value + sqrt((of.high - of.value) ** 2 + (against.value - against.low) ** 2)
@@ -68,26 +68,26 @@ def difference(of: Interval, against: Interval) -> Interval:
 
 
 def at_most(hits: int, count: int, probability: float) -> float:
-    """The chance of so many hits or fewer: the binomial distribution."""
-    from scipy.special import bdtr  # here: it takes 0.1 s to import, and hardly any data need it
+    """Probability of at most `hits` hits: the binomial distribution."""
+    from scipy.special import bdtr  # here: the import takes 0.1 s, and hardly any data need it
 
     return float(bdtr(hits, count, probability))
 
 
 def expected(chances: Numbers, uncertainty: float) -> Interval:
-    """How many of independent events happen, if the chances may together be off by a share of `uncertainty`."""
+    """How many of independent events happen, if all chances together may be off by a share of `uncertainty`."""
     count = float(chances.sum())
     return Interval.around(count, NORMAL * sqrt(float((chances * (1 - chances)).sum()) + (uncertainty * count) ** 2))
 
 
 def mean(values: Numbers, z: float = NORMAL) -> Interval:
-    """Of many rows; for pairs of rows, of their differences. Infinite for a single one."""
+    """The mean over many rows; for pairs of rows, pass their differences. Infinite for a single row."""
     half = z * _error(values) if len(values) > 1 else np.inf
     return Interval.around(float(values.mean()), float(half))
 
 
 def mean_difference(a: Numbers, b: Numbers) -> Interval:
-    """Mean of `a` less mean of `b`, two samples of many rows."""
+    """Mean of `a` minus mean of `b`, two samples of many rows."""
     return Interval.around(float(a.mean() - b.mean()), NORMAL * sqrt(_error(a) ** 2 + _error(b) ** 2))
 
 
@@ -100,8 +100,8 @@ def student(values: Numbers, overlap: float = 0.0) -> Interval:
 def auroc(zeros: Numbers, ones: Numbers) -> Interval:
     """Probability that a score of `ones` is above one of `zeros`, ties counting half.
 
-    The variance is that of DeLong, DeLong and Clarke-Pearson 1988, by ranks as Sun and Xu 2014; the interval is taken
-    on the log odds, so that it stays within 0 and 1. If nothing overlaps, by the rule of three.
+    The variance is that of DeLong, DeLong and Clarke-Pearson 1988, by ranks as in Sun and Xu 2014. The interval is
+    taken on the log odds, so it stays within 0 and 1; if nothing overlaps, the rule of three gives it.
     """
     m, n = len(zeros), len(ones)
     both = np.concatenate([zeros, ones])
@@ -118,9 +118,9 @@ def auroc(zeros: Numbers, ones: Numbers) -> Interval:
 
 
 def gain_over_seeds(before: Array, after: Array) -> Interval:
-    """By how much smaller numbers became, (seeds, rows) each: trainings of their own, scored on the same rows.
+    """By how much numbers fell, (seeds, rows) each: independent trainings, scored on the same rows.
 
-    Normal over rows; Student's t over seeds, whose two spreads are pooled.
+    Normal over rows; Student's t over seeds, with pooled variance.
     """
     by_rows = mean(before.mean(0) - after.mean(0))
     variance = sum(float(each.mean(1).var(ddof=1)) / len(each) for each in (before, after))
@@ -129,7 +129,7 @@ def gain_over_seeds(before: Array, after: Array) -> Interval:
 
 
 def spread_over_seeds(numbers: Array) -> Interval:
-    """The standard deviation of the seeds' means, (seeds, rows), less what their rows alone make them differ by.
+    """The standard deviation of the seeds' means, (seeds, rows), without the part that comes from the rows.
 
     Analysis of variance with two factors (Searle et al. 1992, "Variance components").
     """
@@ -145,9 +145,9 @@ def spread_over_seeds(numbers: Array) -> Interval:
 
 
 def pigeonhole(gains: Array, seed: int = 0) -> Interval:
-    """The mean of (seeds, rows), by drawing seeds and rows with replacement, each by itself.
+    """The mean of (seeds, rows), by drawing seeds and rows with replacement, independently.
 
-    The pigeonhole bootstrap of Owen 2007, arXiv:0712.1111, whose intervals are rather too wide than too narrow.
+    The pigeonhole bootstrap of Owen 2007, arXiv:0712.1111; its intervals tend to be too wide, not too narrow.
     """
     seeds, rows = gains.shape
     generator = np.random.default_rng(seed)
@@ -160,9 +160,9 @@ def pigeonhole(gains: Array, seed: int = 0) -> Interval:
 
 
 def mean_over_pairs(gaps: Sequence[Numbers], seed: int = 0) -> Interval:
-    """The mean over pairs of trainings that have rows of their own.
+    """The mean over pairs of trainings, each pair with its own rows.
 
-    Pairs are drawn with replacement, the mean over a pair's rows by its normal distribution.
+    Pairs are drawn with replacement; the mean over a pair's rows is drawn from its normal distribution.
     """
     means = np.array([gap.mean() for gap in gaps])
     errors = np.array([gap.std() / sqrt(len(gap)) for gap in gaps])
@@ -174,7 +174,7 @@ def mean_over_pairs(gaps: Sequence[Numbers], seed: int = 0) -> Interval:
 
 
 def without_bias(statistic: Callable[[NDArray[np.int64]], float], count: int, draws: int, seed: int = 0) -> Interval:
-    """A statistic of rows that cannot be negative, less what resampling adds to it: a sum of absolute values.
+    """A statistic of rows that cannot be negative (a sum of absolute values), minus what resampling adds to it.
 
     The basic bootstrap of Efron and Tibshirani 1993; `statistic` takes positions of rows.
     """
@@ -196,15 +196,15 @@ def bootstrap(
 ) -> dict[str, Interval]:
     """Statistics of `count` rows with percentile intervals; undefined ones are left out. Efron 1979.
 
-    A resample is a weighting: n rows are drawn out of n with replacement, and a row drawn twice weighs 2. `build` works
-    out once for some rows what is used for all resamples: the order of scores, the bins. `groups` names the group of
-    each row, and whole groups are drawn: rows of one group (overlapping windows, sentences of a page) are not
-    independent, and drawn one by one they give intervals that are too narrow.
+    A resample is a weighting: n of n rows are drawn with replacement, and a row drawn twice weighs 2. `build` computes
+    once what all resamples of some rows share: the order of scores, the bins. `groups` names the group of each row;
+    whole groups are then drawn. Rows of one group (overlapping windows, sentences of a page) are not independent;
+    drawing them one by one gives intervals that are too narrow.
 
-    Bounded in cost: RESAMPLES x rows x columns stays below WORK, down to FEWEST resamples; `columns` is how much dearer
-    a row is than one. More than ROWS rows are resampled on ROWS of them, and the deviations shrunk by sqrt(ROWS / n):
-    the m-out-of-n bootstrap of Bickel, Götze and van Zwet 1997. Intervals of `biased` statistics are moved back by the
-    mean of what resampling adds to them.
+    The cost is bounded: RESAMPLES x rows x columns stays below WORK, down to FEWEST resamples; `columns` is the cost of
+    a row relative to 1. More than ROWS rows are resampled on ROWS of them, and the deviations shrink by
+    sqrt(ROWS / n): the m-out-of-n bootstrap of Bickel, Götze and van Zwet 1997. Intervals of `biased` statistics are
+    shifted back by the mean that resampling adds to them.
     """
     generator = np.random.default_rng(seed)
     whole = build(np.arange(count))
@@ -224,14 +224,14 @@ def bootstrap(
 
 
 def unweighted(statistics: Mapping[str, Weighted], count: int) -> dict[str, float]:
-    """Each statistic of `count` rows that weigh the same; undefined ones are left out."""
+    """Each statistic of `count` rows with equal weights; undefined ones are left out."""
     ones = np.ones((1, count))
     found = {name: float(statistic(ones)[0]) for name, statistic in statistics.items()}
     return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
 def _some_rows(count: int, groups: Numbers | None, generator: np.random.Generator) -> tuple[NDArray[np.intp], float]:
-    """At most ROWS rows, or those of a share of the groups that holds about as many; and the shrinkage."""
+    """At most ROWS rows, or the rows of enough groups for about as many; and the shrinkage."""
     if count <= ROWS:
         return np.arange(count), 1.0
     if groups is None:
@@ -257,7 +257,7 @@ def _resampled(
         for name, statistic in statistics.items():
             found[name].append(statistic(weights))
     joined = {name: np.concatenate(parts) for name, parts in found.items()}
-    # A resample without a class leaves some metrics undefined; where all are, the interval is the value itself.
+    # A resample without a class leaves some metrics undefined; if all are, the interval is the value itself.
     return {name: drawn if not np.isnan(drawn).all() else np.zeros(1) for name, drawn in joined.items()}
 
 
@@ -279,6 +279,6 @@ def _student_factor(freedom: int) -> float:
 
 
 def _ranks(values: Numbers) -> Numbers:
-    """From 1; equal values share the mean of theirs."""
+    """Ranks from 1; ties get their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

@@ -83,8 +83,8 @@ def test_from_an_audit_to_proven_fixes_of_a_table(people: Path, tmp_path: Path, 
     # The flags of before.
     with_a_proof = netwright("audit", *data, "--fast", "--fix", fixes, "--prove", "--json", *SET)
     assert with_a_proof.code == 1
-    assert "--fix is a verb of its own now: netwright fix;" in with_a_proof.err
-    assert "--prove is a verb of its own now: netwright prove;" in with_a_proof.err
+    assert "--fix is now a command of its own: netwright fix;" in with_a_proof.err
+    assert "--prove is now a command of its own: netwright prove;" in with_a_proof.err
     proof = json.loads(with_a_proof.out)["proof"]
     assert proof["together"]["gains"][0]["metric"] == "accuracy"
     told = {"yes" if proof["together"]["is_kept"] else "no"}
@@ -95,7 +95,7 @@ def test_fixing_and_proving_are_verbs_of_their_own(people: Path, tmp_path: Path,
     data, fixes, fixed = ("--target", "label", "--quiet"), tmp_path / "fixes.csv", tmp_path / "fixed.csv"
     written = netwright("fix", people, fixes, *data, "--fast")
     assert (written.code, written.err) == (0, "")
-    assert f"fixes written to {fixes}. Look through them" in written.out
+    assert f"fixes written to {fixes}. Review them" in written.out
     found = nw.fix(people, target="label", fast=True, file=tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_text() == fixes.read_text()
     assert found == nw.read_fixes(fixes)
@@ -106,7 +106,7 @@ def test_fixing_and_proving_are_verbs_of_their_own(people: Path, tmp_path: Path,
 
     proven = netwright("prove", people, fixes, *data, "--seeds", 3, "--to", fixes, "--json", *SET)
     assert proven.code == 0, proven.err
-    assert proven.err == f"{fixes} says apply = no for those rolled back\n"
+    assert proven.err == f"{fixes} has apply = no for those rolled back\n"
     proof = json.loads(proven.out)
     assert set(pl.read_csv(fixes)["apply"]) == {"yes" if proof["together"]["is_kept"] else "no"}
     few = netwright("prove", people, fixes, *data, "--seeds", 2)
@@ -151,7 +151,7 @@ def test_rows_to_label_next_are_listed_on_the_command_line(people: Path, tmp_pat
     listed = netwright(*data)
     before = netwright("audit", people, "--target", "label", "--quiet", "--next", 4, *SET)
     assert before.out == listed.out
-    assert "--next is a verb of its own now: netwright label;" in before.err
+    assert "--next is now a command of its own: netwright label;" in before.err
     assert nw.next_labels(people, target="label", count=4, settings=SETTINGS).write_csv() == listed.out
     assert listed.code == 0, listed.err
     assert listed.out.startswith("place,prediction,uncertainty,reason\n")
@@ -180,7 +180,7 @@ def test_what_the_user_must_correct_is_exit_code_2(people: Path, tmp_path: Path,
         (("--fixes", tmp_path / "nowhere.csv"), "there is no file or folder"),
         (("--fixes", tmp_path / "wrong.csv"), "wrong.csv, line 2 has 4 cells instead of 3"),
         (("--prove",), "--prove needs --fix FILE"),
-        (("--next", 3, "--fix", tmp_path / "fixes.csv"), "--next lists rows and audits nothing"),
+        (("--next", 3, "--fix", tmp_path / "fixes.csv"), "--next only lists rows"),
         (("--to", tmp_path / "next.csv"), "--to is for --next"),
         (("--fix", tmp_path / "no" / "fixes.csv"), "cannot be written"),
         (("--page", tmp_path / "no" / "audit.html"), "cannot be written"),

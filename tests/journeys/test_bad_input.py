@@ -234,8 +234,8 @@ def test_runs_that_are_newer_half_written_or_none_at_all_are_refused(
     half = netwright(verb, run, *data)
     none = netwright(verb, tmp_path, *data)
     assert f"{run} was written by a newer netwright (format 99; this one reads up to {FORMAT})" in newer.err
-    assert f"{run} has no weights.safetensors: it was never trained to its end" in half.err
-    assert f"{tmp_path} is no run folder: it has no origin.json" in none.err
+    assert f"{run} has no weights.safetensors: training never finished" in half.err
+    assert f"{tmp_path} is not a run folder: it has no origin.json" in none.err
     for outcome in (newer, half, none):
         assert (outcome.code, outcome.out) == (2, "")
         assert "\n  fix: " in outcome.err and "Traceback" not in outcome.err

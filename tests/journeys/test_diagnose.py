@@ -86,7 +86,7 @@ def test_the_flags_of_before_treat_too(rings: Path, tmp_path: Path, netwright: C
     nw.train(rings, target="place", settings={**PLAIN, "epochs": 2}, folder=tmp_path / "run", diagnose=False)
     treated = netwright("diagnose", tmp_path / "run", "--try", "nw341", "--fail-on", "never", "--quiet")
     assert (treated.code, "NW341 was not found" in treated.err) == (2, True)
-    assert "--try is a verb of its own now: netwright treat;" in treated.err
+    assert "--try is now a command of its own: netwright treat;" in treated.err
     assert "--to is for the run" in netwright("diagnose", tmp_path / "run", "--to", tmp_path / "x").err
 
 
@@ -185,7 +185,7 @@ def test_other_parts_than_those_of_the_training_are_refused(slow: Path, tmp_path
     run = shutil.copytree(slow, tmp_path / "other")
     split = json.loads((run / "split.json").read_text())
     (run / "split.json").write_text(json.dumps(split | {"seed": split["seed"] + 1}))
-    with pytest.raises(RunError, match=r"the train part of .* holds other rows"):
+    with pytest.raises(RunError, match=r"the train part of .* now holds other rows"):
         reopened(nw.load(run))
 
 

@@ -156,7 +156,7 @@ def test_stopped_training_goes_on_without_a_second_trial(digits: Path, tmp_path:
     assert any("short trainings on" in str(event) for event in told)
     told.clear()
     run = nw.train(data, folder=tmp_path / "run", settings=settings, show=told.append)
-    assert any("going on with it" in str(event) for event in told)
+    assert any("interrupted training: resuming it" in str(event) for event in told)
     assert not any("short trainings" in str(event) for event in told)
     assert [epoch.epoch for epoch in run.history.epochs] == [1, 2]
 

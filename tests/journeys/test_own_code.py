@@ -31,7 +31,7 @@ def test_code_that_the_user_types_runs_and_code_of_a_file_only_if_allowed(
     for words in (("predict", run, table), ("show", run), ("weights", run), ("evaluate", run), ("diagnose", run)):
         refused = netwright(*words)
         assert refused.code == 2, words
-        assert "recipe.toml names code that is not netwright's: activation = 'mine:Bent'" in refused.err, words
+        assert "recipe.toml names code from outside netwright: activation = 'mine:Bent'" in refused.err, words
         assert "--allow-code" in refused.err
     assert netwright("predict", run, table, "--allow-code").code == 0
     assert netwright("show", run, "--allow-code").code == 0
@@ -39,7 +39,7 @@ def test_code_that_the_user_types_runs_and_code_of_a_file_only_if_allowed(
     recipe = ("--recipe", run / "recipe.toml", "--no-audit", "--no-diagnose", "--quiet")
     refused = netwright("train", table, "-t", "y", "--run", tmp_path / "again", *recipe)
     assert refused.code == 2
-    assert "recipe.toml names code that is not netwright's: activation = 'mine:Bent'" in refused.err
+    assert "recipe.toml names code from outside netwright: activation = 'mine:Bent'" in refused.err
     assert netwright("train", table, "-t", "y", "--run", tmp_path / "again", *recipe, "--allow-code").code == 0
 
     with pytest.raises(RunError, match="activation = 'mine:Bent'"):

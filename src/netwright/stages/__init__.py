@@ -1,1 +1,1 @@
-"""What several verbs are made of."""
+"""Steps that several verbs share."""

@@ -1,4 +1,4 @@
-"""Data looked at: read, split, fixed, prepared and checked."""
+"""Data read, split, fixed, prepared and checked."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,10 +20,10 @@ from netwright.records.source import Source
 
 
 def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) -> tuple[Report, Dataset]:
-    """What the checks of data find, and the data: as they are once fixed, if the source has fixes.
+    """The findings of the data checks, and the data, fixed if the source has fixes.
 
-    `against` (Any: as the source's data) is new data to compare with. `fast` leaves out what needs networks of its own
-    and looks at a sample of rows.
+    `against` (Any: as the source's data) is new data to compare with. `fast` skips checks that train networks and looks
+    at a sample of rows.
     """
     dataset = read_source(source)
     new = None if against is None else read_source(replace(source, data=against, target=(), labels="", split=""))
@@ -32,7 +32,7 @@ def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) 
     problem = ""
     try:
         parts = split_rows(dataset, source, seed=seed)
-    except DataError as error:  # what is wrong with the data is what an audit is to say
+    except DataError as error:  # the audit itself reports what is wrong with the data
         if fixes:
             raise
         problem = str(error)
@@ -48,7 +48,7 @@ def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) 
 
 
 def tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Tell) -> None:
-    """News of what was skipped while reading, and of the rows that cannot be read."""
+    """Reports what reading skipped and the rows that cannot be read."""
     for note in dataset.notes:
         tell(note)
     if bad:

@@ -1,4 +1,4 @@
-"""A run opened again, with its rows if they are needed; scored; diagnosed."""
+"""A run reopened, with its rows if needed; scored; diagnosed."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -28,7 +28,7 @@ from netwright.training.evaluate import evaluate as score_examples
 
 
 def loaded(run: Run | Path | str, allow_code: bool = False) -> Run:
-    """A run, or that of a folder, whose files may name code of others if that is allowed."""
+    """A run, or the run in a folder; its files may name outside code if `allow_code`."""
     return run_folder.load(run, allow_code=allow_code) if isinstance(run, Path | str) else run
 
 
@@ -40,7 +40,7 @@ def opened(
     rows: bool = False,
     allow_code: bool = False,
 ) -> Run:
-    """A run, or that of a folder, with the recipe to compute with here; with its rows, if they are needed."""
+    """A run, or the run in a folder, with the recipe to compute with here; with its rows, if needed."""
     run = loaded(run, allow_code)
     run = reopened(run, data) if rows else run
     recipe, note = suited(run.recipe, device_of(run.network))
@@ -50,11 +50,11 @@ def opened(
     return replace(run, recipe=recipe)
 
 
-def reopened(run: Run, data: Any = None) -> Run:  # Any: a path, or whatever the user holds in memory
-    """The run with its rows: read again as they were read for its training, if it has none.
+def reopened(run: Run, data: Any = None) -> Run:  # Any: a path, or data in memory
+    """The run with its rows, read again as for its training if it has none.
 
-    `data` are the same data at another place, or in memory. Raises RunError if data, parts or columns are not those
-    that the run was trained on.
+    `data` are the same data in another place, or in memory. Raises RunError if data, parts or columns are not those
+    of the run's training.
     """
     if len(run.train):
         return run
@@ -76,18 +76,18 @@ def reopened(run: Run, data: Any = None) -> Run:  # Any: a path, or whatever the
     run_folder.require_same_rows(folder, {"train": parts.train, "valid": parts.valid, "test": parts.test})
     prepared = prepare(dataset, parts, source)
     if prepared.schema != run.schema:
-        raise RunError(f"the columns of {folder} are others when read again", remedy="train it again.")
+        raise RunError(f"the columns of {folder} have changed", remedy="train it again.")
     train = augmented(prepared.train, run.schema, run.recipe.augment, run.task)
     return replace(run, train=train, valid=prepared.valid, test=prepared.test)
 
 
 def scored(run: Run, tell: Tell) -> Run:
-    """The run with the scores of its test part, beside those of simple models; one that fails is a note."""
+    """The run with scores on its test part and those of simple models; a simple model that fails becomes a note."""
     if not len(run.test):
         return run
     score = score_examples(run.network, run.task, run.test, run.recipe)
     run = with_result(run, "scores", score.result(run.test.groups))
-    if run.baselines or not run.schema.inputs:  # what an engineer's own tensors mean is not known
+    if run.baselines or not run.schema.inputs:  # the meaning of an engineer's own tensors is unknown
         return run
     models = named(run.task.simple_models())
     simple, notes = compare(models, run.schema, run.task, run.train, run.test)
@@ -97,7 +97,7 @@ def scored(run: Run, tell: Tell) -> Run:
 
 
 def diagnosed(run: Run, tell: Tell, without: Collection[str] = (), *, deep: bool = False) -> Report:
-    """What the checks of trainings find, all but those `without`; `deep` trains it again too."""
+    """The findings of the training checks, except those `without`; `deep` also trains again."""
     stages = {
         stage: {code: path for code, path in table.items() if code not in without}
         for stage, table in TRAINING_STAGES.items()
@@ -107,5 +107,5 @@ def diagnosed(run: Run, tell: Tell, without: Collection[str] = (), *, deep: bool
 
 
 def judged(run: Run, without: Collection[str]) -> Report:
-    """A diagnosis without news."""
+    """A diagnosis without messages."""
     return diagnosed(run, silent, without)

@@ -1,4 +1,4 @@
-"""A training from its data to a run that is written, scored and diagnosed."""
+"""From data to a trained run that is written, scored and diagnosed."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -40,10 +40,10 @@ from netwright.stages.runs import diagnosed, scored
 from netwright.training.calibrate import calibrate
 from netwright.training.fit import fit
 
-AUGMENTED = "augmented.png"  # in the run folder: training pictures and what augmentation makes of them
-SAMPLE_ROWS = 256  # enough for the spread of a column
-SAMPLE_BYTES = 1 << 20  # a run folder stays small, whatever its data
-ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured if they are not given
+AUGMENTED = "augmented.png"  # in the run folder: training pictures before and after augmentation
+SAMPLE_ROWS = 256  # enough to estimate the spread of a column
+SAMPLE_BYTES = 1 << 20  # keeps a run folder small, whatever its data
+ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured unless given
 
 
 def trained(
@@ -56,7 +56,7 @@ def trained(
     diagnose: bool,
     command: tuple[str, ...],
 ) -> Run:
-    """A run of new data, in a folder if one is named; a training that was stopped there goes on."""
+    """A run on new data, in a folder if one is named; interrupted training there resumes."""
     given = dict(given)
     seed = early(given, source.task).seed
     raw = read_source(source)
@@ -83,7 +83,7 @@ def trained(
 
 
 def trained_on(run: Run, given: Mapping[str, object], tell: Tell, *, diagnose: bool) -> Run:
-    """A run that is there already, trained on from the weights it has."""
+    """An existing run, trained on from its weights."""
     run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
     for note in run.notes:
         tell(note)
@@ -91,12 +91,12 @@ def trained_on(run: Run, given: Mapping[str, object], tell: Tell, *, diagnose: b
 
 
 def measurements() -> Path:
-    """The file that remembers which arithmetic was fastest here: beside the folder of decoded files."""
+    """The file that remembers which arithmetic was fastest here, next to the folder of decoded files."""
     return decoded_folder().parent / "arithmetic.json"
 
 
 def _audited(dataset: Dataset, parts: Split, prepared: Prepared, seed: int, tell: Tell) -> Report:
-    """The quick checks; a line for each finding that costs score or trust, and one for the others."""
+    """The quick checks; one line for each finding that costs score or trust, one for the others together."""
     report = examine(DataEvidence(dataset, parts, prepared, "", None, seed, True), DATA_CHECKS)
     _tell_findings(report.findings, ("error", "warning"), tell)
     notes = sum(finding.severity == "note" for finding in report.findings)
@@ -107,7 +107,7 @@ def _audited(dataset: Dataset, parts: Split, prepared: Prepared, seed: int, tell
 
 
 def _looked_at(run: Run, first: tuple[Finding, ...], tell: Tell) -> Run:
-    """The run with the cheap part of its diagnosis; grave findings are told. `first` is told already: it ended it."""
+    """The run with the cheap part of its diagnosis. Reports serious findings, except `first`, which ended training."""
     with prepare_device(run.recipe.threads):
         report = diagnosed(run, tell, LEFT_TO_DIAGNOSE)
     others = tuple(f for f in report.findings if f.code not in {known.code for known in first})
@@ -125,10 +125,10 @@ def _tell_findings(findings: Iterable[Finding], severities: Collection[Severity]
 
 
 def _start(prepared: Prepared, given: Mapping[str, object], tell: Tell) -> Run:
-    """An untrained run: settings chosen, the network built."""
+    """An untrained run: settings chosen, network built."""
     recipe, reasons = choose(prepared.schema, prepared.task, len(prepared.train), given)
     if AUTO in recipe.augment:
-        tell("augment: short trainings find out which changes of training rows help")
+        tell("augment: finding out by short trainings which changes of training rows help")
         with prepare_device():
             trial = try_augmentations(prepared, recipe)
         recipe, reasons = recipe.edit({"augment": trial.names}), (*reasons, trial.note)
@@ -137,7 +137,7 @@ def _start(prepared: Prepared, given: Mapping[str, object], tell: Tell) -> Run:
 
 
 def _in_fastest_arithmetic(run: Run) -> Run:
-    """The run with its arithmetic measured, if it is not given."""
+    """The run with its arithmetic, measured unless given."""
     if not any(getattr(run.recipe, name) in ("auto", 0) for name in ARITHMETIC):
         return run
     with prepare_device():
@@ -147,7 +147,7 @@ def _in_fastest_arithmetic(run: Run) -> Run:
 
 
 def _sample(train: Examples) -> tuple[Tensor, ...]:
-    """Inputs of the first rows, in no more than SAMPLE_BYTES."""
+    """Inputs of the first rows, at most SAMPLE_BYTES."""
     inputs = next(train.uncut().batches(SAMPLE_ROWS, seed=None)).inputs
     row_bytes = sum(x[0].nbytes for x in inputs)
     return tuple(x[: max(1, SAMPLE_BYTES // row_bytes)].clone() for x in inputs)
@@ -157,11 +157,11 @@ def _open(
     run: Run, folder: Path, looks: Fingerprint, dataset: Dataset, parts: Split, fixes: tuple[Fix, ...],
     command: tuple[str, ...], tell: Tell,
 ) -> None:  # fmt: skip
-    """Writes what makes the run what it is, or, if a training was stopped, makes sure that it is the same one."""
+    """Writes what defines the run; if it resumes interrupted training, requires that both are the same."""
     if run_folder.is_resumable(folder):
         run_folder.require_same(folder, recipe=run.recipe, fingerprint=looks)
         clear_unfinished(folder)
-        tell(f"{folder} holds a training that was stopped: going on with it")
+        tell(f"{folder} holds an interrupted training: resuming it")
         return
     rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
     run_folder.create(
@@ -174,7 +174,7 @@ def _open(
 
 
 def _finish(run: Run, folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:
-    """Trains, writes the run, and only then scores the test part beside simple models, and diagnoses it."""
+    """Trains and writes the run; only then scores the test part and simple models, and diagnoses."""
     evidence, found = beginning(run), list[Finding]()
 
     def judge(watched: Watched) -> str:

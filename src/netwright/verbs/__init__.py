@@ -1,6 +1,6 @@
 """Verbs: what a person asks for, in Python (`nw.audit(...)`) and on the command line (`netwright audit ...`)."""
 
-# By the groups in which help lists them. A verb is a function (source or run, options, tell) -> Result.
+# By group, as help lists them. A verb is a function (source or run, options, tell) -> Result.
 VERBS = {
     "data": {
         "audit": "netwright.verbs.audit:audit",
@@ -26,7 +26,7 @@ VERBS = {
     },
 }
 
-# Verbs whose old flags are verbs now, for this version.
+# Verbs with old flags that are now verbs; for this version only.
 MOVED = {
     "audit": "netwright.moved:audit",
     "diagnose": "netwright.moved:diagnose",

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """How to look at data."""
+    """How to audit data."""
 
     against: Any = option(None, "New data to compare with.", metavar="DATA", reads=True)  # Any: as the source's data
     seed: int = seed_option()
-    fast: bool = option(False, "Train nothing: only what can be seen in the rows.")
+    fast: bool = option(False, "Run only the checks that train no network.")
     page: str = page_option()
     fail_on: str = fail_option()
 
 
 def audit(source: Source, options: Options, tell: Tell) -> "Outcome[Report]":
-    """What is wrong with the data: in which rows, how sure, and what to do.
+    """Find what is wrong with the data: in which rows, how sure, and what to do.
 
-    Looks whether DATA are accurate, representative and clean. Parts are cut as `train` cuts them. With fixes, the data
-    are looked at as they are once fixed.
+    Checks whether DATA are accurate, representative and clean. The data are split as in `train`. With fixes, the fixed
+    data are checked.
     """
     from netwright.reports.page import require_pages, written
     from netwright.reports.pictures import pictures_of

@@ -1,4 +1,4 @@
-"""Decoded files that are kept."""
+"""The cache of decoded files."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What to do with them."""
+    """What to do with the cache."""
 
-    clear: bool = option(False, "Remove them all, but for those in use.")
+    clear: bool = option(False, "Remove all files that are not in use.")
 
 
 def cache(options: Options) -> "Outcome[Cache]":
-    """Decoded files that are kept for the next training: where they are, and how much each takes.
+    """Show the cache of decoded files: where they are, and how much space each takes.
 
-    They are in the folder that the environment variable NETWRIGHT_CACHE names, else in the user's folder of caches.
-    NETWRIGHT_CACHE_BYTES bounds them: the least recently used go first, and none that a process has in use.
+    They are in the folder that the environment variable NETWRIGHT_CACHE names, else in the user's cache folder.
+    NETWRIGHT_CACHE_BYTES limits their size: the least recently used go first; files in use stay.
     """
     from netwright.data.cache import clear, megabytes, read_cache
     from netwright.reports.text import cache_table

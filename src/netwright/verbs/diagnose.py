@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """How deep to look."""
+    """How thorough to be."""
 
-    data: Any = option(  # Any: a path, or whatever the user holds in memory
-        None, "The run's own data, if they are no longer in place.", metavar="DATA", reads=True
+    data: Any = option(  # Any: a path, or data in memory
+        None, "The run's data, if they have moved.", metavar="DATA", reads=True
     )
-    deep: bool = option(False, "Also train it again: on half of the rows, and with two other seeds.")
+    deep: bool = option(False, "Also train again: on half of the rows, and with two other seeds.")
     page: str = page_option()
     allow_code: bool = code_option()
     fail_on: str = fail_option()
 
 
 def diagnose(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Report]":
-    """What is wrong with the training of RUN: how that is known, and what to do.
+    """Find what is wrong with the training of RUN: the evidence, and what to do.
 
-    Small experiments on copies decide where a threshold would guess; the network is left as it was. The rows of a run
-    from a folder are read again, and the report is put there.
+    Small experiments on copies decide when a threshold would guess; the network does not change. If RUN is a folder,
+    its rows are read again and the report is written there.
 
-    In Python, RUN is also a run in memory, or a network and loaders of your own:
+    In Python, RUN may also be a run in memory, or your own network and loaders:
     `nw.diagnose(nw.adopt(network, loss, loader))`.
     """
     from netwright.machine.device import prepare_device

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """On which data."""
+    """Which data to score."""
 
-    data: Any = option(None, "New data with the target in them.", metavar="[DATA]", is_argument=True, reads=True)
-    labels: str = option("", "Long format: the table with a row for each series.", metavar="FILE", reads=True)
+    data: Any = option(None, "New data that contain the target.", metavar="[DATA]", is_argument=True, reads=True)
+    labels: str = option("", "Long format: the table with one row per series.", metavar="FILE", reads=True)
     allow_code: bool = code_option()
 
 
 def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Scores]":
-    """Scores of RUN with 95 % intervals: of its own test part, which was scored once, or of new DATA."""
+    """Show scores of RUN with 95 % intervals: on its test part, scored once, or on new DATA."""
     from netwright.data.prepare import encode_new
     from netwright.data.read import read_source
     from netwright.machine.device import prepare_device
@@ -35,7 +35,7 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
 
     if options.data is None:
         if (scores := loaded(run, options.allow_code).scores) is None:
-            raise DataError("this run has no test part that was scored", remedy="give data to evaluate on.")
+            raise DataError("this run has no scored test part", remedy="name data to evaluate on.")
     else:
         run = opened(run, tell, allow_code=options.allow_code)
         said = run.source

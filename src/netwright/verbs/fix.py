@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Where fixes and fixed data go."""
+    """Where to write fixes and fixed data."""
 
     file: str = option(
-        "", "The file (CSV) for proposed fixes, to edit.", metavar="[FILE]", is_argument=True, writes=True
+        "", "The file (CSV) for proposed fixes, for you to edit.", metavar="[FILE]", is_argument=True, writes=True
     )
     to: str = option("", "Write the data with --fixes applied (.csv, .parquet or .jsonl).", metavar="FILE", writes=True)
     seed: int = seed_option()
-    fast: bool = option(False, "Train nothing: only fixes of what can be seen in the rows.")
+    fast: bool = option(False, "Propose only fixes that need no trained network.")
 
 
 def fix(source: Source, options: Options, tell: Tell) -> "Outcome[tuple[Fix, ...]]":
-    """Write proposed fixes of the data to a file, to edit; or apply them.
+    """Write proposed fixes of the data to a file for you to edit, or apply them.
 
-    `netwright fix people.csv fixes.csv -t income` audits the data and writes what it would change. Look through the
-    file and write apply = no where you disagree; then train with `--fixes fixes.csv`, or write fixed data with
+    `netwright fix people.csv fixes.csv -t income` audits the data and writes what it would change. Review the
+    file and set apply = no if you disagree; then train with `--fixes fixes.csv`, or write fixed data with
     `netwright fix people.csv --fixes fixes.csv --to fixed.csv`.
     """
     if not options.file and not options.to:
-        raise DataError("there is no file to write", remedy="name the file for fixes, or that for fixed data (--to).")
+        raise DataError("there is no file to write", remedy="name a file for the fixes, or one for fixed data (--to).")
     from netwright.data.fixes import as_fixes, write_fixes
     from netwright.stages.data import audited
 
@@ -48,7 +48,7 @@ def fix(source: Source, options: Options, tell: Tell) -> "Outcome[tuple[Fix, ...
 
 
 def _applied(source: Source, to: str, seed: int) -> str:
-    """Writes the data as they are once fixed."""
+    """Writes the fixed data."""
     from pathlib import Path
 
     import numpy as np
@@ -74,8 +74,8 @@ def _applied(source: Source, to: str, seed: int) -> str:
 def next_step(count: int, file: str) -> str:
     """What to do with a file of fixes."""
     if not count:
-        return f"no fixes are proposed; {file} has a head line only"
+        return f"no fixes proposed; {file} has only a header"
     return (
-        f"{count:,} fixes written to {file}. Look through them, write apply = no where you disagree, then give the "
+        f"{count:,} fixes written to {file}. Review them, set apply = no if you disagree, then give the "
         f"same data and options to: netwright train ... --fixes {file}"
     )

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """How many rows, and where to write them."""
+    """How many rows to list, and where."""
 
     count: int = option(100, "How many rows.", metavar="N", low=1)
     to: str = option("", "Write the list to FILE (.csv, .parquet or .jsonl).", metavar="FILE")
-    settings: Mapping[str, object] = settings_option("A setting of the quick networks.")
+    settings: Mapping[str, object] = settings_option("A setting for the quick networks.")
     seed: int = seed_option()
 
 
 def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame]":
-    """Of the rows without a label, those worth labelling first: where they stand, a guess, and why.
+    """List the unlabelled rows most worth labelling: their place, a guess, and why.
 
-    Rows of a table whose target is empty, or files in a folder `unlabeled` beside the folders of labels. Quick networks
-    learn from the labelled rows; the list holds rows that they doubt and that differ from each other.
+    Unlabelled are rows of a table with an empty target, or files in a folder `unlabeled` next to the folders of labels.
+    Quick networks learn from the labelled rows; the list holds rows that they doubt and that differ from each other.
     """
     refuse_ranks()
     from netwright.records.recipe import early
@@ -51,7 +51,7 @@ def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame
     dataset = read_source(source)
     pool = read_unlabelled(source, dataset.targets)
     dataset, parts = apply_fixes(dataset, split(dataset, source, seed=options.seed), as_fixes(source.fixes))
-    everything = np.sort(np.concatenate([parts.train, parts.test]))  # nothing is scored, so nothing is put aside
+    everything = np.sort(np.concatenate([parts.train, parts.test]))  # nothing is scored, so nothing is held out
     prepared = prepare(dataset, replace(parts, train=everything), source)
     examples, bad = encode_new(prepared.schema, None, pool)
     tell_bad(pool, bad, tell)

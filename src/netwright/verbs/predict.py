@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """For which rows, and where answers go."""
+    """Which rows to answer, and where to write."""
 
-    data: Any = option(  # Any: whatever can be read, also one row or several as dictionaries, and lists of files
+    data: Any = option(  # Any: readable data, one or more rows as dictionaries, or a list of files
         None, "A table, a folder, or files.", metavar="[DATA]...", is_argument=True, is_many=True, reads=True
     )
-    row: Mapping[str, str] = option(dict, "One row, a column at a time, instead of DATA.", metavar="COLUMN=VALUE")
+    row: Mapping[str, str] = option(dict, "One row instead of DATA; repeat for each column.", metavar="COLUMN=VALUE")
     to: str = option("", "Write to FILE (.csv, .parquet or .jsonl) instead of standard output.", metavar="FILE")
     allow_code: bool = code_option()
 
 
 def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
-    """Answers of RUN for DATA: a row for each of its rows, empty if a row could not be read.
+    """Predict with RUN for DATA: one answer per row, empty if the row cannot be read.
 
     DATA are as in `train`, without the target.
     """
@@ -47,14 +47,14 @@ def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
 @final
 @dataclass(frozen=True)
 class Answers(Held["pl.DataFrame"]):
-    """Answers in pieces, made as they are taken: data of any size fit."""
+    """Answers in pieces, computed on demand: data of any size fit."""
 
     chunks: "Iterator[pl.DataFrame]"
     to: str  # a file; "" for none
     tell: Tell
 
     def held(self) -> "pl.DataFrame":
-        """All answers; written too, if a file is named."""
+        """All answers; also written if a file is named."""
         import polars as pl
 
         from netwright.reports.answers import written
@@ -65,7 +65,7 @@ class Answers(Held["pl.DataFrame"]):
         return table
 
     def pieces(self) -> Iterator[str]:
-        """Comma-separated text; nothing if a file is named, which they go to instead."""
+        """Comma-separated text; empty if the answers go to a file instead."""
         from netwright.reports.answers import as_csv, written
 
         if self.to:
@@ -101,7 +101,7 @@ def _chunks(run: "Run", data: Any, tell: Tell) -> "Iterator[pl.DataFrame]":
 
 
 def _no_answers(run: "Run") -> "pl.DataFrame":
-    """The columns of answers without rows, as if none of the data could be read."""
+    """The columns of answers, without rows."""
     import torch
 
     from netwright.data.examples import InMemory

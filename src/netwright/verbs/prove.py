@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Which fixes, and how the networks are trained."""
+    """Which fixes to prove, and how to train the networks."""
 
     fixes: Any = option(  # Any: a file, or a sequence of Fix
         (), "The fixes to prove: a file that `netwright fix` wrote.", metavar="FIXES", is_argument=True,
         is_required=True, is_many=False, reads=True,
     )  # fmt: skip
     to: str = option("", "Write the fixes to FILE, with apply = no for those rolled back.", metavar="FILE", writes=True)
-    settings: Mapping[str, object] = settings_option("A setting of the networks; quick ones unless given.")
+    settings: Mapping[str, object] = settings_option("A setting for the networks; by default they train quickly.")
     seed: int = seed_option()
-    seeds: int = option(5, "Trainings with the fixes, and as many without.")
+    seeds: int = option(5, "Number of trainings with the fixes, and without.")
 
 
 def prove(source: Source, options: Options, tell: Tell) -> "Outcome[Proof]":
-    """Whether fixes of the data help: networks are trained with and without them.
+    """Test whether fixes of the data help: train networks with and without them.
 
-    Both see the same seeds and the same test rows, which no fix changes. Each kind of fix is tried alone and all
-    together; those whose gain cannot be told from chance are rolled back. The trainings' seeds start from that of the
+    Both use the same seeds and the same test rows, which no fix changes. Each kind of fix is tried alone, then all
+    together; fixes whose gain is not beyond chance are rolled back. The seeds of training start from the seed of the
     split.
 
-    In Python, `proof.kept` are the others, and `nw.write_fixes(fixes, path, proof.rolled_back)` writes both.
+    In Python, `proof.kept` are the kept ones, and `nw.write_fixes(fixes, path, proof.rolled_back)` writes both.
     """
     refuse_ranks()
     from netwright.records.recipe import early
@@ -55,5 +55,5 @@ def prove(source: Source, options: Options, tell: Tell) -> "Outcome[Proof]":
     asides = ()
     if options.to:
         write_fixes(fixes, options.to, proof.rolled_back)
-        asides = (f"{options.to} says apply = no for those rolled back",)
+        asides = (f"{options.to} has apply = no for those rolled back",)
     return Outcome(proof, str(proof), asdict(proof), asides=asides)

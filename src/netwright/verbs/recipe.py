@@ -1,4 +1,4 @@
-"""What settings there are."""
+"""The settings of a recipe."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Options:
 
 
 def recipe(options: Options) -> Outcome[str]:
-    """Explain the settings, or the one NAMEd: what it does, its default, range or choices."""
+    """Explain all settings, or the one called NAME: what it does, its default, range or choices."""
     from netwright.records.recipe import GROUPS, own_names, own_settings, settings
 
     known = {s.name: s for s in settings()}

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Which files are trusted."""
+    """Which files to trust."""
 
     allow_code: bool = code_option()
 
 
 def show(run: "Run | Path | str", options: Options) -> "Outcome[tuple[Layer, ...]]":
-    """The layers of RUN's network: shapes, parameters, FLOPs for one example."""
+    """Show the layers of RUN's network: shapes, parameters, FLOPs for one example."""
     from netwright.planning.cost import layers, render
     from netwright.stages.runs import loaded
 

@@ -19,10 +19,10 @@ AUTO_FOLDER = "auto"  # runs/<name of the data>
 
 @dataclass(frozen=True)
 class Options:
-    """How to train, and where the run goes."""
+    """How to train, and where to write the run."""
 
-    audit: bool = option(True, "Look through the data first.")
-    diagnose: bool = option(True, "Look at the training at its end.")
+    audit: bool = option(True, "Check the data first.")
+    diagnose: bool = option(True, "Check the training afterwards.")
     settings: Mapping[str, object] = settings_option("Any setting of the recipe; may be repeated.")
     recipe: str = recipe_option()
     folder: Any = option(  # Any: a path
@@ -36,14 +36,14 @@ class Options:
 def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     """Train a network on DATA: a folder, a table (CSV, TSV, Parquet, JSON lines) or a text file.
 
-    Scores are of a test part that training never saw: as `split` says, or cut by `group` or `by_time`, else drawn at
-    random, stratified. The run is written to a folder, and a training that was stopped goes on when the same command is
-    given again. The quick checks of `audit` and those of `diagnose` that need no experiments are part of it: a training
-    that diverges for sure, or is dead for good, ends early.
+    Scores are from a test part that training never saw: given by `split`, cut by `group` or `by_time`, or else drawn at
+    random, stratified. The run is written to a folder; interrupted training resumes if you run the same command again.
+    The quick checks of `audit`, and the checks of `diagnose` that need no experiments, run too. Training ends early if
+    it has certainly diverged or its network is dead for good.
 
-    In Python, DATA are also a frame, (inputs, labels) arrays or tensors, or a Run, as of `adopt`, whose network goes on
-    from its weights on the run's own examples (then only settings and `show` count); and without a `folder` the run
-    stays in memory. What was found is in `run.audit` and `run.diagnosis`, why it ended in `run.history.ended`.
+    In Python, DATA may also be a frame, (inputs, labels) arrays or tensors, or a Run, as from `adopt`. The Run's
+    network then trains on from its weights, on its own examples, and only settings and `show` count. Without a `folder`
+    the run stays in memory. `run.audit` and `run.diagnosis` hold the findings, `run.history.ended` why training ended.
     """
     refuse_ranks()
     given = _settings(options, source.task)
@@ -63,7 +63,7 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
             )
         except KeyboardInterrupt:
             if folder is not None and run_folder.is_resumable(folder):
-                how = f"stopped; saved in {folder}. To go on, give the same command again."
+                how = f"stopped; saved in {folder}. To resume, run the same command again."
                 raise KeyboardInterrupt(how) from None
             raise
     scores = asdict(run.scores) if run.scores else None
@@ -71,7 +71,7 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
 
 
 def _settings(options: Options, task: Any) -> dict[str, object]:  # Any: as `Source.task`
-    """Settings of a TOML file, overruled by those that are given; checked before anything heavy is imported."""
+    """Settings of a TOML file, overridden by those given; checked before any heavy import."""
     from netwright.records.recipe import early, flat, named_code
 
     given = dict[str, object]()
@@ -84,7 +84,7 @@ def _settings(options: Options, task: Any) -> dict[str, object]:  # Any: as `Sou
             given |= flat(tomllib.loads(Path(file).read_text(encoding="utf-8")))
         except OSError as error:
             raise RecipeError(f"{file} cannot be read: {error.strerror}", remedy="correct the path.") from None
-        except (ValueError, RecursionError) as error:  # no UTF-8, no TOML
+        except (ValueError, RecursionError) as error:  # not UTF-8, or not TOML
             raise RecipeError(f"{file} is not valid TOML: {error}", remedy="correct the file.") from None
         if not options.allow_code:
             refuse_code(Path(file), named_code(given), RecipeError)

@@ -1,4 +1,4 @@
-"""Remedies of what is wrong with a training, tried and proven."""
+"""Remedies for what is wrong with a training, tried and proven."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """Which remedies, and how they are tried."""
+    """Which remedies to try, and how."""
 
-    codes: tuple[str, ...] = option((), "Only remedies of these findings.", metavar="[CODE]...", is_argument=True)
-    report: Any = option(None, "The report of `diagnose`, if it is there already.", typed=None)  # Any: a Report
-    data: Any = option(  # Any: a path, or whatever the user holds in memory
-        None, "The run's own data, if they are no longer in place.", metavar="DATA", reads=True
+    codes: tuple[str, ...] = option((), "Only remedies for these findings.", metavar="[CODE]...", is_argument=True)
+    report: Any = option(None, "The report of `diagnose`, if you have one already.", typed=None)  # Any: a Report
+    data: Any = option(  # Any: a path, or data in memory
+        None, "The run's data, if they have moved.", metavar="DATA", reads=True
     )
-    seeds: int = option(3, "Trainings for each remedy, and as many without it.")
+    seeds: int = option(3, "Number of trainings with each remedy, and without it.")
     folder: Any = option(  # Any: a path
         None, "The treated run's folder; RUN-treated by default.", word="to", metavar="FOLDER"
     )
@@ -32,15 +32,15 @@ class Options:
 
 
 def treat(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Treatment]":
-    """Try the remedies of what `diagnose` finds, and keep those that are proven to help, as a new run.
+    """Try the remedies for what `diagnose` finds, and keep those proven to help, as a new run.
 
-    All findings but notes, or those with the CODEs. A remedy is kept if networks trained with it are better on the
-    validation part than without it, on the same seeds and beyond chance, and nothing else breaks; else it is rolled
-    back. As many random changes are tried beside them. The test part is scored once, at the end. Ctrl-C keeps what is
-    proven by then. The exit code is about what is found in the treated run.
+    Treats all findings but notes, or those with the CODEs. A remedy is kept if networks trained with it beat those
+    without it on the validation part, on the same seeds and beyond chance, and nothing else breaks; otherwise it is
+    rolled back. As a control, as many random changes are tried. The test part is scored once, at the end. Ctrl-C keeps
+    what is proven so far. The exit code reflects the findings in the treated run.
 
-    In Python, a network of your own is edited too: built anew for other settings if `nw.adopt` got a function of the
-    recipe, else mended (`netwright.planning:MENDS`); the treated run's `build` makes it untrained.
+    In Python, your own network is edited too: rebuilt with other settings if `nw.adopt` got a function of the recipe,
+    else mended (`netwright.planning:MENDS`). The treated run's `build` makes it untrained.
     """
     refuse_ranks()
     from netwright import run_folder

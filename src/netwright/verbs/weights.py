@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """How much of it."""
+    """How much to show."""
 
-    top: int = option(10, "How many of the strongest connections.")
-    picture: str = option("", "Where to write the first convolution's filters (PNG).", metavar="FILE", writes=True)
+    top: int = option(10, "How many of the strongest connections to show.")
+    picture: str = option("", "Write the first convolution's filters to this PNG file.", metavar="FILE", writes=True)
     allow_code: bool = code_option()
 
 
 def weights(run: "Run | Path | str", options: Options) -> "Outcome[Learned]":
-    """What RUN has learned: positive and negative weights, strongest columns, filters as a picture."""
+    """Show what RUN has learned: positive and negative weights, strongest columns, filters as a picture."""
     from netwright.explanations.weights import Learned, filters_picture, learned, strongest
     from netwright.files import whole
     from netwright.reports.text import weights_table
