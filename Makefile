@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test quick zoo lint install clean
+.PHONY: demo test quick zoo mutants lint install clean
 .DEFAULT_GOAL := install
 
 install: .venv/installed
@@ -31,6 +31,11 @@ quick: install
 # Some 180 small trainings with and without a known fault: is the doctor as good as it was?
 zoo: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.zoo --tier fast --bars
+
+# Random single changes of the source: do the tests notice? Ten minutes at most; the same command resumes.
+mutants: install
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.mutants --seed $(or $(SEED),0)
 
 lint: install
 	$(BIN)/ruff format --check src tests benchmarks examples

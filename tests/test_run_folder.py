@@ -1,6 +1,6 @@
 import json
 import os
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ from torch import nn
 from netwright import predict, run_folder
 from netwright.data.examples import InMemory, empty
 from netwright.data.fingerprint import Fingerprint
+from netwright.files import read_tensors
 from netwright.kinds.category import Category
 from netwright.kinds.number import Number
 from netwright.records.errors import RunError
-from netwright.records.finding import Finding, Remedy, Report
+from netwright.records.finding import Finding, Fix, Remedy, Report
 from netwright.records.history import Epoch
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.source import Source
 from netwright.records.task import Metric, Scores
+from netwright.records.watched import Watched
 from netwright.run_folder import create, load, next_folder, require_same, write
 from netwright.stages.runs import reopened
 from netwright.tasks.classification import Classification
@@ -331,6 +333,117 @@ def test_the_next_folder_is_the_first_without_a_whole_run(tmp_path: Path) -> Non
     (first / "weights.safetensors").write_bytes(b"")
     assert next_folder("data/people.csv", under=tmp_path) == tmp_path / "people-2"
     assert next_folder("my photos/", under=tmp_path) == tmp_path / "my_photos"
+
+
+def test_each_part_that_is_given_is_that_part_of_the_loaded_run(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run")
+    parts = [run.train.part(np.arange(n)) for n in (1, 2, 3)]
+    loaded = load(tmp_path / "run", train=parts[0], valid=parts[1], test=parts[2])
+    assert [loaded.train, loaded.valid, loaded.test] == parts
+    assert [len(part) for part in (loaded.train, loaded.valid, loaded.test)] == [1, 2, 3]
+
+
+def test_all_files_of_a_run_say_its_format(tmp_path: Path) -> None:
+    finished(tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "origin.json").read_text())["format"] == 2
+    for name in ("weights.safetensors", "sample.safetensors"):
+        _, metadata = read_tensors(tmp_path / "run" / name)
+        assert metadata["format"] == "2"
+
+
+def test_a_run_of_another_run_names_it_and_keeps_its_parts_and_fixes(tmp_path: Path) -> None:
+    fixes = (Fix(3, "people.csv, line 5", "drop"), Fix(4, "people.csv, line 6", "impute", "age", "", "7"))
+    run = untrained()
+    create(run, tmp_path / "a", data="people.csv", fingerprint=DATA, rows=ROWS, fixes=fixes)
+    run = write(run, tmp_path / "a")
+    run_folder.write_from(run, tmp_path / "b", tmp_path / "a", command=("treat", "a"))
+    before, after = (run_folder.origin(tmp_path / name) for name in "ab")
+    assert (before.parent, after.parent, after.command) == ("", str(tmp_path / "a"), ("treat", "a"))
+    assert (after.data, after.fingerprint) == ("people.csv", DATA)
+    assert run_folder.load_split(tmp_path / "b") == run_folder.load_split(tmp_path / "a")
+    assert run_folder.load_split(tmp_path / "a").seed == 0
+    assert run_folder.load_fixes(tmp_path / "b") == fixes
+    assert run_folder.load_fixes(started_in(tmp_path / "c")) == ()
+
+
+def started_in(folder: Path) -> Path:
+    started(folder)
+    return folder
+
+
+def test_fixes_that_are_no_list_are_refused(tmp_path: Path) -> None:
+    folder = started_in(tmp_path / "run")
+    (folder / "fixes.json").write_text("{}")
+    with pytest.raises(RunError, match=r"fixes\.json .* list of fixes"):
+        run_folder.load_fixes(folder)
+
+
+def test_a_run_without_a_recorder_was_not_watched(tmp_path: Path) -> None:
+    finished(tmp_path / "run")
+    (tmp_path / "run" / "watched.json").unlink()
+    assert run_folder.load_watched(tmp_path / "run") == Watched()
+    (tmp_path / "run" / "watched.json").write_text("[")
+    with pytest.raises(RunError, match=r"watched\.json cannot be read"):
+        run_folder.load_watched(tmp_path / "run")
+
+
+def test_other_data_than_a_run_was_trained_on_are_refused(tmp_path: Path) -> None:
+    folder = started_in(tmp_path / "run")
+    run_folder.require_same_data(folder, replace(DATA, modified=9.0))
+    with pytest.raises(RunError, match=r"the data have changed since .*run was trained on people\.csv"):
+        run_folder.require_same_data(folder, replace(DATA, digest="xyz"))
+
+
+def test_other_rows_than_a_part_held_are_refused(tmp_path: Path) -> None:
+    folder = started_in(tmp_path / "run")
+    run_folder.require_same_rows(folder, ROWS)
+    with pytest.raises(RunError, match=r"the valid part of .*run had 10 rows; .* 9"):
+        run_folder.require_same_rows(folder, {**ROWS, "valid": range(40, 49)})
+    with pytest.raises(RunError, match=r"the test part of .*run .*other rows"):
+        run_folder.require_same_rows(folder, {**ROWS, "test": range(51, 61)})
+
+
+def test_a_run_is_stopped_or_whole_or_neither(tmp_path: Path) -> None:
+    def state(folder: Path) -> tuple[bool, bool]:
+        return run_folder.is_resumable(folder), run_folder.is_whole(folder)
+
+    folder = started_in(tmp_path / "run")
+    assert state(folder) == (False, False)
+    (folder / "resume.safetensors").write_bytes(b"")
+    assert state(folder) == (True, False)
+    (folder / "weights.safetensors").write_bytes(b"")
+    assert state(folder) == (False, True)
+
+
+def test_the_checkpoint_goes_when_a_run_is_whole(tmp_path: Path) -> None:
+    run = started(tmp_path / "run")
+    (tmp_path / "run" / "resume.safetensors").write_bytes(b"")
+    assert write(run, tmp_path / "run").folder == tmp_path / "run"
+    assert not (tmp_path / "run" / "resume.safetensors").exists()
+
+
+def test_folders_are_numbered_from_two_and_named_after_the_data(tmp_path: Path) -> None:
+    for name in ("people", "people-2", "people-3"):
+        assert next_folder("people.csv", under=tmp_path) == tmp_path / name
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights.safetensors").write_bytes(b"")
+    assert next_folder("/", under=tmp_path) == tmp_path / "run"
+    assert next_folder("a.b c.csv", under=tmp_path) == tmp_path / "a.b_c"
+    assert next_folder("_x_.csv") == Path("runs/x")
+
+
+def test_records_of_a_folder_cannot_be_changed(tmp_path: Path) -> None:
+    folder = started_in(tmp_path / "run")
+    for record, name in ((run_folder.origin(folder), "data"), (run_folder.load_split(folder), "seed")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(record, name, "other")
+    with pytest.raises(FrozenInstanceError):
+        run_folder.Outcome("done", ()).ended = "otherwise"  # type: ignore[misc]  that is the test
+
+
+def test_names_of_the_data_are_written_as_they_are(tmp_path: Path) -> None:
+    create(untrained(), tmp_path / "run", data="Łódź.csv", fingerprint=DATA, rows=ROWS)
+    assert "Łódź.csv" in (tmp_path / "run" / "origin.json").read_text(encoding="utf-8")
 
 
 # Runs of older versions, on a table of 120 people by `netwright train --fixes` and `diagnose --treat` of that time,

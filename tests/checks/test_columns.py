@@ -102,29 +102,6 @@ def test_dates_in_both_orders_are_found():
     assert all(row % 7 == 0 for row in finding.rows)
 
 
-def test_negative_price_is_found_and_a_temperature_below_zero_is_not():
-    prices = np.random.default_rng(0).uniform(10, 90, sick.ROWS)
-    degrees = np.random.default_rng(1).normal(22, 8, sick.ROWS)  # a few below zero, as the end of a tail
-    prices[4] = -35.0
-    finding = one("NW137", sick.healthy().with_columns(price=pl.Series(prices), degrees=pl.Series(degrees)))
-    assert (finding.columns, finding.rows) == (("price",), (4,))
-
-
-@pytest.mark.parametrize("draw", ["standard_cauchy", "pareto", "lognormal"])
-def test_heavy_tails_give_no_warning(draw: str):
-    random = np.random.default_rng(0)
-    values = random.pareto(1.5, sick.ROWS) if draw == "pareto" else getattr(random, draw)(size=sick.ROWS)
-    assert all(f.severity == "note" for f in found("NW138", sick.healthy().with_columns(tail=pl.Series(values))))
-
-
-def test_row_out_of_line_is_found_though_each_value_is_usual():
-    random = np.random.default_rng(0)
-    size = random.normal(0, 1, sick.ROWS)
-    other = size + random.normal(0, 0.1, sick.ROWS)
-    other[11] = -np.sign(size[11]) * 2.0
-    assert one("NW138", sick.healthy().with_columns(first=pl.Series(size), other=pl.Series(other))).rows == (11,)
-
-
 def test_scattered_unit_is_converted_back():
     frame = sick.healthy()
     rows = tuple(range(0, sick.ROWS, 6))

@@ -1,7 +1,7 @@
 """Fixes in a file, and applied to tables, folders and arrays."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +211,161 @@ def test_row_number_decides_where_several_rows_stand_at_one_place() -> None:
 def test_no_fixes_change_nothing(people: Path) -> None:
     dataset, parts = whole(read(people, target="label"))
     assert apply_fixes(dataset, parts, ()) == (dataset, parts)
+
+
+@pytest.fixture
+def book() -> tuple[Dataset, Split]:
+    """Twenty rows; the last two belong to no part, as windows do that cross from one to another."""
+    dataset = Dataset(
+        pl.DataFrame({"size": [float(n) for n in range(20)], "label": ["a", "b"] * 10}), ("label",), "book"
+    )
+    return dataset, Split(np.arange(10), np.arange(10, 14), np.arange(14, 18), "by time")
+
+
+def fixed_parts(book: tuple[Dataset, Split], *fixes: Fix) -> list[list[int]]:
+    _, cut = apply_fixes(*book, fixes)
+    return [rows.tolist() for rows in (cut.train, cut.valid, cut.test)]
+
+
+def test_rows_of_no_part_stay_in_none(book: tuple[Dataset, Split]) -> None:
+    drop = Fix(0, "book, row 3", "drop")
+    assert fixed_parts(book, drop) == [list(range(9)), [9, 10, 11, 12], [13, 14, 15, 16]]
+    move = Fix(0, "book, row 19", "move", new="valid")
+    assert fixed_parts(book, move) == [list(range(10)), [10, 11, 12, 13, 19], [14, 15, 16, 17]]
+    with pytest.raises(DataError, match="book, row 18 is in part '', not in 'test'"):
+        fixed_parts(book, Fix(0, "book, row 18", "move", old="test", new="valid"))
+
+
+@pytest.mark.parametrize(("row", "part"), [(0, "train"), (9, "train"), (10, "valid"), (13, "valid"), (17, "test")])
+def test_first_and_last_row_of_a_part_are_in_it(book: tuple[Dataset, Split], row: int, part: str) -> None:
+    new = "train" if part != "train" else "test"
+    assert fixed_parts(book, Fix(0, f"book, row {row}", "move", old=part, new=new))
+    other = "test" if part != "test" else "valid"
+    with pytest.raises(DataError, match=f"is in part '{part}', not in '{other}'"):
+        fixed_parts(book, Fix(0, f"book, row {row}", "move", old=other, new="train"))
+
+
+def test_a_part_that_was_empty_may_stay_so(book: tuple[Dataset, Split]) -> None:
+    dataset, parts = book
+    _, cut = apply_fixes(dataset, replace(parts, valid=np.arange(0)), [Fix(0, "book, row 0", "drop")])
+    assert len(cut.valid) == 0
+
+
+def test_the_row_behind_the_last_one_is_no_place(book: tuple[Dataset, Split]) -> None:
+    assert located(book[0], [Fix(0, "book, row 19", "drop")])[0].row == 19
+    with pytest.raises(DataError, match="a fix is for book, row 20, and book has no row there"):
+        located(book[0], [Fix(0, "book, row 20", "drop")])
+
+
+@pytest.mark.parametrize(
+    ("old", "is_right"), [("3.0000029", True), ("3.000004", False), ("2.999998", True), ("x", False)]
+)
+def test_numbers_may_be_off_by_what_printing_takes(book: tuple[Dataset, Split], old: str, is_right: bool) -> None:
+    fix = Fix(0, "book, row 3", "impute", "size", old, "7")
+    if is_right:
+        assert apply_fixes(*book, [fix])[0].table["size"][3] == 7
+    else:
+        with pytest.raises(DataError, match=r"'size' is 3.0, not"):
+            apply_fixes(*book, [fix])
+
+
+@pytest.mark.parametrize(("new", "told"), [("inf", "writes 'inf'"), ("-inf", "writes '-inf'"), ("nan", "")])
+def test_infinity_is_written_into_no_cell(book: tuple[Dataset, Split], new: str, told: str) -> None:
+    fix = Fix(0, "book, row 3", "impute", "size", "3", new)
+    if told:
+        with pytest.raises(DataError, match=told):
+            apply_fixes(*book, [fix])
+    else:
+        assert apply_fixes(*book, [fix])[0].table["size"][3] is None
+
+
+@pytest.mark.parametrize(
+    ("new", "wanted", "dtype"),
+    [
+        ("12", 12, pl.Int64),
+        ("12.0", 12, pl.Int64),
+        ("1e1", 10, pl.Int64),
+        ("1E1", 10, pl.Int64),
+        ("1.5", 1.5, pl.Float64),
+        ("9007199254740993", 9007199254740993, pl.Int64),  # 2 ** 53 + 1: as a float it would be another
+    ],
+)
+def test_whole_numbers_stay_whole_unless_a_fraction_is_written(new: str, wanted: float, dtype: pl.DataType) -> None:
+    dataset = Dataset(pl.DataFrame({"n": list(range(20))}), (), "book")
+    fixed, _ = apply_fixes(*whole(dataset), [Fix(0, "book, row 3", "impute", "n", "3", new)])
+    assert (fixed.table["n"][3], fixed.table["n"].dtype) == (wanted, dtype)
+
+
+def test_a_drop_that_says_its_cell_is_held_to_it(book: tuple[Dataset, Split]) -> None:
+    assert len(apply_fixes(*book, [Fix(0, "book, row 3", "drop", "size", "3")])[0]) == 19
+    assert len(apply_fixes(*book, [Fix(0, "book, row 3", "drop", "gone", "3")])[0]) == 19
+    assert len(apply_fixes(*book, [Fix(0, "book, row 3", "drop", "size", "")])[0]) == 19
+    with pytest.raises(DataError, match=r"'size' is 3.0, not '4' as its fix says"):
+        apply_fixes(*book, [Fix(0, "book, row 3", "drop", "size", "4")])
+
+
+def test_cells_of_lists_are_not_written() -> None:
+    dataset = Dataset(pl.DataFrame({"list": [[n] for n in range(20)]}), (), "book")
+    with pytest.raises(DataError, match="'list', which holds no words, numbers or dates"):
+        apply_fixes(*whole(dataset), [Fix(0, "book, row 3", "impute", "list", "[3]", "[4]")])
+    assert len(apply_fixes(*whole(dataset), [Fix(0, "book, row 3", "drop", "list", "[3]")])[0]) == 19
+
+
+def test_moved_rows_change_the_parts_that_the_data_name() -> None:
+    names = ["train"] * 10 + ["valid"] * 5 + ["test"] * 5
+    dataset = Dataset(pl.DataFrame({"x": range(20)}), (), "book", parts=pl.Series(names))
+    fixed, cut = apply_fixes(*whole(dataset), [Fix(0, "book, row 0", "move", "", "train", "test")])
+    assert fixed.parts is not None
+    assert fixed.parts.to_list() == ["test", *names[1:]]
+    assert cut.test.tolist() == [0, 15, 16, 17, 18, 19]
+    assert fixed.notes[-1] == "fixes applied: 1 move"
+
+
+def test_a_fix_of_several_targets_names_its_column() -> None:
+    dataset = Dataset(pl.DataFrame({"a": ["x"] * 20, "b": ["x"] * 20}), ("a", "b"), "book")
+    assert located(dataset, [Fix(0, "book, row 1", "relabel", "", "x", "y")])[0].column == ""
+    one = replace(dataset, targets=("b",))
+    assert located(one, [Fix(0, "book, row 1", "relabel", "", "x", "y")])[0].column == "b"
+    assert located(one, [Fix(0, "book, row 1", "impute", "a", "x", "y")])[0].column == "a"
+
+
+def test_cells_that_a_line_leaves_out_have_their_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "fixes.csv"
+    path.write_text(HEAD.strip() + ",confidence,code,row\nyes,drop,p,,,,,,\nyes,drop,q,,,,1,NW1,7\ny,drop,r,,,,0,,0\n")
+    assert read_fixes(path) == (
+        Fix(0, "p", "drop", confidence=1.0),
+        Fix(7, "q", "drop", code="NW1", confidence=1.0),
+        Fix(0, "r", "drop", confidence=0.0),
+    )
+    for cells, told in (("1.01,,", "confidence says '1.01'"), ("-0.1,,", "confidence says"), (",,-1", "row says '-1'")):
+        path.write_text(HEAD.strip() + f",confidence,code,row\nyes,drop,p,,,,{cells}\n")
+        with pytest.raises(DataError, match=told):
+            read_fixes(path)
+
+
+@pytest.mark.parametrize(("word", "is_applied"), [("y", True), ("t", True), ("TRUE", True), ("n", False), ("f", False)])
+def test_short_words_say_whether_a_fix_is_applied(word: str, is_applied: bool, tmp_path: Path) -> None:
+    (tmp_path / "fixes.csv").write_text(f"apply,action,place\n{word},drop,p\n")
+    assert len(read_fixes(tmp_path / "fixes.csv")) == is_applied
+
+
+def test_a_quote_that_is_never_closed_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "fixes.csv").write_text('apply,action,place\nyes,drop,p\nyes,drop,"q\n')
+    with pytest.raises(DataError, match=r"fixes\.csv, line 3: unexpected end of data"):
+        read_fixes(tmp_path / "fixes.csv")
+
+
+def test_confidence_is_written_with_four_digits(tmp_path: Path) -> None:
+    assert write_fixes([Fix(5, "p", "drop", confidence=2 / 3)] * 2, tmp_path / "fixes.csv") == 2
+    assert (tmp_path / "fixes.csv").read_text().splitlines()[1] == "yes,drop,p,,,,0.6667,,5"
+
+
+def test_times_and_dates_with_times_are_imputed() -> None:
+    moments = [datetime(2020, 1, 2, 3, n) for n in range(20)]
+    dataset = Dataset(pl.DataFrame({"at": moments, "hour": [m.time() for m in moments]}), (), "book")
+    fixes = (
+        Fix(0, "book, row 3", "impute", "at", "2020-01-02 03:03:00", "2021-01-01T00:00:00"),
+        Fix(0, "book, row 3", "impute", "hour", "03:03:00", "04:05:06"),
+    )
+    fixed, _ = apply_fixes(*whole(dataset), fixes)
+    assert fixed.table.row(3) == (datetime(2021, 1, 1), time(4, 5, 6))

@@ -1,11 +1,12 @@
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import polars as pl
 import pytest
 
 from netwright.data.dataset import Dataset
-from netwright.data.split import Split, split
+from netwright.data.split import Split, _keep_a_row_of_each_class, _take_groups, split
 from netwright.records.errors import DataError
 from netwright.records.source import Source
 
@@ -152,3 +153,115 @@ def test_group_and_time_exclude_each_other() -> None:
     dataset = _data({"g": range(9), "t": range(9)})
     assert "not by both" in _problem(lambda: split(dataset, Source(group="g", by_time="t")))
     assert _problem(lambda: split(dataset, Source(group="patient"))) == "people.csv has no column 'patient'"
+
+
+# Exact parts.
+
+
+def _rows(parts: Split) -> list[list[int]]:
+    return [rows.tolist() for rows in (parts.train, parts.valid, parts.test)]
+
+
+def test_the_parts_of_a_seed_stay_what_they_are() -> None:
+    """As drawn by numpy's generator since version 0.1: other parts would make old scores incomparable."""
+    labels = ["a"] * 12 + ["b"] * 6 + ["c"] * 2
+    dataset = _data({"x": range(20), "y": labels, "g": [n % 7 for n in range(20)]}, "y")
+    train = [1, 2, 3, 5, 6, 7, 8, 9, 11, 12, 13, 15, 18, 19]
+    assert _rows(split(dataset, seed=3)) == [train, [4, 17], [0, 10, 14, 16]]
+    train = [0, 3, 4, 5, 7, 10, 11, 12, 14, 17, 18, 19]
+    assert _rows(split(dataset, Source(group="g"), seed=3)) == [train, [1, 8, 15], [2, 6, 9, 13, 16]]
+    assert _rows(split(dataset)) == _rows(split(dataset, seed=0)) == _rows(split(dataset, test=0.2, valid=0.15))
+
+
+def test_numbers_are_classes_up_to_twenty_of_them_and_texts_up_to_two_rows_each() -> None:
+    def how(cells: list[object]) -> str:
+        return split(_data({"x": range(len(cells)), "y": cells}, "y")).how.partition(":")[0]
+
+    assert how([n % 20 for n in range(100)]) == "stratified by 'y'"
+    assert how([n % 21 for n in range(100)]) == "at random"
+    assert how([f"c{n // 2}" for n in range(100)]) == "stratified by 'y'"
+    assert how(["c0", "c98", *[f"c{n // 2}" for n in range(97)], "c99"]) == "at random"
+    assert split(_data({"x": range(9), "y": [[1], [2], [3]] * 3}, "y")).how.startswith("at random")
+
+
+def test_the_latest_share_of_the_rows_is_cut_off_exactly() -> None:
+    parts = split(_data({"year": range(20)}), Source(by_time="year"))
+    assert _rows(parts) == [list(range(14)), [14, 15], [16, 17, 18, 19]]
+    parts = split(_data({"year": list(range(20))[::-1]}), Source(by_time="year"), test=0.26, valid=0.3)
+    assert _rows(parts) == [list(range(9, 20)), [5, 6, 7, 8], [0, 1, 2, 3, 4]]
+    parts = split(_data({"year": range(3)}), Source(by_time="year"), test=1e-9, valid=1e-9)
+    assert _rows(parts) == [[0], [1], [2]]
+
+
+def test_if_the_earliest_time_has_most_of_the_rows_all_later_ones_are_cut_off() -> None:
+    parts = split(_data({"year": [1] * 16 + [2, 2, 3, 4]}), Source(by_time="year"), test=0.1)
+    assert _rows(parts) == [list(range(16)), [16, 17], [18, 19]]
+
+
+def test_a_tiny_share_still_takes_one_row() -> None:
+    parts = split(_data({"x": range(10)}), test=1e-9, valid=1e-9)
+    assert [len(rows) for rows in _rows(parts)] == [8, 1, 1]
+
+
+def test_the_only_row_stays_for_training() -> None:
+    problem = _problem(lambda: split(_data({"x": range(2)}, "", ["train", "test"])))
+    assert problem == "people.csv: 2 rows at random leave none for validation"
+    dataset = Dataset(pl.DataFrame({"g": [1, 2, 3]}), (), "people.csv", parts=pl.Series(["train", "test", "test"]))
+    assert _problem(lambda: split(dataset, Source(group="g"))).endswith("none in two parts) leave none for validation")
+
+
+def test_large_groups_are_placed_first_and_each_goes_where_most_is_wanted() -> None:
+    generator = np.random.default_rng(0)
+    sizes = np.array([[1.0], [1.0], [5.0], [1.0], [1.0], [1.0]])
+    assert _take_groups(sizes, 0.5, generator).tolist() == [True, True, False, True, True, True]
+    assert _take_groups(np.array([[6.0], [3.0], [1.0]]), 0.3, generator).tolist() == [False, True, False]
+    assert _take_groups(np.array([[8.0, 0.0], [1.0, 0.0], [1.0, 9.0], [0.0, 2.0]]), 0.15, generator).tolist() == [
+        True, False, False, True,
+    ]  # fmt: skip
+    assert _take_groups(np.diag([3.0, 2.0, 1.0]), 0.2, generator).tolist() == [False, False, True]
+    assert _take_groups(np.array([[4.0]]), 0.2, generator).tolist() == [False]
+
+
+def test_a_class_of_which_all_rows_would_go_keeps_its_first() -> None:
+    taken = np.array([False, True, True, True, False])
+    _keep_a_row_of_each_class(np.array([0, 0, 1, 1, 2]), taken)
+    assert taken.tolist() == [False, True, False, True, False]
+    taken = np.array([False, True, True])
+    _keep_a_row_of_each_class(np.array([0, 1, 2]), taken)  # nothing would be left
+    assert taken.tolist() == [False, True, True]
+
+
+def test_windows_that_share_a_row_with_a_later_part_are_left_out() -> None:
+    spans = np.stack([np.arange(20), np.arange(20) + 3], axis=1)  # each of three rows
+    dataset = Dataset(pl.DataFrame({"x": range(20)}), (), "series.csv", spans=spans, order=np.arange(20))
+    parts = split(dataset, test=0.3, valid=0.3)
+    assert _rows(parts) == [list(range(8)), [10, 11], [14, 15, 16, 17, 18, 19]]
+    assert parts.notes == ("4 examples left out that share rows of the data with a later part",)
+    assert parts.how == "by time, the latest examples last: 8 training, 2 validation, 6 test"
+
+
+def test_windows_beside_each_other_are_all_kept() -> None:
+    spans = np.stack([3 * np.arange(20), 3 * np.arange(20) + 3], axis=1)
+    dataset = Dataset(pl.DataFrame({"x": range(20)}), (), "series.csv", spans=spans, order=np.arange(20))
+    parts = split(dataset)
+    assert _is_whole(parts, 20)
+    assert parts.notes == ()
+
+
+def test_classes_of_one_row_are_counted_and_the_first_named() -> None:
+    labels = ["a"] * 9 + ["rare", "b"] + ["c"] * 9
+    parts = split(_data({"x": range(20), "y": labels}, "y"))
+    assert parts.notes[0].startswith("2 values of 'y' on one row only, the first is 'b' (people.csv, row 10)")
+    by_time = split(_data({"x": range(20), "y": labels}, "y"), Source(by_time="x"))
+    assert by_time.notes == ("2 values of 'y' on one row only, the first is 'b' (people.csv, row 10)",)
+    assert split(_data({"x": range(20), "y": ["a"] * 20}, "y")).notes == ()
+
+
+def test_rows_without_a_group_are_counted_as_groups() -> None:
+    parts = split(_data({"x": range(12), "g": [None] * 10 + ["a", "a"]}), Source(group="g"))
+    assert parts.how.startswith("by group 'g' (11 groups, none in two parts)")
+
+
+def test_a_split_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        split(_data({"x": range(9)})).how = "otherwise"

@@ -1,3 +1,4 @@
+import dataclasses
 import datetime
 import math
 
@@ -5,8 +6,9 @@ import polars as pl
 import pytest
 import torch
 
-from netwright.kinds.number import BINS, Number
+from netwright.kinds.number import BINS, Number, has_decimal_comma, read_numbers
 from netwright.records.errors import DataError
+from netwright.records.recipe import Recipe
 
 
 def encoded(field: Number, cells: list[object]) -> list[float]:
@@ -132,3 +134,94 @@ def test_show_escapes_and_shades():
     assert field.show("<1") == "<span>&lt;1</span>"
     assert "background: rgba(230, 120, 0, 0.50)" in field.show(1, torch.tensor(0.5))
     assert field.show(None) == "<span>missing</span>"
+
+
+def test_what_is_learned_of_a_column_is_exact():
+    field = Number.learn("x", pl.Series([*map(float, range(101)), None, float("inf"), float("-inf")]))
+    assert (field.low, field.high, field.center, field.scale) == (0, 100, 50, 1 / 50)
+    assert field.reach == pytest.approx(0.1 * 50)  # a tenth of the robust scale
+    assert field.missing == pytest.approx(3 / 104)
+    assert (field.infinite, field.unreadable, field.example) == (2, 0, "")
+    assert field.describe() == "numbers 0 to 100, 3 % missing, 2 cells are infinite, read as missing"
+    one = Number.learn("x", pl.Series([1.0, 2.0, float("inf")]))
+    assert one.describe().endswith("1 cell is infinite, read as missing")
+
+
+def test_a_column_without_rows_has_no_number_at_all():
+    field = Number.learn("x", pl.Series([], dtype=pl.Float64))
+    assert (field.low, field.high, field.center, field.scale, field.reach, field.knots) == (0, 0, 0, 0, 0, ())
+    assert field.describe() == "no number at all"
+
+
+def test_one_text_in_a_hundred_with_a_leading_zero_makes_names_of_digits():
+    assert not Number.matches(pl.Series(["01", *map(str, range(100, 199))]))
+    assert Number.matches(pl.Series(["01", *map(str, range(100, 200))]))
+
+
+@pytest.mark.parametrize("cells", [[datetime.timedelta(1)], [datetime.time(1)], [1], [1.5]])
+def test_cells_that_are_numbers_by_their_type_are_numbers(cells: list[object]):
+    assert Number.matches(pl.Series(cells))
+
+
+@pytest.mark.parametrize("cells", [[datetime.date(2020, 1, 1)], [[1]], [b"1"]])
+def test_cells_of_other_types_are_none(cells: list[object]):
+    assert not Number.matches(pl.Series(cells))
+
+
+def test_knots_of_few_values_are_the_values():
+    assert Number.learn("x", pl.Series([3.0, 1.0, 2.0])).knots == (1, 2, 3)
+    assert Number.learn("x", pl.Series([5.0] * 99 + [7.0])).knots == (5, 7)
+
+
+def test_knots_are_49_at_equal_shares_of_the_rows():
+    field = Number.learn("x", pl.Series(range(1, 97)))
+    assert field.knots == (1, *range(2, 97, 2))
+    assert len(field.knots) == 49
+
+
+def test_a_value_that_fills_most_of_the_rows_takes_one_knot():
+    field = Number.learn("x", pl.Series([0.0] * 4800 + list(map(float, range(1, 4801)))))
+    assert len(field.knots) == 48  # of 9600 rows 200 fill a bin, and the zeros count as so many
+    assert field.knots[:3] == (0, 9, 113)
+    assert field.knots[-1] == 4800
+
+
+def test_a_tie_of_commas_and_points_is_read_with_points():
+    field = Number.learn("x", pl.Series(["170.5", "170,5"]))
+    assert not field.decimal_comma
+    assert Number.learn("x", pl.Series(["170.5", "170,5", "171,5"])).decimal_comma
+    assert not has_decimal_comma(pl.Series([1.5]))
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["1,5", "2,25"])])
+def test_numbers_in_categorical_columns_are_read_as_text(dtype: pl.DataType):
+    assert read_numbers("x", pl.Series(["1,5", "2,25"], dtype=dtype), decimal_comma=True).to_list() == [1.5, 2.25]
+
+
+def test_truth_and_nothing_are_numbers_too():
+    assert read_numbers("x", pl.Series([True, False]), decimal_comma=False).to_list() == [1, 0]
+    assert read_numbers("x", pl.Series([None, None]), decimal_comma=False).to_list() == [None, None]
+
+
+def test_texts_are_read_whether_most_or_few_of_them_are_hard():
+    cells = pl.Series(["1", "$2", "3"] * 50 + ["none of these"])
+    assert read_numbers("x", cells, decimal_comma=False).to_list() == [1, 2, 3] * 50 + [None]
+    assert read_numbers("x", pl.Series(["1", None]), decimal_comma=False).to_list() == [1, None]
+
+
+def test_only_columns_with_missing_cells_have_an_input_for_them():
+    recipe = Recipe(embedding="none")
+    full, gaps = Number.learn("a", pl.Series([1.0, 2.0])), Number.learn("b", pl.Series([1.0, None]))
+    widths = [Number.stem(fields, recipe)[1].width for fields in ((full,), (gaps,), (full, gaps))]
+    assert widths == [1, 2, 3]
+
+
+def test_a_number_is_summed_up_by_itself():
+    fields = tuple(Number.learn(name, pl.Series([1.0, 2.0])) for name in "ab")
+    first, second = Number.summary(fields, torch.tensor([[1.0, 3.0], [2.0, 4.0]]))
+    assert (first.name, first.values.tolist(), second.values.tolist()) == ("a", [1, 2], [3, 4])
+
+
+def test_a_field_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Number.learn("a", pl.Series([1.0])).center = 2.0

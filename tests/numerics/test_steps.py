@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 
 from netwright.records.batch import Batch
-from netwright.training.loop import Step, steps
+from netwright.training.loop import steps
 
 ROWS, COLUMNS, CLASSES = 50, 6, 3
 
@@ -93,13 +93,6 @@ def test_it_does_not_matter_how_a_batch_is_cut(sizes: tuple[int, ...], accumulat
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)  # float64 sums in another order
 
 
-def test_the_last_step_takes_the_batches_that_are_left() -> None:
-    net = smooth_network()
-    taken = list(steps(net, batches(10, 10, 10, 10, 5), cross_entropy, SGD(net.parameters(), lr=0.1), accumulate=2))
-    assert [len(step.losses) for step in taken] == [20, 20, 5]
-    assert torch.cat([step.rows for step in taken]).tolist() == list(range(45))
-
-
 def test_first_step_of_logistic_regression_is_its_closed_form() -> None:
     x, y = data()
     target = (y > 0).double()
@@ -120,38 +113,3 @@ def test_first_step_of_logistic_regression_is_its_closed_form() -> None:
     torch.testing.assert_close(step.losses, torch.full((ROWS,), math.log(2), dtype=torch.float64))
     assert step.grad_norm is not None
     torch.testing.assert_close(step.grad_norm, torch.cat([gradient, bias[None]]).norm())
-
-
-def test_clipping_shortens_the_gradient_to_the_given_length() -> None:
-    net = smooth_network()
-    before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
-    [step] = steps(net, batches(ROWS), cross_entropy, SGD(net.parameters(), lr=1.0), clip=0.01)
-    after = torch.cat([p.detach().flatten() for p in net.parameters()])
-    assert step.grad_norm is not None
-    assert step.grad_norm > 0.01
-    assert (after - before).norm().item() == pytest.approx(0.01, rel=1e-3)
-
-
-def test_rates_set_the_learning_rate_of_each_step() -> None:
-    net = smooth_network()
-    optimizer = SGD(net.parameters(), lr=1.0)
-    taken = list(steps(net, batches(25, 25), cross_entropy, optimizer, rates=lambda index: 0.1 * (index + 1)))
-    assert [step.lr for step in taken] == [0.1, 0.2]
-    assert optimizer.param_groups[0]["lr"] == 0.2
-
-
-def test_rows_of_plain_pairs_are_counted_through_all_batches() -> None:
-    net = smooth_network()
-    x, y = data()
-    taken = list(steps(net, [(x[:20], y[:20]), (x[20:], y[20:])], cross_entropy, SGD(net.parameters(), lr=0.1)))
-    assert [step.rows.tolist() for step in taken] == [list(range(20)), list(range(20, 50))]
-
-
-def test_losses_are_those_before_the_step_and_carry_no_graph() -> None:
-    net = smooth_network()
-    [batch] = batches(ROWS)
-    expected = cross_entropy(net, batch).detach()
-    [step] = steps(net, [batch], cross_entropy, SGD(net.parameters(), lr=0.1))
-    assert isinstance(step, Step)
-    assert torch.equal(step.losses, expected)
-    assert not step.losses.requires_grad

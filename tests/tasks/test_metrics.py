@@ -1,5 +1,7 @@
 """Our weighted metrics against scikit-learn's, with sample weights, and the bootstrap against known spreads."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import sklearn.metrics as sk
@@ -185,3 +187,108 @@ def _scored(task: Classification, outputs: torch.Tensor, targets: torch.Tensor):
     score = task.score()
     score.add(outputs, Batch((), (targets,), torch.arange(len(targets))))
     return score
+
+
+def test_metrics_depend_on_the_proportions_of_the_weights_alone():
+    truth = TARGETS[:, None] == np.arange(K)
+    shares = GENERATOR.random(N)
+    for statistic in (
+        metrics.auc(SCORES[:, 1], truth[:, 1]),
+        metrics.average_precision(SCORES[:, 1], truth[:, 1]),
+        metrics.r2(NUMBERS, GUESSES),
+        metrics.f1(TARGETS, ANSWERS, K),
+        metrics.label_f1(truth, SCORES > 0.3),
+        metrics.calibration_error(shares, TARGETS == ANSWERS),
+        metrics.median_of(NUMBERS),
+    ):
+        assert statistic(WEIGHTS / 1024) == pytest.approx(statistic(WEIGHTS), rel=1e-12)
+
+
+def test_auc_of_equal_scores_is_one_half():
+    assert metrics.auc(np.zeros(5), np.array([True, False, True, False, False]))(np.ones((1, 5))).tolist() == [0.5]
+
+
+def test_auc_without_ties_counts_the_pairs_in_order():
+    scores, positive = np.array([0.1, 0.4, 0.3, 0.9, 0.5]), np.array([False, True, False, True, False])
+    assert metrics.auc(scores, positive)(np.ones((1, 5))).tolist() == [5 / 6]
+
+
+def test_average_precision_is_the_mean_precision_at_the_positive_rows():
+    scores, positive = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
+    assert metrics.average_precision(scores, positive)(np.ones((1, 4))) == pytest.approx([(1 + 2 / 3) / 2])
+
+
+def test_median_lies_between_the_two_in_the_middle():
+    median = metrics.median_of(np.array([7.0, 1.0, 3.0, 2.0]))
+    weights = np.array([[1, 1, 1, 1], [1, 1, 0, 1], [3, 1, 1, 1], [0, 0, 0, 2]], float)
+    assert median(weights).tolist() == [2.5, 2.0, 5.0, 2.0]
+
+
+def test_ratios_of_sums_are_undefined_only_if_the_divisor_is_zero():
+    ones = np.ones((1, 2))
+    assert metrics.ratio_of(np.array([1.0, 2.0]), np.array([4.0, 2.0]), "lower")(ones).tolist() == [0.5]
+    assert metrics.ratio_of(np.array([1.0, 2.0]), np.array([-4.0, -2.0]), "lower")(ones).tolist() == [-0.5]
+    assert np.isnan(metrics.ratio_of(np.array([1.0, 2.0]), np.array([-4.0, 4.0]), "lower")(ones)).all()
+    table, below = np.array([[1.0, 5.0, 1.0], [2.0, 5.0, 0.0]]), np.array([[4.0, 0.0, 1.0], [2.0, 0.0, 1.0]])
+    assert metrics.mean_ratio_of(table, below, "higher")(ones).tolist() == [0.5]  # of 1/2 and 1/2; the second left out
+
+
+@pytest.mark.parametrize("few", [1, 64])
+def test_classes_that_no_row_has_are_left_out_of_the_mean(few: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "FEW_GROUPS", few)
+    targets, answers = np.array([1, 1, 4, 4, 4]), np.array([1, 4, 4, 4, 2])
+    assert metrics.balanced_accuracy(targets, answers, 6)(np.ones((1, 5))) == pytest.approx([(1 / 2 + 2 / 3) / 2])
+    assert metrics.f1(targets, answers, 6)(np.ones((1, 5))) == pytest.approx([(2 / 3 + 0 + 4 / 6) / 3])
+    assert metrics.f1(targets, answers, 6, 0)(np.ones((1, 5))).tolist() == [0]
+    sums = metrics.group_sums(targets, 6, np.arange(5.0))(np.array([[1.0, 2, 1, 1, 1]]))
+    assert sums.tolist() == [[0, 2, 0, 0, 9, 0]]
+
+
+def test_confusion_has_a_row_and_a_column_for_each_class():
+    assert metrics.confusion([0, 1, 1], np.array([0, 0, 1]), 3) == ((1, 0, 0), (1, 1, 0), (0, 0, 0))
+
+
+def test_calibration_error_is_the_weighted_gap_of_fifteen_bins():
+    confidence = np.array([1.0, 0.95, 0.5, 0.51, 1 / 15, 0.065])
+    right = np.array([True, False, True, True, False, True])
+    gaps = abs(1.95 - 1) + abs(1.01 - 2) + abs(1 / 15 - 0) + abs(0.065 - 1)
+    assert metrics.calibration_error(confidence, right)(np.ones((1, 6))) == pytest.approx([gaps / 6])
+
+
+def test_only_sums_of_absolute_values_are_biased_by_resampling():
+    assert metrics.calibration_error(np.array([0.5]), np.array([True])).is_biased
+    assert not metrics.mean_of(NUMBERS, "lower").is_biased
+    biased = metrics.calibration_error(GENERATOR.random(N), TARGETS == ANSWERS)
+    assert not metrics.of_items(metrics.mean_of(NUMBERS, "lower"), np.arange(N)).is_biased
+    assert metrics.of_items(biased, np.arange(N)).is_biased
+
+
+def test_rows_of_many_columns_are_resampled_less_often(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(statistics, "WORK", 400 * N)  # 400 resamples of one number, 200 of two
+    build = lambda rows: {"mae": metrics.mean_of(NUMBERS[rows], "lower")}  # noqa: E731 # the same function thrice
+    assert metrics.intervals(build, N) == metrics.intervals(build, N, columns=1, seed=0)
+    assert metrics.intervals(build, N) != metrics.intervals(build, N, columns=2)
+    kept = (lambda outputs, batch: (outputs,), lambda numbers: {"mae": metrics.mean_of(numbers, "lower")})
+    widths = []
+    for score in (metrics.Kept(*kept), metrics.Kept(*kept, columns=1), metrics.Kept(*kept, columns=2)):
+        score.add(torch.from_numpy(NUMBERS), Batch((), (), torch.arange(N)))
+        widths.append(score.result()["mae"])
+    assert widths[0] == widths[1] != widths[2]
+
+
+def test_the_loss_is_a_metric_only_if_there_is_no_other():
+    def scored(*names: str) -> metrics.Kept:
+        score = metrics.Kept(lambda o, b: (o,), lambda x: {name: metrics.mean_of(x, "lower") for name in names})
+        score.add(torch.arange(4.0), Batch((), (), torch.arange(4)))
+        return score
+
+    assert [metric.name for metric in scored("loss").result().metrics] == ["loss"]
+    assert [metric.name for metric in scored("loss", "mae", "mse").result().metrics] == ["mae", "mse"]
+    assert scored("loss").quick() == {"loss": 1.5}
+    assert np.isnan(scored("mae").quick()["loss"])
+    assert scored("mae").result().count == 4
+
+
+def test_a_statistic_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        metrics.mean_of(NUMBERS, "lower").better = "higher"

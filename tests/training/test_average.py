@@ -81,3 +81,45 @@ def test_misfit_names_the_first_difference() -> None:
     assert misfit(network, {**good, "scale": good["bias"]}) == "the network has no 'scale'"
     wrong = misfit(network, {**good, "bias": torch.zeros(4)})
     assert wrong == "'bias' has shape (4,) in the file and (3,) in the network"
+
+
+def test_share_kept_at_each_step_is_exact() -> None:
+    assert [kept_share(2.0, step) for step in (1, 2, 3, 4, 5, 6, 100)] == pytest.approx(
+        [1 / 3, 1 / 2, 3 / 5, 2 / 3] + [0.5**0.5] * 3
+    )
+    every_second = [kept_share(128.0, step) for step in range(1, 7)]
+    assert every_second == pytest.approx([1, 1 / 3, 1, 2 / 4, 1, 3 / 5])
+    assert kept_share(128.0, 10_000) == pytest.approx(0.5 ** (2 / 128))
+    assert [kept_share(127.9, step) < 1 for step in range(1, 5)] == [True] * 4
+    assert kept_share(1.0, 1) == pytest.approx(1 / 3)
+    assert kept_share(0.5, 2) == pytest.approx(0.25)
+
+
+def test_buffers_of_a_step_that_does_not_count_are_left_alone() -> None:
+    network = nn.BatchNorm1d(2)
+    average = Average(network, half_life=128.0)
+    network.num_batches_tracked.fill_(5)
+    network.weight.data.fill_(7.0)
+    average.update(network, 1)
+    assert (average.tensors["num_batches_tracked"].item(), average.tensors["weight"].tolist()) == (0, [1, 1])
+    average.update(network, 2)
+    assert (average.tensors["num_batches_tracked"].item(), average.tensors["weight"].tolist()) == (5, [5, 5])
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
+def test_statistics_of_every_batch_norm_are_averaged_also_at_the_root(norm: type[nn.Module]) -> None:
+    network = norm(1)
+    average = Average(network, half_life=1.0)
+    network.running_var.fill_(4.0)
+    average.update(network, 1)
+    assert average.tensors["running_var"].tolist() == pytest.approx([1 / 3 + 4 * 2 / 3])
+
+
+def test_a_saved_average_goes_on_where_it_was() -> None:
+    network = nn.Linear(1, 1)
+    first, second = Average(network, 3.0), Average(network, 3.0)
+    walk(network, first, 5)
+    second.load(first.tensors)
+    for average in (first, second):
+        average.update(network, 6)
+    assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)

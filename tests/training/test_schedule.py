@@ -47,3 +47,27 @@ def test_schedule_scales_by_the_peak_and_keeps_the_last_rate() -> None:
 
 def test_schedule_of_ones_own_is_an_import_path() -> None:
     assert schedule(Recipe(schedule="netwright.training.schedule:constant", warmup=0.0, lr=0.5), 10)(3) == 0.5
+
+
+def test_every_schedule_is_its_formula_at_every_step() -> None:
+    def fall(share: float) -> float:
+        return (1 + math.cos(math.pi * share)) / 2
+
+    steps = range(20)
+    rise = [0.25, 0.5, 0.75] + [1.0] * 17  # warmup of 0.2: four steps
+    assert [constant(n, 20, 0.2) for n in steps] == [plateau(n, 20, 0.2) for n in steps] == rise
+    assert [cosine(n, 20, 0.2) for n in steps] == pytest.approx([rise[n] * fall(max(0, n - 4) / 16) for n in steps])
+    flat = [rise[n] * fall(max(0, n - 10) / 10) for n in steps]
+    assert [flat_cosine(n, 20, 0.2) for n in steps] == pytest.approx(flat)
+    assert flat_cosine(17, 20, 0.7) == pytest.approx(fall(3 / 6))
+    up = [1 / 25 + 24 / 25 * (1 - math.cos(math.pi * n / 6)) / 2 for n in range(6)]  # 0.3 of 20 steps
+    assert [one_cycle(n, 20, 0.2) for n in steps] == pytest.approx(up + [fall((n - 6) / 14) for n in range(6, 20)])
+    assert [triangular(n, 20, 0.1) for n in steps] == pytest.approx([min((n + 1) / 4, (20 - n) / 16) for n in steps])
+
+
+def test_a_rise_of_less_than_a_step_is_none() -> None:
+    assert constant(0, 10, 0.05) == 1.0
+
+
+def test_a_training_of_one_step_is_at_its_peak() -> None:
+    assert schedule(Recipe(lr=0.3, schedule="cosine", warmup=0.0), 1)(0) == 0.3
