@@ -1,1 +1,1 @@
-"""Checks of data: are they accurate, representative, clean?"""
+"""Checks of data: are they accurate, representative and clean?"""

@@ -1,4 +1,4 @@
-"""Classes that have many rows beside classes that have few."""
+"""Classes with many rows next to classes with few."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ from netwright.records.finding import Finding, Measure, Remedy
 from netwright.records.task import Labels
 from netwright.statistics import share
 
-FEW_TO_LEARN = 10  # training rows: with fewer a class is learned by heart
+FEW_TO_LEARN = 10  # training rows: with fewer a class is memorized
 FEW_TO_TEST = 10  # test rows: the 95 % interval of a class's recall is then wider than 0.4
-ONE_SIDED = 0.9  # share of the largest class from which accuracy says little: always answering it is right so often
-RARE = 0.2  # of an even share of the rows: a class below that is outvoted in nearly every batch
+ONE_SIDED = 0.9  # share of the largest class, and so the accuracy of always answering it
+RARE = 0.2  # of an even share of the rows: a class below is outvoted in nearly every batch
 
 
 def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
@@ -23,22 +23,23 @@ def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
 
     Some classes have many more rows than others, or a class has too few rows to be learned or tested.
 
-    Why it matters: a network that always answers the largest class has a high accuracy and is of no use; a rare class
-    weighs little in the loss, and its own score rests on a handful of rows.
+    Why it matters: a network that always answers the largest class has a high accuracy and is useless. A rare class has
+    little weight in the loss, and its own score rests on a handful of rows.
 
-    How it is decided: the rows of each class, over all rows and in each part. A warning where the largest class has 90
-    % of the rows or more (ONE_SIDED), or where a class has fewer than 10 training rows (FEW_TO_LEARN) or, being split
-    at random, fewer than 10 test rows (FEW_TO_TEST: the 95 % interval of its recall, Wilson 1927, is then wider than
-    0.4) while others have ten times as many; a note where the rarest class has less than a fifth of an even share
-    (RARE). Balanced weights make a network answer rare classes more often; they do not make its probabilities better,
-    and deep networks that fit all training rows lose their effect (Byrd and Lipton 2019, arXiv:1812.03372).
+    How it is decided: by the rows of each class, in all rows and in each part. It is a warning if the largest class has
+    90 % of the rows or more (ONE_SIDED). It is also a warning if a class has fewer than 10 training rows (FEW_TO_LEARN)
+    or, after a random split, fewer than 10 test rows (FEW_TO_TEST: the 95 % interval of its recall, Wilson 1927, is
+    then wider than 0.4), while others have ten times as many. It is a note if the rarest class has less than a fifth of
+    an even share (RARE). Balanced weights make a network answer rare classes more often. They do not improve its
+    probabilities, and in deep networks that fit all training rows they lose their effect (Byrd and Lipton 2019,
+    arXiv:1812.03372).
     """
     prepared = evidence.prepared
     if prepared is None or not isinstance(prepared.view(), Labels):
         raise Skip("the target is not a class" if prepared else evidence.problem)
     seen = evidence.once(columns)
     if not seen.targets:
-        raise Skip("the target is not a column of single cells")
+        raise Skip("the target is not a column of single values")
     target = seen.targets[0]
     cells = seen.table[target].cast(pl.String)
     counts = _counted(cells, np.ones(len(cells), bool))
@@ -62,7 +63,7 @@ def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
     yield Finding(
         "warning" if most >= ONE_SIDED or few else "note",
         f"{share_text(most)} of {total:,} rows are {largest!r}, {share_text(least)} ({counts[rarest]:,}) {rarest!r}: "
-        f"always answering {largest!r} has an accuracy of {most:.3f}{thin}",
+        f"always answering {largest!r} gives an accuracy of {most:.3f}{thin}",
         (
             share(counts[largest], total).measure("share of the largest class", ONE_SIDED),
             share(counts[rarest], total).measure("share of the rarest class", RARE / len(counts)),
@@ -70,16 +71,16 @@ def class_imbalance(evidence: DataEvidence) -> Iterator[Finding]:
         ),
         (target,),
         listed_rows(seen.rows[is_few]) if few else (),
-        otherwise=("the classes are as rare where the network will be used",),
+        otherwise=("the classes are as rare in use",),
         remedies=(
-            Remedy("judge by the area under the ROC curve or the average precision, not by accuracy."),
+            Remedy("use the area under the ROC curve or the average precision as the score, not accuracy."),
             Remedy(
-                "weigh the classes by their rarity (--set class_weights=balanced).",
+                "weight the classes by their rarity (--set class_weights=balanced).",
                 {"class_weights": "balanced"},
-                "more rows of rare classes are found, and more others are taken for them",
-                "probabilities are no longer those of the data",
+                "more rows of rare classes are found, with more false alarms",
+                "probabilities no longer match the data",
             ),
-            Remedy(f"bring more rows of {listed([repr(c) for c in (few or [rarest])], 3)}, or join such classes."),
+            Remedy(f"add more rows of {listed([repr(c) for c in (few or [rarest])], 3)}, or merge such classes."),
         ),
     )
 

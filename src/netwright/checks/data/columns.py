@@ -1,4 +1,4 @@
-"""The columns of single cells, as checks look at them: numbers as numbers, texts without outer blanks."""
+"""Columns of single values, as checks use them: numbers as numbers, texts without outer spaces."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ from netwright.resolve import with_detail
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-MOST_FIXES = 100_000  # rows with a fix of their own in one finding: beyond that the column is the matter, not the rows
-MOST_ROWS = 100_000  # rows named by one finding
+MOST_FIXES = 100_000  # fixes in one finding: beyond, the column is the problem, not its rows
+MOST_ROWS = 100_000  # rows listed in one finding
 SINGLE = ("labels", "numbers", "dates")  # families whose cells are single values
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of single cells among the rows looked at. Paths of images and the like are not among them."""
+    """Columns of single values in the examined rows, without paths of images and the like."""
 
-    rows: Rows  # numbers of the rows looked at
-    table: pl.DataFrame  # their cells: texts bare, words for nothing and NaN as null
+    rows: Rows  # numbers of the examined rows
+    table: pl.DataFrame  # their cells: texts stripped; NaN and words for missing values are null
     inputs: tuple[str, ...]
     targets: tuple[str, ...]
-    numbers: Mapping[str, Floats]  # NaN where missing or no number; for columns that hold numbers
-    parts: Mapping[str, Mask]  # train, valid, test: which of the rows; empty where they are not split
+    numbers: Mapping[str, Floats]  # NaN if missing or not a number; for columns of numbers
+    parts: Mapping[str, Mask]  # train, valid, test: which of the rows; empty if they are not split
 
     @property
     def is_train(self) -> Mask:
-        """Training rows; all where the data are not split."""
+        """Training rows; all rows if the data are not split."""
         return self.parts.get("train", np.ones(len(self.rows), bool))
 
     def texts(self) -> Iterator[tuple[str, pl.Series]]:
@@ -49,13 +49,13 @@ class Columns:
 
 
 def columns(evidence: DataEvidence) -> Columns:
-    """The rows a check may look at, read once for all checks."""
+    """The rows a check may examine, read once for all checks."""
     dataset, rows = evidence.dataset, evidence.rows()
     skipped = {*dataset.mapped, *(name for name, kind in dataset.kinds.items() if kind and _family(kind) not in SINGLE)}
     skipped |= {field.name for field in evidence.fields if field.family in ("pictures", "steps", "")}
     names = [n for n in dataset.table.columns if n not in skipped and is_single(dataset.table[n])]
     if not names:
-        raise Skip("there are no columns of single cells")
+        raise Skip("there are no columns of single values")
     whole = dataset.table.select(names)
     table = whole if len(rows) == len(dataset) else whole[rows]
     table = table.with_columns(
@@ -80,7 +80,7 @@ def _family(kind: str) -> str:
 
 
 def as_numbers(cells: pl.Series) -> Floats | None:
-    """Float64 with NaN for what is missing, or None for columns that do not hold numbers."""
+    """Float64 with NaN for missing cells, or None for columns that are not numbers."""
     if cells.dtype.is_numeric():
         return cells.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     if cells.dtype == pl.String and Number.matches(cells):
@@ -91,7 +91,7 @@ def as_numbers(cells: pl.Series) -> Floats | None:
 def fixes(
     evidence: DataEvidence, column: str, rows: Rows, action: Action, new: list[str], confidence: float
 ) -> tuple[Fix, ...]:
-    """A fix for each row of a column, up to MOST_FIXES; `new` has an entry for each row, "" for a missing cell."""
+    """A fix for each row of a column, up to MOST_FIXES; `new` has an entry per row, "" for a missing cell."""
     dataset, few = evidence.dataset, rows[:MOST_FIXES]
     old = dataset.table[column][few].cast(pl.String).fill_null("").to_list()
     return tuple(
@@ -101,7 +101,7 @@ def fixes(
 
 
 def listed_rows(rows: Rows) -> tuple[int, ...]:
-    """The first rows as a finding holds them."""
+    """The first rows, as a finding stores them."""
     return tuple(rows[:MOST_ROWS].tolist())
 
 

@@ -1,4 +1,4 @@
-"""Groups of rows: too few to learn from or to judge, absent where they are needed, and predicted worse than others."""
+"""Groups of rows that are too small to learn or to judge, absent from training, or predicted worse than others."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import Interval, at_most, mean, share
 
 NEEDED = 97  # rows of a group whose score is then known within 10 points: 1.96^2 * 0.25 / 0.1^2
-FEW_VALUES = 20  # of a column whose values are taken for groups of rows
-ABSENT = 0.01  # of a part's rows in groups that training lacks
-HOLE = 0.1  # of the rows that a range should hold, by the other part: with fewer it is a hole
-CHANCE = 0.001  # that any column of alike parts shows a hole
-BINS = 40  # pieces of a range, each with LEAST_IN_BIN rows or more: a hole of a fortieth of the rows is seen
+FEW_VALUES = 20  # of a column whose values form groups of rows
+ABSENT = 0.01  # of a part's rows are in groups that training lacks
+HOLE = 0.1  # of the rows that a range should have, by the other part: fewer make it a hole
+CHANCE = 0.001  # that any column shows a hole if the parts do not differ
+BINS = 40  # pieces of a range, each with LEAST_IN_BIN rows or more: shows a hole of a fortieth of the rows
 LEAST_IN_BIN = 10
-WINDOWS = (1, 2, 4, 8)  # pieces looked at together: few rows show wide holes only
-MOST_ROWS = 20_000  # of a part looked at
+WINDOWS = (1, 2, 4, 8)  # pieces examined together: few rows show only wide holes
+MOST_ROWS = 20_000  # examined in a part
 SHOWN = 5
 
-SLICES = 5  # ranges of a number: fifths have enough rows to tell
-LEAST_IN_SLICE = 50  # rows in each half: an error of 0.5 is then known within 14 points
-WORSE = 0.05  # of the rows wrong more than overall; numbers: WORSE_DISTANCE
+SLICES = 5  # ranges of a number: fifths have enough rows
+LEAST_IN_SLICE = 50  # rows in each half: enough to know an error of 0.5 within 14 points
+WORSE = 0.05  # more of the rows wrong than overall; numbers: WORSE_DISTANCE
 WORSE_DISTANCE = 0.25  # of the mean distance
 MUCH_WORSE = 3.0  # times the overall error: a warning
-CONFIRMED = 3  # slices at most that the second half is asked about
+CONFIRMED = 3  # slices at most that the second half tests
 MOST_COLUMNS = 20
-RELATED = 0.3  # Cramer's V from which two columns say much of each other, as husband and sex do: gaps are their meaning
+RELATED = 0.3  # Cramer's V from which two columns are related by meaning, such as husband and sex: gaps are expected
 
 Numbers = NDArray[Any]
 
@@ -46,19 +46,19 @@ Numbers = NDArray[Any]
 def few_rows(evidence: DataEvidence) -> Iterator[Finding]:
     """groups with too few rows
 
-    Groups that validation or test rows belong to and training rows do not: values of a column, or ranges of a number
-    or of what can be seen of pictures (brightness, tilt, ...). And pairs of values that should be frequent and hardly
-    come. Each is named.
+    Validation or test rows belong to groups that training rows do not: values of a column, or ranges of a number or of
+    a visible property of pictures (brightness, tilt, ...). Pairs of values that should be frequent and are rare are
+    listed too.
 
-    Why it matters: what is absent from training is guessed, and what is nearly absent from the test part has a score
-    that nobody knows: the mean hides both.
+    Why it matters: the network guesses for groups that are absent from training, and the score of groups that are
+    nearly absent from the test part is unknown. The mean hides both.
 
     How it is decided: values absent from training are a warning from ABSENT = 1 % of a part's rows, in columns with at
-    most a value for each tenth row. A hole is a range that holds at least a BINS = 40th of the other part's rows and
-    less than HOLE = a tenth of the training rows that belong there, where chance would show one in CHANCE = 1 of 1,000
-    audits. Pairs: those of two columns of at most FEW_VALUES = 20 values that should hold, were the columns
-    independent, NEEDED = 97 rows or more (with so many a group's score is known within 10 points) and hold less than a
-    tenth of that: a note, as a pair may be impossible.
+    most one value per ten rows. A hole is a range with at least a BINS = 40th of the other part's rows and less than
+    HOLE = a tenth of the training rows that belong there, if chance would show one in only CHANCE = 1 of 1,000 audits.
+    Pairs: of two columns with at most FEW_VALUES = 20 values. A pair is reported if it would have NEEDED = 97 rows or
+    more if the columns were independent (with so many, a group's score is known within 10 points) and has less than a
+    tenth of that. It is a note, since a pair may be impossible.
     """
     prepared, parts = evidence.prepared, evidence.parts
     if prepared is None or parts is None:
@@ -91,7 +91,7 @@ def _absent(evidence: DataEvidence, prepared: Prepared, part: str, rows: Numbers
             continue
         known = cells[parts.train].unique()
         if len(known) > 0.1 * len(parts.train):
-            continue  # names and numbers of things: most are new each time
+            continue  # names and identifiers: most values are new each time
         here = cells[rows]
         is_new = ~here.is_in(known.implode(), nulls_equal=True) & here.is_not_null()
         found = share(int(is_new.sum()), len(here))
@@ -105,10 +105,10 @@ def _absent(evidence: DataEvidence, prepared: Prepared, part: str, rows: Numbers
                 title=f"groups in {part} that training lacks",
                 columns=(name,),
                 rows=tuple(int(row) for row in rows[is_new.to_numpy()]),
-                otherwise=("another spelling of a value that training has",),
+                otherwise=("a different spelling of a value in training",),
                 remedies=(
-                    Remedy(f"bring training rows with these values of {name}, or move some of these rows there."),
-                    Remedy(f"judge new values of {name} on purpose: cut the parts with --group {name}."),
+                    Remedy(f"add training rows with these values of {name}, or move some of these rows there."),
+                    Remedy(f"to judge new values of {name} on purpose, split with --group {name}."),
                 ),
             )
 
@@ -116,12 +116,12 @@ def _absent(evidence: DataEvidence, prepared: Prepared, part: str, rows: Numbers
 def _holes(
     evidence: DataEvidence, part: str, train: list[Summary], other: list[Summary], rows: Numbers
 ) -> Iterator[Finding]:
-    """Ranges with rows of a part and hardly any training row."""
+    """Ranges with rows of a part and almost no training rows."""
     pairs = [(t, o) for t, o in zip(train, other, strict=True) if t.name and not t.labels and not t.is_date]
     for old, new in pairs:
         cells = evidence.dataset.table[old.column]
         if cells.dtype.is_numeric() and old.column not in evidence.dataset.mapped and cells.is_sorted():
-            continue  # counts the rows: later ones are beyond
+            continue  # counts the rows: later parts have larger values
         a, b = (np.sort(c.values[~np.isnan(c.values)]) for c in (old, new))
         bins = min(BINS, len(b) // LEAST_IN_BIN)
         if bins < 2 or not len(a):
@@ -148,13 +148,13 @@ def _holes(
                 columns=(old.column,),
                 rows=tuple(int(row) for row in rows[inside]),
                 confidence=1 - CHANCE,
-                otherwise=("parts cut by time, along with which the values rise",),
-                remedies=(Remedy(f"bring training rows with {old.name} in this range, or move some of these there."),),
+                otherwise=("parts split by time, if the values rise with time",),
+                remedies=(Remedy(f"add training rows with {old.name} in this range, or move some of these there."),),
             )
 
 
 def _are_holes(there: Numbers, here: Numbers, ratio: float, chance: float) -> Numbers:
-    """Which pieces lie in a window that should hold `ratio` times `here` rows and holds less than HOLE of that."""
+    """The pieces in a window that should have `ratio` times `here` rows and has less than HOLE of that."""
     marked = np.zeros(len(here), bool)
     for width in WINDOWS:
         if width > len(here):
@@ -168,20 +168,20 @@ def _are_holes(there: Numbers, here: Numbers, ratio: float, chance: float) -> Nu
 
 
 def _counts(values: Numbers, edges: Numbers) -> Numbers:
-    """Values from each edge to the next; the last range has its end. `values` are sorted."""
+    """Values from each edge to the next; the last range includes its end. `values` are sorted."""
     places = np.searchsorted(values, edges, side="left")
     places[-1] = np.searchsorted(values, edges[-1], side="right")
     return np.diff(places)
 
 
 def _runs(marked: Numbers) -> Iterator[tuple[int, int]]:
-    """First and last position of each run of marked ones."""
+    """First and last position of each run of marked pieces."""
     steps = np.diff(np.concatenate([[0], marked.astype(int), [0]]))
     yield from zip(np.flatnonzero(steps == 1).tolist(), (np.flatnonzero(steps == -1) - 1).tolist(), strict=True)
 
 
 def _rare_pairs(columns: list[Summary], count: int) -> Iterator[Finding]:
-    """Pairs of values that hardly come together, the most surprising first."""
+    """Pairs of values that rarely occur together, the most surprising first."""
     grouped = [c for c in columns if c.name and 2 < len(c.labels) <= FEW_VALUES + 2][:MOST_COLUMNS]
     found = list[tuple[float, int, str, tuple[str, str]]]()
     for one, two in combinations(grouped, 2):
@@ -204,13 +204,13 @@ def _rare_pairs(columns: list[Summary], count: int) -> Iterator[Finding]:
             tuple(Measure(f"rows of {pair}", have, threshold=HOLE * want) for want, have, pair, _ in found[:SHOWN]),
             title="pairs of values that hardly come together",
             columns=tuple(dict.fromkeys(name for *_, names in found[:SHOWN] for name in names)),
-            otherwise=("pairs that cannot be, or that exclude each other by what the columns mean",),
-            remedies=(Remedy("where such rows will come in use, collect some."),),
+            otherwise=("pairs that are impossible or contradict each other",),
+            remedies=(Remedy("if such rows will occur in use, collect some."),),
         )
 
 
 def _association(table: Numbers, wanted: Numbers) -> float:
-    """Cramer's V: 0 where columns are independent, 1 where one says the other."""
+    """Cramer's V: 0 if the columns are independent, 1 if one determines the other."""
     filled = wanted > 0
     squares = float((((table - wanted)[filled]) ** 2 / wanted[filled]).sum())
     sides = min(int((wanted.sum(axis) > 0).sum()) for axis in (0, 1))
@@ -227,18 +227,18 @@ class _Slice:
 def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
     """groups with worse scores
 
-    Groups of rows that a quick model predicts worse than the rest: a value of a column, a fifth of a number or of what
-    can be seen of pictures (brightness, tilt, ...), or two of these together; and labels.
+    Groups of rows that a quick model predicts worse than the rest: a value of a column, a fifth of a number's range or
+    of a visible property of pictures (brightness, tilt, ...), two of these together, or a label.
 
-    Why it matters: a good mean score hides groups for which the answers are not to be trusted.
+    Why it matters: a good mean score hides groups whose answers cannot be trusted.
 
     How it is decided: each row is predicted by a model that did not learn from it (boosted trees for tables, a small
-    dense network for the rest; three folds). In one half of the rows all groups of LEAST_IN_SLICE = 50 rows or more are
-    looked at, and the worst kept whose excess over the mean error exceeds what chance gives among so many groups
-    (Bonferroni); the other half confirms. A note where the interval of the excess begins above WORSE = 5 points, or for
-    numbers WORSE_DISTANCE = 25 % of the mean distance; a warning where the error is MUCH_WORSE = 3 times the mean, too,
-    but not of a label alone, nor of numbers: any model misses rare labels more often, and large numbers by more.
-    Source: Chung et al. 2019, arXiv:1807.06068 (slices searched and tested).
+    dense network for the rest; three folds). One half of the rows is searched: of all groups with LEAST_IN_SLICE = 50
+    rows or more, the worst are kept if their excess over the mean error exceeds chance among so many groups
+    (Bonferroni). The other half confirms. It is a note if the interval of the excess begins above WORSE = 5 points, or
+    for numbers WORSE_DISTANCE = 25 % of the mean distance. It is a warning if the error is also MUCH_WORSE = 3 times
+    the mean, except for a single label and for numbers: any model misses rare labels more often, and large numbers by
+    more. Source: Chung et al. 2019, arXiv:1807.06068 (slices searched and tested).
     """
     errors = evidence.once(out_of_fold)
     model = evidence.once(quick)
@@ -249,7 +249,7 @@ def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
     if usual == 0:
         return
     if usual >= model.chance:
-        raise Skip("the quick model predicts no better than one answer for all rows")
+        raise Skip("the quick model is no better than a constant answer")
     margin = WORSE if model.is_classes else WORSE_DISTANCE * usual
     columns = [c for c in summaries(prepared.schema, prepared.whole, model.rows) if c.name][:MOST_COLUMNS]
     single = [s for column in columns for s in _slices(column)]
@@ -259,7 +259,7 @@ def worse_groups(evidence: DataEvidence) -> Iterator[Finding]:
     taken = np.zeros(len(errors), bool)
     for worst in _candidates([*single, *answers], errors, first, margin):
         if (worst.rows & taken).sum() > 0.5 * worst.rows.sum():
-            continue  # told by a group that was named before
+            continue  # covered by a group reported earlier
         held = errors[worst.rows & ~first]
         excess = mean(held - usual, NormalDist().inv_cdf(1 - 0.025 / CONFIRMED))
         if excess.low > margin:
@@ -284,7 +284,7 @@ def _slices(column: Summary) -> Iterator[_Slice]:
 
 
 def _candidates(single: list[_Slice], errors: Numbers, half: Numbers, margin: float) -> list[_Slice]:
-    """The worst groups and pairs of groups of one half of the rows, beyond what chance gives; the worst first."""
+    """The worst groups and pairs of groups in one half of the rows, beyond chance; the worst first."""
     big = [s for s in single if min((s.rows & half).sum(), (s.rows & ~half).sum()) >= LEAST_IN_SLICE]
     if not big:
         return []
@@ -304,7 +304,7 @@ def _candidates(single: list[_Slice], errors: Numbers, half: Numbers, margin: fl
             break
         one, two = big[min(i, j)], big[max(i, j)]
         if i != j and "" in (one.column, two.column):
-            continue  # wrong answers with a label and something else say little of the something else
+            continue  # wrong answers with a label and another group say little about that group
         rows = one.rows & two.rows
         if not any((rows & f.rows).sum() > 0.5 * min(rows.sum(), f.rows.sum()) for f in found):
             name = one.name if i == j else f"{one.name} with {two.name}"
@@ -336,9 +336,9 @@ def _worse(
         columns=(worst.column,) if worst.column else (),
         rows=tuple(int(rows[row]) for row in order),
         confidence=0.975,
-        otherwise=("a group that is hard for any model", "labels that are wrong more often in this group"),
+        otherwise=("a group that is hard for every model", "labels that are wrong more often in this group"),
         remedies=(
-            Remedy("look at these rows, the worst first, and whether their labels are right."),
-            Remedy(f"bring more rows with {worst.name}, or a column that tells them apart."),
+            Remedy("look at these rows, the worst first, and check their labels."),
+            Remedy(f"add more rows with {worst.name}, or a column that tells them apart."),
         ),
     )

@@ -1,4 +1,4 @@
-"""Whether the parts of the data, and new data, are of one kind: what moved, and by how much."""
+"""Whether the parts of the data, and new data, have the same distribution: what moved, and by how much."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,47 +21,47 @@ from netwright.simple_models import linear, trees
 from netwright.simple_models.wanted import Answer, Wanted
 from netwright.statistics import Interval, auroc, difference, share
 
-SIDE = 2_000  # rows of each side that are compared: AUROC is then known within 0.03, and a classifier costs 0.3 s
+SIDE = 2_000  # rows compared on each side: AUROC is then known within 0.03, and a classifier takes 0.3 s
 FAST_SIDE = 1_000
-LEAST = 40  # rows of each side: with fewer, half of them tell nothing
-UNLIKE = 0.6  # AUROC from which a difference is worth a warning: rows of two normals 0.36 spreads apart
-SURE = 0.55  # where its 95 % interval has to begin: an interval that just excludes 0.5 does so once in forty by chance
+LEAST = 40  # rows of each side: half of fewer shows nothing
+UNLIKE = 0.6  # AUROC from which a difference is worth a warning: two normals 0.36 standard deviations apart
+SURE = 0.55  # lowest start of its 95 % interval: one that just excludes 0.5 does so once in forty by chance
 MOVED = 0.05  # of the rows: an event whose share moved by less explains nothing
-SHOWN = 3  # columns that moved the most, named
-APART = 0.98  # difference of shares by which one column alone tells the parts apart, as the time of a cut by time does
-LABELS_MOVED = 0.1  # of the rows have other labels: ten points of prior, what a threshold is usually tuned to
+SHOWN = 3  # columns listed, those that moved the most
+APART = 0.98  # difference of shares by which one column alone separates the parts, as time does after a split by time
+LABELS_MOVED = 0.1  # of the rows have other labels: a shift of ten points in the prior
 CUTS = 48  # quantiles at which shares are compared, as the bins of the numbers' encoding
 TREES = 40
-RIDGE = 80.0  # rows of prior knowledge: as much as PENALTY, where a row of a logistic loss weighs a quarter
-PENALTY = 0.05  # inverse; strong, as some hundred rows teach it
-MOST_COLUMNS = 100  # that a classifier looks at: those that moved most in the rows it learns from
-UNLIKELY_ROWS = 20  # rows named: those that are the least like training
+RIDGE = 80.0  # rows of prior knowledge: equal to PENALTY, since a row of a logistic loss weighs a quarter
+PENALTY = 0.05  # inverse; strong, since it learns from some hundred rows
+MOST_COLUMNS = 100  # that a classifier uses: those that moved most in the rows it learns from
+UNLIKELY_ROWS = 20  # rows listed: those least like training
 
 Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Moved:
-    """An event, as `age above 41`, whose share differs between two groups of rows."""
+    """An event, such as `age above 41`, whose share differs between two groups of rows."""
 
     column: str
     event: str
     old: float  # share of rows
     new: float
-    by: Interval  # new less old, of rows that did not choose the event
+    by: Interval  # new minus old, in rows that did not choose the event
 
 
 @dataclass(frozen=True)
 class Drift:
     """How well two groups of rows can be told apart."""
 
-    auroc: Interval  # of a classifier on rows that it did not learn from; 0.5 where they are of one kind
+    auroc: Interval  # of a classifier on held-out rows; 0.5 if the groups do not differ
     moved: tuple[Moved, ...]  # the most first
-    unlike: tuple[int, ...]  # positions of the new rows that are the least like the old ones
+    unlike: tuple[int, ...]  # positions of the new rows least like the old ones
 
     @property
     def is_clear(self) -> bool:
-        """Large, and beyond what chance gives."""
+        """Large, and beyond chance."""
         return self.auroc.value > UNLIKE and self.auroc.low > SURE
 
 
@@ -72,12 +72,12 @@ Classifier = Callable[[Sides, Sides, list[int], int], tuple[Numbers, Numbers]]
 
 
 def compare(old: list[Summary], new: list[Summary], seed: int = 0, classifier: Classifier | None = None) -> Drift:
-    """Half of the rows teach a classifier which group a row is of, and choose events; the other half measures both.
+    """Half of the rows train a classifier for the group of a row and choose events; the other half measures both.
 
-    What is measured never saw what it is measured by, so the intervals hold for any classifier: DeLong's for AUROC,
-    Newcombe's for differences of shares. After Lopez-Paz and Oquab 2017, arXiv:1610.06545, and Rabanser et al. 2019,
-    arXiv:1810.11953; cross-fitting would use each row twice, but its two halves err together and no interval for that
-    is exact.
+    The measured rows were used for neither, so the intervals hold for any classifier: DeLong's for AUROC, Newcombe's
+    for differences of shares. After Lopez-Paz and Oquab 2017, arXiv:1610.06545, and Rabanser et al. 2019,
+    arXiv:1810.11953. Cross-fitting would use each row twice, but the errors of its two halves are correlated and no
+    exact interval exists.
     """
     generator = np.random.default_rng(seed)
     sides = [generator.permutation(len(columns[0].values)) for columns in (old, new)]
@@ -97,9 +97,9 @@ def compare(old: list[Summary], new: list[Summary], seed: int = 0, classifier: C
 
 
 def trees_and_line(learn: Sides, judge: Sides, chosen: list[int], seed: int) -> tuple[Numbers, Numbers]:
-    """The log odds that small boosted trees and a line give the judging rows of both sides, added.
+    """The sum of the log odds of small boosted trees and of a line, for the judging rows of both sides.
 
-    Trees see spreads and categories, the line sees small shifts of many columns, and neither needs many rows: with 250
+    Trees see spreads and categories, the line sees small shifts of many columns, and neither needs many rows. With 250
     learning rows of 15 columns that moved by 0.27 spreads each, AUROC was 0.66 by trees, 0.73 by the line and 0.71 by
     both.
     """
@@ -120,7 +120,7 @@ def _log_odds(answer: Answer | None, x: Numbers) -> Numbers:
 def line(learn: Sides, judge: Sides, chosen: list[int], _seed: int) -> tuple[Numbers, Numbers]:
     """A line through values, their squares and gaps, by ridge regression: AUROC within 0.01 of `trees_and_line`.
 
-    It needs numpy only: to load scikit-learn takes 2 s. A label counts by how much more frequent it is among the new
+    It needs numpy only; loading scikit-learn takes 2 s. A label counts by how much more frequent it is among the new
     learning rows.
     """
     used = [[_ordered(learn[0][place], learn[1][place], side[place]) for place in chosen] for side in (*learn, *judge)]
@@ -140,7 +140,7 @@ def _ordered(old: Summary, new: Summary, column: Summary) -> Numbers:
 
 
 def _standardized(sides: list[Numbers]) -> list[Numbers]:
-    """By the learning rows; gaps are filled by the mean, and far values cut."""
+    """Standardized by the learning rows; gaps become the mean, and extreme values are clipped."""
     whole = np.concatenate(sides[:2])
     known = ~np.isnan(whole)
     count = np.maximum(known.sum(0), 1)
@@ -151,10 +151,10 @@ def _standardized(sides: list[Numbers]) -> list[Numbers]:
 
 @dataclass(frozen=True)
 class _Event:
-    """What is more frequent among the new rows: values above or below a cut, some labels, or no value at all."""
+    """What is more frequent among the new rows: values above or below a cut, some labels, or missing values."""
 
     name: str
-    size: float  # how much its share moved where it was chosen
+    size: float  # how much its share moved in the rows that chose it
     cut: float = 0.0
     above: bool = True
     codes: tuple[int, ...] = ()
@@ -169,7 +169,7 @@ class _Event:
 
 
 def _event(old: Summary, new: Summary) -> _Event:
-    """The event whose share moved the most: its size is the Kolmogorov-Smirnov distance, or total variation."""
+    """The event whose share moved the most, by the Kolmogorov-Smirnov distance or total variation."""
     if old.labels:
         shares = [np.bincount(c.values.astype(np.int64), minlength=len(c.labels)) / len(c.values) for c in (old, new)]
         rise = shares[1] - shares[0]
@@ -202,28 +202,27 @@ def _moved(event: _Event, old: Summary, new: Summary) -> Moved:
 def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
     """drift between the parts
 
-    Validation or test rows are of another kind than the training rows: in their inputs, or in how often each label
-    comes. The columns that moved are named, with the event that moved the most and its share before and after; of
-    pictures, texts and series by what can be seen at a glance, such as brightness, sharpness, tilt, length or words.
+    Validation or test rows differ from training rows: in their inputs, or in the frequency of labels. The columns that
+    moved are listed, each with the event that moved the most and its share before and after. For pictures, texts and
+    series these are visible properties such as brightness, sharpness, tilt, length or words.
 
-    Why it matters: settings are chosen on rows that are unlike those that train, and the score on the test part is not
-    the one of data like the training data. Where the drift is what will happen in use, the score is honest but the
-    training data are not what they should be.
+    Why it matters: settings are chosen on rows unlike those of training, and the test score does not hold for data like
+    the training data. If the drift will also occur in use, the score is honest but the training data need work.
 
-    How it is decided: a classifier of small trees learns from half of the rows which part a row is of, and the other
-    half is scored; inside a training it is a line through values and their squares. A warning where its AUROC is above
-    UNLIKE = 0.6 and the 95 % interval begins above SURE = 0.55; at most SIDE = 2,000 rows of each part are drawn, and
-    an effect decides, not a p-value: a drift too small to mind is none, however many rows show it. Labels: where
-    LABELS_MOVED = 10 % of the rows or more have other ones, and the interval excludes none. Parts that were cut at
-    random are not compared: what differs between them is chance. A column that alone tells the parts apart in the order
-    of time is how they were cut, and left out. Sources: Lopez-Paz and Oquab 2017, arXiv:1610.06545; Rabanser et al.
-    2019, arXiv:1810.11953; DeLong et al. 1988.
+    How it is decided: a classifier of small trees learns from half of the rows which part a row is in, and is scored on
+    the other half. During training it is a line through values and their squares. It is a warning if its AUROC is above
+    UNLIKE = 0.6 and the 95 % interval begins above SURE = 0.55. At most SIDE = 2,000 rows of each part are drawn. The
+    size of the effect decides, not a p-value: a negligible drift is not reported, however many rows show it. Labels: if
+    LABELS_MOVED = 10 % of the rows or more have different ones, and the interval excludes zero. Parts that were split
+    at random are not compared: their differences are chance. A column that alone separates the parts in time order is
+    what they were split by, and is left out. Sources: Lopez-Paz and Oquab 2017, arXiv:1610.06545; Rabanser et al. 2019,
+    arXiv:1810.11953; DeLong et al. 1988.
     """
     prepared, parts = evidence.prepared, evidence.parts
     if prepared is None or parts is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
     if parts.how.startswith(("at random", "stratified")):
-        raise Skip("the parts were cut at random: what differs between them is chance")
+        raise Skip("the parts were split at random: their differences are chance")
     examples = prepared.train, prepared.valid, prepared.test
     sides = [drawn(part, evidence) for part in examples]
     columns = [summaries(prepared.schema, part, rows) for part, rows in zip(examples, sides, strict=True)]
@@ -248,13 +247,13 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
 
 
 def title_of(part: str) -> str:
-    """What a finding about a part is called."""
+    """The title of a finding about a part."""
     return f"drift between training and {part}"
 
 
 @dataclass(frozen=True)
 class Other:
-    """The rows that training rows are compared with: what to do if they differ, and what else could explain it."""
+    """The rows that training rows are compared with: remedies if they differ, and other explanations."""
 
     name: str
     remedies: tuple[Remedy, ...]
@@ -262,23 +261,23 @@ class Other:
 
 
 _ADVICE = (
-    Remedy("cut the parts at random if new data will be like all of these (leave out --split, --by-time)."),
-    Remedy("bring training rows like those of the other part."),
+    Remedy("split at random if new data will be like all of these (without --split, --by-time)."),
+    Remedy("add training rows like those of the other part."),
 )
 _REASONS = (
-    "parts cut by time or by group differ as times and groups do; then the score is that of later times or new groups",
+    "parts split by time or group differ as times and groups do; the score then holds for later times or new groups",
 )
 
 
 def differ(title: str, new: Other, drift: Drift, rows: tuple[int, ...] = (), places: tuple[str, ...] = ()) -> Finding:
-    """That the other rows can be told from training rows, and by which columns."""
+    """The finding that the other rows can be told from training rows, and by which columns."""
     most = [m for m in drift.moved if m.by.value >= MOVED][:SHOWN]
     told = "; ".join(f"{m.event}: {m.old:.0%} of training rows, {m.new:.0%} of {new.name} rows" for m in most)
-    what = told or "no single column moved much: the columns go together in another way"
+    what = told or "no single column moved much: their combinations changed"
     found = drift.auroc
     return Finding(
         "warning",
-        f"{new.name} rows can be told from training rows (AUROC {found.value:.2f}, 0.5 were alike). {what}",
+        f"{new.name} rows can be told from training rows (AUROC {found.value:.2f}; 0.5 means alike). {what}",
         (
             found.measure("AUROC", UNLIKE),
             *(m.by.measure(f"more rows with {m.event}") for m in most),
@@ -287,21 +286,21 @@ def differ(title: str, new: Other, drift: Drift, rows: tuple[int, ...] = (), pla
         columns=tuple(dict.fromkeys(m.column for m in most)),
         rows=rows,
         places=places,
-        confidence=0.975,  # of an interval that begins above 0.55: what is below is one in forty
+        confidence=0.975,  # the interval begins above 0.55; one in forty lies below it
         otherwise=new.otherwise,
         remedies=new.remedies,
     )
 
 
 def drawn(examples: Examples, evidence: DataEvidence, most: int = SIDE) -> Numbers:
-    """Row numbers of at most so many examples, by the seed."""
+    """Row numbers of at most so many examples, drawn by the seed."""
     index = examples.rows.cpu().numpy()
     most = min(most, FAST_SIDE) if evidence.is_fast else most
     return index if len(index) <= most else np.random.default_rng(evidence.seed).choice(index, most, replace=False)
 
 
 def without_clocks(dataset: Dataset, old: list[Summary], new: list[Summary]) -> tuple[list[Summary], list[Summary]]:
-    """Without columns that rise row by row or are dates, and tell the parts apart alone: by them they were cut."""
+    """Without columns that rise row by row or are dates and separate the parts alone: the parts were split by them."""
     kept = [
         (o, n) for o, n in zip(old, new, strict=True)
         if o.labels or not (_event(o, n).size >= APART and (o.is_date or _is_clock(dataset, o.column)))
@@ -317,7 +316,7 @@ def _is_clock(dataset: Dataset, name: str) -> bool:
 
 
 def labels_of(prepared: Prepared, targets: tuple[Any, ...]) -> list[Summary]:
-    """The target as summaries; none where it is no label and no number."""
+    """The target as summaries; none if it is neither a label nor a number."""
     if len(targets) != 1 or targets[0].ndim > 2:
         return []
     y = targets[0].cpu().numpy()
@@ -331,7 +330,7 @@ def labels_of(prepared: Prepared, targets: tuple[Any, ...]) -> list[Summary]:
 
 
 def labels_moved(new: Other, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
-    """That labels come more often, or less, in the other rows."""
+    """The finding that labels are more or less frequent in the other rows."""
     moved = list[Moved]()
     for was, now in zip(before, after, strict=True):
         order = [np.random.default_rng(0).permutation(len(c.values)) for c in (was, now)]

@@ -1,4 +1,4 @@
-"""Rows that come more than once."""
+"""Rows that occur more than once."""
 
 from collections.abc import Iterator
 
@@ -12,22 +12,21 @@ from netwright.data.readers.files import counted
 from netwright.data.split import Rows, Split
 from netwright.records.finding import Finding, Measure, Remedy
 
-WARN_SHARE = 0.01  # of the rows, from which repeats move a score by about as much as its interval
+WARN_SHARE = 0.01  # of the rows: enough to move a score by about its interval
 
 
 def duplicate_rows(evidence: DataEvidence) -> Iterator[Finding]:
     """duplicate rows
 
-    Rows whose content stands in the data more than once: pictures, series and texts with the same content (of texts
-    without regard to case and blanks), rows of a table with the same inputs and target. Columns that name the rows are
-    left out of the comparison.
+    Rows whose content occurs more than once in the data: pictures, series and texts with the same content (texts
+    ignoring case and spaces), table rows with the same inputs and target. Columns that identify rows are not compared.
 
-    Why it matters: a row that stands in the data five times counts five times in training, and makes the data look
-    larger than they are. Copies in several parts make scores too good: see NW127.
+    Why it matters: a row that occurs five times counts five times in training and makes the data look larger than they
+    are. Copies in several parts make scores too good: see NW127.
 
-    How it is decided: by 64-bit hashes of the content. In a table of few distinct values equal rows are natural; how
-    many chance gives is estimated from pairs of rows that differ in one column only, and up to CHANCE_RATIO = 3 times
-    as many pairs are no finding. It is a note, and a warning from WARN_SHARE = 1 % of the rows that are superfluous.
+    How it is decided: by 64-bit hashes of the content. In a table with few distinct values equal rows are natural.
+    Their number is estimated from pairs of rows that differ in one column only; up to CHANCE_RATIO = 3 times as many
+    pairs are not reported. It is a note, and a warning from WARN_SHARE = 1 % superfluous rows.
     """
     found = evidence.once(repeats)
     if found.pairs == 0 or found.are_natural:
@@ -40,22 +39,21 @@ def duplicate_rows(evidence: DataEvidence) -> Iterator[Finding]:
 def near_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     """near duplicates
 
-    Rows that are nearly the same as another one: pictures that were mirrored, shifted, made brighter or saved again,
-    texts with a few words changed, series with a little noise, table rows that agree in all cells but one or that were
-    rounded.
+    Rows that are nearly the same as another one: pictures that were mirrored, shifted, brightened or saved again, texts
+    with a few words changed, series with a little noise, table rows that differ in one cell or by rounding.
 
-    Why it matters: such rows add less than their number suggests, and where a copy stands in another part the score is
-    too good: see NW127. They come from photos taken in a burst, from texts passed on, and from tables joined twice.
+    Why it matters: such rows add less than their number suggests, and a copy in another part makes the score too good:
+    see NW127. They come from bursts of photos, forwarded texts, and tables joined twice.
 
     How it is decided: pictures are made grey and no larger than SIDE = 32 pixels. Candidates are the NEIGHBORS = 5
-    nearest by the strength of their frequencies, which shifts and mirrors leave alone. A pair is flagged when its
-    details correlate by ALIKE = 0.85 or more at the best shift of up to SHIFT = 2 pixels, and when it stands out: for
-    both rows the distance is at most STANDS_OUT = 0.4 of that to the next likeness (the ratio test of Lowe 2004), so
-    that things that look alike by nature do not count. From SAME = 0.97 on no distance to others is asked. Texts:
-    MinHash (Broder 1997), then a Jaccard likeness of words and pairs of words of TEXT_ALIKE = 0.6. Series: correlation
-    SERIES_ALIKE = 0.999. Tables: only where pairs that agree in all cells but one are twice as many (TABLE_RATIO) as
-    those that agree in all but two; where rows are alike by nature it is the other way round. It is a warning from
-    WARN_SHARE = 1 % of the rows. Of more than MOST_ROWS = 100,000 pictures, series or texts as many are drawn.
+    nearest by the strength of their frequencies, which shifts and mirrors do not change. A pair is flagged if its
+    details correlate by ALIKE = 0.85 or more at the best shift of up to SHIFT = 2 pixels, and if it stands out: for
+    both rows the distance is at most STANDS_OUT = 0.4 of that to the next similar row (the ratio test of Lowe 2004), so
+    that naturally similar things do not count. From SAME = 0.97 on the distance to others is ignored. Texts: MinHash
+    (Broder 1997), then a Jaccard similarity of words and word pairs of TEXT_ALIKE = 0.6. Series: correlation
+    SERIES_ALIKE = 0.999. Tables: only if pairs that agree in all cells but one are twice as many (TABLE_RATIO) as those
+    that agree in all but two; if rows are naturally alike, it is the other way round. It is a warning from WARN_SHARE =
+    1 % of the rows. If there are more than MOST_ROWS = 100,000 pictures, series or texts, that many are drawn.
     """
     found, same = evidence.once(near), evidence.once(repeats)
     if not len(found.pairs):
@@ -81,16 +79,16 @@ def _finding(evidence: DataEvidence, what: str, groups: list[Rows], count: int, 
         f"the first is {example}",
         (Measure("share of superfluous rows", share, threshold=WARN_SHARE), measure),
         rows=tuple(spare),
-        otherwise=("different things that are the same in all that is recorded of them",),
+        otherwise=("different things with the same recorded values",),
         remedies=(Remedy("keep one row of each group: drop the others.", cost=counted(len(spare), "row")),),
         fixes=drops(evidence, spare),
     )
 
 
 def _dropped_last(count: int, parts: Split | None) -> Rows:
-    """For each row how soon it is to be dropped: of equal rows that of the test part stays, or else of validation.
+    """The order in which rows are dropped: of equal rows, that of the test part stays, or else that of validation.
 
-    What is dropped of rows that stand in several parts is dropped from training.
+    Of rows in several parts, those in training are dropped.
     """
     rank = np.full(count, 2, np.int64)
     if parts is not None:

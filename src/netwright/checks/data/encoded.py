@@ -1,4 +1,4 @@
-"""The encoded columns of one family, and the rows of them that could be read."""
+"""The encoded columns of one family, and their readable rows."""
 
 from collections.abc import Callable
 from functools import partial
@@ -44,5 +44,5 @@ def summaries(schema: Schema, examples: Examples, rows: Rows) -> list[Summary]:
 
 
 def readable(evidence: DataEvidence, most: int = FAST_ROWS) -> Rows:
-    """`evidence.rows(most)` without those that could not be read."""
+    """`evidence.rows(most)` without unreadable rows."""
     return np.setdiff1d(evidence.rows(most), evidence.bad, assume_unique=True)

@@ -1,4 +1,4 @@
-"""Columns that give the answer away together: the target is a formula of them."""
+"""Columns that leak the target together: the target is a formula of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from netwright.checks.evidence import DataEvidence, Skip
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import share
 
-EXACT = 1e-6  # share of the variance that is left by rounding of float32 and of written digits
-ROUNDED = 0.6  # of the target's step: a formula rounded to it is off by half a step, and by its factors' error
-COARSE = 0.1  # of the target's spread: with greater steps, half a step is no small miss
-MOST_COLUMNS = 60  # 34,220 sets of three: those that tell most of the target alone
+EXACT = 1e-6  # share of the variance left by rounding, of float32 and of written digits
+ROUNDED = 0.6  # of the target's step: rounding adds half a step, and the factors have errors
+COARSE = 0.1  # of the target's spread: with larger steps, half a step is a large error
+MOST_COLUMNS = 60  # the most predictive ones: 34,220 sets of three
 POWERS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # exponents of products and ratios
 SUMS = 12  # columns whose sums and differences are tried as parts of a ratio
 
 _Term = tuple[str, tuple[str, ...], Floats]
-"""What a formula multiplies: its text, the columns in it, its logarithms."""
+"""A factor of a product: its text, its columns, its logarithms."""
 
 
 def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:
@@ -29,21 +29,20 @@ def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:
     The target is a formula of other columns: their sum, difference, product or ratio. In a well-known table of rented
     bicycles `casual` + `registered` = `count`.
 
-    Why it matters: the network learns to add up. Where its answer is needed, the parts are as unknown as their sum.
+    Why it matters: the network learns to add. When its answer is needed, the parts are as unknown as their sum.
 
-    How it is decided: for numeric targets, by straight lines (sums and differences with any factors) through every
-    pair and triple of the columns that give nothing away alone, and through all of them; and by straight lines of
-    logarithms (products, powers, ratios; also of sums and differences of two). A formula counts where it leaves 1e-6
-    of the variance (EXACT), or where its miss is within 0.6 steps of the target's writing (ROUNDED) in 99 % of the
-    rows, those steps being below 10 % of the spread (COARSE): then the target was rounded. The shortest formula is
-    told.
+    How it is decided: for numeric targets, by linear fits (sums and differences with any factors) on every pair and
+    triple of the columns that leak nothing alone, and on all of them; and by linear fits of logarithms (products,
+    powers, ratios; also of sums and differences of two). A formula counts if it leaves 1e-6 of the variance (EXACT). It
+    also counts if its error is within 0.6 steps of the target's precision (ROUNDED) in 99 % of the rows, and those
+    steps are below 10 % of the spread (COARSE): then the target was rounded. The shortest formula is reported.
     """
     seen = evidence.once(columns)
     targets = [t for t in seen.targets if classes_of(seen, t) is None and t in seen.numbers]
     if not targets:
-        raise Skip("the target is not a number" if seen.targets else "there is no target of single cells")
+        raise Skip("the target is not a number" if seen.targets else "there is no target of single values")
     if len(seen.rows) < LEAST_ROWS:
-        raise Skip(f"fewer than {LEAST_ROWS} rows obey a formula by chance")
+        raise Skip(f"fewer than {LEAST_ROWS} rows can follow a formula by chance")
     rows = np.random.default_rng(evidence.seed).permutation(len(seen.rows))[:LOOKED_AT]
     for target in targets:
         alone = evidence.once(leaks_of_targets).get(target, {})
@@ -60,11 +59,11 @@ def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:
             ),
             formula.names,
             confidence=0.95,
-            otherwise=("the parts are known when the target is asked for: then compute it, no network is needed",),
+            otherwise=("the parts are known before the target: then compute it without a network",),
             remedies=(
                 Remedy(
-                    f"leave them out with {' '.join(f'--drop {name}' for name in formula.names)}, "
-                    f"unless they are known before {target} is."
+                    f"drop them with {' '.join(f'--drop {name}' for name in formula.names)}, "
+                    f"unless they are known before {target}."
                 ),
             ),
         )
@@ -99,7 +98,7 @@ def _varies(x: Floats) -> bool:
 
 
 def _step(y: Floats) -> float:
-    """The step in which a column is written: 1 for whole numbers; 0 where it is fine."""
+    """The precision of a column: 1 for whole numbers; 0 if it is fine."""
     step = float(np.diff(np.unique(y)).min(initial=np.inf))
     return step if step <= COARSE * y.std() else 0.0
 
@@ -117,7 +116,7 @@ def _standard(x: Floats) -> Floats:
 
 
 def _best_sets(x: Floats, y: Floats, size: int) -> list[tuple[int, ...]]:
-    """The sets of so many rows of x whose straight line leaves least of y, the best first."""
+    """The sets of so many rows of x whose linear fit leaves least of y, the best first."""
     x, y = _standard(x), _standard(y[None])[0]
     gram, with_y = x @ x.T / len(y), x @ y / len(y)
     kept = (
@@ -128,7 +127,7 @@ def _best_sets(x: Floats, y: Floats, size: int) -> list[tuple[int, ...]]:
     if size > len(kept):
         return []
     sets = kept[np.array(list(combinations(range(len(kept)), size)))]
-    inner = gram[sets[:, :, None], sets[:, None, :]] + 1e-10 * np.eye(size)  # two equal columns have no inverse
+    inner = gram[sets[:, :, None], sets[:, None, :]] + 1e-10 * np.eye(size)  # two equal columns would be singular
     told = np.einsum("ni,ni->n", np.linalg.solve(inner, with_y[sets][:, :, None])[:, :, 0], with_y[sets])
     best = np.argsort(-told, kind="stable")[:3]
     return [tuple(sets[k].tolist()) for k in best if told[k] > 1 - COARSE**2]
@@ -144,7 +143,7 @@ def _line(names: list[str], x: Floats, y: Floats) -> _Formula | None:
 
 
 def _long_line(names: list[str], x: Floats, y: Floats) -> _Formula | None:
-    """All columns at once, then without those that are not needed."""
+    """All columns at once, then without the unnecessary ones."""
     if len(names) <= 3 or len(names) * 5 > len(y):
         return None
     order = np.argsort(-np.abs(_standard(x) @ _standard(y[None])[0]), kind="stable")[: 4 * MOST_COLUMNS]
@@ -160,12 +159,12 @@ def _fitted(names: list[str], x: Floats, y: Floats) -> _Formula | None:
     design = np.concatenate([_standard(x), np.ones((1, len(y)))]).T
     weights = np.linalg.lstsq(design, y, rcond=1e-10)[0]
     miss = np.abs(y - design @ weights)
-    good = miss <= np.quantile(miss, 0.95)  # again without rows that may not obey: a few would bend the line
+    good = miss <= np.quantile(miss, 0.95)  # again without rows that may not follow it: a few would bend the line
     weights = np.linalg.lstsq(design[good], y[good], rcond=1e-10)[0]
     exact = weights[:-1] / x.std(axis=1)
     if not exact.all():
         return None
-    for factors in (np.array([float(f"{f:.2g}") for f in exact]), exact):  # 1.0003 is likely to be meant as 1
+    for factors in (np.array([float(f"{f:.2g}") for f in exact]), exact):  # 1.0003 probably means 1
         base = float(np.median(y - factors @ x))
         for told in (float(round(base)), base):
             text = _sum_text(names, factors, told)

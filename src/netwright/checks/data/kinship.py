@@ -1,4 +1,4 @@
-"""How much rows have in common beyond what their inputs say: rows of one group, and neighbors in time."""
+"""What rows have in common beyond their inputs: rows of one group, and neighbors in time."""
 
 import numpy as np
 import torch
@@ -14,14 +14,14 @@ from netwright.statistics import NORMAL, Interval
 BINS = 12  # quantiles of a number: enough for a curve, few enough for hundreds of rows
 CATEGORIES = 20  # the most frequent values of a column
 THUMBNAIL = 6  # pixels a side: the colors of a picture and where they are
-MOST_COLUMNS = 40  # of a table, from which the target is predicted: the fit grows with the square
-RIDGE = 3.0  # rows of prior knowledge that each input says nothing
+MOST_COLUMNS = 40  # of a table that predict the target: the time grows with the square
+RIDGE = 3.0  # rows of prior knowledge that an input has no effect
 
 Values = NDArray[np.float64]
 
 
 def inputs_of(evidence: DataEvidence, rows: Rows, *, without: str) -> Values:
-    """(rows, features), standardized: numbers in bins, categories, small pictures; dates and `without` are left out."""
+    """(rows, features), standardized: numbers in bins, categories, small pictures; without dates and `without`."""
     if evidence.prepared is None:
         raise Skip(evidence.problem.splitlines()[0] if evidence.problem else "the rows are not encoded")
     found = list[Tensor]()
@@ -40,12 +40,12 @@ def inputs_of(evidence: DataEvidence, rows: Rows, *, without: str) -> Values:
 
 
 def unexplained(evidence: DataEvidence, rows: Rows, inputs: Values) -> Values:
-    """(rows, targets): what an additive model of the inputs leaves of the target; classes count as one target each."""
+    """(rows, targets): the residuals of the target after an additive model of the inputs; each class is one target."""
     if evidence.prepared is None:
         raise Skip("the rows are not encoded")
     targets = evidence.prepared.whole.targets(torch.from_numpy(rows))
     if len(targets) != 1 or targets[0].numel() != targets[0].shape[0]:
-        raise Skip("the target is no single class or number")
+        raise Skip("the target is not a single class or number")
     cells = targets[0].cpu().flatten()
     truth = _standardized((cells[:, None].double() if cells.is_floating_point() else _classes(cells)).numpy())
     fitted = np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ truth)
@@ -53,7 +53,7 @@ def unexplained(evidence: DataEvidence, rows: Rows, inputs: Values) -> Values:
 
 
 def within(groups: Rows, values: Values) -> Interval:
-    """The correlation of two rows of one group: the intraclass correlation, over all columns of `values`.
+    """The intraclass correlation of two rows of one group, over all columns of `values`.
 
     Its interval comes from the spread over groups.
     """
@@ -67,14 +67,14 @@ def within(groups: Rows, values: Values) -> Interval:
 
 
 def between(one: Rows, other: Rows, values: Values) -> Interval:
-    """The correlation of pairs of rows, given by their places in `values`."""
+    """The correlation of pairs of rows, given by their positions in `values`."""
     centered = values - values.mean(axis=0)
     shared = (centered[one] * centered[other]).sum(axis=1)
     return _kinship(shared, np.ones(len(shared)), float((centered**2).sum(axis=1).mean()))
 
 
 def _kinship(shared: Values, pairs: Values, variance: float) -> Interval:
-    if not pairs.sum() or variance < 1e-9:  # all is explained, or nobody has company
+    if not pairs.sum() or variance < 1e-9:  # all is explained, or no row has another in its group
         return Interval(0.0, 0.0, 0.0)
     value = shared.sum() / pairs.sum() / variance
     half = NORMAL * float(np.sqrt(((shared / variance - value * pairs) ** 2).sum())) / pairs.sum()

@@ -1,7 +1,7 @@
-"""How doubtful labels are, by probabilities of models that did not see them. Everything works on whole arrays.
+"""How doubtful labels are, by probabilities of models that did not see them. All functions work on whole arrays.
 
-`chances` are (N, K) out-of-fold probabilities of the labels as they are given, wrong ones included; `given` are (N,)
-positions. Scores grow with doubt.
+`chances` are (N, K) out-of-fold probabilities of the given labels, wrong ones included; `given` are (N,) positions.
+Higher scores mean more doubt.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,22 @@ Chances = NDArray[np.float64]  # (N, K)
 Given = NDArray[np.int64]  # (N,)
 Values = NDArray[np.float64]  # (N,)
 
-ANCHORS = 0.2  # share of a class's rows, those most surely of it, whose labels tell how its rows are mislabelled
-STEPS = 5  # multiplicative EM steps; 30 follow the noise in the chances, and ranked no better in any trial
-STRENGTHS = tuple(np.geomspace(0.5, 1e4, 14).tolist())  # rows that a prior counts
+ANCHORS = 0.2  # share of a class's rows, the surest ones, whose labels show how its rows are mislabeled
+STEPS = 5  # multiplicative EM steps; 30 fit the noise in the chances, and ranked no better in any trial
+STRENGTHS = tuple(np.geomspace(0.5, 1e4, 14).tolist())  # weight of a prior, in rows
 EXPONENTS = tuple(np.geomspace(0.3, 3, 25).tolist())
 TEMPERED = 20_000  # rows on which the exponent is chosen
-SURE = 0.95  # of a wrong label at most: planted errors cannot show that nothing else looks like one
-WRONG = 0.5  # probability from which a label is taken for wrong: more probable than not
-SEEN = 0.5  # of planted errors, from which on they bound the rate: the few in the tail tell nothing of the others
-MANY_WRONG = 0.15  # share of labels from which the posterior comes first; below, self-confidence is as good or better
-# By how much better another score has to find planted errors (AUC) to take the place of the first: planted errors are
-# drawn by the same matrix that the posterior is computed with, which flatters it.
+SURE = 0.95  # highest probability of a wrong label: planted errors cannot rule out that other rows look alike
+WRONG = 0.5  # probability from which a label counts as wrong: more probable than not
+SEEN = 0.5  # of planted errors, from which they bound the rate: the few in the tail say nothing about the others
+MANY_WRONG = (
+    0.15  # share of labels from which the posterior alone is preferred; below, self-confidence is as good or better
+)
+# Margin (AUC on planted errors) by which another score must beat the first to replace it. The posterior looks too good:
+# planted errors are drawn from the matrix it is computed with.
 BETTER_FEW, BETTER_MANY = 0.005, 0.001
-NEIGHBORS = 20  # that vote on a row's label
-NEIGHBOR_ROWS = 20_000  # up to which they are looked for: seconds
+NEIGHBORS = 20  # rows that vote on a label
+NEIGHBOR_ROWS = 20_000  # more would take too long
 TINY = 1e-12
 
 
@@ -38,7 +40,7 @@ def self_confidence(chances: Chances, given: Given) -> Values:
 
 
 def margin(chances: Chances, given: Given) -> Values:
-    """How far the most probable other label is above the given one, from -1 to 1."""
+    """The highest probability of another label minus that of the given one, from -1 to 1."""
     own = _of_given(chances, given)
     others = chances.copy()
     others[np.arange(len(given)), given] = -np.inf
@@ -46,7 +48,7 @@ def margin(chances: Chances, given: Given) -> Values:
 
 
 def disagreement(chances: Chances, given: Given, asked: Given) -> Values:
-    """Of the NEIGHBORS rows with the most alike answers, the share that is given another label than the one asked for.
+    """The share of the NEIGHBORS rows with the most similar answers whose given label differs from this one.
 
     k-nearest neighbors in the space of out-of-fold answers, with Hellinger's distance: rows that the model cannot tell
     apart vote on each other's labels. Wilson 1972 edits data by such votes of neighbors in the inputs.
@@ -56,14 +58,15 @@ def disagreement(chances: Chances, given: Given, asked: Given) -> Values:
     places = np.sqrt(chances)
     found = NearestNeighbors(n_neighbors=min(NEIGHBORS + 1, len(given))).fit(places)
     near = found.kneighbors(places, return_distance=False)
-    is_other = near != np.arange(len(given))[:, None]  # a row has no vote on itself
+    is_other = near != np.arange(len(given))[:, None]  # a row does not vote on itself
     return 1 - ((given[near] == asked[:, None]) & is_other).sum(1) / np.maximum(is_other.sum(1), 1)
 
 
 def tempered(chances: Chances, given: Given) -> Chances:
-    """The probabilities sharpened or flattened by the one exponent that suits the given labels best.
+    """The probabilities, sharpened or flattened by the one exponent that fits the given labels best.
 
-    Guo et al. 2017, arXiv:1706.04599. Models of few passes are too modest, those of many too sure.
+    Guo et al. 2017, arXiv:1706.04599. Models trained for few epochs are underconfident, those trained for many
+    overconfident.
     """
     logs = np.log(chances)
     sample = np.random.default_rng(0).permutation(len(given))[:TEMPERED]
@@ -84,8 +87,9 @@ def tempered(chances: Chances, given: Given) -> Chances:
 @final
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """How labels came about: `matrix[j, i]` is the probability that a row of class j is given i, `truth` are the
-    probabilities of each row's true class before its label is looked at."""
+    """How labels came about: `matrix[j, i]` is the probability that a row of class j gets label i; `truth` has the
+    probabilities of each row's true class before its label is seen.
+    """
 
     matrix: NDArray[np.float64]  # (K, K), rows sum to one
     truth: Chances
@@ -96,7 +100,7 @@ class Noise:
         return joint / np.maximum(joint.sum(1, keepdims=True), TINY)
 
     def doubts(self, given: Given) -> Values:
-        """The noise-matrix posterior: the probability that the given label is not the true one."""
+        """The noise-matrix posterior: the probability that the given label is wrong."""
         return 1 - _of_given(self.posterior(given), given)
 
     @property
@@ -106,9 +110,9 @@ class Noise:
 
 
 def noise(chances: Chances, given: Given) -> Noise:
-    """The noise matrix from anchors, and the true classes' probabilities that, mislabelled by it, give the chances.
+    """The noise matrix from anchors, and probabilities of the true classes that give the chances after this noise.
 
-    STEPS steps of EM (Richardson 1972, Lucy 1974): each multiplies, so that nothing becomes negative as by an inverted
+    STEPS steps of EM (Richardson 1972, Lucy 1974). Each multiplies, so nothing becomes negative as with an inverse
     matrix.
     """
     matrix = noise_matrix(chances, given)
@@ -120,14 +124,13 @@ def noise(chances: Chances, given: Given) -> Noise:
 
 
 def noise_matrix(chances: Chances, given: Given) -> NDArray[np.float64]:
-    """(K, K) P(given i | true j), from the labels of the rows that are most surely of class j.
+    """(K, K) P(given i | true j), from the labels of the rows that most surely belong to class j.
 
-    What a row of class j is given, where its inputs leave no doubt, is the noise alone: where they do leave doubt, a
-    label unlike the answer is as often the model's fault. Out-of-fold answers do not know the row's own label, so the
-    choice of rows is not biased by it. Anchor points: Liu and Tao 2016, arXiv:1411.7718; Patrini et al. 2017,
-    arXiv:1609.03683, section 4. The few anchors of a class are drawn towards the rate of all classes and towards errors
-    that are spread evenly, as far as the classes are alike: empirical Bayes with beta and Dirichlet priors, whose
-    strengths have the greatest likelihood.
+    If the inputs leave no doubt, a wrong label is noise alone. If they leave doubt, a label unlike the answer is as
+    often the model's fault. Out-of-fold answers do not know the row's own label, so it does not bias the choice of
+    rows. Anchor points: Liu and Tao 2016, arXiv:1411.7718; Patrini et al. 2017, arXiv:1609.03683, section 4. The few
+    anchors of a class are shrunk towards the rate of all classes and towards evenly spread errors, as far as the
+    classes are alike: empirical Bayes with beta and Dirichlet priors whose strengths maximize the likelihood.
     """
     from scipy.special import betaln, gammaln
 
@@ -158,7 +161,7 @@ def noise_matrix(chances: Chances, given: Given) -> NDArray[np.float64]:
 
 
 def _anchors(chances: Chances, given: Given) -> NDArray[np.float64]:
-    """(K, K): how often the surest rows of class j are given i."""
+    """(K, K): how often the surest rows of class j have label i."""
     classes = chances.shape[1]
     answers, own = chances.argmax(1), np.bincount(given, minlength=classes)
     counts = np.zeros((classes, classes))
@@ -173,23 +176,23 @@ def _anchors(chances: Chances, given: Given) -> NDArray[np.float64]:
 @final
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a score says about each label, and how far it can be believed."""
+    """What a score says about each label, and how reliable it is."""
 
-    score: str  # the one that found planted errors best
+    score: str  # the one that finds planted errors best
     doubts: Values  # by that score
     is_wrong: Values  # probability that the label is wrong
     noise: Noise
     rate: float  # share of wrong labels in the data
-    auc: float  # how well planted errors are told from the data's own labels: 0.5 by chance
+    auc: float  # of planted errors against the data's own labels: 0.5 is chance
     recall: float  # share of planted errors that are more probably wrong than right
 
 
 def judged(chances: Chances, given: Given, *, seed: int = 0) -> Judged:
-    """The probability of each label to be wrong, calibrated by planted errors.
+    """The probability of each label to be wrong, calibrated with planted errors.
 
-    Every row gets, beside its own label, a wrong one as the noise matrix would draw it for its true class. No model is
-    trained anew for that: the answers about a row come from models that never saw its label, so they are the same
-    whatever it is. (What planted errors in other rows would do to these models is left out.)
+    Every row also gets a wrong label, drawn from the noise matrix for its true class. No model is retrained: the
+    answers for a row come from models that never saw its label, so they do not depend on it. (The effect of planted
+    errors in other rows on these models is ignored.)
     """
     chances = tempered(chances, given)
     found = noise(chances, given)
@@ -219,7 +222,7 @@ def _planted(found: Noise, given: Given, generator: np.random.Generator) -> tupl
 
 
 def _drawn(chances: Chances, generator: np.random.Generator) -> Given:
-    """A column for each row, by its probabilities."""
+    """A column for each row, drawn from its probabilities."""
     reached = chances.cumsum(1)
     return (generator.random((len(chances), 1)) * reached[:, -1:] > reached[:, :-1]).sum(1)
 
@@ -234,10 +237,10 @@ def _auc(own: Values, wrong: Values, weights: Values) -> float:
 def calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tuple[float, Values]:
     """The share of wrong labels, and P(wrong | score) for each row, which falls with the score.
 
-    Of n rows the rate r makes n r wrong; of these the share R(t) of planted errors above t has scores above t; and
-    there cannot be more wrong labels above t than labels. So r is at most the least share of labels above t by R(t),
-    over all t: where clean labels hardly ever reach t, it is that (Blanchard, Lee and Scott 2010, JMLR 11, section 4).
-    P falls from row to row: pooled where neighbors disagree (isotonic regression).
+    At rate r, n r of n rows are wrong, and the share R(t) of planted errors above t is also the share of these above t.
+    There cannot be more wrong labels above t than labels, so r is at most the minimum over t of the share of labels
+    above t divided by R(t). If clean labels hardly ever reach t, r equals it (Blanchard, Lee and Scott 2010, JMLR 11,
+    section 4). P falls from row to row: pooled if neighbors disagree (isotonic regression).
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -258,7 +261,7 @@ def calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tupl
 
 
 def _ranks(values: Values, among: Values) -> Values:
-    """Where values stand among others, from 0 to 1."""
+    """The ranks of the values, from 0 to 1."""
     return np.searchsorted(np.sort(among), values) / len(among)
 
 
@@ -269,7 +272,7 @@ def _posterior(chances: Chances, found: Noise, given: Given, planted: Given) -> 
 def _beside(
     other: Callable[[Chances, Given], Values],
 ) -> Callable[[Chances, Noise, Given, Given], tuple[Values, Values]]:
-    """The mean of the ranks by the posterior and by another score: where the matrix is poorly known, they make up."""
+    """The mean of the ranks by the posterior and by another score, which helps if the matrix is poorly known."""
 
     def scores(chances: Chances, found: Noise, given: Given, planted: Given) -> tuple[Values, Values]:
         sure, beside = found.doubts(given), other(chances, given)
@@ -280,7 +283,7 @@ def _beside(
 
 
 def _neighbors(chances: Chances, found: Noise, given: Given, planted: Given) -> tuple[Values, Values]:
-    """The mean of the ranks by the posterior and by neighbors; without them where there are very many rows."""
+    """The mean of the ranks by the posterior and by neighbors; without neighbors if there are very many rows."""
     sure, asked = found.doubts(given), found.doubts(planted)
     if len(given) > NEIGHBOR_ROWS:
         return sure, asked

@@ -17,53 +17,54 @@ from netwright.records.finding import Action, Finding, Fix, Measure, Remedy
 from netwright.records.task import Labels, Numbers
 from netwright.statistics import expected
 
-SURE = 0.75  # of the way from guessing to certainty: such a model's own errors are few beside any noise worth telling
-HALF_SURE = 0.4  # of the way: below it the model errs more often than careful labels do, whatever their noise
-NOISY = 1 / 3  # of what a half sure model doubts has to be noise: 2,100 photos of cats, dogs and trucks, which are
+SURE = (
+    0.75  # of the way from guessing to certainty: the model's own errors are then few beside any noise worth reporting
+)
+HALF_SURE = 0.4  # of the way: below, the model has more errors than any careful labels
+NOISY = 1 / 3  # of what a half sure model doubts must be noise: 2,100 photos of cats, dogs and trucks, which are
 # labeled well, came to 0.24, telescope data to 0.02; with 20 % wrong labels telescope data 0.44, clothes 0.73
-WORTH = 0.01  # share of rows, from which wrong labels cost score that is worth the work
-OPEN = 0.5  # probability of the best other class, below which a wrong label has no clear replacement
+WORTH = 0.01  # share of rows from which correcting wrong labels is worth the work
+OPEN = 0.5  # probability of the best other class; below, a wrong label has no clear replacement
 MOST_CLASSES = 200  # the time grows with their square: seconds for 60,000 rows
-TOLD = 5  # pairs of classes that are told
+TOLD = 5  # pairs of classes that are reported
 CALIBRATION = 0.1  # relative error of the calibrated counts, standard deviation over trials with planted noise
-BINS, BIN_ROWS = 20, 50  # of answers, in which the usual error is measured, and the least rows of one
+BINS, BIN_ROWS = 20, 50  # bins of answers in which the usual error is measured, and the least rows of one
 OUTLYING = 4.0  # usual errors (standard deviations of a normal one) from which a target can be outlying
-UNLIKE = 0.5  # of planted targets are to be seen: a model that sees fewer does not know what targets are usual
-FEW = 0.001  # share of rows, below which contradictions and outlying targets cost nothing that could be measured
-REPEATED = 0.05  # share of rows whose inputs come again, above which inputs are coarse and not copied
+UNLIKE = 0.5  # of planted targets must be found: a model that finds fewer does not know which targets are usual
+FEW = 0.001  # share of rows below which contradictions and outlying targets cost nothing measurable
+REPEATED = 0.05  # share of rows with repeated inputs; above, inputs are coarse, not copied
 
 
 def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     """label errors
 
-    Rows whose label is probably wrong: a shirt that is labeled a dress. Every row is answered by a quick model that was
-    not trained on it, and where the answer contradicts the label more than classes are usually confused, the label is
-    doubted. Rows of all parts are judged, the test part too: no score is made of these answers.
+    Rows whose label is probably wrong, such as a shirt labeled as a dress. Every row is answered by a quick model that
+    was not trained on it. A label is doubted if the answer contradicts it more than classes are usually confused. Rows
+    of all parts are judged, the test part too: these answers are not used for any score.
 
-    Why it matters: a network learns wrong labels by heart where it can, and wrong labels in the test part make a good
-    network look bad and choose the wrong one of two. Label errors of 3 % are usual in famous data (Northcutt, Athalye
+    Why it matters: a network memorizes wrong labels if it can. Wrong labels in the test part make a good network look
+    bad, and can make the worse of two networks win. Label errors of 3 % are usual in famous data (Northcutt, Athalye
     and Mueller 2021, arXiv:2103.14749).
 
-    How it is decided: the noise matrix, how often rows of one class are given another's label, is estimated from the
-    ANCHORS = 20 % of each class whose answers are surest, and every row's probability to be of another class than its
-    label is computed with it by EM. Where few labels are wrong, self-confidence (1 - the probability of the given
-    label) ranks as well or better, so the mean of both ranks is used; where many are, the posterior alone, unless a
-    mean with the margin, or with the votes of the nearest rows, finds planted errors better. Each row is given, as a
-    trial, a wrong label drawn by the noise matrix; how high these known errors score, against how many labels score as
-    high, gives the share of wrong labels and the probability of each label to be wrong. Labels that are more probably
-    wrong than right (WRONG = 0.5) are reported, with how many of them are expected to be wrong. A warning from
-    WORTH = 1 % wrong labels on, below a note.
-    Where the model, cleared of the noise, is less than SURE = 75 % of the way from always answering the largest class
-    to certainty, it is too weak to judge, unless it is HALF_SURE = 40 % of the way and the estimated noise is a third
-    (NOISY) of what it doubts or more: a little noise cannot be told from a model's own errors. Errors that look like
-    the hard rows of a class cannot be told from them; the report counts them too low, and what it claims of such rows
-    may be wrong.
+    How it is decided: the noise matrix says how often rows of one class get another's label. It is estimated from the
+    ANCHORS = 20 % of each class with the surest answers, and EM computes from it the probability that a row belongs to
+    another class than its label. If few labels are wrong, self-confidence (1 - the probability of the given label)
+    ranks as well or better, so the mean of both ranks is used. If many are wrong, the posterior alone is used, unless a
+    mean with the margin, or with the votes of the nearest rows, finds planted errors better. Planted errors: each row
+    gets a wrong label drawn from the noise matrix, as a trial. How high these score, compared with the real labels,
+    gives the share of wrong labels and each label's probability to be wrong. Labels that are more probably wrong than
+    right (WRONG = 0.5) are reported, with the expected number of wrong ones among them. It is a warning from WORTH = 1
+    % wrong labels, below that a note. The model is too weak to judge if, without the noise, it is less than SURE = 75 %
+    of the way from always answering the largest class to certainty; unless it is HALF_SURE = 40 % of the way and the
+    estimated noise is at least a third (NOISY) of what it doubts. A little noise cannot be told from a model's own
+    errors. Errors that look like hard rows of a class cannot be told from them: such errors are undercounted, and what
+    is reported about such rows may be wrong.
     """
     found, j, names = _judged_labels(evidence)
     if is_too_weak(j):
         prior, surest = j.noise.truth.mean(0), j.noise.truth.max(1).mean()
         text = (
-            f"{found.model} is too weak to judge labels: {surest:.0%} sure of its answers, where one that always says"
+            f"{found.model} is too weak to judge labels: it is {surest:.0%} sure of its answers, and always answering"
         )
         raise Skip(f"{text} {names[int(prior.argmax())]!r} is right in {prior.max():.0%}")
     order = np.argsort(-j.is_wrong, kind="stable")
@@ -88,7 +89,7 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
         rows=tuple(found.rows[doubted].tolist()),
         expected=wrong,
         confidence=_any(chances),
-        otherwise=("rare or hard rows that are labeled right and that the quick model does not know",),
+        otherwise=("rare or hard rows with right labels that the quick model does not know",),
         remedies=(
             Remedy(
                 "Look at the rows, the first ones first, and correct their labels; `netwright fix` writes proposals.",
@@ -111,7 +112,7 @@ def _judged_labels(evidence: DataEvidence) -> tuple[OutOfFold, Judged, tuple[str
     if not isinstance(view, Labels):
         raise Skip("the target is a number, not a label")
     if len(view.names) > MOST_CLASSES:
-        raise Skip(f"there are {len(view.names):,} classes, too many for a matrix of which is taken for which")
+        raise Skip(f"there are {len(view.names):,} classes, too many for a confusion matrix")
     return found, evidence.once(label_judgement), view.names
 
 
@@ -122,7 +123,7 @@ def label_judgement(evidence: DataEvidence) -> Judged:
 
 
 def _confused(j: Judged, names: tuple[str, ...]) -> str:
-    """`'shirt' is given as 'T-shirt' in 8 %, ...`: the entries of the noise matrix that make the most wrong labels."""
+    """`'shirt' is given as 'T-shirt' in 8 %, ...`: the entries of the noise matrix behind the most wrong labels."""
     weight = j.noise.matrix * j.noise.truth.mean(0)[:, None]
     np.fill_diagonal(weight, 0)
     places = np.argsort(-weight, axis=None)[:TOLD]
@@ -137,7 +138,7 @@ def _confused(j: Judged, names: tuple[str, ...]) -> str:
 def _label_fixes(
     evidence: DataEvidence, found: OutOfFold, j: Judged, doubted: NDArray[np.int64], names: tuple[str, ...]
 ) -> Iterator[Fix]:
-    """Another label where one is more probable than all others together, else the row is left out."""
+    """Another label if one is more probable than all others together, else the row is dropped."""
     truth = j.noise.truth[doubted].copy()
     truth[np.arange(len(doubted)), found.given[doubted]] = 0
     truth /= np.maximum(truth.sum(1, keepdims=True), 1e-12)
@@ -153,7 +154,7 @@ def _label_fixes(
 
 
 def is_too_weak(judged: Judged) -> bool:
-    """Whether the model's own errors may be taken for wrong labels."""
+    """Whether the model's own errors could look like wrong labels."""
     most = judged.noise.truth.mean(0).max()
     sure = float((judged.noise.truth.max(1).mean() - most) / max(1 - most, 1e-9))
     return sure < SURE and (sure < HALF_SURE or judged.noise.rate < NOISY * (1 - sure))
@@ -162,17 +163,17 @@ def is_too_weak(judged: Judged) -> bool:
 def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
     """outlying targets
 
-    Rows whose number to predict is far from what rows like them have: a slipped decimal point, another unit, a value of
-    another row. Every row is answered by a quick model that was not trained on it.
+    Rows whose target number is far from that of similar rows: a slipped decimal point, another unit, a value of another
+    row. Every row is answered by a quick model that was not trained on it.
 
-    Why it matters: the squared error of one target that is ten times too large outweighs a hundred honest rows; in the
+    Why it matters: the squared error of one target that is ten times too large outweighs a hundred correct rows. In the
     test part it decides the score.
 
-    How it is decided: the distance of the target from the answer is measured in usual errors, which are taken from rows
-    with answers of the same size (1.48 x the median distance in BINS = 20 bins by the answer, of BIN_ROWS = 50 rows at
-    least). As a trial each row is given the target of another row; how far these known errors are, against how many
-    targets are as far, gives the probability of each to be wrong. Reported are targets at least OUTLYING = 4 usual
-    errors away that are more probably wrong than right (WRONG = 0.5). Where fewer than UNLIKE = half of the planted
+    How it is decided: the distance of the target from the answer is measured in usual errors. These come from rows with
+    answers of similar size (1.48 x the median distance in BINS = 20 bins by the answer, each with at least BIN_ROWS =
+    50 rows). As a trial each row gets the target of another row. How far these planted errors are, compared with the
+    real targets, gives each target's probability to be wrong. Targets are reported if they are at least OUTLYING = 4
+    usual errors away and more probably wrong than right (WRONG = 0.5). If fewer than UNLIKE = half of the planted
     errors are so far away, the model is too weak to judge.
     """
     found = evidence.once(out_of_fold)
@@ -184,7 +185,7 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
     planted = np.abs(np.random.default_rng(evidence.seed).permutation(given) - found.answers) / usual
     seen = float((planted >= OUTLYING).mean())
     if seen < UNLIKE:
-        text = f"{found.model} is too weak to judge targets: it would see {seen:.0%} of targets that are mixed up"
+        text = f"{found.model} is too weak to judge targets: it would find {seen:.0%} of swapped targets"
         raise Skip(text)
     weights = np.full(len(given), 1 / len(given))
     _, is_wrong = calibrated(away, planted, weights, 0.5)
@@ -209,8 +210,8 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
         rows=tuple(found.rows[doubted].tolist()),
         expected=wrong,
         confidence=_any(chances),
-        otherwise=("rare events that are measured right", "an input that is wrong in these rows instead"),
-        remedies=(Remedy("Look at these targets and correct them, or leave the rows out."),),
+        otherwise=("rare events with correct measurements", "in these rows an input is wrong instead"),
+        remedies=(Remedy("Look at these targets and correct them, or drop the rows."),),
         fixes=tuple(
             Fix(row, evidence.dataset.locate(row), "drop", column, str(cells[row]), confidence=sure)
             for row, sure in zip(found.rows[doubted].tolist(), chances.tolist(), strict=True)
@@ -219,7 +220,7 @@ def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:
 
 
 def _expected_wrong(chances: NDArray[np.float64]) -> tuple[str, Measure]:
-    """`12 ± 5`, and how many are expected to be wrong."""
+    """`12 ± 5`, and the expected number of wrong ones."""
     found = expected(chances, CALIBRATION)
     ends = max(0.0, found.low), min(float(len(chances)), found.high)
     return f"{found.value:.0f} \u00b1 {ceil(found.high - found.value)}", Measure(
@@ -228,7 +229,7 @@ def _expected_wrong(chances: NDArray[np.float64]) -> tuple[str, Measure]:
 
 
 def _usual_errors(answers: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each row 1.48 x the median error of rows with answers of the same size; never below a tenth of all rows'."""
+    """For each row 1.48 x the median error of rows with similar answers; at least a tenth of that of all rows."""
     bins = max(1, min(BINS, len(answers) // BIN_ROWS))
     place = np.argsort(np.argsort(answers, kind="stable"), kind="stable") * bins // len(answers)
     usual = np.array([np.median(errors[place == k]) for k in range(bins)])
@@ -239,23 +240,23 @@ def _usual_errors(answers: NDArray[np.float64], errors: NDArray[np.float64]) -> 
 def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     """contradicting duplicates
 
-    Rows whose inputs are the same, cell by cell or pixel by pixel, and whose labels are not.
+    Rows with the same inputs, cell by cell or pixel by pixel, but different labels.
 
-    Why it matters: at most one of the labels can be learned; the others are wrong, or the inputs lack what tells the
-    rows apart, and no network can be right in more rows than the most frequent label of each group.
+    Why it matters: at most one of the labels can be learned. Either the others are wrong, or the inputs lack what tells
+    the rows apart; no network can be right in more rows than the most frequent label of each group.
 
-    How it is decided: all inputs are compared exactly, pictures and series as they are encoded. Rows whose label is not
-    the most frequent one of its group are reported; all rows of the group where two labels are equally frequent. It is
-    a warning where copies are rare and FEW = 0.1 % of all rows or more contradict; where more than REPEATED = 5 % of
-    all rows have inputs that come again, inputs are coarse (a few categories), contradictions are to be expected, and
-    it is a note. Targets that are numbers are left out: two measurements of one thing differ.
+    How it is decided: all inputs are compared exactly, pictures and series as they are encoded. Rows are reported if
+    their label is not the most frequent one of their group; if two labels are equally frequent, all rows of the group
+    are. It is a warning if copies are rare and FEW = 0.1 % of all rows or more contradict. If more than REPEATED = 5 %
+    of all rows have repeated inputs, the inputs are coarse (a few categories) and contradictions are expected: it is a
+    note. Numeric targets are left out: two measurements of one thing differ.
     """
     dataset = evidence.dataset
     if not dataset.targets:
         raise Skip("the data have no labels")
     labels = dataset.table.select(dataset.targets)
     if any(column.dtype.is_float() or column.dtype.is_nested() for column in labels.iter_columns()):
-        raise Skip("the target is no label")
+        raise Skip("the target is not a label")
     if evidence.prepared is not None and isinstance(evidence.prepared.view(), Numbers):
         raise Skip("the target is a number, not a label")
     rows = evidence.rows()
@@ -280,8 +281,8 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     least = groups.group_by("inputs").agg(pl.col("group").first() - pl.col("most").first())["group"].sum()
     yield Finding(
         severity="note" if repeated > REPEATED or share < FEW else "warning",
-        summary=f"{counted(len(groups), 'row')} in {counted(count, 'group')} have the same inputs and other labels; "
-        f"at least {least:,} of their labels cannot be learned",
+        summary=f"{counted(len(groups), 'row')} in {counted(count, 'group')} have the same inputs but different "
+        f"labels; at least {least:,} of their labels cannot be learned",
         measures=(
             Measure("share of rows that contradict", share),
             Measure("share of rows whose inputs come again", repeated, threshold=REPEATED),
@@ -289,13 +290,13 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
         columns=dataset.targets,
         rows=tuple(odd["row"].to_list()),
         otherwise=("the inputs lack what tells these rows apart",),
-        remedies=(Remedy("Decide which label is right and correct or leave out the others."),),
+        remedies=(Remedy("Decide which label is right, and correct or drop the others."),),
         fixes=tuple(_copy_fixes(evidence, groups, odd)),
     )
 
 
 def _copy_fixes(evidence: DataEvidence, groups: pl.DataFrame, odd: pl.DataFrame) -> Iterator[Fix]:
-    """The label of most copies, where there is one and one column of labels."""
+    """The label of most copies, if there is one and there is one column of labels."""
     if len(evidence.dataset.targets) != 1:
         return
     column = evidence.dataset.targets[0]
@@ -309,7 +310,7 @@ def _copy_fixes(evidence: DataEvidence, groups: pl.DataFrame, odd: pl.DataFrame)
 
 
 def _hashed_inputs(evidence: DataEvidence, rows: NDArray[np.int64]) -> pl.Series:
-    """A number for the inputs of each row, the same for the same inputs and, but for one in 2^64, for no others."""
+    """A number for the inputs of each row: equal for equal inputs, and different for others but for one in 2^64."""
     dataset = evidence.dataset
     seen = [(block, column) for block, column in blocks(evidence) if block.fields[0].family in RICH]
     known = {*dataset.mapped, *(field.name for block, _ in seen for field in block.fields)}
@@ -318,5 +319,5 @@ def _hashed_inputs(evidence: DataEvidence, rows: NDArray[np.int64]) -> pl.Series
     if plain:
         hashes.append(dataset.table[rows].select(plain).hash_rows(seed=0).to_numpy())
     if not hashes:
-        raise Skip("the inputs stand on disk and could not be encoded")
+        raise Skip("the inputs are on disk and could not be encoded")
     return pl.Series(sum((spread(h, place) for place, h in enumerate(hashes)), np.zeros(len(rows), np.uint64)))
