@@ -1,4 +1,4 @@
-"""What training rows tell about test rows: scores are too good where they tell more than new data will."""
+"""What training rows reveal about test rows: scores are too good if it is more than about new data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,23 +17,26 @@ from netwright.data.times import as_times
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import Interval
 
-ERROR_SHARE = 0.01  # of the test rows: known answers to so many move a score by up to a point
-SHARED = 0.2  # of the test rows: the score of fewer hardly shows what they gain
-ALIKE = 0.2  # likeness of inputs in a group: of the towns, occupations and codes of public tables it was below 0.17
-KIN, KIN_ERROR = 0.1, 0.3  # likeness of what inputs leave of the target
+ERROR_SHARE = 0.01  # of the test rows: known answers to so many can move a score by a point
+SHARED = 0.2  # of the test rows: fewer hardly change the score
+ALIKE = 0.2  # correlation of inputs in a group: below 0.17 for towns, occupations and codes of public tables
+KIN, KIN_ERROR = 0.1, 0.3  # correlation of the target's residuals
 LEAST_GROUPS, MOST_SIZE, LARGEST = 20, 100, 0.05  # groups are many and small; larger ones are categories
-QUANTITY = 0.7  # likeness of rows of neighboring values over that of equal ones, from which values are a quantity
-KIN_ROWS = 20_000  # by which likeness is judged: its interval is then below 0.02
+QUANTITY = 0.7  # similarity of rows of neighboring values over that of equal ones; above, values are a quantity
+KIN_ROWS = 20_000  # that the correlations use: their interval is then below 0.02
 LAG, LAG_ERROR = 0.2, 0.5  # of neighbors in time; in rows without an order it was below 0.03
 AFTER = 0.9  # share of test rows after all training rows
-BLOCKS, LEAST_BLOCK = 2, 10  # blocks for each value, of so many rows: then rows are sorted by the target
+BLOCKS, LEAST_BLOCK = (
+    2,
+    10,
+)  # at most so many blocks per value, each of at least so many rows: rows are sorted by the target
 COUNTING = 0.8  # share of steps of one from which a column counts the rows
-ERROR_ROWS = 5  # at least: fewer are within the interval of any score
+ERROR_ROWS = 5  # at least: fewer are within any score's interval
 
 
 @dataclass(frozen=True, eq=False)
 class Leaked:
-    """Rows of the test part whose copies train."""
+    """Rows of the test part that have copies in training."""
 
     test: Rows  # ascending
     train: Rows  # the copies, ascending
@@ -43,15 +46,15 @@ class Leaked:
 def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
     """test rows among the training rows
 
-        Rows of the test part that also stand in the training part, exactly or nearly.
+    Rows of the test part are also in the training part, exactly or nearly.
 
-        Why it matters: the network has seen the answers to these test rows. The score is then better than it will be on
-    new data, and it favors networks that learn by heart.
+    Why it matters: the network has seen the answers to these test rows. The score is better than on new data, and
+    favors networks that memorize.
 
-    How it is decided: equal rows as in NW170, nearly equal ones as in NW171, one in each part. Where chance alone
-    gives as many equal rows, in a table of few distinct values, it is no finding. It is an error from ERROR_SHARE = 1 %
-    of the test rows and ERROR_ROWS = 5, which can move a score by a point, and else a warning. The copies are to be
-    dropped from the training part, so that the test part stays what it was and scores can be compared.
+    How it is decided: equal rows as in NW170, nearly equal ones as in NW171, one in each part. It is not reported if
+    chance alone gives as many equal rows, in a table with few distinct values. It is an error from ERROR_SHARE = 1 % of
+    the test rows and ERROR_ROWS = 5, which can move a score by a point, else a warning. Copies are dropped from the
+    training part, so that the test part stays the same and scores remain comparable.
     """
     leaked = evidence.once(leaks)
     if not len(leaked.test):
@@ -62,15 +65,15 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
     kinds = "" if not near else f", {leaked.exact:,} exactly and {near:,} nearly"
     yield Finding(
         "error" if share >= ERROR_SHARE and len(leaked.test) >= ERROR_ROWS else "warning",
-        f"{counted(len(leaked.test), 'row')} of {count:,} in the test part ({share:.1%}) also "
-        f"{'stand' if len(leaked.test) > 1 else 'stands'} in the training part{kinds}",
+        f"{counted(len(leaked.test), 'row')} of {count:,} in the test part ({share:.1%}) "
+        f"{'are' if len(leaked.test) > 1 else 'is'} also in the training part{kinds}",
         (Measure("share of the test rows", share, threshold=ERROR_SHARE),),
         rows=tuple(leaked.test.tolist()),
         otherwise=("different things that look the same",) if near else (),
         remedies=(
             Remedy(
                 "drop the copies from the training part, or move them to the test part.",
-                effect="the score falls to what new data will show",
+                effect="the score falls to its level on new data",
                 cost=f"{counted(len(leaked.train), 'row')} of the training part",
             ),
         ),
@@ -81,19 +84,19 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
 def groups_in_several_parts(evidence: DataEvidence) -> Iterator[Finding]:
     """groups split across parts
 
-    A column, or the beginning of file names, that says which patient, user, machine or series of photos a row comes
-    from, where rows of one of them stand in the training part and in the test part.
+    A column, or the beginning of file names, says which patient, user, machine or series of photos a row comes from,
+    and rows of one group are in both the training and the test part.
 
-    Why it matters: a network can recognize the patient instead of the illness. On patients that it has never met the
-    score will be lower than on the test part.
+    Why it matters: a network can recognize the patient instead of the illness. On new patients its score will be lower
+    than on the test part.
 
-    How it is decided: of columns of words or whole numbers with LEAST_GROUPS = 20 values or more, MOST_SIZE = 100 rows
-    each or fewer on average and none with more than LARGEST = 5 % of the rows, three things must hold: SHARED = 20 % or
-    more of the test rows have company in the training part; other inputs of two rows of one value correlate by ALIKE =
-    0.2 or more; and so does by KIN = 0.1 or more what an additive model of the inputs leaves of the target. Intraclass
-    correlations, of which the lower end of the 95 % interval counts. Rows of one town or occupation have other inputs
-    that differ, so they are no group. Of whole numbers those of neighboring value must be less alike than those of the
-    same one: else it is a quantity.
+    How it is decided: candidates are columns of words or whole numbers with at least LEAST_GROUPS = 20 values, at most
+    MOST_SIZE = 100 rows per value on average and no value with more than LARGEST = 5 % of the rows. Three conditions
+    must hold. SHARED = 20 % or more of the test rows have group members in the training part. The other inputs of two
+    rows of a group correlate by ALIKE = 0.2 or more. So do, by KIN = 0.1 or more, the residuals of the target after an
+    additive model of the inputs. These are intraclass correlations, and the lower end of the 95 % interval counts. Rows
+    of one town or occupation differ in their other inputs, so they are not a group. For whole numbers, rows of
+    neighboring values must be less alike than rows of the same value; else it is a quantity.
     """
     train, test = _parts(evidence)
     for name, groups in _groupings(evidence):
@@ -114,16 +117,15 @@ def groups_in_several_parts(evidence: DataEvidence) -> Iterator[Finding]:
 def time_leaks(evidence: DataEvidence) -> Iterator[Finding]:
     """time leaks
 
-    Rows follow each other in time, neighbors have much in common, and the test part is drawn from among the training
-    rows: the hours before and after a test row are known from training.
+    Rows follow each other in time, neighbors have much in common, and test rows are drawn from between training rows.
+    The hours before and after a test row are known from training.
 
-    Why it matters: a network that is used will know the past only. A score that rests on knowing tomorrow is too good.
+    Why it matters: in use, a network knows only the past. A score that relies on knowing tomorrow is too good.
 
-    How it is decided: rows are ordered by each column of dates, by a column that counts them, or else as they stand. An
-    additive model of the other inputs is fitted to the target, and what it leaves is compared between neighbors: a
-    correlation of LAG = 0.2 or more is a finding (the lower end of its 95 % interval). It is an error from LAG_ERROR =
-    0.5. It is none where AFTER = 90 % of the test rows are later than all training rows, nor where rows stand sorted
-    by the target.
+    How it is decided: rows are ordered by each column of dates, by a column that counts them, or else as they are. An
+    additive model of the other inputs is fitted to the target. It is a finding if the residuals of neighbors correlate
+    by LAG = 0.2 or more (the lower end of the 95 % interval), and an error from LAG_ERROR = 0.5. It is not reported if
+    AFTER = 90 % of the test rows are later than all training rows, or if rows are sorted by the target.
     """
     train, test = _parts(evidence)
     for name, order in _orders(evidence):
@@ -143,7 +145,7 @@ def time_leaks(evidence: DataEvidence) -> Iterator[Finding]:
 
 
 def leaks(evidence: DataEvidence) -> Leaked:
-    """Test rows with a copy in the training part, and the copies. Raises Skip where there are no parts."""
+    """Test rows with a copy in the training part, and the copies. Raises Skip if there are no parts."""
     train, test = _parts(evidence)
     found = evidence.once(repeats)
     if found.are_natural:
@@ -160,14 +162,14 @@ def leaks(evidence: DataEvidence) -> Leaked:
 
 
 def _shared(rows: Rows, label: Rows, train: Rows, test: Rows) -> tuple[Rows, Rows]:
-    """The test rows and the training rows whose label stands in both parts."""
+    """The test rows and the training rows whose label is in both parts."""
     tests, trains = np.isin(rows, test), np.isin(rows, train)
     is_shared = np.isin(label, np.intersect1d(label[tests], label[trains]))
     return rows[is_shared & tests], rows[is_shared & trains]
 
 
 def _groupings(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
-    """Columns that may name groups with the group of each row, and "" for the beginnings of file names."""
+    """Columns that may identify groups, with the group of each row, and "" for the beginnings of file names."""
     dataset = evidence.dataset
     dates = {name for name, _ in _dates(evidence)}
     columns = [(name, dataset.table[name]) for name in dataset.inputs if name not in dates | {*dataset.mapped}]
@@ -201,15 +203,15 @@ def _is_quantity(groups: Rows, inputs: Values, alike: Interval) -> bool:
 
 def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Interval, kin: Interval) -> Finding:
     count = len(np.unique(groups))
-    what = f"column {name!r} names" if name else "file names begin with"
+    what = f"column {name!r} identifies" if name else "file names begin with"
     advice = (
         f"keep rows of one group in one part: --group {name}."
         if name
-        else "write the beginning of the file name into a column of a table of the files, and name it with --group."
+        else "list the files in a table with the beginning of the name as a column, and pass it to --group."
     )
     return Finding(
         "error" if kin.low >= KIN_ERROR else "warning",
-        f"{what} {count:,} groups of like rows, and {shared:.0%} of the test rows are of a group that trains",
+        f"{what} {count:,} groups of similar rows, and {shared:.0%} of the test rows have group members in training",
         (
             Measure("share of test rows with company", shared, threshold=SHARED),
             alike.measure("likeness of inputs within a group", ALIKE),
@@ -218,8 +220,8 @@ def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Interval
         columns=(name,) if name else (),
         rows=tuple(rows.tolist()),
         confidence=0.9,
-        otherwise=("new rows will be of the same groups as those that train; then the score is right",),
-        remedies=(Remedy(advice, effect="the score of groups never met"),),
+        otherwise=("new rows will come from the same groups as training; then the score is right",),
+        remedies=(Remedy(advice, effect="the score on new groups"),),
     )
 
 
@@ -230,7 +232,7 @@ def _dates(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
 
 
 def _orders(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
-    """The rows in the order of each column of dates, of a column that counts them, or else, "", as they stand."""
+    """The rows in the order of each column of dates, of a column that counts them, or else, "", as they are."""
     table, found = evidence.dataset.table, False
     for name, times in _dates(evidence):
         found = True
@@ -247,7 +249,7 @@ def _orders(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
 
 
 def _is_sorted(evidence: DataEvidence, rows: Rows) -> bool:
-    """Whether the target rises or falls along the rows, or its values stand in blocks."""
+    """Whether the target rises or falls along the rows, or its values are in blocks."""
     cells = evidence.dataset.table[evidence.dataset.targets[0]][rows]
     steps = np.diff(cells.rank("dense").to_numpy().astype(np.int64))
     steps = steps[steps != 0]
@@ -257,24 +259,24 @@ def _is_sorted(evidence: DataEvidence, rows: Rows) -> bool:
 
 
 def _in_time(name: str, lag: Interval) -> Finding:
-    order = f"column {name!r}" if name else "the order in which they stand"
+    order = f"column {name!r}" if name else "their order in the data"
     advice = (
-        f"test on what comes last: --by-time {name}."
+        f"test on the latest rows: --by-time {name}."
         if name
-        else "if the order is that of time, number the rows in a column and name it with --by-time."
+        else "if rows are in time order, number them in a column and pass it to --by-time."
     )
     return Finding(
         "error" if name and lag.low >= LAG_ERROR else "warning",
-        f"by {order} neighboring rows have {lag.value:.0%} in common of what their inputs leave of the target, "
-        "and test rows stand between training rows",
+        f"by {order}, the target's residuals of neighboring rows correlate by {lag.value:.2f}, "
+        "and test rows are between training rows",
         (lag.measure("correlation of neighbors", LAG),),
         columns=(name,) if name else (),
         confidence=0.9 if name else 0.7,
         otherwise=(
-            "new rows will come from between those that train; then the score is right",
-            *(() if name else ("rows were sorted by something that goes with the target",)),
+            "new rows will come from between the training rows; then the score is right",
+            *(() if name else ("rows were sorted by something related to the target",)),
         ),
-        remedies=(Remedy(advice, effect="the score of a network that knows the past only"),),
+        remedies=(Remedy(advice, effect="the score of a network that knows only the past"),),
     )
 
 

@@ -1,4 +1,4 @@
-"""What more rows would bring."""
+"""What more rows would gain."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +11,12 @@ from netwright.checks.evidence import DataEvidence, Skip
 from netwright.records.finding import Finding, Remedy
 from netwright.statistics import Interval, student
 
-SHARES = (0.125, 0.25, 0.5, 1.0)  # of the learning rows: three doublings show the bend
+SHARES = (0.125, 0.25, 0.5, 1.0)  # of the learning rows: three doublings show the curvature
 SEEDS = 5
-HELD = 0.25  # of the rows are scored
-MOST_ROWS = 8_000  # of the quick model's: five fits of each share take seconds
-LEAST_ROWS = 400  # an eighth of fewer is too few to learn from
-EXPONENTS = np.linspace(0.1, 1.0, 19)  # of power laws: those measured for deep networks and trees lie within
+HELD = 0.25  # of the rows are held out
+MOST_ROWS = 8_000  # for the quick model: five fits of each share take seconds
+LEAST_ROWS = 400  # an eighth of fewer is too little to learn from
+EXPONENTS = np.linspace(0.1, 1.0, 19)  # of power laws: the range measured for deep networks and trees
 LARGE = 0.03  # error that twice the rows would save: a warning
 
 Numbers = NDArray[Any]
@@ -25,18 +25,18 @@ Numbers = NDArray[Any]
 def little_data(evidence: DataEvidence) -> Iterator[Finding]:
     """too little data
 
-    What twice and ten times the rows would bring, by how the error of a quick model fell as it was given an eighth, a
-    quarter, a half and all of the rows at hand.
+    The gain from twice and ten times the rows, estimated from the error of a quick model on an eighth, a quarter, a
+    half and all of the rows.
 
-    Why it matters: collecting and labelling is the dearest part; it pays where the curve still falls, and nowhere else.
+    Why it matters: collecting and labeling data is the most expensive part. It pays only if the curve still falls.
 
     How it is decided: the model (boosted trees for tables, a small dense network for the rest) learns from nested
-    shares of the rows, five times with other rows held out. To each of the five curves a power law a + b * n^-c with
-    c of 0.1 to 1 is fitted; the interval is that of the five gains, widened as the held-out rows overlap (Nadeau and
-    Bengio 2003). A warning where twice the rows would save LARGE = 3 points of error, or of the spread of a number, and
-    the interval excludes none, and that of the last doubling neither; else a note. At most MOST_ROWS = 8,000 rows are
-    used; the law is followed to all training rows, and from there on. Sources: Hestness et al. 2017, arXiv:1712.00409;
-    Viering and Loog 2021, arXiv:2103.10948.
+    shares of the rows, five times with other rows held out. A power law a + b * n^-c with c of 0.1 to 1 is fitted to
+    each of the five curves. The interval is that of the five gains, widened because the held-out rows overlap (Nadeau
+    and Bengio 2003). It is a warning if twice the rows would save LARGE = 3 points of error, or of a number's spread,
+    and both this interval and that of the last doubling exclude zero; else a note. At most MOST_ROWS = 8,000 rows are
+    used; the law is extended to all training rows and beyond. Sources: Hestness et al. 2017, arXiv:1712.00409; Viering
+    and Loog 2021, arXiv:2103.10948.
     """
     model = evidence.once(quick)
     count = min(len(model.rows), MOST_ROWS)
@@ -60,14 +60,14 @@ def little_data(evidence: DataEvidence) -> Iterator[Finding]:
 
 
 def _gain(curve: Numbers, sizes: list[int], more: float, factor: float) -> float:
-    """What `factor` times the rows at hand (`more` times the used) would save, by the power law that fits best."""
+    """What `factor` times the rows (`more` times the used ones) would save, by the best power law."""
     n = np.asarray(sizes, float) / sizes[-1]
     best, gain = np.inf, 0.0
     for c in EXPONENTS:
         x = n**-c
         slope = max(0.0, float(np.cov(x, curve, ddof=0)[0, 1] / x.var()))
         start = float(curve.mean() - slope * x.mean())
-        if start < 0:  # an error cannot fall below nothing
+        if start < 0:  # an error cannot fall below zero
             start, slope = 0.0, float(x @ curve / (x @ x))
         miss = float(((start + slope * x - curve) ** 2).sum())
         if miss < best:
@@ -77,11 +77,11 @@ def _gain(curve: Numbers, sizes: list[int], more: float, factor: float) -> float
 
 def _told(sizes: list[int], last: Interval, twice: Interval, ten: Interval, *, is_classes: bool) -> Finding:
     unit = "points of accuracy" if is_classes else "hundredths of the target's spread"
-    helps = twice.low > 0 and last.value > 0  # a law that the last doubling does not show is none
+    helps = twice.low > 0 and last.value > 0  # the last doubling must confirm the law
     is_large = twice.value >= LARGE and helps and last.low > 0
-    gain = f"twice the rows would bring {_points(twice)} {unit}, ten times {_points(ten)}"
+    gain = f"twice the rows would gain {_points(twice)} {unit}, ten times {_points(ten)}"
     seen = f"from {sizes[-2]:,} to {sizes[-1]:,} rows the quick model gained {_points(last)}"
-    unclear = "more rows would bring little" if twice.high < LARGE / 2 else "whether more rows would help is not clear"
+    unclear = "more rows would gain little" if twice.high < LARGE / 2 else "whether more rows would help is not clear"
     return Finding(
         "warning" if is_large else "note",
         f"{gain}; {seen}" if helps else f"{unclear}: {gain}; {seen}",
@@ -91,8 +91,8 @@ def _told(sizes: list[int], last: Interval, twice: Interval, ten: Interval, *, i
         ),
         title="too little data" if is_large else "what more rows would bring",
         confidence=0.95,
-        otherwise=("a larger network than the quick model may go on gaining where this one has settled",),
-        remedies=(Remedy("collect and label more rows, first of the groups that are predicted worst."),)
+        otherwise=("a larger network than the quick model may gain more",),
+        remedies=(Remedy("collect and label more rows, starting with the groups that are predicted worst."),)
         if helps
         else (),
     )

@@ -1,4 +1,4 @@
-"""Missing cells, and values that stand for them."""
+"""Missing cells, and values that mean missing."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -26,20 +26,20 @@ NINES = re.compile(r"-?(9{2,}(\.9+)?|9\.9+)|-9")  # 99, -999, 999.9, -9
 LIMITS = (-32768.0, 32767.0, 65535.0, -2147483648.0, 2147483647.0, 4294967295.0, 1e20, -1e20, 1e30, -1e30)
 WORDS = ("unknown", "unk", "missing", "not available", "not known", "unspecified", "undefined", "no data", "not given",
          "not specified", "nil", "tbd", "-999", "999", "9999", "-9999")  # fmt: skip
-CODE_ROWS = 3  # a value that stands for nothing comes again and again
-GAP = 0.5  # of the spread of all other values: no measure stands so far apart so often
-SPREAD_LEAST = 10  # different values beside it, or "far apart" means nothing
+CODE_ROWS = 3  # a value that means missing is repeated
+GAP = 0.5  # of the spread of all other values: no measurement is so far away so often
+SPREAD_LEAST = 10  # other distinct values; with fewer, distance means nothing
 MINUS_ONE = 0.005  # share of -1 among whole numbers that are never negative
 ZERO_STEPS = 3  # usual steps between values from 0 to the next value
 ZERO_LEAST = 0.25  # of the median: the next value after 0
-MANY = 0.05  # share of missing cells from which it is worth a line
-TELLS = 0.1  # difference of shares that somebody would act on: lower end of its interval
-FEW = 20  # rows with and without a cell: fewer tell nothing about the target
+MANY = 0.05  # share of missing cells that is worth a line
+TELLS = 0.1  # difference of shares worth acting on: lower end of its interval
+FEW = 20  # rows with and without a cell: fewer say nothing about the target
 
 
 @dataclass(frozen=True)
 class Sentinel:
-    """A value that stands for a missing one."""
+    """A value that means missing."""
 
     value: float
     is_here: Mask
@@ -48,7 +48,7 @@ class Sentinel:
 
 
 def distinct(evidence: DataEvidence) -> Mapping[str, tuple[Floats, Rows]]:
-    """Values of each column of numbers, rising, and how often each comes. Infinite and missing cells are left out."""
+    """Values of each numeric column in ascending order, and their counts. Infinite and missing cells are left out."""
     seen = evidence.once(columns)
     found = dict[str, tuple[Floats, Rows]]()
     for name, x in seen.numbers.items():
@@ -58,7 +58,7 @@ def distinct(evidence: DataEvidence) -> Mapping[str, tuple[Floats, Rows]]:
 
 
 def sentinels(evidence: DataEvidence) -> Mapping[str, tuple[Sentinel, ...]]:
-    """For each column of numbers the values that stand for missing ones."""
+    """For each numeric column, the values that mean missing."""
     seen = evidence.once(columns)
     found = dict[str, tuple[Sentinel, ...]]()
     for name, x in seen.measured():
@@ -70,7 +70,7 @@ def sentinels(evidence: DataEvidence) -> Mapping[str, tuple[Sentinel, ...]]:
 
 
 def _codes(values: Floats, counts: Rows) -> Iterator[tuple[float, float, str]]:
-    """Codes at either end, the outermost first; a further one may stand behind it."""
+    """Codes at either end, the outermost first; another one may follow it."""
     while len(values) > SPREAD_LEAST:
         ends = (0, len(values) - 1)
         end = next((k for k in ends if _is_code(values, counts, k)), None)
@@ -108,19 +108,19 @@ def _is_code(values: Floats, counts: Rows, end: int) -> bool:
 def missing_values(evidence: DataEvidence) -> Iterator[Finding]:
     """missing values
 
-    Cells with nothing in them, and values that stand for nothing: -999, 9999, "unknown".
+    Empty cells, and values that mean missing: -999, 9999, "unknown".
 
-    Why it matters: a network reads -999 as a measure, and it pulls scales and weights with it. Cells that are missing
-    more often in one part of the data than in another make scores of that part speak of other rows. And where it is
-    not by chance that cells are missing, that they are tells something, which may not be so in new data.
+    Why it matters: a network reads -999 as a measurement, and it distorts scales and weights. If cells are missing more
+    often in one part of the data than in another, scores of that part describe other rows. If cells are not missing at
+    random, the gap itself is informative, and may not be in new data.
 
-    How it is decided: a number stands for nothing where it is written in nines or is the limit of a type of numbers,
-    is the least or greatest, comes three times or more (CODE_ROWS), and stands apart from all other values by half of
-    their spread (GAP); -1 where it is the only negative whole number and in 0.5 % of the rows (MINUS_ONE); 0, a note
-    only, where the next value is three usual steps away and a quarter of the median (ZERO_STEPS, ZERO_LEAST). Words
-    such as "unknown" are a note: as a category of their own they do no harm. Missing cells are told from 5 % of a
-    column on (MANY); a difference between parts, or of the target between rows with and without the cell, where the
-    lower end of its 95 % interval (Newcombe 1998) is above 0.1 (TELLS), for numbers 0.1 standard deviations times two.
+    How it is decided: a number means missing if it is written in nines or is the limit of a numeric type, is the least
+    or greatest, occurs three times or more (CODE_ROWS), and is separated from all other values by half of their spread
+    (GAP). -1 counts if it is the only negative whole number and is in 0.5 % of the rows (MINUS_ONE). 0 is only a note,
+    if the next value is three usual steps and a quarter of the median away (ZERO_STEPS, ZERO_LEAST). Words such as
+    "unknown" are a note: as a category of their own they do no harm. Missing cells are reported from 5 % of a column on
+    (MANY). A difference between parts, or of the target between rows with and without the cell, is reported if the
+    lower end of its 95 % interval (Newcombe 1998) is above 0.1 (TELLS); for numbers, twice 0.1 standard deviations.
     """
     seen = evidence.once(columns)
     for name, codes in evidence.once(sentinels).items():
@@ -134,7 +134,7 @@ def missing_values(evidence: DataEvidence) -> Iterator[Finding]:
         names = sorted(shares, key=lambda name: -shares[name])
         yield Finding(
             "note",
-            f"{len(names)} of {len(seen.inputs)} columns lack cells: "
+            f"{len(names)} of {len(seen.inputs)} columns have missing cells: "
             + listed([f"{name} {share_text(shares[name])}" for name in names], SHOWN),
             tuple(share(shares[n] * count, count).measure(f"missing in {n}", MANY) for n in names[:SHOWN]),
             tuple(names),
@@ -159,8 +159,8 @@ def _sentinel(evidence: DataEvidence, seen: Columns, name: str, code: Sentinel) 
         listed_rows(rows),
         title="a value that stands for missing ones",
         confidence=code.confidence,
-        otherwise=("it means 'so much or more'", "the instrument or the form ends there"),
-        remedies=(Remedy(f"leave these cells of {name} empty, so that they are read as missing."),),
+        otherwise=("it means 'so much or more'", "the instrument or the form has this limit"),
+        remedies=(Remedy(f"empty these cells of {name}, so that they are read as missing."),),
         fixes=() if is_zero else fixes(evidence, name, rows, "impute", [""] * len(rows), code.confidence),
     )
 
@@ -178,7 +178,7 @@ def _words(seen: Columns) -> Iterator[Finding]:
                 title="a word that stands for missing values",
                 columns=(name,),
                 rows=listed_rows(seen.rows[found.to_numpy()]),
-                otherwise=("a category like others",),
+                otherwise=("a category like any other",),
             )
 
 
@@ -200,8 +200,8 @@ def _by_part(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Finding]
                     (name,),
                     listed_rows(seen.rows[gone & (where if gap.value > 0 else train)]),
                     title="missing in one part more than in another",
-                    otherwise=("the parts are of different times or places, as new rows will be",),
-                    remedies=(Remedy(f"fill {name} in, split the rows anew, or leave it out with --drop {name}."),),
+                    otherwise=("the parts come from different times or places, as new rows will",),
+                    remedies=(Remedy(f"fill in {name}, split the rows again, or drop it with --drop {name}."),),
                 )
 
 
@@ -237,7 +237,7 @@ def _by_target(seen: Columns, is_missing: Mapping[str, Mask]) -> Iterator[Findin
             tuple(measure for _, measure in told.values()),
             tuple(told),
             title="missing cells that tell the target",
-            otherwise=("rows without the cell are of another sort, as new rows without it will be",),
+            otherwise=("rows without the cell are a different kind, as new rows without it will be",),
         )
 
 

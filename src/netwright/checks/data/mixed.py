@@ -1,4 +1,4 @@
-"""Columns of text that hold several sorts of cells, or one name in several spellings."""
+"""Text columns that mix kinds of cells, or spell one name in several ways."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,30 +16,29 @@ NUMBER = r"^[+-]?[$€£¥]?\s*(?:\d+|\d{1,3}(?:[., '\u{a0}\u{202f}]\d{3})*)(?:[
 COMMA = r"^[+-]?(?:\d{4,}|0|\d{1,3}(?:\.\d{3})*),(?:\d{1,2}|\d{4,})$"  # 3,5 and not 3,500, which may be thousands
 POINT = r"^[+-]?\d*\.(?:\d{1,2}|\d{4,})$"
 DATE = r"^(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/. ](?:\d{1,2}|\p{L}{3,9})[-/. ,]+(?:\d{4}|\d{2})|\p{L}{3,9}\.? \d{1,2},? \d{4})(?:[T ].*)?$"  # noqa: E501  one expression
-MOSTLY = 0.5  # share of the cells from which a column is one of numbers, or dates
-WORDY = 3  # words; longer texts are read, and numbers may stand among them
-FEW_NUMBERS = 0.05  # share of numbers among names, up to which they are slips
-MOST_NAMES = 2_000  # different texts, up to which they are names of categories
-TYPO_LETTERS = 5  # letters; shorter names differ by one letter as a rule
-TYPO_ROWS, TYPO_TIMES = 3, 20  # a slip is in so few rows, and the name that is meant in so many times more
+MOSTLY = 0.5  # share of the cells from which a column is numbers, or dates
+WORDY = 3  # words; longer texts are prose and may contain numbers
+FEW_NUMBERS = 0.05  # share of numbers among names up to which they are errors
+MOST_NAMES = 2_000  # distinct texts up to which they are names of categories
+TYPO_LETTERS = 5  # letters; shorter names often differ by one letter
+TYPO_ROWS, TYPO_TIMES = 3, 20  # a typing error is in so few rows, and the intended name in so many times more
 
 
 def mixed_types(evidence: DataEvidence) -> Iterator[Finding]:
     """mixed types
 
-    One column of text with several sorts of cells: numbers and words, dates in several forms, decimal commas among
-    decimal points, or one name in several spellings ("Oslo", "oslo", "Oslo ").
+    One text column has several kinds of cells: numbers and words, dates in several formats, decimal commas and decimal
+    points, or one name in several spellings ("Oslo", "oslo", "Oslo ").
 
-    Why it matters: each form is read as something of its own. Words among numbers are read as missing; 03/04 is March
-    or April; 1,5 may be read as 15; "oslo" is another town than "Oslo", and a class in two spellings is two classes.
+    Why it matters: each form is read as a different thing. Words among numbers are read as missing; 03/04 is March or
+    April; 1,5 may be read as 15; "oslo" is another town than "Oslo", and a class in two spellings is two classes.
 
-    How it is decided: numbers and words, where at least half of the cells are numbers (MOSTLY) and others are not, or
-    where at most 5 % are numbers among names without any digit (FEW_NUMBERS). Dates, by the order and the signs
-    between their parts, where at least half of the cells are dates; day first and month first, by parts above 12.
-    Spellings, where names are the same but for case, blanks, hyphens and underscores. Slips of typing, as a note: a
-    name of five letters or more (TYPO_LETTERS) in up to three rows (TYPO_ROWS) that is one letter away from one twenty
-    times as frequent (TYPO_TIMES; letters taken out of both, after Garbe 2012). Longer texts than three words are left
-    out (WORDY).
+    How it is decided: numbers and words, if at least half of the cells are numbers (MOSTLY) and others are not, or if
+    at most 5 % are numbers among names without any digit (FEW_NUMBERS). Dates, by the order of their parts and the
+    characters between them, if at least half of the cells are dates; day first and month first, by parts above 12.
+    Spellings, if names differ only in case, spaces, hyphens and underscores. Typing errors, as a note: a name of five
+    letters or more (TYPO_LETTERS) in up to three rows (TYPO_ROWS), one letter away from a name twenty times as frequent
+    (TYPO_TIMES; letters are deleted from both, after Garbe 2012). Texts longer than three words are left out (WORDY).
     """
     seen = evidence.once(columns)
     raw = evidence.dataset.table
@@ -83,7 +82,7 @@ def _found(
 def _numbers(seen: Columns, name: str, texts: pl.Series, rows: np.ndarray, numbers: np.ndarray) -> Iterator[Finding]:
     if not numbers.all():
         others = texts.filter(pl.Series(~numbers))
-        advice = f"write numbers only into {name}, and nothing where there is none."
+        advice = f"write only numbers into {name}, and leave missing cells empty."
         yield _found(seen, name, others, "words among numbers", "words among numbers", advice)
     comma, point = texts.str.contains(COMMA).to_numpy(), texts.str.contains(POINT).to_numpy()
     if comma.any() and point.any():
@@ -109,7 +108,7 @@ def _dates(seen: Columns, name: str, texts: pl.Series) -> Iterator[Finding]:
     forms = pl.DataFrame({name: texts, "form": form})
     cells = seen.table.select(name).join(forms, on=name, how="inner")
     counts = cells["form"].value_counts(name="rows").sort(["rows", "form"], descending=[True, False])
-    advice = f"write all dates of {name} in one way, as 2024-12-31."
+    advice = f"write all dates of {name} in one format, such as 2024-12-31."
     if len(counts) > 1:
         odd = forms.filter(pl.col("form") != counts["form"][0])[name]
         yield _found(seen, name, odd, "dates in several forms", f"{len(counts)} forms of dates", advice)
@@ -129,7 +128,7 @@ def _spellings(evidence: DataEvidence, seen: Columns, name: str, raw: pl.Series)
     same = counts[name].str.strip_chars().str.to_lowercase().str.replace_all(r"[\s_\-]+", " ")
     groups = defaultdict[str, list[str]](list)
     for text, key in zip(counts[name], same, strict=True):
-        if len(key) > 1:  # single letters are often told apart by case
+        if len(key) > 1:  # the case of single letters often has a meaning
             groups[key].append(text)
     meant = {text: texts[0] for texts in groups.values() for text in texts[1:]}
     if not meant:
@@ -139,7 +138,7 @@ def _spellings(evidence: DataEvidence, seen: Columns, name: str, raw: pl.Series)
 
 
 def _typos(evidence: DataEvidence, seen: Columns, name: str, texts: pl.Series, rows: np.ndarray) -> Iterator[Finding]:
-    """Names one letter away from far more frequent ones: with a letter less in both, or in one, they are the same."""
+    """Names one letter away from far more frequent ones: equal after deleting a letter from both or from one."""
     frequent = dict[str, str]()
     for text, count in zip(texts, rows, strict=True):
         if count >= TYPO_TIMES and len(text) >= TYPO_LETTERS:

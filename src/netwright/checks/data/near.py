@@ -1,4 +1,6 @@
-"""Rows that are nearly the same: mirrored, shifted, recoded pictures, edited texts, table rows with a changed cell."""
+"""Rows that are nearly the same: mirrored, shifted, recompressed pictures, edited texts, table rows with a changed
+cell.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,29 +27,29 @@ from netwright.checks.data.repeats import (
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import Rows
 
-MOST_ROWS = 100_000  # compared each with each: the time grows with the square; of more rows as many are drawn
-SIDE = 32  # pixels of the longer side that are compared: what a person sees in a thumbnail
-LEAST_SIDE = 16  # pixels: of 1,797 digits of 8 x 8, 26 are as like another one as a copy is, and none is a copy
-MOVED = 8  # pixels of the side for each pixel of the shift
+MOST_ROWS = 100_000  # compared in all pairs: the time grows with the square; of more rows, that many are drawn
+SIDE = 32  # pixels of the longer side that are compared: a thumbnail that a person can recognize
+LEAST_SIDE = 16  # pixels: of 1,797 digits of 8 x 8, 26 look like a copy of another one, and none is
+MOVED = 8  # pixels of the side per pixel of the shift
 SHIFT = 2  # pixels of the thumbnail by which a copy may be moved
-FREQUENCIES = 10  # of 32: what shifts, brightness and JPEG leave alone
+FREQUENCIES = 10  # of 32: those that shifts, brightness and JPEG do not change
 DIRECTIONS = 64  # of the descriptor: random pairs then have a cosine of 0 +- 1/8
 NEIGHBORS = 5  # candidates of a row: copies came first among 99 % of pictures shifted by two pixels
-CANDIDATE = 0.5  # least cosine of descriptors; 99 % of copies shifted by two pixels are above
-FLOOR = 0.3  # of the mean amplitude, by which details are not amplified further: below that is noise
-ALIKE = 0.85  # least correlation of details: JPEG at quality 75 leaves 0.88 of Fashion-MNIST's in 98 %
-STANDS_OUT = 0.4  # distance of a copy over that of the next likeness, seen from both rows
-SAME = 0.97  # correlation of details from which no distance to others is asked: in bursts all are alike
+CANDIDATE = 0.5  # lowest cosine of descriptors; 99 % of copies shifted by two pixels are above
+FLOOR = 0.3  # of the mean amplitude: weaker details are noise and not amplified further
+ALIKE = 0.85  # lowest correlation of details: JPEG at quality 75 leaves 0.88 of Fashion-MNIST's in 98 %
+STANDS_OUT = 0.4  # distance of a copy over that of the next similar row, seen from both rows
+SAME = 0.97  # correlation of details from which distances to others are ignored: in bursts all are alike
 SERIES_ALIKE = 0.999  # correlation of two series
-LEAST_VALUES = 32  # of a series: those of 8 random values were that alike by chance
-TEXT_ALIKE = 0.6  # Jaccard likeness of words and pairs of words: one word changed gives 0.63 of 7, 0.86 of 20
-BANDS, BAND = 40, 4  # of minima: texts of likeness 0.6 meet in one of the bands with 1 - (1 - 0.6^4)^40 = 99.6 %
-LEAST_WORDS = 6  # of a text: of shorter ones a changed word is a different text
-MOST_BUCKET = 50  # texts that agree in a band, beyond which they follow a template
-DIGITS = 4  # to which numbers of a table are rounded
+LEAST_VALUES = 32  # of a series: with 8 random values some were as similar by chance
+TEXT_ALIKE = 0.6  # Jaccard similarity of words and word pairs: one changed word gives 0.63 of 7, 0.86 of 20
+BANDS, BAND = 40, 4  # of minima: texts of similarity 0.6 share a band with probability 1 - (1 - 0.6^4)^40 = 99.6 %
+LEAST_WORDS = 6  # of a text: in shorter ones a changed word makes a different text
+MOST_BUCKET = 50  # texts that agree in a band; more of them follow a template
+DIGITS = 4  # that numbers of a table are rounded to
 LEAST_COLUMNS = 4  # of a table
-COLUMN_PAIRS = 30  # by which the rows that agree in all cells but two are counted
-TABLE_RATIO = 2.0  # of pairs that agree in more cells over those that agree in fewer: by chance it is below 1
+COLUMN_PAIRS = 30  # used to count the rows that agree in all cells but two
+TABLE_RATIO = 2.0  # pairs that agree in more cells over those that agree in fewer: below 1 by chance
 
 Pairs = NDArray[np.int64]
 """(pairs, 2): rows of the data, the smaller one first."""
@@ -55,7 +57,7 @@ Pairs = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Near:
-    """Pairs of rows that are nearly equal and not equal; of equal rows the first one stands for all."""
+    """Pairs of rows that are nearly but not exactly equal; of equal rows the first one represents all."""
 
     pairs: Pairs
     likeness: NDArray[np.float64]  # of each pair, up to 1
@@ -63,9 +65,9 @@ class Near:
 
 
 def near(evidence: DataEvidence) -> Near:
-    """By what the data hold: pictures, series, texts or a table. Raises Skip in a training's own audit: it is dear."""
+    """By the kind of data: pictures, series, texts or a table. Raises Skip in training's own audit: it is slow."""
     if evidence.is_fast:
-        raise Skip("it takes longer than a training should wait; the whole audit looks for it")
+        raise Skip("it is too slow for training; `netwright audit` runs it")
     firsts = np.unique(evidence.once(repeats).first)
     rows = np.sort(np.random.default_rng(evidence.seed).permutation(firsts)[:MOST_ROWS])
     for block, column in blocks(evidence):
@@ -89,14 +91,14 @@ def _pictures(column: Column, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:
     """Candidates by the strength of frequencies, which shifts and mirrors keep; then by details at the best shift."""
     pictures = _thumbnails(column, rows)
     if min(pictures.shape[1:]) < LEAST_SIDE:
-        raise Skip(f"pictures below {LEAST_SIDE} x {LEAST_SIDE} pixels have too few details to tell copies by")
+        raise Skip(f"pictures below {LEAST_SIDE} x {LEAST_SIDE} pixels have too few details to recognize copies")
     pairs = _neighbors(_whitened(_amplitudes(pictures)))
     likeness = _best_correlation(_details(pictures), pairs)
     return _that_stand_out(pairs, likeness, ALIKE)
 
 
 def _thumbnails(column: Column, rows: Rows) -> Tensor:
-    """(rows, height, width) float32, grey, at most SIDE pixels a side, without their mean."""
+    """(rows, height, width) float32, grey, at most SIDE pixels a side, minus their mean."""
     found = list[Tensor]()
     for some in torch.from_numpy(rows).split(1024):
         grey = column(some).cpu().float().mean(dim=1)
@@ -111,7 +113,7 @@ def _thumbnails(column: Column, rows: Rows) -> Tensor:
 def _amplitudes(pictures: Tensor) -> Tensor:
     """(rows, features): logarithms of the Fourier amplitudes; a mirrored picture has the same.
 
-    A shift changes phases only, but for what it moves out of the picture: so the border is faded out.
+    A shift changes only phases, apart from what leaves the picture, so the border is faded out.
     """
     height, width = pictures.shape[1:]
     faded = pictures * _fade(height)[:, None] * _fade(width)
@@ -133,7 +135,7 @@ def _fade(size: int) -> Tensor:
 
 
 def _whitened(features: Tensor) -> Tensor:
-    """(rows, up to DIRECTIONS): unit vectors along the main directions, each of the same variance."""
+    """(rows, up to DIRECTIONS): unit vectors along the main directions, each with the same variance."""
     centered = features - features.mean(dim=0)
     variances, directions = torch.linalg.eigh(centered.T @ centered / len(centered))
     kept = variances[-DIRECTIONS:] > 1e-6 * variances[-1]
@@ -142,7 +144,7 @@ def _whitened(features: Tensor) -> Tensor:
 
 
 def _neighbors(vectors: Tensor) -> Pairs:
-    """Pairs of rows of which one is among the NEIGHBORS nearest of the other; `vectors` are of length 1."""
+    """Pairs of rows of which one is among the NEIGHBORS nearest of the other; `vectors` have length 1."""
     from sklearn.neighbors import NearestNeighbors
 
     if len(vectors) < 2:
@@ -154,9 +156,9 @@ def _neighbors(vectors: Tensor) -> Pairs:
 
 
 def _details(pictures: Tensor) -> Tensor:
-    """The same pictures with all frequencies about as strong as each other, so that outlines do not outweigh details.
+    """The pictures with all frequencies about equally strong, so that outlines do not outweigh details.
 
-    What things of a kind have in common is strong in all pictures; what tells one from the other is weak.
+    What things of one kind share is strong in all pictures; what distinguishes them is weak.
     """
     size = (pictures.shape[1], pictures.shape[2])
     amplitude = sum((torch.fft.rfft2(block).abs().sum(dim=0) for block in pictures.split(4096)), torch.zeros(1))
@@ -169,9 +171,9 @@ def _details(pictures: Tensor) -> Tensor:
 def _best_correlation(pictures: Tensor, pairs: Pairs) -> NDArray[np.float64]:
     """The correlation of the middle of one picture with the other one, at the best shift, as it is or mirrored.
 
-    The best shift is read from the products of spectra, as if what leaves on one side came in on the other.
+    The best shift comes from the products of spectra, which treat pictures as periodic.
     """
-    if not len(pairs):  # there is no Fourier transform of nothing
+    if not len(pairs):  # an empty batch has no Fourier transform
         return np.empty(0)
     shift = min(SHIFT, min(pictures.shape[1:]) // MOVED)
     found = list[Tensor]()
@@ -190,7 +192,7 @@ def _best_correlation(pictures: Tensor, pairs: Pairs) -> NDArray[np.float64]:
 
 
 def _window(images: Tensor, spectrum: Tensor, shift: int) -> Tensor:
-    """(images, pixels): the part of each image that lies on the middle of the one whose conjugate spectrum is given."""
+    """(images, pixels): the part of each image that covers the middle of the one whose conjugate spectrum is given."""
     height, width = images.shape[1:]
     high, wide, steps = height - 2 * shift, width - 2 * shift, 2 * shift + 1
     strength = torch.fft.irfft2(spectrum * torch.fft.rfft2(images), s=(height, width))
@@ -202,12 +204,12 @@ def _window(images: Tensor, spectrum: Tensor, shift: int) -> Tensor:
 
 
 def _that_stand_out(pairs: Pairs, likeness: NDArray[np.float64], least: float) -> tuple[Pairs, NDArray[np.float64]]:
-    """Pairs that are alike, and for both of their rows much more so than the next likeness among the candidates.
+    """Pairs that are alike and, for both rows, much more alike than the next similar row among the candidates.
 
-    Where all things of a kind look alike, as trousers do, a copy still stands out; the ratio of distances is that of
-    Lowe 2004, section 7.1. Rows between which there is no such gap count only from SAME on.
+    If all things of a kind look alike, such as trousers, a copy still stands out; the ratio of distances is from Lowe
+    2004, section 7.1. Rows without such a gap count only from SAME on.
     """
-    floor = np.full((int(pairs.max()) + 1 if len(pairs) else 0), 2.0)  # least likeness of a copy, for each row
+    floor = np.full((int(pairs.max()) + 1 if len(pairs) else 0), 2.0)  # lowest similarity of a copy, for each row
     rows = np.concatenate([pairs[:, 0], pairs[:, 1]])
     values = np.concatenate([likeness, likeness])
     order = np.lexsort((-values, rows))
@@ -244,7 +246,7 @@ def _texts(evidence: DataEvidence) -> pl.Series | None:
 
 
 def _alike_texts(texts: pl.Series, seed: int) -> tuple[Pairs, NDArray[np.float64]]:
-    """By the sets of their words and pairs of words: candidates by minima of hashes (Broder 1997), then counted."""
+    """By the sets of words and word pairs: candidates by minima of hashes (Broder 1997), then counted."""
     words = texts.fill_null("").str.to_lowercase().str.extract_all(r"[\p{L}\p{M}\p{N}]+")
     lengths = words.list.len().to_numpy().astype(np.int64)
     row = np.repeat(np.arange(len(texts)), lengths)
@@ -267,7 +269,7 @@ def _alike_texts(texts: pl.Series, seed: int) -> tuple[Pairs, NDArray[np.float64
 
 
 def _meeting(owner: Rows, shingle: Hashes, seed: int) -> Pairs:
-    """Pairs of owners that have the same minima in one band at least."""
+    """Pairs of owners with the same minima in at least one band."""
     present, starts = np.unique(owner, return_index=True)
     found = [np.empty((0, 2), np.int64)]
     generator = np.random.default_rng(seed)
@@ -280,7 +282,7 @@ def _meeting(owner: Rows, shingle: Hashes, seed: int) -> Pairs:
 
 
 def _same(hashes: Hashes, most: int = MOST_BUCKET) -> Pairs:
-    """Places of equal hashes: each with each, but nothing of what comes more than `most` times."""
+    """All pairs of places with equal hashes, except hashes that occur more than `most` times."""
     order = np.argsort(hashes, kind="stable")
     edges = np.flatnonzero(np.diff(hashes[order])) + 1
     bounds = np.concatenate([[0], edges, [len(hashes)]])
@@ -301,12 +303,12 @@ def _jaccard(one: Hashes, other: Hashes) -> float:
 def _table_rows(evidence: DataEvidence, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:
     """Rows that agree in all cells, or in all but one, when numbers are rounded to DIGITS digits.
 
-    In a table of few distinct values such pairs are natural, and then still more agree in all cells but two: they count
-    only where they are several times as many as those.
+    In a table with few distinct values such pairs are natural, but then even more pairs agree in all cells but two. So
+    they count only if they are several times as many as those.
     """
     columns = [spread(hashed(_rounded(cells[rows])), n) for n, cells in enumerate(compared_cells(evidence))]
     if len(columns) < LEAST_COLUMNS:
-        raise Skip(f"in fewer than {LEAST_COLUMNS} columns one changed cell is a different row")
+        raise Skip(f"with fewer than {LEAST_COLUMNS} columns one changed cell makes a different row")
     whole = sum(columns, np.zeros(len(rows), np.uint64))
     equal = equal_pairs(whole)
     one = [equal_pairs(whole - column) - equal for column in columns]
@@ -331,7 +333,7 @@ def _rounded(cells: pl.Series) -> pl.Series:
 
 
 def joined(rows: Rows, label: Rows, pairs: Pairs) -> Rows:
-    """The labels of rows with those of each pair made one: rows, ascending, with labels that are rows too."""
+    """The labels of rows after merging those of each pair: rows, ascending, with labels that are rows too."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""Whether new data are of the kind of the training data: their inputs, their labels, and cells never seen."""
+"""Whether new data are like the training data: their inputs, their labels, and values never seen."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,30 +33,30 @@ from netwright.records.features import Summary
 from netwright.records.finding import Finding, Remedy
 from netwright.statistics import Interval, difference, share
 
-NEVER_SEEN = 0.01  # of new rows hold what training never showed
+NEVER_SEEN = 0.01  # of new rows have what training never showed
 _NEW_ADVICE = (
     Remedy("add labelled rows like the new ones to the training data, and train again."),
-    Remedy("bring what moved back to what it was: units, exposure, codes, the way of asking."),
+    Remedy("restore what changed: units, exposure, codes, the wording of questions."),
 )
-_NEW_REASONS = ("new data drawn by another rule than the training data, such as one season or one place",)
+_NEW_REASONS = ("new data chosen differently from the training data, such as from one season or place",)
 _NEW = Other("new", _NEW_ADVICE, _NEW_REASONS)
 
 
 def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
     """drift against new data
 
-    New data (`--against new.csv`), read as the training data were, are of another kind: their inputs, their labels
-    where they have some, or single cells that training never showed: unseen categories, numbers beyond all training
-    rows, cells that are missing more often, rows that cannot be read at all.
+    New data (`--against new.csv`), read as the training data were, differ from them: in inputs, in labels if they have
+    some, or in single cells that training never showed. Such cells are unseen categories, numbers outside the training
+    range, more missing cells, and rows that cannot be read at all.
 
-    Why it matters: a network is as good as its test score on data like its test part only. What it never saw it still
-    answers, and says nothing.
+    Why it matters: a network is as good as its test score only on data like its test part. It answers inputs it has
+    never seen without any warning.
 
-    How it is decided: as for the parts (NW121), by a classifier that tells new rows from training rows: AUROC above
-    UNLIKE = 0.6, its interval from above SURE = 0.55. Unseen and out-of-range cells: where the 95 % interval of their
-    share of rows begins above NEVER_SEEN = 1 % more than in training. Labels: from LABELS_MOVED = 10 % of rows. At
-    most SIDE = 2,000 rows of each side are drawn. Sources: as of NW121; intervals of shares by Wilson 1927 and
-    Newcombe 1998.
+    How it is decided: as for the parts (NW121), by a classifier that separates new rows from training rows: AUROC above
+    UNLIKE = 0.6, with an interval from above SURE = 0.55. Unseen and out-of-range cells: if the 95 % interval of their
+    share of rows begins above NEVER_SEEN = 1 % more than in training. Labels: from LABELS_MOVED = 10 % of rows. At most
+    SIDE = 2,000 rows of each side are drawn. Sources: as for NW121; intervals of shares by Wilson 1927 and Newcombe
+    1998.
     """
     prepared, against = evidence.prepared, evidence.against
     if against is None:
@@ -67,7 +67,7 @@ def new_data_drift(evidence: DataEvidence) -> Iterator[Finding]:
     try:
         examples, bad = encode_new(prepared.schema, None, new)
     except DataError as error:
-        remedy = Remedy(error.remedy or "bring the columns that training had.")
+        remedy = Remedy(error.remedy or "provide the columns that training had.")
         yield Finding("error", error.problem, title="new data that cannot be read", remedies=(remedy,))
         return
     yield from _unread(new, bad)
@@ -106,17 +106,17 @@ def _unread(new: Dataset, bad: dict[int, str]) -> Iterator[Finding]:
             f"{found.value:.0%} of the new rows get no answer; the first: {next(iter(bad.values()))}",
             (found.measure("share of new rows", NEVER_SEEN),),
             title="new rows that cannot be read",
-            remedies=(Remedy("repair the files or the cells of the new data."),),
+            remedies=(Remedy("repair these files or cells of the new data."),),
         )
 
 
 def _never_seen(prepared: Prepared, before: list[Summary], after: list[Summary]) -> Iterator[Finding]:
-    """Columns with categories, values or gaps that training had not, one finding for all."""
+    """Columns with categories, values or gaps that training did not have, in one finding."""
     fields = {field.name: field for field in prepared.schema.inputs}
     found = list[tuple[str, str, Interval]]()
     for old, new in zip(before, after, strict=True):
         if old.name != old.column:
-            continue  # of pictures and texts the summaries moved, not the cells
+            continue  # pictures and texts have summaries, not cells
         field = fields[old.column]
         claims = {"unseen in training": [c.values == UNSEEN for c in (old, new)]} if field.family == "labels" else {}
         if field.family == "numbers":
@@ -159,7 +159,7 @@ def _new_labels(prepared: Prepared, new: Dataset, targets: tuple[str, ...], rows
             (unknown.measure("share of new rows", NEVER_SEEN),),
             title="labels that training never showed",
             columns=targets,
-            remedies=(Remedy("bring training rows with these labels, or spell them as training does."),),
+            remedies=(Remedy("add training rows with these labels, or spell them as in training."),),
         )
     if len(known) >= LEAST:
         before = labels_of(prepared, prepared.train.targets(torch.from_numpy(rows)))

@@ -1,4 +1,4 @@
-"""What quick models say about rows that they were not trained on."""
+"""Answers of quick models for rows that they were not trained on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,29 +26,29 @@ from netwright.simple_models.wanted import Wanted
 from netwright.training.fit import fit
 
 FOLDS = 5
-FEW_FOLDS = 3  # for more than MANY rows: a model of two thirds of them is nearly as good as one of four fifths
+FEW_FOLDS = 3  # for more than MANY rows: a model of two thirds is nearly as good as one of four fifths
 MANY = 20_000
-LEAST = 20  # rows, below which a model of four fifths of them says nothing
-PASSED_ROWS = 120_000  # rows that networks of all folds train on together: one to two minutes on a core
+LEAST = 20  # rows: a model of four fifths of fewer says nothing
+PASSED_ROWS = 120_000  # rows that the networks of all folds process together: one to two minutes on a core
 MOST_EPOCHS = 30
 FLAT_CELLS = 32 * 32  # of a picture that a perceptron reads
-FLAT_ROWS = 80_000  # that such a perceptron trains on, at least in 5 passes: seconds
-MOST_ROWS = 30_000  # training rows of trees and linear models: with all of them a large table would take minutes
-SMALL = 1_000  # rows of a table, below which a linear model judges better than trees
-FLOOR = 1e-6  # of a probability: of several thousand rows nothing is known beyond
-ANSWERED = 1024  # rows of a batch
+FLAT_ROWS = 80_000  # that such a perceptron trains on, in at least 5 epochs: seconds
+MOST_ROWS = 30_000  # training rows of trees and linear models: all rows of a large table would take minutes
+SMALL = 1_000  # rows of a table; below, a linear model judges better than trees
+FLOOR = 1e-6  # of a probability: several thousand rows cannot show less
+ANSWERED = 1024  # rows per batch
 PLAIN = frozenset(("numbers", "dates", "labels"))  # families of the columns of a table
 
 Answer = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Row numbers -> probabilities (N, K), or predictions (N,)."""
 Fit = Callable[[NDArray[np.int64], int], Answer]
-"""(rows to train on, seed) -> what answers."""
+"""(rows to train on, seed) -> the function that answers."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Answers about every row that can be read, of a model that was not trained on it."""
+    """Answers for every readable row, by a model that was not trained on it."""
 
     rows: NDArray[np.int64]  # their numbers in the data, ascending
     given: NDArray[Any]  # labels as positions in the task's, or targets in the task's units
@@ -58,10 +58,10 @@ class OutOfFold:
 
 
 def out_of_fold(evidence: DataEvidence) -> OutOfFold:
-    """Cross-validated answers over all rows of the data: training, validation and test.
+    """Cross-validated answers for all rows of the data: training, validation and test.
 
-    Labels of the test part are judged too: it is data like the rest. No score is made of the answers. Raises Skip where
-    there are too few rows, or no labels or numbers to predict.
+    Labels of the test part are judged too; the answers are not used for any score. Raises Skip if there are too few
+    rows, or no labels or numbers to predict.
     """
     prepared = evidence.prepared
     if prepared is None:
@@ -71,7 +71,7 @@ def out_of_fold(evidence: DataEvidence) -> OutOfFold:
     if view is None or task.link not in ("softmax", "identity"):
         raise Skip(f"it judges single labels and numbers, and this is {task.describe()}")
     if (count := len(prepared.whole)) < LEAST:
-        raise Skip(f"{count} rows are too few for a model to judge others by")
+        raise Skip(f"{count} rows are too few to train a model that judges the others")
     given = view.positions if isinstance(view, Labels) else view.scaled
     return cross_validated(prepared.schema, task, prepared.whole, given, seed=evidence.seed, tell=evidence.tell)
 
@@ -79,7 +79,7 @@ def out_of_fold(evidence: DataEvidence) -> OutOfFold:
 def cross_validated(
     schema: Schema, task: Task, data: Examples, given: NDArray[Any], *, seed: int, tell: Callable[[str], object]
 ) -> OutOfFold:
-    """Answers about the rows of `data` by models of the other folds, with the `given` targets in place of its own."""
+    """Answers for the rows of `data` by models of the other folds, with the `given` targets instead of its own."""
     rows = data.rows.numpy()
     folds = FOLDS if len(rows) <= MANY else FEW_FOLDS
     data = data.relabelled((torch.from_numpy(given),))
@@ -109,7 +109,7 @@ def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int)
 
 
 def quick_model(schema: Schema, task: Task, data: Examples, folds: int) -> tuple[str, Fit]:
-    """What is quick: trees for tables, a linear model for words, symbols and small tables, else a small network.
+    """A fast one: trees for tables, a linear model for words, symbols and small tables, else a small network.
 
     The model takes examples by their positions.
     """
@@ -126,7 +126,7 @@ def quick_model(schema: Schema, task: Task, data: Examples, folds: int) -> tuple
 
 
 def _table(columns: list[Tensor]) -> NDArray[np.float32]:
-    """Numbers as they are, missing ones NaN; categories as their places by frequency."""
+    """Numbers as they are, missing ones NaN; categories as their frequency ranks."""
     return np.concatenate([c.reshape(len(c), -1).numpy() for c in columns], axis=1, dtype=np.float32)
 
 
@@ -153,7 +153,7 @@ def _as_answers(answer: simple.Answer | None, x: Matrix) -> NDArray[np.float64]:
 
 
 def _network(schema: Schema, task: Task, data: Examples, folds: int, rows: NDArray[np.int64], seed: int) -> Answer:
-    """The task's own network, small and trained for a few passes."""
+    """The task's own network, small and trained for a few epochs."""
     rows = _some(rows, PASSED_ROWS // folds, seed)
     recipe = _recipe(schema, len(rows), folds).edit({"seed": seed})
     build = partial(task.network, schema, recipe)
@@ -182,7 +182,7 @@ def _outcome(events: Any) -> Run:
 
 
 def _recipe(schema: Schema, rows: int, folds: int) -> Recipe:
-    """A perceptron for small grey pictures: 20 times the rows a second of the smallest convnet, some points below."""
+    """A perceptron for small grey pictures: 20 times the rows per second of the smallest convnet, some points worse."""
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     shared: dict[str, object] = {"keep": "last", "schedule": "triangular", "lr": 3e-3, "beta2": 0.99}
     is_flat = len(signals) == 1 and signals[0].form == "map" and signals[0].width * prod(signals[0].size) <= FLAT_CELLS

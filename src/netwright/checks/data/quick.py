@@ -1,4 +1,4 @@
-"""A quick model of the data, for checks that ask where and how well the target can be predicted at all."""
+"""A quick model of the data, for checks of where and how well the target can be predicted."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +19,8 @@ MOST_LARGE = 6_000  # pictures, texts and series, from which a dense network lea
 LEAST_ROWS = 60  # to fit anything
 MOST_CLASSES = 50
 FOLDS = 3
-MOST_FEATURES = 1_200  # of a block: color pictures of 20 x 20, the most frequent words
-MOST_CELLS = 20_000_000  # encoded, from which features are learned: 80 MB
+MOST_FEATURES = 1_200  # per block: color pictures of 20 x 20, the most frequent words
+MOST_CELLS = 20_000_000  # encoded, that features are learned from: 80 MB
 AT_ONCE = 256  # rows
 TABLE_KINDS = ("number", "category", "date")
 
@@ -29,7 +29,7 @@ Numbers = NDArray[Any]
 
 @dataclass(frozen=True)
 class Quick:
-    """Features and targets of some rows, and a model that is fitted in about a second."""
+    """Features and targets of some rows, and a model that fits in about a second."""
 
     x: Numbers  # (rows, features) float32
     y: Numbers  # classes, or numbers in standard deviations
@@ -43,19 +43,19 @@ class Quick:
 
     @property
     def chance(self) -> float:
-        """The mean error of the best answer that is one for all rows."""
+        """The mean error of the best constant answer."""
         if self.is_classes:
             return 1 - np.unique(self.y, return_counts=True)[1].max() / len(self.y)
         return float(np.abs(self.y - np.median(self.y)).mean())
 
     def errors(self, train: Numbers, held: Numbers, seed: int = 0) -> Numbers:
-        """Of a model of the `train` positions, for each held one: 1 where the class is wrong, or the distance."""
+        """Of a model trained on `train` positions, for each held-out one: 1 if the class is wrong, or the distance."""
         wanted, truth = self.wanted(train), self.y[held]
-        # Batches of 64 rows are too small to share: on a crowded machine two threads that wait for each other took 19
-        # times as much of the processor as one.
+        # Batches of 64 rows are too small to share: on a busy machine two threads that wait for each other took 19
+        # times the processor time of one.
         with one_blas_thread():
             if self.is_table:
-                least = min(20, max(2, len(train) // 20))  # rows; with 20 in each, few rows cannot be parted at all
+                least = min(20, max(2, len(train) // 20))  # rows; with 20 in each, few rows could not be split at all
                 answer = trees.fit(self.x[train], wanted, seed, rounds=60, bins=63, least=least)
             else:
                 answer = perceptron.fit(self.x[train], wanted, seed)
@@ -73,7 +73,7 @@ class Quick:
 
 
 def quick(evidence: DataEvidence) -> Quick:
-    """Of all parts' rows, at most MOST_ROWS or MOST_LARGE. Raises Skip where the target is no class and no number."""
+    """At most MOST_ROWS or MOST_LARGE rows of all parts. Raises Skip if the target is no class and no number."""
     prepared = evidence.prepared
     if prepared is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
@@ -83,7 +83,7 @@ def quick(evidence: DataEvidence) -> Quick:
     rows = np.random.default_rng(evidence.seed).permutation(index)[:most]
     targets = prepared.whole.targets(torch.from_numpy(rows))
     if len(targets) != 1 or targets[0].ndim != 1:
-        raise Skip("the target is neither one class nor one number for each row")
+        raise Skip("the target is neither one class nor one number per row")
     y = targets[0].cpu().numpy()
     if len(rows) < LEAST_ROWS:
         raise Skip(f"fewer than {LEAST_ROWS} rows")
@@ -106,7 +106,7 @@ def out_of_fold(evidence: DataEvidence) -> Numbers:
 
 
 def _features(evidence: DataEvidence, rows: Numbers, *, is_table: bool) -> Numbers:
-    """Tables as they are encoded, which trees take with their gaps; else what simple models read."""
+    """Tables as they are encoded, since trees accept gaps; else the features of simple models."""
     index, parts = torch.from_numpy(rows), list[Numbers]()
     for block, column in blocks(evidence):
         if is_table:
