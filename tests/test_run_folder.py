@@ -173,7 +173,7 @@ def test_every_file_of_a_run_is_readable_by_those_who_may_read_text_files(tmp_pa
         ("outcome.json", None, "there is no file {}"),
         ("scores.json", "{}", "{}: Scores: metrics: Field required"),
         ("baselines.json", '[["linear"]]', "{}: entry: 0.1: Field required"),
-        ("history.jsonl", '{"epoch": 1}\n', "{}, line 1 is no epoch: "),
+        ("history.jsonl", '{"epoch": 1}\n', "{}, line 1 is not an epoch: "),
         ("weights.safetensors", "cut off", "{} cannot be read: "),
         ("origin.json", None, "is not a run folder: it has no origin.json"),
     ],

@@ -206,7 +206,7 @@ def test_stopping_keeps_what_is_proven(slow: Path, tmp_path: Path) -> None:
     report = nw.diagnose(run)
     treatment = nw.treat(run, ["NW332"], report=report, show=stop_at_random_changes)
     assert treatment.note.changes
-    assert treatment.note.ended == "stopped before its end"
+    assert treatment.note.ended == "interrupted"
     assert treatment.run.folder == tmp_path / "slow-treated"
 
     def stop_at_once(event: object) -> None:
@@ -248,7 +248,7 @@ def test_an_engineers_trained_network_is_judged_by_what_is_known(loss: Callable)
 
 def test_an_own_network_is_treated_from_its_first_weights() -> None:
     run = nw.adopt(network(), F.cross_entropy, points(400, 1), points(200, 2), test_loader=points(200, 3), recipe=OWN)
-    with pytest.raises(DataError, match="first weights of this network are not known"):
+    with pytest.raises(DataError, match="initial weights of this network are unknown"):
         nw.treat(run)
     trained = nw.train(run)
     treatment = nw.treat(trained)

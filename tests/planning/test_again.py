@@ -50,5 +50,5 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another():
 
 def test_a_loader_cannot_be_halved():
     assert len(trained_again(run(is_loader=True), print, 1.0, (1,))) == 1
-    with pytest.raises(DataError, match="out of a loader cannot be made fewer"):
+    with pytest.raises(DataError, match="from a loader cannot be subsampled"):
         trained_again(run(is_loader=True), print, 0.5, (1,))

@@ -67,7 +67,7 @@ def test_fixes_after_which_nothing_can_be_trained_are_rolled_back() -> None:
     fixes = [nw.Fix(int(n), at(int(n)), "relabel", "target", "no", "yes", "NW1") for n in np.flatnonzero(y == "no")]
     proof = nw.prove((x, y), fixes, settings=SETTINGS, seeds=3)
     assert not proof.together.is_kept
-    assert "the data cannot be trained on then: " in proof.together.reason
+    assert "training on the fixed data fails: " in proof.together.reason
 
 
 def test_interval_covers_rows_and_seeds() -> None:

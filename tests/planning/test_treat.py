@@ -87,7 +87,7 @@ def test_a_remedy_that_brings_a_grave_finding_is_rolled_back(run: Run) -> None:
     outcome, note, _ = treated(run, first, report(finding("NW301")))
     assert outcome is run
     assert note.tried[0].gains[0].low > 0
-    assert note.tried[0].reason == "it brings NW301"
+    assert note.tried[0].reason == "it causes NW301"
 
 
 def test_a_grave_finding_that_no_remedy_removes_does_not_hide_the_next(run: Run) -> None:
@@ -95,7 +95,7 @@ def test_a_grave_finding_that_no_remedy_removes_does_not_hide_the_next(run: Run)
     _, note, asked = treated(run, report(hopeless), report(finding("NW342", FASTER, severity="warning")))
     assert asked == [("NW305",), ()]
     assert [(tried.code, tried.is_kept) for tried in note.tried] == [("NW305", False), ("NW342", True)]
-    assert note.tried[0].reason == "the recipe says so already"
+    assert note.tried[0].reason == "the recipe already says so"
     assert note.advised == ("NW305  go wider. That is width=512 in a recipe.",)
     assert note.changes == {"lr": 0.05}
 
@@ -123,7 +123,7 @@ def test_a_training_that_fails_is_told_and_rolled_back(run: Run) -> None:
     broken = Remedy("take huge steps.", {"lr": 10.0, "optimizer": "sgd", "momentum": 0.99, "clip": 0.0, "epochs": 40})
     _, note, _ = treated(run, report(finding("NW332", broken, severity="warning")), report())
     assert not note.tried[0].is_kept
-    assert note.tried[0].reason.startswith("it cannot be trained so: ")
+    assert note.tried[0].reason.startswith("training with it fails: ")
     assert np.isfinite(next(iter(run.network.parameters())).detach().numpy()).all()
 
 
@@ -176,7 +176,7 @@ def test_notes_are_treated_where_nothing_else_was_found(run: Run) -> None:
 
 
 def test_a_function_that_builds_another_network_is_refused() -> None:
-    with pytest.raises(NetworkError, match="build gives another network: 'weight' has shape"):
+    with pytest.raises(NetworkError, match="build returns a different network: 'weight' has shape"):
         adopt(nn.Linear(2, 1), Regression(), rows(64, 1), build=lambda: nn.Linear(1, 2))
 
 

@@ -56,7 +56,7 @@ def test_trainings_stay_within_the_budget() -> None:
 def test_few_rows_are_not_tried_and_it_is_said() -> None:
     trial = try_augmentations(_pictures(is_direction=False, rows=300), RECIPE.edit({"augment": "auto, flip"}))
     assert trial.names == ("flip",)
-    assert trial.note == "augment: the training has too few rows and passes to try any"
+    assert trial.note == "augment: training has too few rows and passes to try any"
 
 
 def test_same_rows_and_seed_give_the_same_trial() -> None:

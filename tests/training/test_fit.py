@@ -277,7 +277,7 @@ def test_infinite_inputs_are_the_datas_fault_and_named_by_row() -> None:
         trained(replace(untrained(), train=examples(0, 90, x)))
     assert "the loss is nan in step " in caught.value.problem
     assert "for 1 of 20 rows, first people.csv, line 37: input 1 holds infinite numbers there" in caught.value.problem
-    assert caught.value.remedy == "correct these cells or leave the rows out."
+    assert caught.value.remedy == "correct these cells or drop the rows."
 
 
 def test_a_network_that_gives_nan_from_the_start_is_the_networks_fault() -> None:
@@ -383,14 +383,14 @@ def test_a_path_that_vanishes_while_training_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"cat\.jpg cannot be read while training: No such file or directory") as caught:
         trained(replace(untrained(), train=Failing(fail)))
-    assert "give the same command again" in caught.value.remedy
+    assert "run the same command again" in caught.value.remedy
 
 
 def test_memory_that_does_not_suffice_is_told_with_the_next_smaller_batch() -> None:
     def fail() -> Exception:
         return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
-    with pytest.raises(BudgetError, match="batches of 20 rows needs more memory than there is on cpu") as caught:
+    with pytest.raises(BudgetError, match="batches of 20 rows needs more memory than cpu has") as caught:
         trained(replace(untrained(), train=Failing(fail)))
     assert caught.value.remedy == "set batch_size=10 accumulate=2."
 

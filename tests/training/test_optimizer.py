@@ -128,4 +128,4 @@ def test_muon_updates_hidden_matrices_and_adamw_the_rest() -> None:
 def test_muon_without_a_hidden_matrix_says_what_to_choose() -> None:
     with pytest.raises(RecipeError, match="muon updates the matrices between the first and the last layer") as caught:
         build_optimizer(nn.Linear(4, 2), Recipe(optimizer="muon"))
-    assert caught.value.remedy == "choose another optimizer, for example adamw, or a deeper network."
+    assert caught.value.remedy == "choose another optimizer, such as adamw, or a deeper network."

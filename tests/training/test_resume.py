@@ -1,4 +1,4 @@
-"""A training that is killed and goes on equals one that was never stopped, bit for bit.
+"""Interrupted and resumed training equals one that was never stopped, bit for bit.
 
 Run as a script it trains into a folder and prints a line for each step, so that the test knows when to kill it.
 """
@@ -178,7 +178,7 @@ def test_a_history_shorter_than_the_checkpoint_says_what_to_do(tmp_path: Path) -
     next(event for event in events if isinstance(event, Epoch))
     events.close()
     (tmp_path / "history.jsonl").unlink()
-    with pytest.raises(RunError, match=r"history\.jsonl has 0 epochs where the checkpoint has"):
+    with pytest.raises(RunError, match=r"history\.jsonl has 0 epochs, but the checkpoint has"):
         next(fit.fit(untrained("adamw", NEVER), folder=tmp_path))
 
 

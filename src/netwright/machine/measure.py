@@ -15,12 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 from netwright.files import replace_text
 from netwright.records.errors import RunError
 
-ROUNDS = 3  # the fastest of so many counts: other programs only ever make a step slower
-SECONDS = 0.02  # of steps in a round, one step at least
+ROUNDS = 3  # the fastest of this many counts: other programs can only slow a step down
+SECONDS = 0.02  # seconds of steps in a round, at least one step
 MOST_STEPS = 50
-LONG = 0.1  # seconds of the fastest choice's step, from which one round is enough: others average out within a step
-HANDICAP = {"bf16": 1.2, "own": 1.05}  # a gain has to be larger: bf16 costs mantissa, own kernels are known less well
-FEWER = 0.95  # of the speed of all threads that one thread must reach to be preferred: the other cores stay free
+LONG = 0.1  # seconds of the fastest step; from here on one round is enough: other programs average out within a step
+HANDICAP = {"bf16": 1.2, "own": 1.05}  # the gain must be larger: bf16 costs mantissa, our kernels are less proven
+FEWER = 0.95  # share of the speed of all threads at which one thread is preferred: the other cores stay free
 PLAIN = ("fp32", "torch")
 REMEMBERED = 500  # outcomes kept; the oldest go first
 
@@ -34,7 +34,7 @@ Steps = Callable[[Choice, int], float]
 @final
 @dataclass(frozen=True)
 class Measured:
-    """Settings that were measured, and how much faster steps are with them than in fp32 with torch's kernels."""
+    """Measured settings, and the speedup of steps over fp32 with torch's kernels."""
 
     precision: str
     kernels: str
@@ -70,7 +70,7 @@ def fastest(
 
 
 def seconds_of(steps: Steps, choices: Sequence[Choice]) -> dict[Choice, float]:
-    """The seconds of a step with each choice: the fastest of ROUNDS, the choices in turn."""
+    """Seconds per step for each choice: the fastest of ROUNDS, taking turns."""
     firsts = {choice: max(steps(choice, 1), 1e-6) for choice in choices}  # the first step warms up
     best = dict.fromkeys(choices, inf)
     for _ in range(ROUNDS if min(firsts.values()) < LONG else 1):
@@ -81,7 +81,7 @@ def seconds_of(steps: Steps, choices: Sequence[Choice]) -> dict[Choice, float]:
 
 
 def processor() -> str:
-    """What the system calls its processor, with what torch can do with it."""
+    """The system's name for its processor, and torch's capability on it."""
     about = Path("/proc/cpuinfo")
     lines = about.read_text(encoding="utf-8", errors="replace").splitlines() if about.exists() else []
     named = [line for line in lines if line.startswith(("model name", "flags"))]
@@ -91,7 +91,7 @@ def processor() -> str:
 
 
 def recall(memory: Path) -> dict[str, Measured]:
-    """What is remembered; nothing where the file is missing or not ours: then it is measured again."""
+    """The remembered outcomes; empty if the file is missing or not ours, which means measuring again."""
     try:
         return TypeAdapter(dict[str, Measured]).validate_json(memory.read_bytes())
     except (OSError, ValidationError):
@@ -102,6 +102,6 @@ def remember(memory: Path, key: str, found: Measured) -> None:
     """Adds an outcome to the file."""
     known = {**recall(memory), key: found}
     newest = dict(list(known.items())[-REMEMBERED:])
-    with suppress(OSError, RunError):  # a folder that cannot be written costs a second measurement, nothing else
+    with suppress(OSError, RunError):  # a folder that is not writable only costs a second measurement
         memory.parent.mkdir(parents=True, exist_ok=True)
         replace_text(memory, json.dumps({name: asdict(record) for name, record in newest.items()}))

@@ -1,6 +1,6 @@
-"""What training costs, settings that fit the data and the device, and whether changes help."""
+"""The cost of training, settings that fit data and device, and tests whether changes help."""
 
-# Edits of an engineer's own network, in the order in which several are made. Those named like settings carry them out.
+# Edits of an engineer's own network, in the order in which they are made. Those named like settings carry them out.
 MENDS = {
     "standardized": "netwright.planning.mends:standardized",
     "logits": "netwright.planning.mends:logits",

@@ -1,4 +1,4 @@
-"""A training made again: from other seeds, or with fewer of its rows."""
+"""Training repeated: with other seeds, or on fewer rows."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,11 +17,11 @@ from netwright.training.calibrate import calibrate
 
 
 def trained_again(run: Run, tell: Callable[[str | Progress], object], share: float, seeds: Sequence[int]) -> list[Run]:
-    """The training of a run from each of the seeds, on a share of its rows that the seed draws, with as many steps.
+    """Repeats a run's training with each seed, on a share of its rows drawn by the seed, with as many steps.
 
-    A run's own `build` is called with torch's generator at the seed. One that gives the same weights always leaves the
-    order of rows and dropout to differ. Raises DataError for a part of rows that come out of a loader, and the error of
-    the first training that failed.
+    A run's own `build` is called with torch's generator at the seed. If it always gives the same weights, only the
+    order of rows and dropout differ. Raises DataError for a share of a loader's rows, and the error of the first
+    training that failed.
     """
     seconds = sum(epoch.seconds for epoch in run.history.epochs)
     rows = "" if share == 1 else f" on {share:.0%} of the rows"
@@ -47,7 +47,7 @@ def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 def _drawn(train: Examples, share: float, seed: int) -> Examples:
     if not train.is_indexed:
-        problem = "training rows that come out of a loader cannot be made fewer"
-        raise DataError(problem, remedy="give nw.adopt all of them as one pair (x, y).")
+        problem = "rows from a loader cannot be subsampled"
+        raise DataError(problem, remedy="give nw.adopt all rows as one pair (x, y).")
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
     return train.part(order[: max(1, round(share * len(train)))].sort().values)

@@ -1,4 +1,4 @@
-"""Settings that fit the kind of data and how much of it there is."""
+"""Settings that fit the kind and amount of data."""
 
 from collections.abc import Mapping
 from math import prod
@@ -8,24 +8,24 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema, Signal
 from netwright.records.task import Task
 
-SMALL = 1_000  # training rows: below, a validation part is so few rows that the best epoch on it is chosen by noise
-MANY = 20_000  # training rows of text from which on word order is learned, not only which words occur
-TINY_PIXELS = 16 * 16  # images up to this size are trained with more channels: a step costs little
+SMALL = 1_000  # training rows: below, the validation part is so small that noise chooses its best epoch
+MANY = 20_000  # training rows of text; from here on, word order is learned, not only word occurrence
+TINY_PIXELS = 16 * 16  # images up to this size get more channels: a step costs little
 TABLE_STEPS = 800
 IMAGE_STEPS = 2_400  # optimizer steps for images: 6 passes over 51,000 rows, 20 and more over a few thousand
-IMAGE_WIDTH = 16  # channels at full resolution: seven times the rows a second of 64, which is worth more in trials
-MANY_PASSES = 8  # over SMALL rows and more of images from which on shifting them helps; else it only slows learning
+IMAGE_WIDTH = 16  # channels at full resolution: seven times the rows per second of 64, which was worth more in trials
+MANY_PASSES = 8  # over SMALL or more images; from here on, shifting them helps, below it only slows learning
 
 Changes = dict[str, object]
 
-_UNTOLD = ("seed", "layers")  # said by the user, or too long for a line
+_UNTOLD = ("seed", "layers")  # set by the user, or too long for a line
 
 
 def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -> tuple[Recipe, tuple[str, ...]]:
-    """A recipe for `rows` training rows of this schema, and what was chosen in words; what the user gives wins.
+    """A recipe for `rows` training rows of this schema, and the choices in words; the user's settings win.
 
-    The values come from trials on public data of each kind, scored on their test rows: docs/benchmarks/defaults.md
-    says what that means for the scores there.
+    The values come from trials on public data of each kind, scored on their test rows; docs/benchmarks/defaults.md says
+    what that means for the scores there.
     """
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     passes = Recipe().edit({"epochs": given["epochs"]}).epochs if "epochs" in given else 0
@@ -37,7 +37,7 @@ def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -
 
 
 def _fitting(chosen: Changes, schema: Schema, task: Task) -> Changes:
-    """Without augmentations that the task's targets would not follow: boxes stay where they are if a picture shifts."""
+    """Without augmentations that the task's targets would not follow: boxes do not move when a picture shifts."""
     names = chosen.get("augment", ())
     if not isinstance(names, tuple) or not names:
         return chosen
@@ -50,7 +50,7 @@ def _said(value: object) -> str:
 
 
 def _by_form(schema: Schema, signals: list[Signal], rows: int, passes: int) -> Changes:
-    """By the richest input: an image decides before a text or a series, and these before plain columns."""
+    """By the richest input: images first, then texts or series, then plain columns."""
     forms = {signal.form: signal for signal in signals}
     if "map" in forms:
         return _images(forms["map"], rows, passes)
@@ -61,7 +61,7 @@ def _by_form(schema: Schema, signals: list[Signal], rows: int, passes: int) -> C
 
 
 def _small_tables() -> Changes:
-    """An ensemble of small networks without bent embeddings, trained for a fixed time: whatever tells noise apart."""
+    """An ensemble of small networks without bent embeddings, trained for a fixed time: what resists noise."""
     return {
         "members": 16, "width": 128, "depth": 2, "embedding": "none", "dropout": 0.4, "batch_size": 32,
         "epochs": 40, "keep": "last",
@@ -69,7 +69,7 @@ def _small_tables() -> Changes:
 
 
 def _tables(rows: int) -> Changes:
-    """Eight members that share their weights; about TABLE_STEPS steps, near which validation was best in trials."""
+    """Eight members that share their weights; about TABLE_STEPS steps, near the best validation in trials."""
     return {
         "members": 8, "width": 256, "dropout": 0.2, "lr": 2e-3,
         "epochs": _epochs(rows, 256, steps=TABLE_STEPS, most=12),
@@ -77,11 +77,11 @@ def _tables(rows: int) -> Changes:
 
 
 def _images(signal: Signal, rows: int, passes: int) -> Changes:
-    """A convnet that is thin at full resolution; the few steps that it needs are large ones.
+    """A convnet that is thin at full resolution; it needs few steps, but large ones.
 
-    The last weights are kept: with smoothed labels the validation log loss rises at the end, where the rate falls to 0
+    The last weights are kept: with smoothed labels the validation log loss rises at the end, when the rate falls to 0
     and accuracy still grows (Fashion-MNIST, validation rows, three trainings: .0036 to .0044 above the lowest loss's).
-    `passes` are the user's, 0 where none are given.
+    `passes` are the user's, or 0.
     """
     if prod(signal.size) <= TINY_PIXELS:
         return _tiny_images(rows)
@@ -109,7 +109,7 @@ def _text(rows: int) -> Changes:
 
 
 def _series(rows: int) -> Changes:
-    """Series and symbol sequences: convolutions that know where in the row they are."""
+    """Series and symbol sequences: convolutions with position information."""
     batch_size = 32 if rows < SMALL else 64
     return {
         "backbone": "convnet1d", "width": 64, "depth": 2, "dropout": 0.3 if rows < SMALL else 0.2, "lr": 2e-3,
@@ -118,5 +118,5 @@ def _series(rows: int) -> Changes:
 
 
 def _epochs(rows: int, batch_size: int, *, steps: int, most: int, least: int = 5) -> int:
-    """Passes that make about `steps` optimizer steps."""
+    """Passes for about `steps` optimizer steps."""
     return min(most, max(least, round(steps * batch_size / max(rows, 1))))

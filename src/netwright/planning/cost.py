@@ -1,4 +1,4 @@
-"""What a network consists of and costs, layer by layer."""
+"""A network's layers and their cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ UNITS = ("", "K", "M", "G", "T")
 
 @dataclass(frozen=True)
 class Layer:
-    """A module that holds weights or changes what flows through it."""
+    """A module that holds weights or changes its input."""
 
     name: str  # its qualified name, as in state_dict: "head"
     type: str  # its class: "Linear"
     shape: tuple[int, ...]  # of its output, without the batch
     parameters: int  # its own
-    flops: int  # its own, forward, for one example: matrix products, convolutions, attention; 2 for each multiply-add
+    flops: int  # its own, forward, for one example: matrix products, convolutions, attention; 2 per multiply-add
 
 
 def layers(network: nn.Module, inputs: Sequence[Tensor]) -> tuple[Layer, ...]:
-    """The network's layers in the order in which `network(*inputs)`, on a CPU, is done with them.
+    """The network's layers in the order in which `network(*inputs)` finishes them, on a CPU.
 
-    Runs the inputs once, in evaluation mode and without gradients; modes and hooks are as before afterwards. Sequences
-    are as long as the longest of the inputs.
+    Runs the inputs once, in evaluation mode and without gradients; restores modes and hooks. Sequences are as
+    long as the longest input.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     modules = {name: module for name, module in network.named_modules() if name}
@@ -77,7 +77,7 @@ def short(count: int) -> str:
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Words to the left, the last two columns, which are numbers, to the right."""
+    """Aligns words left, and the last two columns, which are numbers, right."""
     words = [cell.ljust(width) for cell, width in zip(row[:-2], widths[:-2], strict=True)]
     return words + [cell.rjust(width) for cell, width in zip(row[-2:], widths[-2:], strict=True)]
 
@@ -93,7 +93,7 @@ def _tells(layer: Layer, module: nn.Module) -> bool:
 
 
 def _own_flops(counter: FlopCounterMode, root: str) -> dict[str, int]:
-    """Each module's FLOPs less those of the modules in it."""
+    """Each module's FLOPs minus those of its submodules."""
     counts = {
         name.removeprefix(f"{root}."): sum(by_operation.values())
         for name, by_operation in counter.get_flop_counts().items()
@@ -114,11 +114,11 @@ def _attention_flops(query: Any, key: Any, value: Any, *_rest: Any, out_shape: A
 
 
 def _lstm_flops(x: Any, enter: Any, recur: Any, *_rest: Any, out_shape: Any, **_options: Any) -> int:
-    """Each weight once for each step of each row."""
+    """Each weight once per step of each row."""
     return 2 * prod(x[:-1]) * (prod(enter) + prod(recur))
 
 
-# Kernels of a CPU that torch's counter does not know.
+# CPU kernels that torch's counter does not know.
 _UNCOUNTED: dict[Any, Any] = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
     torch.ops.aten.mkldnn_rnn_layer: _lstm_flops,

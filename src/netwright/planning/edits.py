@@ -1,4 +1,4 @@
-"""Changes of a training before it is made again: of the recipe, and of an engineer's own network."""
+"""Changes before training again: to the recipe, and to an engineer's own network."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -21,7 +21,7 @@ from netwright.records.run import Run
 from netwright.training.adopt import designed
 from netwright.training.evaluate import device_of
 
-# Settings that decide the network itself: of an engineer's own they need a function that follows them, or a mend.
+# Settings of the network itself: an engineer's own network needs a function that follows them, or a mend.
 OF_THE_NETWORK = (
     "depth", "width", "dropout", "activation", "backbone", "layers", "normalization", "init", "embedding", "members",
 )  # fmt: skip
@@ -30,7 +30,7 @@ OF_THE_NETWORK = (
 @final
 @dataclass(frozen=True)
 class Edits:
-    """Of the recipe, and of an engineer's own network: names of MENDS."""
+    """Edits of the recipe, and of an engineer's own network (names of MENDS)."""
 
     recipe: Mapping[str, object] = field(default_factory=dict[str, object])
     mends: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ def variant(run: Run, edits: Edits, seed: int) -> Run:
 
 
 def is_advice(run: Run, remedy: Remedy) -> bool:
-    """Whether nothing of a remedy can be tried from outside."""
+    """Whether no part of a remedy can be tried from outside."""
     if run.schema.inputs:
         return not remedy.edit
     follows = set(OF_THE_NETWORK) if run.design is not None else set(OF_THE_NETWORK) & MENDS.keys()
@@ -62,10 +62,10 @@ def is_advice(run: Run, remedy: Remedy) -> bool:
 
 
 def possible(run: Run, remedy: Remedy, kept: Edits) -> tuple[Edits, str]:
-    """What of a remedy can be done beside the kept edits, and why the rest of it cannot.
+    """The part of a remedy that can be done on top of the kept edits, and why the rest cannot.
 
-    Settings of an engineer's own network are followed by the function that builds it; what it does not follow is done
-    by the mend of the setting's name.
+    The function that builds an engineer's own network follows its settings; what it does not follow, the mend named
+    like the setting does.
     """
     if run.schema.inputs:
         return Edits(remedy.edit), ""
@@ -89,14 +89,14 @@ def possible(run: Run, remedy: Remedy, kept: Edits) -> tuple[Edits, str]:
 
 
 def random_change(generator: np.random.Generator, run: Run) -> dict[str, object]:
-    """One of the eight hyperparameters, drawn anew."""
+    """One of the eight hyperparameters, redrawn."""
     drawn = {s.name: _drawn(generator, s, value) for s, value in run.recipe.values() if s.metadata["eight"]}
     name = str(generator.choice(sorted(_changeable(run) & drawn.keys())))
     return {name: drawn[name]}
 
 
 def _drawn(generator: np.random.Generator, declared: Field[Any], now: object) -> object:
-    """Another choice, or a number of the range that people search: uniform in its logarithm if that is above zero."""
+    """Another choice, or a number in the usual search range: log-uniform if the range is above zero."""
     if declared.metadata["search"] is None:
         return str(generator.choice(sorted(set(choices(declared)) - {now})))
     low, high = declared.metadata["search"]
@@ -107,21 +107,21 @@ def _drawn(generator: np.random.Generator, declared: Field[Any], now: object) ->
 
 
 def _network(run: Run, edits: Edits, seed: int) -> nn.Module:
-    """An engineer's own network with these edits, before its training."""
+    """An engineer's own network with these edits, before training."""
     recipe = run.recipe.edit({**edits.recipe, "seed": seed})
     network = run.build() if run.design is None else designed(run.design, recipe)
     return mended(network.to(device_of(run.network)), replace(run, recipe=recipe), edits.mends)
 
 
 def _follows(run: Run, recipe: Recipe, edit: Mapping[str, object]) -> bool:
-    """Whether the function that builds an engineer's network makes another one of edited settings."""
+    """Whether the function that builds an engineer's network follows edited settings."""
     if run.design is None:
         return False
     return not are_equal(designed(run.design, recipe), designed(run.design, recipe.edit(edit)))
 
 
 def _changeable(run: Run) -> set[str]:
-    """Settings that decide something of this run: an own network has its layers, and a loader its batch size."""
+    """Settings that affect this run: an engineer's network fixes its layers, and a loader its batch size."""
     names = {setting.name for setting in settings()}
     names -= set() if run.schema.inputs or run.design is not None else set(OF_THE_NETWORK)
     return names - (set() if run.train.is_indexed else {"batch_size"})

@@ -1,4 +1,4 @@
-"""Which rows without a label are worth labelling first: those that networks doubt, and no two alike."""
+"""Which unlabelled rows to label first: rows that networks doubt, and that differ from each other."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,23 +18,23 @@ from netwright.records.task import Labels, viewed
 from netwright.training.evaluate import device_of, evaluating, predictions
 from netwright.training.layers import hooked
 
-COMMITTEE = 3  # networks whose answers are averaged, or whose disagreement counts
-CANDIDATES = 10  # times the wanted rows: the most doubted, of which those are chosen that differ. Zhdanov 2019 took 10
+COMMITTEE = 3  # networks to average, or to compare for disagreement
+CANDIDATES = 10  # times the wanted rows: the most doubted, from which different ones are chosen. Zhdanov 2019 took 10
 PLACE = "place"
 
 
 def worth_labelling(runs: Sequence[Run], examples: Examples, dataset: Dataset, count: int) -> pl.DataFrame:
     """`count` rows of the examples, the most useful first: place, prediction, uncertainty from 0 to 1, and the reason.
 
-    Uncertainty is 1 minus the margin between the two likeliest classes (Scheffer et al. 2001) under the mean of the
-    networks, or the spread of their numbers. Among the most uncertain each next one is as uncertain, and as far from
-    all chosen before in the last layer's features, as can be: the product of both. Diversity within a batch as in
-    Zhdanov 2019, arXiv:1901.05954, but farthest first (Sener and Savarese 2018, arXiv:1708.00489) in place of k-means,
-    so that copies of a chosen row come last. Raises DataError for tasks without classes or numbers.
+    Uncertainty is 1 minus the margin between the two most likely classes (Scheffer et al. 2001) under the mean of the
+    networks, or the spread of their numbers. Among the most uncertain, each next row maximizes uncertainty times
+    distance to all chosen rows in the last layer's features. Diversity within a batch as in Zhdanov 2019,
+    arXiv:1901.05954, but farthest first (Sener and Savarese 2018, arXiv:1708.00489) instead of k-means, so that copies
+    of a chosen row come last. Raises DataError for tasks without classes or numbers.
     """
     if (view := viewed(runs[0].task, runs[0].train)) is None:
         remedy = "choose one column of classes or numbers as the target."
-        raise DataError(f"which rows to label next is not known for {runs[0].task.describe()}", remedy=remedy)
+        raise DataError(f"cannot choose rows to label for {runs[0].task.describe()}", remedy=remedy)
     tables = [pl.concat(list(predictions(run.network, run.task, examples, run.recipe))) for run in runs]
     doubts = _of_classes(tables) if isinstance(view, Labels) else _of_numbers(tables)
     order = np.argsort(-doubts["uncertainty"].to_numpy(), kind="stable")[: count * CANDIDATES]
@@ -45,7 +45,7 @@ def worth_labelling(runs: Sequence[Run], examples: Examples, dataset: Dataset, c
 
 
 def _of_classes(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    labels = [name.removeprefix("p_") for name in tables[0].columns[3:]]  # behind row, prediction, probability
+    labels = [name.removeprefix("p_") for name in tables[0].columns[3:]]  # after row, prediction, probability
     shares = np.mean([table[:, 3:].to_numpy() for table in tables], axis=0)
     best = np.argsort(-shares, axis=1, kind="stable")[:, :2]
     first, second = np.take_along_axis(shares, best, axis=1).T
@@ -71,7 +71,7 @@ def _of_numbers(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _features(run: Run, examples: Examples) -> NDArray[np.float32]:
-    """(rows, features): what the last layer sees of each."""
+    """(rows, features): the last layer's inputs."""
     network = run.network
     if not isinstance(network, Joined):
         raise TypeError(f"{type(network).__name__} has no last layer: the tasks here make a Joined")
@@ -87,7 +87,7 @@ def _features(run: Run, examples: Examples) -> NDArray[np.float32]:
 
 
 def _far_apart(weights: NDArray[np.float64], features: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Positions of up to `count` rows, the heaviest first, then always the one whose weight x distance is largest."""
+    """Positions of up to `count` rows: the heaviest first, then always the largest weight x distance."""
     chosen = [int(np.argmax(weights))] if len(weights) else []
     nearest = np.full(len(weights), np.inf)
     free = np.ones(len(weights), bool)

@@ -1,4 +1,4 @@
-"""Which arithmetic is fastest on this device: found by taking steps of the very training, on a copy of its network."""
+"""Which arithmetic is fastest on this device: measured by real training steps on a copy of the network."""
 
 import time
 from collections.abc import Callable
@@ -27,11 +27,11 @@ from netwright.training.loop import steps
 from netwright.training.objective import build_objective
 from netwright.training.optimizer import build_optimizer
 
-SLOW = 0.06  # seconds: a step that takes longer is measured on a part of its batch, so that measuring takes seconds
-LEAST_ROWS = 16  # of that part: fewer say nothing about a batch
-QUIET = 0.85  # share of the time this thread had a core while measuring, from which the outcome is worth remembering
+SLOW = 0.06  # seconds: a slower step is measured on part of its batch, so that measuring takes seconds
+LEAST_ROWS = 16  # rows of that part: fewer say nothing about a batch
+QUIET = 0.85  # share of the time with a core while measuring; from here on the outcome is worth remembering
 TRY_COMPILING = {"cpu": 600.0, "cuda": 60.0}  # seconds of training; compiling takes 20 to 60 on a CPU
-WORTH_COMPILING = 0.95  # of the time without, compiling included: what is won has to be more than chance
+WORTH_COMPILING = 0.95  # of the time without it, compiling included: the gain must be more than chance
 NO_USE = ("fp32", "own")  # our kernels are for bf16
 
 
@@ -42,11 +42,11 @@ def measured(
     clock: Callable[[], float] = time.perf_counter,
     worked: Callable[[], float] = time.thread_time,  # seconds for which this thread had a core
 ) -> Measured:
-    """The fastest arithmetic for training this run; settings that are not "auto" (or 0) stay as they are.
+    """The fastest arithmetic for training this run; settings other than "auto" (or 0) stay.
 
-    Takes a few steps of a copy of the network on a batch of the training rows with each choice, in turn. What was
-    found is remembered in the file `memory`, by device, torch, network and batch, so that a training that is started
-    again computes alike. Leaves network and random state as they were.
+    Runs a few steps of a copy of the network on a batch of training rows with each choice, in turn. The file `memory`
+    remembers the outcome by device, torch, network and batch, so that training started again computes the same. Network
+    and random state stay unchanged.
     """
     recipe, device = run.recipe, device_of(run.network)
     batch = next(run.train.batches(recipe.batch_size, seed=0)).to(device)
@@ -66,7 +66,7 @@ def measured(
 def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> Measured:
     recipe = run.recipe
     precisions = (recipe.precision,)
-    if recipe.precision == "auto":  # without instructions for bf16 its trial would take longest
+    if recipe.precision == "auto":  # without bf16 instructions this trial would take longest
         precisions = ("fp32",) if is_slow_in_bf16(device_of(run.network), clock) else ("fp32", "bf16")
     trial = _Trial(run, batch, clock)
     count = recipe.threads or most
@@ -75,7 +75,7 @@ def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> M
         has_own = "bf16" in precisions and calls_them(lambda: trial.steps((*PLAIN, count)))
         kernels = ("torch", "own") if has_own else ("torch",)
     pairs = product(precisions, kernels)
-    choices = [pair for pair in pairs if pair != NO_USE or recipe.kernels == "own"]  # asked for: then in fp32 too
+    choices = [pair for pair in pairs if pair != NO_USE or recipe.kernels == "own"]  # asked for: then also in fp32
     choice, seconds, gain = fastest(trial.steps, choices, count, may_use_one=not recipe.threads)
     if seconds == inf:  # the training's first step says why
         return Measured(*choice, "never", gain)
@@ -87,7 +87,7 @@ def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> M
 
 @final
 class _Trial:
-    """Steps of a copy of the network with one arithmetic or another."""
+    """Steps of a copy of the network in one arithmetic or another."""
 
     def __init__(self, run: Run, batch: Batch, clock: Callable[[], float]) -> None:
         self._run, self._clock = run, clock
@@ -103,15 +103,15 @@ class _Trial:
             self._batch = batch.head(max(LEAST_ROWS, int(len(batch) * SLOW / seconds)))
 
     def compiled(self, choice: Choice, seconds: float) -> float:
-        """The share of the seconds that a compiled step takes; 1 where compiling does not pay in this training.
+        """A compiled step's share of the seconds; 1 if compiling does not pay off in this training.
 
-        It is tried where the whole training takes TRY_COMPILING. Without a compiler on the machine torch raises.
+        It is tried if the whole training takes TRY_COMPILING. Without a compiler on the machine torch raises.
         """
         run = self._run
         ahead = len(run.train) * run.recipe.epochs / len(self._batch)  # steps
         if ahead * seconds < TRY_COMPILING[device_of(run.network).type]:
             return 1.0
-        with without_warnings():  # of compilers and of what torch leaves uncompiled
+        with without_warnings():  # about compilers and what torch leaves uncompiled
             making = self.steps(choice, compiled="always")
             after = min(self.steps(choice, compiled="always") for _ in range(ROUNDS))
         return after / seconds if making + after * ahead < WORTH_COMPILING * seconds * ahead else 1.0
@@ -119,8 +119,8 @@ class _Trial:
     def steps(self, choice: Choice, count: int = 1, *, compiled: str = "never") -> float:
         """The seconds of a step; infinite if torch cannot do it so, or finds no compiler.
 
-        Nothing is hidden: an arithmetic that fails is not chosen, and what fails in every one fails in the training's
-        first step, which says why.
+        This hides no error: a failing arithmetic is not chosen, and what fails in all of them also fails in the first
+        training step, which says why.
         """
         precision, kernels, count_of_threads = choice
         objective = self._objective(precision, kernels, compiled)
@@ -132,7 +132,7 @@ class _Trial:
         return inf
 
     def _objective(self, precision: str, kernels: str, compiled: str) -> Objective:
-        """Made once: a compiled network must stay to be used again."""
+        """Made once: a compiled network must be kept to be reused."""
         changes = {"precision": precision, "kernels": kernels, "compile": compiled}
         key = (precision, kernels, compiled)
         if key not in self._objectives:
@@ -141,7 +141,7 @@ class _Trial:
 
 
 def _key(run: Run, batch: Batch, most: int) -> str:
-    """What the outcome depends on: device, torch, threads, network, loss, optimizer, and the shapes of a batch."""
+    """What the outcome depends on: device, torch, threads, network, loss, optimizer, and batch shapes."""
     recipe, device = run.recipe, device_of(run.network)
     parts = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else processor(), torch.__version__, most,

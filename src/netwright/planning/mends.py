@@ -1,4 +1,4 @@
-"""Edits of an engineer's own network before its training: each gives the network mended, or says why it cannot."""
+"""Edits of an engineer's own network before training: each returns the mended network, or says why it cannot."""
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -28,15 +28,15 @@ from netwright.training.look import Call, calls
 from netwright.training.weights import named
 
 Mend = Callable[[nn.Module, Run], nn.Module]
-"""(a network that is not trained, the run with its settings) -> the network mended; it may change the one given.
-Raises NoMend, and leaves the network as it was, where there is nothing to do or it cannot be done."""
+"""(untrained network, the run with its settings) -> the mended network; may change the one given.
+If there is nothing to do or it cannot be done, raises NoMend and leaves the network unchanged."""
 
-FEW = 32  # rows that are sent through a network to see the order of its layers
-ENDS = (*RECTIFIERS, *SQUASHERS, nn.Softmax, nn.Softplus)  # behind which no logit has its full range
+FEW = 32  # rows sent through a network to see the order of its layers
+ENDS = (*RECTIFIERS, *SQUASHERS, nn.Softmax, nn.Softplus)  # after which no logit has its full range
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-NEAR_MEAN, NEAR_SPREAD = 0.5, 2.0  # of spreads from zero, times from one: inputs that need no scaling
+NEAR_MEAN, NEAR_SPREAD = 0.5, 2.0  # inputs within so many spreads of 0 and this factor of spread 1 need no scaling
 WEIGHTED = (nn.Linear, _ConvNd, nn.RNNBase, nn.MultiheadAttention)
-ROUNDING = 1e-6  # of a column's size: a smaller spread is that of a constant
+ROUNDING = 1e-6  # of a column's magnitude: a smaller spread means a constant
 
 
 class NoMend(NetworkError):
@@ -47,7 +47,7 @@ class NoMend(NetworkError):
 
 
 def mended(network: nn.Module, run: Run, names: Iterable[str]) -> nn.Module:
-    """A copy of the network with these mends made, in the order of MENDS. Raises NoMend."""
+    """A copy of the network with these mends, in the order of MENDS. Raises NoMend."""
     network = deepcopy(network)
     for name in sorted(names, key=list(MENDS).index):
         network = resolve("mend", name, MENDS)(network, run)
@@ -65,41 +65,41 @@ def are_equal(one: nn.Module, other: nn.Module) -> bool:
 
 
 def standardized(network: nn.Module, run: Run) -> nn.Module:
-    """Inputs of mean 0 and spread 1 over the training rows: for each feature (the last axis), or channel of pictures.
+    """Inputs with mean 0 and spread 1 over the training rows, per feature (the last axis) or channel of pictures.
 
-    A constant keeps its spread of 1; what is missing is put to the mean. LeCun et al. 1998, Efficient BackProp.
+    A constant is divided by 1; missing values become the mean. LeCun et al. 1998, Efficient BackProp.
     """
     if any(isinstance(module, Standardized) for module in network.modules()):
-        raise NoMend("its inputs are standardized already")
+        raise NoMend("its inputs are already standardized")
     sums = list[Tensor]()
     for batch in run.train.batches(run.recipe.batch_size, seed=None):
         own = [_sums(x) for x in batch.inputs]
         sums = [before + more for before, more in zip(sums, own, strict=True)] if sums else own
     if not any(map(_is_far, sums)):
-        raise NoMend("its inputs are no floating numbers, or have mean 0 and spread 1 already")
+        raise NoMend("its inputs are not floating-point, or already have mean 0 and spread 1")
     return Standardized(network, [_moments(one) for one in sums]).to(device_of(network))
 
 
 def logits(network: nn.Module, run: Run) -> nn.Module:
-    """Without the softmax or other bounded activation at the end."""
+    """Removes the softmax or other bounded activation at the end."""
     seen = _calls(network, run)
     last = next((call for call in seen if call.is_answer and isinstance(call.module, ENDS)), None)
     if last is None:
         raise NoMend("no module at its end bounds the outputs")
     if sum(call.module is last.module for call in seen) > 1:
-        raise NoMend(f"{last.name} at its end is used elsewhere too")
+        raise NoMend(f"{last.name} at its end is also used elsewhere")
     return _replaced(network, {last.name: nn.Identity()})
 
 
 def unfrozen(network: nn.Module, run: Run) -> nn.Module:
-    """All parameters train."""
+    """Makes all parameters trainable."""
     if all(p.requires_grad for p in network.parameters()):
         raise NoMend("none of its parameters is frozen")
     return network.requires_grad_()
 
 
 def activation(network: nn.Module, run: Run) -> nn.Module:
-    """The recipe's activation in place of those between the layers that saturate or die."""
+    """The recipe's activation instead of those between the layers that saturate or die."""
     name = run.recipe.activation
     ends = [call.module for call in _calls(network, run) if call.is_answer]
     places = [
@@ -108,21 +108,21 @@ def activation(network: nn.Module, run: Run) -> nn.Module:
         if isinstance(module, (*RECTIFIERS, *SQUASHERS)) and _name_of(module) != name and module not in ends
     ]
     if not places:
-        raise NoMend(f"no module between its layers is an activation that {name} could stand for")
+        raise NoMend(f"no module between its layers is an activation that {name} could replace")
     return _replaced(network, {place: activation_of(name) for place in places})
 
 
 def normalization(network: nn.Module, run: Run) -> nn.Module:
-    """The recipe's normalization, "layer" or "group", in place of batch norms; where no module normalizes, behind the
-    hidden layers that stand in an nn.Sequential.
+    """The recipe's normalization, "layer" or "group", instead of batch norms; if no module normalizes, after the hidden
+    layers in an nn.Sequential.
     """
     name = run.recipe.normalization
     if name not in ("layer", "group"):
-        raise NoMend(f"normalization {name!r} needs more than a look at it")
+        raise NoMend(f"normalization {name!r} needs more than inspection of the network")
     norms = {place: module for place, module in network.named_modules() if isinstance(module, NORMS)}
     batch_norms = {place: module for place, module in norms.items() if isinstance(module, _BatchNorm)}
     if norms and not batch_norms:
-        raise NoMend("it has normalization, and no batch norm")
+        raise NoMend("it has normalization, but no batch norm")
     if batch_norms:
         return _replaced(network, {place: _norm(name, norm.num_features) for place, norm in batch_norms.items()})
     seen = _calls(network, run)
@@ -135,23 +135,23 @@ def normalization(network: nn.Module, run: Run) -> nn.Module:
         and (norm := _norm_behind(call, name)) is not None
     }
     if not hidden:
-        raise NoMend("none of its hidden layers stands in an nn.Sequential")
+        raise NoMend("none of its hidden layers is in an nn.Sequential")
     return _replaced(network, hidden)
 
 
 def dropout(network: nn.Module, run: Run) -> nn.Module:
-    """The recipe's share in all its modules of dropout."""
+    """The recipe's dropout rate in all its dropout modules."""
     share = run.recipe.dropout
     found = [module for module in network.modules() if isinstance(module, _DropoutNd) and module.p != share]
     if not found:
-        raise NoMend(f"it has no module of dropout with another share than {share:g}")
+        raise NoMend(f"it has no dropout module with a rate other than {share:g}")
     for module in found:
         module.p = share
     return network
 
 
 def init(network: nn.Module, run: Run) -> nn.Module:
-    """First weights drawn anew: by the recipe's init for the activation behind each layer, small at the end;
+    """Redraws initial weights: by the recipe's init for the activation after each layer, small at the end;
     orthogonal recurrent weights and open forget gates; torch's own in norms and embeddings.
     """
     seen = _calls(network, run)
@@ -162,12 +162,12 @@ def init(network: nn.Module, run: Run) -> nn.Module:
         if layers and isinstance(head := layers[-1].module, nn.Linear | _ConvNd) and _trains(head):
             initialize(head, "lecun", "identity", scale=HEAD_SCALE)
     if not any(drawn):
-        raise NoMend("it has no layer that trains and whose good first weights are known")
+        raise NoMend("it has no trainable layer with known good initial weights")
     return network
 
 
 def answer(network: nn.Module, run: Run) -> nn.Module:
-    """Small first outputs around the best constant answer: the last layer's bias says how frequent classes are."""
+    """Small initial outputs around the best constant answer: the last layer's bias encodes class frequencies."""
     layers = _weighted(_calls(network, run))
     if not layers or not isinstance(last := layers[-1].module, nn.Linear | _ConvNd):
         raise NoMend("its last layer with weights is neither nn.Linear nor a convolution")
@@ -202,7 +202,7 @@ def _weighted(seen: Iterable[Call]) -> list[Call]:
 
 
 def _activations(seen: tuple[Call, ...]) -> list[str]:
-    """For each of `_weighted` the first activation that is called behind it, before the next; relu where none is."""
+    """For each of `_weighted`, the first activation called after it and before the next; relu if there is none."""
     names = list[str]()
     for call in _weighted(seen):
         behind = takewhile(lambda other: not isinstance(other.module, WEIGHTED), seen[seen.index(call) + 1 :])
@@ -211,7 +211,7 @@ def _activations(seen: tuple[Call, ...]) -> list[str]:
 
 
 def _name_of(module: nn.Module) -> str:
-    """The key of ACTIVATIONS; empty for what is none."""
+    """The key in ACTIVATIONS; empty if it is not an activation."""
     names = (name for name in ACTIVATIONS if name not in ("identity", "softmax"))
     return next((name for name in names if type(module) is resolve("activation", name, ACTIVATIONS)), "")
 
@@ -226,7 +226,7 @@ def _replaced(network: nn.Module, places: Mapping[str, nn.Module]) -> nn.Module:
 
 
 def _norm(name: str, channels: int) -> nn.Module:
-    """Behind channels that are the second axis."""
+    """For outputs whose second axis holds the channels."""
     return group(Signal("map", channels), groups=1 if name == "layer" else None)
 
 
@@ -244,7 +244,7 @@ def _trains(module: nn.Module) -> bool:
 
 
 def _draw(module: nn.Module, init: str, behind: Mapping[nn.Module, str]) -> bool:
-    """Draws a layer's first weights; whether it is one that has good ones. What is frozen may have been learned."""
+    """Draws a layer's initial weights, if good ones are known. Frozen weights stay: they may have been learned."""
     if not _trains(module):
         return False
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
@@ -266,7 +266,7 @@ def _draw(module: nn.Module, init: str, behind: Mapping[nn.Module, str]) -> bool
 
 
 def _sums(x: Tensor) -> Tensor:
-    """(4, ...): how many, those that are finite, their sum and that of their squares, for each feature or channel."""
+    """(4, ...): count, number of finite values, their sum and sum of squares, per feature or channel."""
     axis = 1 if x.ndim > 3 else x.ndim - 1
     axes = [k for k in range(x.ndim) if k != axis or x.ndim == 1]
     is_there = x.isfinite() & x.is_floating_point()
@@ -276,7 +276,7 @@ def _sums(x: Tensor) -> Tensor:
 
 
 def _moments(sums: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Mean and spread, that of a constant 1; None where there are no numbers."""
+    """Mean and spread (1 for a constant); None if there are no numbers."""
     if not bool(sums[1].any()):
         return None
     count = sums[1].clamp(min=1)

@@ -1,4 +1,4 @@
-"""Whether a change makes networks better: trained with and without it on the same seeds, scored on the same rows."""
+"""Whether a change improves networks: trained with and without it on the same seeds, scored on the same rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from netwright.tasks.metrics import Better
 from netwright.training.evaluate import device_of, evaluating
 
 LEAST_SEEDS = 3
-WORST = 2.0  # times the greatest finite value: what stands for an infinite one, so that any finite training is a gain
+WORST = 2.0  # times the largest finite value replaces an infinite one, so that any finite training is a gain
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A metric for each row: (rows,) of one training, (seeds, rows) of several.
+    """A metric for each row: (rows,) for one training, (seeds, rows) for several.
 
     NaN if a row cannot be read, infinite for no answer.
     """
@@ -53,7 +53,7 @@ def losses_of(run: Run, examples: Examples) -> tuple[NDArray[np.int64], NDArray[
 
 
 def stacked(measured: Sequence[Measures]) -> Measures:
-    """The measures of several seeds: of one, each is (rows,)."""
+    """Joins the measures of several seeds, each (rows,)."""
     return {
         name: Measured(np.stack([one[name].values for one in measured]), first.better)
         for name, first in measured[0].items()
@@ -68,9 +68,9 @@ def verdict(gain: Gain) -> tuple[bool, str]:
 
 
 def gain(metric: str, before: Measured, after: Measured, seed: int) -> Gain:
-    """The paired bootstrap over rows and seeds together, of rows that can be read with and without the change.
+    """The paired bootstrap over rows and seeds together, on rows that can be read with and without the change.
 
-    Infinite values count as WORST times the greatest finite one.
+    Infinite values count as WORST times the largest finite one.
     """
     whole = np.stack((before.values, after.values))
     whole = whole[:, :, ~np.isnan(whole).any((0, 1))]

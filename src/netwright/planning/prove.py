@@ -1,4 +1,4 @@
-"""What fixing data brings, measured: networks trained with and without the fixes on the same seeds and test rows."""
+"""The measured gain of data fixes: networks trained with and without them on the same seeds and test rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,13 +25,13 @@ from netwright.records.source import Source
 from netwright.records.task import Labels, viewed
 from netwright.training.evaluate import predictions
 
-SEEDS = 5  # pairs of trainings; of three, one in nine bootstrap samples would hold a single seed
+SEEDS = 5  # pairs of trainings; with three, one in nine bootstrap samples would hold a single seed
 
 
 @final
 @dataclass(frozen=True)
 class Trial:
-    """How both networks are trained: the same but for the fixes."""
+    """How both networks are trained; only the fixes differ."""
 
     source: Source
     settings: Mapping[str, object]
@@ -40,20 +40,20 @@ class Trial:
 
 
 def prove_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial) -> Proof:
-    """Which kinds of fix make networks better on rows that no fix has touched.
+    """Which kinds of fix improve networks on rows that no fix has touched.
 
-    Every kind (the code of its finding) is tried alone and all of them together, on the same split and seeds as the
-    training without. A kind is kept where the 95 % interval of its gain lies above zero; where none does by itself, all
-    are kept if they do so together. The gain is that of answers: of accuracy for classes and the mean absolute error
-    for numbers, else of the loss. Not of the loss in the former: the labels of the test rows are as wrong as they were,
-    and a network that learned from clean ones is punished for being sure. Moves between parts are kept unproven: they
-    decide which rows may be trusted to score, which no score can show.
+    Every kind (the code of its finding) is tried alone, and all together, on the same split and seeds as the training
+    without fixes. A kind is kept if the 95 % interval of its gain is above zero; if no kind is, all are kept if they
+    gain together. The gain is in answers: accuracy for classes, mean absolute error for numbers; otherwise in the
+    loss. Loss would not do for classes and numbers: test labels are as wrong as before, and punish a network that
+    learned from clean ones for its confidence. Moves between parts are kept unproven: they decide which rows to trust
+    for scoring, which no score can show.
 
-    Raises DataError where there is nothing to prove, RecipeError for fewer than three seeds.
+    Raises DataError if there is nothing to prove, RecipeError for fewer than three seeds.
     """
     check_seeds(trial.seeds)
     if not fixes:
-        raise DataError("there are no fixes to prove", remedy="give some, or audit the data for them.")
+        raise DataError("there are no fixes to prove", remedy="give some, or get them from an audit.")
     judged = [fix for fix in located(dataset, fixes) if fix.action != "move"]
     codes = tuple(dict.fromkeys(fix.code for fix in judged))
     before = _measured(dataset, parts, (), trial, "without fixes")
@@ -65,7 +65,7 @@ def prove_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Tri
         for code in codes
     ]
     if together.is_kept and not any(group.is_kept for group in groups):
-        only = "only together with the others do they help"
+        only = "they help only together with the others"
         groups = [replace(group, is_kept=True, reason=only) for group in groups]
     accepted = {group.code for group in groups if group.is_kept}
     kept = tuple(fix for fix in fixes if fix.action == "move" or fix.code in accepted)
@@ -80,19 +80,19 @@ def _proven(
     used = _but_test(parts, fixes)
     said = partial(Proven, code, len(fixes), len(fixes) - len(used))
     if not fixes:
-        return said((), True, "moves between parts alone, which scores do not judge")
+        return said((), True, "only moves between parts, which scores cannot judge")
     if not used:
-        return said((), False, "all of them are in test rows, where nothing is changed while proving")
+        return said((), False, "all are in test rows, which stay unchanged here")
     try:
         after = _measured(dataset, parts, used, trial, f"with {counted(len(used), 'row')} fixed for {code or 'all'}")
     except NetwrightError as error:
-        return said((), False, f"the data cannot be trained on then: {error.problem}")
+        return said((), False, f"training on the fixed data fails: {error.problem}")
     gains = tuple(gain(name, before[name], after[name], trial.seeds[0]) for name in before)
     return said(gains, *verdict(gains[0]))
 
 
 def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial, what: str) -> Measures:
-    """Trains a network for each seed, and measures all of them on the test rows as they are in the raw data."""
+    """Trains a network per seed, and measures all of them on the unchanged test rows."""
     trial.tell(f"proving: {what}, {counted(len(trial.seeds), 'seed')}")
     changed, cut = apply_fixes(dataset, parts, fixes)
     prepared = prepare(changed, cut, trial.source)
@@ -101,7 +101,7 @@ def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial
 
 
 def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
-    """The fixes without those of test rows, which stay as they are."""
+    """The fixes except those of test rows, which stay unchanged."""
     test = set(parts.test.tolist())
     return [fix for fix in fixes if fix.row not in test]
 

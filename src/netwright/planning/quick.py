@@ -1,4 +1,4 @@
-"""Networks trained quickly, to measure with: a few hundred steps each, many at once where they can be stacked."""
+"""Quickly trained networks for measuring: a few hundred steps each, many at once if they can be stacked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -20,15 +20,15 @@ from netwright.records.run import Run, fresh
 from netwright.training.evaluate import device_of
 from netwright.training.population import population
 
-STEPS = 600  # of each training: the settings' own epochs, or so many as make these
+STEPS = 600  # steps of each training: in the settings' own epochs, or in as many as make these
 
 
 def quick_runs(
     prepared: Prepared, settings: Mapping[str, object], seeds: Sequence[int], tell: Callable[[Progress], object]
 ) -> list[Run]:
-    """A trained run for each seed, with the chosen settings but fewer steps and one member; settings given win.
+    """A trained run per seed, with the chosen settings but fewer steps and one member; given settings win.
 
-    `tell` hears where those are that are trained one by one. Raises the error of the first that failed.
+    `tell` hears the progress of runs trained one by one. Raises the error of the first that failed.
     """
     rows = len(prepared.train)
     recipe, _ = choose(prepared.schema, prepared.task, rows, settings)
@@ -38,7 +38,7 @@ def quick_runs(
 
 
 def untrained(prepared: Prepared, recipe: Recipe) -> Run:
-    """The recipe's network for prepared data, on its device, with first weights."""
+    """The recipe's network for prepared data, on its device, with initial weights."""
     build = partial(prepared.task.network, prepared.schema, recipe)
     return Run(
         network=build().to(device(recipe.device)),
@@ -53,14 +53,14 @@ def untrained(prepared: Prepared, recipe: Recipe) -> Run:
 
 
 def anew(run: Run, recipe: Recipe, train: Examples, build: Callable[[], nn.Module] | None = None) -> Run:
-    """A run before its training, with other settings and training rows; `build` makes an engineer's own network."""
+    """A run before training, with other settings and training rows; `build` makes an engineer's own network."""
     build = build or partial(run.task.network, run.schema, recipe)
     network = build().to(device_of(run.network))
     return replace(fresh(run), network=network, recipe=recipe, train=train, build=build)
 
 
 def trained(runs: Sequence[Run], tell: Callable[[Progress], object]) -> list[Run]:
-    """The runs, trained to their end; raises the error of the first that failed."""
+    """The trained runs; raises the error of the first that failed."""
     done = list[Run]()
     for outcome in attempted(runs, tell):
         if isinstance(outcome, NetwrightError):
@@ -70,7 +70,7 @@ def trained(runs: Sequence[Run], tell: Callable[[Progress], object]) -> list[Run
 
 
 def attempted(runs: Sequence[Run], tell: Callable[[Progress], object]) -> tuple[Run | NetwrightError, ...]:
-    """The runs, trained to their end, or why they have none."""
+    """The trained runs, or the errors of those that failed."""
     with closing(population(runs)) as events:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Remedies tried on paired seeds: what makes a training better beyond chance is kept, the rest is rolled back."""
+"""Remedies tried on paired seeds: what improves training beyond chance is kept, the rest is rolled back."""
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,13 +24,13 @@ from netwright.training.adopt import knows_first_weights
 from netwright.training.calibrate import calibrate
 from netwright.training.evaluate import predictions
 
-ROUNDS = 3  # of treatment of one finding that becomes better and stays: epochs, for one, are doubled three times
+ROUNDS = 3  # of treatment for a finding that improves but persists: epochs, for example, are doubled three times
 BALANCED = "balanced accuracy"
-IMBALANCE = "NW324"  # its remedies trade some of the frequent class for the rare ones
-UNEVEN = 1.5  # times as many rows in the largest class as in the smallest: below, both accuracies say the same
+IMBALANCE = "NW324"  # its remedies trade accuracy on the frequent class for the rare ones
+UNEVEN = 1.5  # rows of the largest class over those of the smallest: below, both accuracies agree
 
 Judge = Callable[[Run, Collection[str]], Report]
-"""What is wrong with a training, beside findings of these codes."""
+"""What is wrong with a training, apart from findings with these codes."""
 
 
 def treat_run(
@@ -43,17 +43,16 @@ def treat_run(
     tell: Callable[[str | Progress], object],
     controls: bool = True,
 ) -> tuple[Run, Note]:
-    """Treats the findings of a report, the worst first: those with the codes, or all that are no mere notes.
+    """Treats the findings of a report, the worst first: those with the codes, or all but notes.
 
-    Each remedy that is an edit of the recipe, or of an engineer's own network, is trained on all seeds, on the same
-    parts and in the same orders as without it. It is kept where the 95 % interval of its gain on the validation part
-    lies above zero and no new grave finding comes up. The gain is that of right answers where there are classes, or,
-    where that cannot be told from chance and is not below zero, of losses; a training that diverges is worse than any
-    that ends. Once a finding is gone, those of the treated run are treated; notes are where nothing else was found. As
-    many random changes as remedies were trained are tried beside them (`controls`). Ctrl-C ends it early once something
-    is kept.
+    Each remedy that edits the recipe, or an engineer's own network, is trained on all seeds, on the same parts and in
+    the same orders as without it. It is kept if the 95 % interval of its gain on the validation part is above zero and
+    no new serious finding appears. The gain is in correct answers if there are classes, or in losses if that gain is
+    within chance and not below zero; a diverged training is worse than any that finishes. Once a finding is gone, the
+    treated run's findings are treated; notes are treated if nothing else was found. As a control, as many random
+    changes are tried as remedies were trained (`controls`). Ctrl-C ends treatment early once something is kept.
 
-    Returns the treated run of the first seed, or the run as it is where nothing was kept. Raises RecipeError for fewer
+    Returns the treated run of the first seed, or the unchanged run if nothing was kept. Raises RecipeError for fewer
     than three seeds or a code that was not found, DataError without a validation part.
     """
     check_seeds(seeds)
@@ -62,10 +61,10 @@ def treat_run(
         raise DataError("there is no validation part to prove a remedy on", remedy="give the run some validation rows.")
     if unknown := [code for code in codes if code not in found]:
         known = listed(sorted(found)) if found else "nothing"
-        raise RecipeError(f"{listed(unknown)} was not found in this run: {known} was", remedy="try one of the found.")
+        raise RecipeError(f"{listed(unknown)} was not found in this run: {known} was", remedy="choose one of these.")
     if not knows_first_weights(run):
         remedy = "give nw.adopt a function that builds the network (build=...), or train it with nw.train."
-        raise DataError("the first weights of this network are not known", remedy=remedy)
+        raise DataError("the initial weights of this network are unknown", remedy=remedy)
     is_mild = all(finding.severity == "note" for finding in report.findings)
     patient = _Patient(run, tuple(codes), found if is_mild else set(), tuple(seeds), judge, tell)
     course, ended = _seen(_Course(report), report), ""
@@ -75,7 +74,7 @@ def treat_run(
     except KeyboardInterrupt:
         if not course.kept:
             raise
-        ended = "stopped before its end"
+        ended = "interrupted"
     return course.best or run, _note(patient, course, report.subject, ended)
 
 
@@ -85,8 +84,8 @@ class _Patient:
     """What is treated, and with what."""
 
     run: Run
-    codes: tuple[str, ...]  # that were asked for; without them, all findings but notes
-    notes: Collection[str]  # codes of notes that are treated all the same, as nothing worse was found
+    codes: tuple[str, ...]  # that were asked for; if empty, all findings but notes
+    notes: Collection[str]  # codes of notes that are treated because nothing worse was found
     seeds: tuple[int, ...]
     judge: Judge
     tell: Callable[[str | Progress], object]
@@ -98,30 +97,30 @@ class _Course:
     """How far a treatment has come."""
 
     report: Report  # of the run as treated so far
-    sound: frozenset[str] = frozenset()  # codes of grave findings that are not there
-    findings: Mapping[str, Finding] = field(default_factory=dict[str, Finding])  # all that were treated, by code
+    sound: frozenset[str] = frozenset()  # codes of serious findings that are absent
+    findings: Mapping[str, Finding] = field(default_factory=dict[str, Finding])  # all treated findings, by code
     rounds: Mapping[str, int] = field(default_factory=dict[str, int])  # of treatment, by code
-    done: frozenset[str] = frozenset()  # codes that are treated no more
+    done: frozenset[str] = frozenset()  # codes not to treat any more
     tried: tuple[Tried, ...] = ()
-    waiting: tuple[int, ...] = ()  # those tried that removed a grave finding unproven: the next gain decides
+    waiting: tuple[int, ...] = ()  # tried, removed a serious finding, gain not proven: the next gain decides
     advised: tuple[str, ...] = ()
     controls: tuple[Tried, ...] = ()
-    best: Run | None = None  # of the first seed, with what is kept and what is wrong with it
+    best: Run | None = None  # of the first seed, with the kept edits and its findings
     untreated: Measures = field(default_factory=dict[str, Measured])
     measures: Measures = field(default_factory=dict[str, Measured])  # with what is kept
 
     @property
     def kept(self) -> Edits:
-        """What made the training better beyond chance."""
+        """What improved training beyond chance."""
         return _together(tried for tried in self.tried if tried.is_kept)
 
     @property
     def with_held(self) -> Edits:
-        """What is kept, and what waits for a gain."""
+        """What is kept, and what is held until a gain."""
         return self.kept.beside(_together(self.tried[place] for place in self.waiting))
 
     def stays(self, code: str) -> bool:
-        """Whether a finding is still there."""
+        """Whether a finding is still present."""
         return code in {left.code for left in self.report.findings}
 
     def and_tried(self, tried: Tried) -> "_Course":
@@ -144,11 +143,11 @@ def _together(tried: Iterable[Tried]) -> Edits:
 
 
 def _courses(patient: _Patient, course: _Course, *, controls: bool) -> Iterator[_Course]:
-    """The course after each remedy, until no finding is left untreated; then with as many random changes of the recipe
-    as it was."""
+    """The course after each remedy, until no finding is left untreated; then after as many random changes of the
+    original recipe."""
     while waiting := _waiting(patient, course):
         course = yield from _treating(patient, course, waiting[0])
-        # A grave finding that no remedy removed hides what comes after it.
+        # A serious finding that no remedy removed hides later ones.
         is_hiding = any(f.severity == "error" and f.code in course.findings for f in course.report.findings)
         if is_hiding and not patient.codes and not _waiting(patient, course):
             course = _seen(course, patient.judge(course.best or patient.run, course.findings))
@@ -161,7 +160,7 @@ def _courses(patient: _Patient, course: _Course, *, controls: bool) -> Iterator[
 
 
 def _waiting(patient: _Patient, course: _Course) -> list[Finding]:
-    """Findings to be treated, the worst first, each code once."""
+    """Findings to treat, the worst first, each code once."""
 
     def is_meant(f: Finding) -> bool:
         return f.code in patient.codes if patient.codes else f.code in patient.notes or f.severity != "note"
@@ -197,17 +196,17 @@ def _treating(patient: _Patient, course: _Course, finding: Finding) -> Generator
         yield course
         if attempt.run is not None and not course.stays(code):
             break
-    # What stays after a gain may want more of it: the treated run's own finding says how much.
+    # A finding that persists after a gain may need more of the remedy: the treated run's own finding says how much.
     if not course.stays(code) or course.kept == before or course.rounds[code] >= ROUNDS:
         course = replace(course, done=course.done | {code})
     return course
 
 
 def _decided(patient: _Patient, course: _Course, finding: Finding, attempt: _Attempt) -> _Course:
-    """Keeps what was gained, with what was held for it, or holds what removes a grave finding without a gain yet.
+    """Keeps a gain together with the held edits, or holds a remedy that removes a serious finding without a gain yet.
 
-    Of two faults at once, mending one alone may show nothing: a network whose rate is far too low learns as little
-    without its softmax as with it.
+    With two faults at once, mending only one may show nothing: a network with far too low a learning rate learns as
+    little without its softmax as with it.
     """
     tried, run, code = attempt.tried, attempt.run, finding.code
     may_be_held = finding.severity == "error" and bool(tried.gains) and tried.gains[0].high >= 0
@@ -215,7 +214,7 @@ def _decided(patient: _Patient, course: _Course, finding: Finding, attempt: _Att
         return course.and_tried(tried)
     after = patient.judge(run, ())
     if new := [f.code for f in after.findings if f.severity == "error" and f.code in course.sound]:
-        return course.and_tried(replace(tried, is_kept=False, reason=f"it brings {listed(new)}"))
+        return course.and_tried(replace(tried, is_kept=False, reason=f"it causes {listed(new)}"))
     if tried.is_kept:
         held, together = course.waiting, f"with the remedy of {code} it is better beyond chance"
         earlier = (
@@ -226,18 +225,18 @@ def _decided(patient: _Patient, course: _Course, finding: Finding, attempt: _Att
         return _seen(replace(course.and_tried(tried), best=with_result(run, "diagnosis", after)), after)
     if code in {left.code for left in after.findings}:
         return course.and_tried(tried)
-    held = replace(tried, reason=f"{code} is gone, but nothing was gained by it")
+    held = replace(tried, reason=f"{code} is gone, but without a gain")
     return _seen(replace(course, waiting=(*course.waiting, len(course.tried))).and_tried(held), after)
 
 
 def _attempted(patient: _Patient, course: _Course, code: str, remedy: Remedy, kept: Edits) -> tuple[_Course, _Attempt]:
-    """Trains the run with the kept edits and the remedy's; before the first time, as it is."""
+    """Trains the run with the kept edits and the remedy's; before the first remedy, unchanged."""
     run, tell = patient.run, patient.tell
     new, problem = possible(run, remedy, kept)
     said = partial(Tried, code, remedy.advice, new.recipe, mends=new.mends)
     recipe = run.recipe.edit(kept.recipe)
     if recipe.edit(new.recipe) == recipe and set(new.mends) <= set(kept.mends):
-        return course, _Attempt(said((), False, problem or "the recipe says so already"))
+        return course, _Attempt(said((), False, problem or "the recipe already says so"))
     if not course.untreated:
         course = _begun(patient, course)
     tell(f"treating {code or 'at random'}: {remedy.advice.rstrip('.')}, {counted(len(patient.seeds), 'seed')}")
@@ -246,20 +245,20 @@ def _attempted(patient: _Patient, course: _Course, code: str, remedy: Remedy, ke
         after = stacked([measured(run) for run in runs])
         gains = _gains(patient, course.measures if kept else course.untreated, after)
     except NetwrightError as error:
-        return course, _Attempt(said((), False, f"it cannot be trained so: {error.problem}"))
+        return course, _Attempt(said((), False, f"training with it fails: {error.problem}"))
     return course, _Attempt(said(gains, *_verdict(gains, code)), runs[0], after)
 
 
 def _begun(patient: _Patient, course: _Course) -> _Course:
-    """States what it may cost, and trains the run as it is on all seeds."""
+    """Announces the cost, and trains the unchanged run on all seeds."""
     run, seeds = patient.run, patient.seeds
     found = {finding.code: finding for finding in (*course.findings.values(), *_waiting(patient, course))}.values()
     remedies = sum(not is_advice(run, remedy) for finding in found for remedy in finding.remedies)
     seconds = sum(epoch.seconds for epoch in run.history.epochs)
     patient.tell(
-        f"treatment: at first {counted(remedies, 'change')} and as many random ones beside them, {len(seeds)} seeds "
-        f"each: up to {(1 + 2 * remedies) * len(seeds)} trainings of about {seconds:.1f} s; fewer where one helps, "
-        "more where it helps and something stays"
+        f"treatment: first {counted(remedies, 'change')} and as many random ones as a control, {len(seeds)} seeds "
+        f"each: up to {(1 + 2 * remedies) * len(seeds)} trainings of about {seconds:.1f} s; fewer if one helps, "
+        "more if it helps and a finding persists"
     )
     runs = attempted([variant(run, Edits(), seed) for seed in seeds], patient.tell)
     measures = stacked([measured(one) if isinstance(one, Run) else lost(run) for one in runs])
@@ -287,7 +286,7 @@ def _gains(patient: _Patient, before: Measures, after: Measures) -> tuple[Gain, 
 
 
 def _verdict(gains: tuple[Gain, ...], code: str) -> tuple[bool, str]:
-    """Answers decide; where they cannot be told apart, losses. Of classes that are missed, all count the same."""
+    """Answers decide; if they do not differ, losses do. If classes are missed, all classes count the same."""
     balanced = tuple(gain for gain in gains if gain.metric == BALANCED)
     gains = balanced if code == IMBALANCE and balanced else gains
     first, last = gains[0], gains[-1]
@@ -297,7 +296,7 @@ def _verdict(gains: tuple[Gain, ...], code: str) -> tuple[bool, str]:
 
 
 def lost(run: Run) -> Measures:
-    """Measures of a training that has no end: each answer is wrong, and each loss infinite."""
+    """Measures of a training that failed: every answer wrong, every loss infinite."""
     losses = Measured(np.full(len(run.valid), np.inf), "lower")
     if not isinstance(labels := run.task.view(run.valid.targets()), Labels):
         return {"loss": losses}
@@ -316,7 +315,7 @@ def measured(run: Run) -> Measures:
 
 
 def _hits(right: NDArray[np.float64], targets: NDArray[np.int64]) -> dict[str, Measured]:
-    """Right answers; if classes are uneven, also with the weight of their class: their mean is that of the recalls."""
+    """Correct answers; for uneven classes also weighted by class: their mean is the mean recall."""
     counts = np.bincount(targets)
     shown = counts[counts > 0]
     found = {"accuracy": Measured(right, "higher")}

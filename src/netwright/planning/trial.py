@@ -20,43 +20,43 @@ from netwright.training.calibrate import calibrate
 from netwright.training.fit import fit
 
 AUTO = "auto"
-# Not tried, as each costs PAIRS trainings: those that show what they are worth in long trainings, and others' likes.
+# Not tried, since each costs PAIRS trainings: changes that pay off only in long trainings, and near copies of others.
 LEFT_OUT = ("flip_vertical", "zoom", "crop", "grain", "blur", "color", "mixup", "cutmix")
-SHARE = 1.0  # of the training's row passes at most, on networks half as wide: about half its time; less is chance
-MOST_ROWS = 1_500  # of a short training: of many rows the trial takes a small share
-LEAST_CELLS = 5e6  # of inputs passed, where a training is so short that SHARE tells nothing: half a minute on one core
-PASSES = 12  # over the rows of a short training: in 8, changes that help in 30 seemed to harm
-FEWEST = 200  # rows of a short training; fewer tell the changes of none apart
-MOST_VALID = 2_000  # rows to compare on: more say little beside the seeds
-BATCH = 64  # smaller than a training's: there are few rows, and steps teach
+SHARE = 1.0  # of the training's row passes at most, on half as wide networks: about half its time; less is chance
+MOST_ROWS = 1_500  # seconds of a short training: with many rows the trial takes a small share
+LEAST_CELLS = 5e6  # of inputs passed, if training is so short that SHARE is too little: half a minute on one core
+PASSES = 12  # over the rows of a short training: in 8, changes that help in 30 seemed to hurt
+FEWEST = 200  # rows of a short training; with fewer, no change shows an effect
+MOST_VALID = 2_000  # rows to compare on: more add little compared with seeds
+BATCH = 64  # smaller than in training: there are few rows, and steps teach
 PAIRS = 3  # seeds; each draws its own rows
 
 
 @final
 @dataclass(frozen=True)
 class Trial:
-    """Changes that were taken, and why in one sentence."""
+    """The chosen changes, and why in one sentence."""
 
     names: tuple[str, ...]
-    effects: Mapping[str, Interval]  # on the validation loss, of each tried; "flip+shift" of those taken together
+    effects: Mapping[str, Interval]  # on the validation loss, of each tried; "flip+shift" for those taken together
     pairs: Mapping[str, int]  # of trainings, with and without it
     note: str
 
 
 def try_augmentations(prepared: Prepared, recipe: Recipe) -> Trial:
-    """Tries what suits the data, on top of what `recipe.augment` names beside "auto", and takes what helps.
+    """Tries what suits the data, on top of what `recipe.augment` names besides "auto", and takes what helps.
 
-    Only training rows are used, some to train and others to compare on. All are tried with one seed, those that do not
-    harm beyond their interval with two more. What helps beyond its interval is taken: all of it where that is better
-    than the best alone. Losses are compared after one temperature is fitted, as the training itself ends: else whatever
-    makes a network less sure seems to help. Deterministic on a CPU.
+    Uses only training rows, some to train and others to compare on. All changes are tried with one seed, and those not
+    clearly harmful with two more. Changes that help beyond their interval are taken, all together if that beats the
+    best alone. Losses are compared after fitting one temperature, as at the end of training; otherwise whatever makes a
+    network less confident seems to help. Deterministic on a CPU.
     """
     base = tuple(name for name in recipe.augment if name != AUTO)
     fitting = suited(prepared.schema, prepared.task)
     names = [n for n in fitting if n not in (*base, *LEFT_OUT)]
     rows = rows_of(prepared, recipe, len(names))
     if not names or rows < FEWEST or not prepared.train.is_indexed:
-        why = "nothing to try suits the data" if not names else "the training has too few rows and passes to try any"
+        why = "nothing to try suits the data" if not names else "training has too few rows and passes to try any"
         return Trial(base, {}, {}, f"augment: {why}")
     trial = _Trials(prepared, recipe, base, rows)
     left = names
@@ -97,14 +97,14 @@ class _Trials:
         return sum(map(len, self.losses.values()))
 
     def pair(self, names: Sequence[str], seed: int) -> None:
-        """Trains with each of the changes (`a+b`: with both), and without where that was not done yet."""
+        """Trains with each of the changes (`a+b`: with both), and without if not done yet."""
         for name in ("", *names):
             done = self.losses.setdefault(name, [])
             if len(done) == seed:
                 done.append(self._train([part for part in name.split("+") if part], seed))
 
     def effect(self, name: str) -> Interval:
-        """What a change does to the validation loss; below zero it helps."""
+        """The effect of a change on the validation loss; below zero it helps."""
         return mean_over_pairs([a - b for a, b in zip(self.losses[name], self.losses[""], strict=False)])
 
     def _train(self, names: list[str], seed: int) -> NDArray[np.float64]:
@@ -126,7 +126,7 @@ class _Trials:
 
 
 def rows_of(prepared: Prepared, recipe: Recipe, candidates: int) -> int:
-    """Rows of a short training: as many as the budget allows, and half of the training rows at most."""
+    """Rows of a short training: as many as the budget allows, at most half of the training rows."""
     count = len(prepared.train)
     if not count or not candidates:
         return 0
@@ -143,7 +143,7 @@ def _note(trial: _Trials, effects: Mapping[str, Interval], taken: list[str], hel
         verb = "helps" if len(taken) == 1 else "help"
         told = [f"{_joined(taken)} {verb} ({trial.watched} {effect:+.3f})"]
     else:
-        told = ["nothing helps beyond doubt"]
+        told = ["nothing clearly helps"]
     if beside := [name for name in helping if name not in taken]:
         told.append(f"{_joined(beside)} would help alone")
     hurting = [name for name in effects if effects[name].low > 0]
@@ -153,7 +153,7 @@ def _note(trial: _Trials, effects: Mapping[str, Interval], taken: list[str], hel
     if open_:
         told.append(f"{_joined(open_)} {'is' if len(open_) == 1 else 'are'} undecided and left out")
     rows, epochs = trial.rows, trial.recipe.epochs
-    return f"augment: {', '.join(told)}; {trial.count} short trainings on {rows:,} rows, {epochs} passes, say so"
+    return f"augment: {', '.join(told)}; {trial.count} short trainings on {rows:,} rows, {epochs} passes"
 
 
 def _joined(names: Sequence[str]) -> str:

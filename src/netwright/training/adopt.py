@@ -1,4 +1,4 @@
-"""An engineer's own network and loaders as a run: nothing else of theirs changes."""
+"""An engineer's own network and loaders as a run; nothing else of theirs changes."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ from netwright.training.watch import Watching
 from netwright.training.weights import misfit, named
 
 Build = Callable[[], nn.Module] | Callable[[Recipe], nn.Module]
-"""An untrained network: always the same, or that of a recipe."""
+"""Builds the untrained network: always the same, or from a recipe."""
 
 
 def adopt(
@@ -39,21 +39,21 @@ def adopt(
     build: Build | None = None,
     watch: Watching | None = None,
 ) -> Run:
-    """A run around a network and loaders that are there already; what stages do to it leaves both as they are.
+    """A run from an existing network and loaders; stages leave both unchanged.
 
-    Loaders are anything that gives batches and can be read again: (x, y), ([x1, x2], y), a dict, a Batch. Their batch
-    size is the run's. In place of a loader, a tuple (x, y) of tensors or arrays with all rows is fastest: its batches
-    are gathered where the tensors are. The schema is empty: what the inputs mean is the engineer's own business.
+    A loader is anything that yields batches and can be read again: (x, y), ([x1, x2], y), a dict, a Batch. The run has
+    its batch size. Fastest is a tuple (x, y) of tensors or arrays with all rows instead of a loader: its batches are
+    gathered on the tensors' device. The schema is empty: the meaning of the inputs is unknown.
 
-    In place of a task, the loss that the network is trained with: `nn.CrossEntropyLoss()`, `F.mse_loss`, a function
-    (outputs, targets) -> loss. `build` makes the network as it was before any training: of one that is trained already,
-    diagnosing asks for it. It may take the recipe and follow its settings of the network (width, depth, activation,
+    Instead of a task, you can give the training loss: `nn.CrossEntropyLoss()`, `F.mse_loss`, a function
+    (outputs, targets) -> loss. `build` makes the network as it was before any training; diagnosis needs it if the
+    network is already trained. It may take the recipe and follow its network settings (width, depth, activation,
     normalization, dropout, init), so that a treatment can try others; torch's generator is then seeded by the recipe.
-    `recipe` says what is known of the training: lr, optimizer, epochs. `watch` is what saw the training, `with
-    nw.watch(network, optimizer) as watch:`; it tells what `build` and `recipe` would, and the losses.
+    `recipe` says what is known of the training: lr, optimizer, epochs. `watch` is the recorder of the training, from
+    `with nw.watch(network, optimizer) as watch:`; it replaces `build` and `recipe`, and knows the losses.
 
-    Raises DataError for loaders without batches, NetworkError where the outputs do not fit the task or `build` gives
-    another network.
+    Raises DataError for loaders without batches, NetworkError if the outputs do not fit the task or `build` returns a
+    different network.
     """
     train = adopted(train_loader, "train loader")
     settings = recipe or (Recipe() if watch is None else Recipe().edit(watch.settings()))
@@ -71,8 +71,8 @@ def adopt(
         Callable[[], nn.Module], build or (watch and watch.build) or partial(deepcopy, deepcopy(network))
     )
     if build is not None and (problem := misfit(network, named(first_build()))):
-        problem = problem.replace("the file", "what build gives")
-        raise NetworkError(f"build gives another network: {problem}", remedy="let build make this very network.")
+        problem = problem.replace("the file", "the network from build")
+        raise NetworkError(f"build returns a different network: {problem}", remedy="make build return this network.")
     run = Run(
         network=network,
         task=task,
@@ -92,13 +92,13 @@ def adopt(
 
 
 def designed(design: Callable[[Recipe], nn.Module], recipe: Recipe) -> nn.Module:
-    """The network of a recipe; what it draws from torch's generator depends on the recipe's seed alone."""
+    """The network of a recipe; its random numbers depend on the recipe's seed alone."""
     with seeded(recipe.seed):
         return design(recipe)
 
 
 def knows_first_weights(run: Run) -> bool:
-    """Whether `run.build` gives weights from before the training: not where a trained network was adopted as it is."""
+    """Whether `run.build` gives weights from before training; not if a trained network was adopted without it."""
     if run.history.epochs:
         return True
     first, now = named(run.build()), named(run.network)
@@ -106,7 +106,7 @@ def knows_first_weights(run: Run) -> bool:
 
 
 def _takes_a_recipe(build: Build) -> bool:
-    """Whether it has exactly one parameter that has to be given."""
+    """Whether it has exactly one required parameter."""
     try:
         parameters = inspect.signature(build).parameters.values()
     except ValueError:  # built into Python

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: one temperature, fitted on the validation part."""
+"""Calibrated probabilities: one temperature, fitted on the validation part."""
 
 from math import exp
 
@@ -11,16 +11,16 @@ from netwright.records.run import Run
 from netwright.records.task import Labels
 from netwright.training.evaluate import device_of, evaluating
 
-LEAST_ROWS = 100  # of the validation part: of fewer, the temperature is as much chance as fact
-WIDEST = 2.5  # |log temperature|: beyond a factor of 12 no network that learned anything is wrong
+LEAST_ROWS = 100  # of the validation part: with fewer, the temperature is as much chance as fact
+WIDEST = 2.5  # |log temperature|: no network that learned anything is off by more than a factor of 12
 HALVINGS = 40  # of the interval: far below rounding
 
 
 def calibrate(run: Run) -> float:
-    """Divides the logits of the run's network by the temperature with the least log loss on the validation part.
+    """Divides the logits of the run's network by the temperature with the lowest log loss on the validation part.
 
-    No answer changes, only how sure it is: label smoothing makes a network too timid, long training too sure. The
-    factor goes into the head's weights, so the network stays what it was. Guo et al. 2017, arXiv:1706.04599, section 4.
+    No answer changes, only its confidence: label smoothing makes a network underconfident, long training overconfident.
+    The factor goes into the head's weights, so the architecture stays. Guo et al. 2017, arXiv:1706.04599, section 4.
     Returns the temperature; 1 for other tasks, an engineer's own network, or a small validation part.
     """
     network = run.network
@@ -42,7 +42,7 @@ def calibrate(run: Run) -> float:
 
 
 def temperature_of(logits: torch.Tensor, targets: torch.Tensor) -> float:
-    """What logits (n, K) have to be divided by for the least log loss with targets (n,).
+    """The temperature that minimizes the log loss of logits (n, K) with targets (n,).
 
     By bisection on the slope of the loss, which is convex in 1 / temperature.
     """

@@ -1,4 +1,4 @@
-"""All that a training needs to go on as if it had never stopped, in one file without code."""
+"""Everything that training needs to resume as if it had never stopped, in one file without code."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ HISTORY = "history.jsonl"
 @final
 @dataclass(frozen=True)
 class Position:
-    """Where a training stands. Orders and dropout follow from the seed and these numbers: no generator is saved."""
+    """Where training is. Orders and dropout follow from the seed and these numbers: no generator is saved."""
 
     epoch: int = 1  # in progress
     taken: int = 0  # optimizer steps of this epoch
@@ -46,8 +46,8 @@ class Position:
     training_seconds: float = 0.0  # of this epoch, without evaluation and checkpoints
     seconds: float = 0.0  # of this epoch, in all
     best: float | None = None  # the watched metric of the kept weights
-    best_epoch: int = 0  # 0: none is kept yet
-    lowered: int = 0  # times that the plateau schedule has lowered the rate
+    best_epoch: int = 0  # 0: none kept yet
+    lowered: int = 0  # how often the plateau schedule has lowered the rate
     lowered_epoch: int = 0  # when it last did
     ended: str = ""  # why, once training has ended
 
@@ -59,11 +59,11 @@ def _groups() -> dict[str, dict[str, Tensor]]:
 @final
 @dataclass(frozen=True)
 class Checkpoint:
-    """A position with its tensors, by group: network, average, best, optimizer; by default the start of a training."""
+    """A position with its tensors, by group: network, average, best, optimizer; by default the start of training."""
 
     position: Position = field(default_factory=Position)
     tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=_groups)
-    optimizer: Mapping[str, float] = field(default_factory=dict[str, float])  # what of its state is no tensor
+    optimizer: Mapping[str, float] = field(default_factory=dict[str, float])  # its state that is not tensors
     watched: Watched = field(default_factory=Watched)
 
 
@@ -74,7 +74,7 @@ def save(
     optimizer: UpdateRule,
     watched: Watched | None = None,
 ) -> None:
-    """Writes resume.safetensors, replacing the last one when the new one is whole."""
+    """Writes resume.safetensors; replaces the last one when the new one is complete."""
     state = {f"{i}/{key}": value for i, s in optimizer.state_dict()["state"].items() for key, value in s.items()}
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     numbers = {name: value for name, value in state.items() if isinstance(value, int | float)}
@@ -85,12 +85,12 @@ def save(
         "watched": watched_text(watched or Watched()),
     }
     if (folder / HISTORY).exists():
-        flush(folder / HISTORY)  # the epochs that the checkpoint counts on have to be there before it
+        flush(folder / HISTORY)  # the checkpoint relies on these epochs, so they must be on disk first
     replace_tensors(folder / RESUME, flat, header)
 
 
 def load(folder: Path) -> Checkpoint | None:
-    """The last checkpoint, or None where there is none. Raises RunError where it cannot be read."""
+    """The last checkpoint, or None if there is none. Raises RunError if it cannot be read."""
     path = folder / RESUME
     if not path.exists():
         return None
@@ -104,17 +104,17 @@ def load(folder: Path) -> Checkpoint | None:
         numbers = TypeAdapter(dict[str, int | float]).validate_json(header["optimizer"])
         watched = parse_watched(header["watched"])
     except (KeyError, ValidationError) as error:
-        raise RunError(f"{path} is no checkpoint of this version: {error}", remedy=AGAIN) from None
+        raise RunError(f"{path} is not a checkpoint of this version: {error}", remedy=AGAIN) from None
     return Checkpoint(position, groups, numbers, watched)
 
 
 def resumed(
     folder: Path, network: nn.Module, optimizer: UpdateRule, average: Average | None, *, has_best: bool
 ) -> tuple[Checkpoint, tuple[Epoch, ...]]:
-    """The last checkpoint and the epochs before it; network, optimizer and average are put where it left them.
+    """The last checkpoint and the epochs before it; restores network, optimizer and average.
 
-    If there is no checkpoint, the training starts. Epochs after the checkpoint are taken out of the history. Raises
-    RunError if the folder cannot be written or its checkpoint is of another network.
+    Without a checkpoint, training starts. Epochs after the checkpoint are removed from the history. Raises RunError if
+    the folder cannot be written or its checkpoint is of another network.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def resumed(
         if problem := misfit(network, saved.tensors[group]):
             raise RunError(
                 f"the checkpoint in {folder} is of another network: {problem}",
-                remedy="give the command and the settings that this run was started with.",
+                remedy="use the command and settings that started this run.",
             )
     put(network, saved.tensors["network"])
     if average is not None:
@@ -151,19 +151,19 @@ def restore_optimizer(optimizer: UpdateRule, checkpoint: Checkpoint) -> None:
 
 
 def _laid_out(value: Tensor | float, parameter: Tensor) -> Tensor | float:
-    """A state tensor in its parameter's memory layout: fused kernels walk through both without looking at strides."""
+    """A state tensor in its parameter's memory layout: fused kernels walk through both and ignore strides."""
     if isinstance(value, Tensor) and value.shape == parameter.shape:
         return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     return value
 
 
 def watched_text(watched: Watched) -> str:
-    """What was seen as JSON; what is no finite number is null."""
+    """What was seen, as JSON; numbers that are not finite become null."""
     return TypeAdapter(Watched).dump_json(watched).decode()
 
 
 def parse_watched(text: str) -> Watched:
-    """What `watched_text` wrote; null is NaN. Raises pydantic's ValidationError."""
+    """Reads what `watched_text` wrote; null becomes NaN. Raises pydantic's ValidationError."""
     return TypeAdapter(Watched).validate_python(_without_null(json.loads(text)))
 
 
@@ -181,24 +181,24 @@ def append_epoch(folder: Path, epoch: Epoch) -> None:
 
 
 def cut_history(folder: Path, epochs: Iterable[Epoch]) -> None:
-    """Writes history.jsonl anew: what came after the checkpoint is done again."""
+    """Rewrites history.jsonl: what came after the checkpoint is repeated."""
     replace_text(folder / HISTORY, "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
 
 
 def read_history(folder: Path, count: int | None = None) -> tuple[Epoch, ...]:
-    """The first `count` epochs of history.jsonl, or all. Raises RunError where there are fewer, or a broken line.
+    """The first `count` epochs of history.jsonl, or all. Raises RunError if there are fewer, or for a broken line.
 
-    A last line without its end (a killed process, a full disk) belongs to no checkpoint and is left out.
+    A truncated last line (a killed process, a full disk) belongs to no checkpoint and is ignored.
     """
     path = folder / HISTORY
     lines = read_text(path).split("\n")[:-1] if path.exists() else []
     if count is not None and len(lines) < count:
-        raise RunError(f"{path} has {len(lines)} epochs where the checkpoint has {count}", remedy=AGAIN)
+        raise RunError(f"{path} has {len(lines)} epochs, but the checkpoint has {count}", remedy=AGAIN)
     adapter = TypeAdapter(Epoch)
     epochs: list[Epoch] = []
     for number, line in enumerate(lines[:count], 1):
         try:
             epochs.append(adapter.validate_json(line))
         except ValidationError as error:
-            raise RunError(f"{path}, line {number} is no epoch: {error}", remedy=AGAIN) from None
+            raise RunError(f"{path}, line {number} is not an epoch: {error}", remedy=AGAIN) from None
     return tuple(epochs)

@@ -1,4 +1,4 @@
-"""What the end of an epoch decides: whether it was the best, the learning rate, and whether training goes on."""
+"""The end of an epoch: whether it was the best, the learning rate, and whether training continues."""
 
 from dataclasses import replace
 from math import isfinite
@@ -9,13 +9,13 @@ from netwright.records.run import Run
 from netwright.records.task import Task
 from netwright.training.checkpoint import Position
 
-GRADIENTS_EVERY = 10  # steps; if nothing is clipped, the length of all gradients is noted only so often
-LOWERED = 0.3  # what the plateau schedule multiplies the rate with
-PLATEAU_EPOCHS = 5  # without a better score before it does; half the patience if that is shorter
+GRADIENTS_EVERY = 10  # steps; if nothing is clipped, the gradient norm is recorded only this often
+LOWERED = 0.3  # factor that the plateau schedule applies to the rate
+PLATEAU_EPOCHS = 5  # epochs without a better score before it does; half the patience if that is shorter
 
 
 def is_watched(recipe: Recipe, taken: int) -> bool:
-    """Whether the gradient's length is noted in this step of an epoch, from 0."""
+    """Whether the gradient norm is recorded in this step of an epoch, from 0."""
     return recipe.clip > 0 or taken % GRADIENTS_EVERY == 0
 
 
@@ -25,7 +25,7 @@ def chooses(run: Run) -> bool:
 
 
 def finished(p: Position, run: Run, valid: dict[str, float], lr: float, memory_bytes: int) -> tuple[Epoch, Position]:
-    """The record of an epoch whose steps are all taken and whose validation part is scored; what follows it."""
+    """The record of a finished, scored epoch, and the position after it."""
     value = valid.get(run.task.metric)
     is_better = len(run.valid) > 0 and _improves(value, p.best, run.task)
     epoch = Epoch(
@@ -72,9 +72,9 @@ def _stopped_or_lowered(after: Position, epoch: int, run: Run) -> Position:
 
 
 def ending(p: Position, run: Run) -> str:
-    """Why training ended, and which weights are kept if those are not the best epoch's."""
+    """Why training ended, and which weights are kept if not the best epoch's."""
     if not len(run.valid):
         return f"{p.ended}; there is no validation part, so the last weights are kept"
     if chooses(run) and not p.best_epoch:
-        return f"{p.ended}; {run.task.metric} was never a number on the validation part, so the last weights are kept"
+        return f"{p.ended}; {run.task.metric} was always NaN on the validation part, so the last weights are kept"
     return p.ended

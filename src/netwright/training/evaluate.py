@@ -1,4 +1,4 @@
-"""Scores and answers of a network, which is left as it was."""
+"""Scores and answers of a network, which stays unchanged."""
 
 from collections.abc import Iterator
 from typing import final
@@ -13,19 +13,19 @@ from netwright.records.batch import Examples
 from netwright.records.recipe import Recipe
 from netwright.records.task import ROW, Score, Task
 
-# Rows in a forward pass: enough that the time goes into products, and their activations stay in a core's cache.
+# Rows in a forward pass: enough to spend the time in products, few enough for activations to stay in a core's cache.
 MOST_ROWS = 1024
 BATCH_CELLS = 1 << 17  # of input: 167 pictures of 28 x 28; four times as many took 1.3 times as long (two cores)
-# Rows in a frame of answers: making a frame for each pass of a small network costs a good part of the pass.
+# Rows in a frame of answers: a frame for each pass of a small network would cost a good part of the pass.
 MOST_JOINED = 65_536
 JOINED_CELLS = 1 << 21  # of inputs or outputs: 8 MB
-WORTH_A_LOOK = 8  # forward passes, from which one more, to see how large the outputs are, costs little
+WORTH_A_LOOK = 8  # forward passes; with more, an extra one to see the size of the outputs costs little
 
 
 def evaluate(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> Score:
-    """The task's score over all examples: `.quick()` for a line, `.result()` with intervals.
+    """The task's score over all examples: `.quick()` for progress lines, `.result()` with intervals.
 
-    In the recipe's arithmetic, and in batches as large as training's.
+    In the recipe's arithmetic and batch size.
     """
     score = task.score()
     with evaluating(network):
@@ -37,16 +37,16 @@ def evaluate(network: nn.Module, task: Task, examples: Examples, recipe: Recipe)
 
 
 def predictions(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> Iterator[pl.DataFrame]:
-    """Answers some rows at a time, so that memory stays bounded: a column of row numbers, then the task's columns.
+    """Answers a few rows at a time, to bound memory: a column of row numbers, then the task's columns.
 
     In the recipe's arithmetic, as the scores were measured.
     """
     examples = examples.uncut()  # the window of a language model is as long as the longest row
     runner, size = _runner(network, task, examples, recipe)
     for batch in examples.batches(size, seed=None):
-        with evaluating(network):  # for each batch: between two of them the caller has the network as it was
+        with evaluating(network):  # per batch: between two batches the caller sees the network unchanged
             answers = task.predict(runner, batch.to(device_of(network)))
-        if ROW not in answers.columns:  # else the task gives several rows for an example, and says whose they are
+        if ROW not in answers.columns:  # otherwise the task gives several rows per example, and says whose they are
             answers = answers.with_columns(pl.Series(ROW, batch.rows.numpy(), dtype=pl.Int64))
         yield answers.select(ROW, pl.exclude(ROW))
 
@@ -54,7 +54,7 @@ def predictions(network: nn.Module, task: Task, examples: Examples, recipe: Reci
 def _runner(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> tuple[nn.Module, int]:
     """The network in the recipe's arithmetic, and how many rows to answer at once.
 
-    Passes are joined where there are many and each gives a vector for a row: answers to steps differ in length by pass.
+    Passes are joined if there are many and each row gives one vector: per-step answers differ in length by pass.
     """
     runner, size = Arithmetic(network, recipe), recipe.batch_size
     if (first := next(examples.batches(size, seed=None), None)) is None:
@@ -74,7 +74,7 @@ def _runner(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) 
 
 @final
 class _InPieces(nn.Module):
-    """A network that takes its inputs some rows at a time and gives the outputs of all."""
+    """A network that processes its inputs a few rows at a time and returns all outputs."""
 
     def __init__(self, network: nn.Module, rows: int) -> None:
         super().__init__()

@@ -42,16 +42,16 @@ from netwright.training.recorder import Recorder
 from netwright.training.schedule import schedule
 from netwright.training.weights import borrowed, named, put
 
-SHOW_SECONDS = 0.1  # between two Progress records: reading a loss waits for the device; people read four a second
-READ_STEPS = 100  # losses are read at the latest after so many steps: a NaN is found, and memory stays bounded
-SAVE_SHARE = 0.02  # of the time may go into checkpoints at the ends of short epochs
+SHOW_SECONDS = 0.1  # seconds between Progress records: reading a loss waits for the device; people read four a second
+READ_STEPS = 100  # losses are read after at most this many steps: finds a NaN and bounds memory
+SAVE_SHARE = 0.02  # share of the time for checkpoints at the ends of short epochs
 NO_MEMORY = "can't allocate memory"  # in the RuntimeError of torch's CPU allocator
 ONE_ROW = "Expected more than 1 value per channel"  # in the ValueError of torch's batch norm
 
 Events = Generator[str | Progress | Epoch, None, Run]
 
 Judge = Callable[[Watched], str]
-"""What was seen so far -> why training should end now, or nothing."""
+"""What was seen so far -> why training should end now; empty to continue."""
 
 
 def fit(
@@ -61,23 +61,23 @@ def fit(
     clock: Callable[[], float] = time.perf_counter,
     judge: Judge | None = None,
 ) -> Events:
-    """Trains a copy of the run's network; yields what happens (text is for a person), and returns the trained run.
+    """Trains a copy of the run's network; yields events (text is for a person), and returns the trained run.
 
-    `trained = yield from fit(run)`, or `for event in fit(run)` if the outcome is read from a folder.
+    `trained = yield from fit(run)`, or `for event in fit(run)` if you read the outcome from a folder.
 
-    The kept weights are those with the best validation score on the task's metric (the earlier where two are equal), or
-    the last ones if the recipe says so or there is no validation part. With a folder, `resume.safetensors` and
-    `history.jsonl` are kept there; if the folder has a checkpoint, training resumes from it, on a CPU with the same
-    result bit for bit as if it had never stopped. The last checkpoint stays: whoever has written the weights removes
-    it. Leaving the loop early, or Ctrl-C, saves a checkpoint.
+    Keeps the weights with the best validation score on the task's metric (the earlier of equal ones), or the last ones
+    if the recipe says so or there is no validation part. With a folder, `resume.safetensors` and `history.jsonl` are
+    kept there; if the folder has a checkpoint, training resumes from it, on a CPU with the same result bit for bit as
+    if it had never stopped. The last checkpoint stays; whoever writes the weights removes it. Leaving the loop early,
+    or Ctrl-C, saves a checkpoint.
 
-    The judge is asked every READ_STEPS steps of the first epoch, and after each epoch that has a multiple of them: in
-    short epochs it would cost more than a hundredth of the time. If it gives a reason, training ends with it, as after
-    a last epoch.
+    The judge is asked every READ_STEPS steps of the first epoch, then after epochs in which a multiple of READ_STEPS
+    falls: after every short epoch it would cost more than a hundredth of the time. If it gives a reason, training ends
+    as after a last epoch.
 
     Raises NetworkError for outputs that do not fit the task; RecipeError, DataError or NetworkError, by the cause, for
-    a loss that is not finite; BudgetError if memory does not suffice; RunError if the folder cannot be written.
-    An error in the midst of training holds what was seen of it: `error.watched`.
+    a loss that is not finite; BudgetError if memory runs out; RunError if the folder cannot be written.
+    An error during training holds what was seen so far: `error.watched`.
     """
     with threads(run.recipe.threads), late_interrupts() as is_interrupted:
         work, state = _begun(run, folder, clock)
@@ -96,7 +96,7 @@ def fit(
 def _one_epoch(
     work: "_Work", state: "_State", judge: Judge | None, is_interrupted: Callable[[], bool]
 ) -> Iterator[str | Progress | Epoch]:
-    """One epoch from where training is to its end. All yields and saves are between two steps."""
+    """Trains to the end of the epoch. Yields and saves only between two steps."""
     try:
         for step in _steps(work, state):
             _take(work, state, step)
@@ -126,7 +126,7 @@ def _one_epoch(
 @final
 @dataclass(frozen=True)
 class _Work:
-    """What a training works with."""
+    """The state of a training."""
 
     run: Run
     network: nn.Module  # a copy
@@ -148,14 +148,14 @@ class _Work:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """The weights that are evaluated and kept: the average if there is one."""
+        """The weights to evaluate and keep: the average if there is one."""
         return self.average.tensors if self.average else named(self.network)
 
 
 @final
 @dataclass
 class _State:
-    """Where a training is; seconds are the clock's."""
+    """Where training is; seconds are the clock's."""
 
     position: Position
     epochs: list[Epoch]
@@ -164,8 +164,8 @@ class _State:
     began_at: int  # step
     shown: float
     saved: float
-    marked: float  # what passes after it is training
-    saving: float = 0.0  # what the last checkpoint took
+    marked: float  # time after it is training time
+    saving: float = 0.0  # seconds of the last checkpoint
     unread: list[Step] = field(default_factory=list[Step])
     loss: float = 0.0  # mean over the rows read last
     verdict: str = ""  # the judge's
@@ -173,15 +173,15 @@ class _State:
 
     @property
     def taken(self) -> int:
-        """Steps of this epoch, whether their losses are read or not."""
+        """Steps of this epoch, including those with unread losses."""
         return self.position.taken + len(self.unread)
 
 
 def _begun(run: Run, folder: Path | None, clock: Callable[[], float]) -> tuple[_Work, _State]:
-    """A training at its start, or at the folder's checkpoint."""
+    """Training at its start, or at the folder's checkpoint."""
     recipe = run.recipe
     if not len(run.train):
-        raise DataError("there are no training rows", remedy="give the training part some rows.")
+        raise DataError("there are no training rows", remedy="put some rows into the training part.")
     network = channels_last(deepcopy(run.network))
     device = device_of(network)
     first = next(run.train.batches(recipe.batch_size, seed=None)).to(device)
@@ -207,7 +207,7 @@ def _begun(run: Run, folder: Path | None, clock: Callable[[], float]) -> tuple[_
 
 
 def _steps(work: _Work, state: _State) -> Iterator[Step]:
-    """The steps that are left of this epoch."""
+    """The remaining steps of this epoch."""
     recipe, first = work.run.recipe, state.position.step
     with _explained(recipe, work.device):
         yield from steps(
@@ -222,7 +222,7 @@ def _steps(work: _Work, state: _State) -> Iterator[Step]:
 
 
 def _batches(work: _Work, position: Position) -> Iterator[Batch]:
-    """The batches that are left of this epoch, on the device; each decides the dropout that follows it."""
+    """The remaining batches of this epoch, on the device; each seeds the dropout of its step."""
     recipe = work.run.recipe
     seed, start = epoch_seed(recipe.seed, position.epoch), position.taken * recipe.accumulate
     for number, batch in enumerate(work.train.batches(recipe.batch_size, seed=seed, start=start), start):
@@ -236,7 +236,7 @@ def _rate(work: _Work, state: _State, step: int) -> float:
 
 
 def _take(work: _Work, state: _State, step: Step) -> None:
-    """Takes note of a step without waiting for the device."""
+    """Records a step without waiting for the device."""
     if step.grad_norm is None and is_watched(work.run.recipe, state.taken):
         gradients = [p.grad for p in work.network.parameters() if p.grad is not None]
         step = replace(step, grad_norm=get_total_norm(gradients))
@@ -248,7 +248,7 @@ def _take(work: _Work, state: _State, step: Step) -> None:
 
 
 def _read(work: _Work, state: _State) -> None:
-    """Reads the losses since the last time; raises the error for the first that is not finite."""
+    """Reads the losses since the last call; raises the error for the first that is not finite."""
     if not state.unread:
         return
     losses = torch.stack([step.losses.sum(dtype=torch.float64) for step in state.unread]).tolist()
@@ -264,7 +264,7 @@ def _read(work: _Work, state: _State) -> None:
         p,
         taken=p.taken + len(state.unread),
         step=p.step + len(state.unread),
-        # Added one by one, so that nothing depends on when they are read (`sum` compensates from Python 3.12 on).
+        # Added one by one, so the total does not depend on when they are read (`sum` compensates since Python 3.12).
         loss_sum=reduce(add, losses, p.loss_sum),
         norm_sum=reduce(add, norms, p.norm_sum),
         rows=p.rows + rows,
@@ -306,7 +306,7 @@ def _progress(work: _Work, state: _State) -> Progress:
 
 
 def _go_on(work: _Work, state: _State) -> None:
-    """Starts the clocks of the training again: what was done in between is not training."""
+    """Restarts the clocks: the time since they stopped is not training."""
     state.marked = work.clock()
     if work.watch is not None:
         work.watch.go_on()
@@ -327,7 +327,7 @@ def _save(work: _Work, state: _State) -> None:
 
 
 def _end_epoch(work: _Work, state: _State, judge: Judge | None) -> Epoch:
-    """Evaluates, keeps the best weights, decides whether to stop, and writes all of it down."""
+    """Evaluates, keeps the best weights, decides whether to stop, and records all of it."""
     _read(work, state)
     valid = _evaluated(work)
     now, p = work.clock(), state.position
@@ -376,18 +376,18 @@ def _result(work: _Work, state: _State) -> Run:
 
 @contextmanager
 def _explained(recipe: Recipe, device: torch.device) -> Generator[None]:
-    """Turns errors whose cause is known into those that say what to do."""
+    """Turns errors with a known cause into errors that say what to do."""
     try:
         yield
     except OSError as error:
         raise DataError(
             f"{error.filename or 'a file of the data'} cannot be read while training: {error.strerror or error}",
-            remedy="bring it back and give the same command again: training goes on from its last checkpoint.",
+            remedy="restore it and run the same command again: training resumes from its last checkpoint.",
         ) from error
     except (RuntimeError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in str(error):
             raise BudgetError(
-                f"training with batches of {recipe.batch_size:,} rows needs more memory than there is on {device}",
+                f"training with batches of {recipe.batch_size:,} rows needs more memory than {device} has",
                 remedy=f"set batch_size={max(1, recipe.batch_size // 2)} accumulate={recipe.accumulate * 2}.",
             ) from error
         if ONE_ROW in str(error):

@@ -1,4 +1,4 @@
-"""A look at a network with some batches: what each layer gives out, and what gradient comes back to it."""
+"""What each layer of a network outputs on some batches, and the gradient that comes back to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,20 +31,20 @@ from netwright.training.probes import copied
 @final
 @dataclass(frozen=True)
 class Layer:
-    """One module without parts, in the order in which they are called. NaN where a number has no meaning for it."""
+    """One module without submodules, in call order. NaN if a number has no meaning for it."""
 
     name: str
     kind: str
-    gradient: float  # length of the gradient of its weights (matrices and kernels), mean over the batches
+    gradient: float  # norm of the gradient of its weights (matrices and kernels), mean over the batches
     weight: float  # their length
     rms: float  # of its outputs
-    varies: float  # spread of its outputs from row to row, over their rms
-    dead: float  # share of its units that are 0 on every row; of rectifiers
-    saturated: float  # share of its outputs in the flat parts; of tanh and sigmoid
+    varies: float  # spread of its outputs from row to row, divided by their rms
+    dead: float  # rectifiers: share of its units that are 0 on every row
+    saturated: float  # tanh and sigmoid: share of its outputs in the flat parts
 
 
 def look(network: nn.Module, objective: Objective, batches: Sequence[Batch]) -> tuple[Layer, ...]:
-    """Forward and backward over some batches of a copy, in training mode, without a step."""
+    """Forward and backward passes of a copy over some batches, in training mode, without a step."""
     with copied(network) as copy:
         copy.train()
         seen, layout = dict[str, _Seen](), Layout()
@@ -68,18 +68,18 @@ def look(network: nn.Module, objective: Objective, batches: Sequence[Batch]) -> 
 @final
 @dataclass(frozen=True)
 class Call:
-    """One call of a module without parts, or with weights of its own."""
+    """One call of a module without submodules, or with weights of its own."""
 
     name: str
     module: nn.Module
-    shape: tuple[int, ...]  # of its output, or of the first where it gives several
-    is_answer: bool  # whether the output is what the network gives
-    entered: Tensor | None  # of the first row; None where no floating tensor has a row for each of the batch
+    shape: tuple[int, ...]  # of its output, or of the first of several
+    is_answer: bool  # whether it is the network's output
+    entered: Tensor | None  # of the first row; None if no floating tensor has one row per batch row
     left: Tensor | None
 
 
 def calls(network: nn.Module, batch: Batch, forward: Forward = of_inputs) -> tuple[Call, ...]:
-    """A network's calls of its modules, in their order, for a batch in evaluation mode."""
+    """A network's module calls in order, for a batch in evaluation mode."""
     called = list[tuple[str, nn.Module, tuple[Any, ...], Any]]()
     with hooked(after_calls(layers(network, is_layer), lambda *call: called.append(call))), evaluating(network):
         answer = forward(network, batch)
@@ -101,7 +101,7 @@ def _square(values: Tensor) -> float:
 def _variance(values: Tensor) -> float:
     """Mean over columns of the variance over rows, (N, K); 4 times as fast as torch's, which walks down columns.
 
-    Of differences from the first row: large equal parts leave no rounding.
+    Uses differences from the first row, so that a large common offset causes no rounding error.
     """
     count, columns = values.shape
     apart = values - values[:1]
@@ -162,10 +162,10 @@ def _mean(values: Sequence[float]) -> float:
 def parting(
     network: nn.Module, first: Batch, second: Batch, tolerance: float, forward: Forward = of_inputs
 ) -> tuple[str, ...]:
-    """Where answers to the first row of two batches part in evaluation, though what came in was the same until then.
+    """Where outputs for the first row of two batches begin to differ in evaluation, though the inputs were the same.
 
-    A module's name, or those of the modules before and behind code that stands between them; () where they do not part.
-    Numbers differ where they do by more than `tolerance` of their size.
+    A module's name, or the names of the modules before and after the code between them; () if they never differ.
+    Numbers differ if they do so by more than `tolerance` of their size.
     """
     one, other, before = calls(network, first, forward), calls(network, second, forward), ""
     for call, again in zip(one, other, strict=False):
@@ -177,7 +177,7 @@ def parting(
 
 
 def _row(values: Any, count: int) -> Tensor | None:
-    """The first row of the first tensor that has a row for each of the batch."""
+    """The first row of the first tensor with one row per batch row."""
     found = (v for v in tensors(values) if v.is_floating_point() and v.ndim and len(v) == count)
     tensor = next(found, None)
     return None if tensor is None else tensor[0].detach().clone()

@@ -18,12 +18,12 @@ from netwright.records.task import Objective
 @final
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One optimizer step. The tensors stay on the device: reading them is what waits for it."""
+    """One optimizer step. The tensors stay on the device: reading them waits for it."""
 
     index: int  # from 0
-    losses: Tensor  # (B,) of each example, before the step; B counts all accumulated batches
+    losses: Tensor  # (B,) per example, before the step; B counts all accumulated batches
     rows: Tensor  # (B,) row numbers of the losses
-    grad_norm: Tensor | None  # before clipping; None where nothing is clipped
+    grad_norm: Tensor | None  # before clipping; None if nothing is clipped
     lr: float  # of the first parameter group
 
 
@@ -37,12 +37,12 @@ def steps(
     accumulate: int = 1,
     rates: Callable[[int], float] | None = None,
 ) -> Iterator[Step]:
-    """Trains the network it is given, one optimizer step for each `accumulate` batches, until the batches end.
+    """Trains the given network in place, one optimizer step per `accumulate` batches, until the batches end.
 
-    The loss of a step is the mean over all its examples, so it does not matter how they are cut into batches: its
-    batches are fetched before the first backward pass, when their examples can be counted. `clip` is the longest
-    gradient (0 clips nothing). `rates` gives the learning rate of each step, from 0, to all parameter groups.
-    Gradients stay until the next step. The network trains in the mode it is in.
+    The loss of a step is the mean over all its examples, however they are cut into batches: its batches are fetched
+    before the first backward pass, so that their examples can be counted. `clip` is the largest gradient norm (0 does
+    not clip). `rates` gives the learning rate of each step, from 0, for all parameter groups. Gradients stay until the
+    next step. The network keeps the mode it is in.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for index, parts in enumerate(_grouped(_numbered(batches), accumulate)):
@@ -62,7 +62,7 @@ def steps(
 
 
 def _numbered(batches: Iterable[Any]) -> Iterator[Batch]:  # Any: see `steps`
-    """Batches with their row numbers, counted from 0 where they bring none."""
+    """Batches with their row numbers, counted from 0 if they have none."""
     count = 0
     for thing in batches:
         batch = as_batch(thing, count)

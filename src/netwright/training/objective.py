@@ -1,4 +1,4 @@
-"""What the loop minimizes: the task's loss, in the recipe's precision, with its penalty."""
+"""What the loop minimizes: the task's loss in the recipe's precision, plus its penalty."""
 
 from dataclasses import replace
 
@@ -14,14 +14,14 @@ from netwright.training.optimizer import decayed
 def build_objective(task: Task, recipe: Recipe) -> Objective:
     """The task's loss with the recipe's arithmetic and L1 penalty: (network, batch) -> (B,).
 
-    Settings that are "auto" mean fp32 and torch's kernels here: measuring what the device gains is for `planning`.
+    "auto" settings mean fp32 and torch's kernels here: `planning` measures what the device gains.
     """
     objective = in_arithmetic(with_mixes(task, task.objective(recipe)), recipe)
     return with_l1(objective, recipe.l1) if recipe.l1 > 0 else objective
 
 
 def with_mixes(task: Task, objective: Objective) -> Objective:
-    """Of rows that were mixed, each loss is the mixture of those for both targets; the network runs once."""
+    """For mixed rows, the loss is the mixture of the losses for both targets; the network runs once."""
 
     def losses(network: nn.Module, batch: Batch) -> Tensor:
         if (mix := batch.mix) is None:
@@ -35,7 +35,7 @@ def with_mixes(task: Task, objective: Objective) -> Objective:
 
 def in_arithmetic(objective: Objective, recipe: Recipe) -> Objective:
     """The objective with the network's forward pass in the recipe's arithmetic."""
-    last: list[Arithmetic] = []  # the wrapper of the network seen last: making a module takes as long as a small layer
+    last: list[Arithmetic] = []  # the wrapper of the last network seen: making a module takes as long as a small layer
 
     def losses(network: nn.Module, batch: Batch) -> Tensor:
         if not last or last[0].network is not network:
@@ -47,7 +47,7 @@ def in_arithmetic(objective: Objective, recipe: Recipe) -> Objective:
 
 
 def with_l1(objective: Objective, strength: float) -> Objective:
-    """Adds `strength` times the sum of absolute weights to each example's loss; on the weights that decay falls on."""
+    """Adds `strength` times the sum of absolute weights to each example's loss; over the weights that decay."""
 
     def losses(network: nn.Module, batch: Batch) -> Tensor:
         penalty = sum(weight.abs().sum() for weight in decayed(network).values())

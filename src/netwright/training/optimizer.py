@@ -1,4 +1,4 @@
-"""Update rules by name, from a network and a recipe; decay falls on weight matrices only."""
+"""Update rules by name, from a network and a recipe; only weight matrices decay."""
 
 from collections.abc import Callable, Sequence
 from typing import final
@@ -14,7 +14,7 @@ from netwright.resolve import resolve
 from netwright.training import OPTIMIZERS
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
-FUSED_DEVICES = ("cpu", "cuda")  # where torch has one kernel for all parameters; 1.6 times an MLP's step on a CPU
+FUSED_DEVICES = ("cpu", "cuda")  # torch has one kernel for all parameters; on a CPU an MLP's step is 1.6 times as fast
 
 
 def build_optimizer(network: nn.Module, recipe: Recipe) -> UpdateRule:
@@ -24,11 +24,11 @@ def build_optimizer(network: nn.Module, recipe: Recipe) -> UpdateRule:
 
 
 def decayed(network: nn.Module) -> dict[str, Tensor]:
-    """The parameters on which weight decay falls: weights with two dimensions or more of dense, convolution, recurrent
-    and attention layers.
+    """The parameters with weight decay: weights with two dimensions or more of dense, convolution, recurrent and
+    attention layers.
 
-    Biases, norms, scalars and embeddings keep their size. A module of one's own has a parameter decayed by calling
-    it `weight` (or `..._weight`, `weight_...`).
+    Biases, norms, scalars and embeddings do not decay. In your own modules, a parameter decays if it is called
+    `weight` (or `..._weight`, `weight_...`).
     """
     kept = {id(p) for m in network.modules() if isinstance(m, EMBEDDINGS) for p in m.parameters(recurse=False)}
     return {
@@ -42,7 +42,7 @@ def decayed(network: nn.Module) -> dict[str, Tensor]:
 
 
 def groups(network: nn.Module, recipe: Recipe) -> list[Group]:
-    """Two parameter groups: decayed by `recipe.weight_decay`, and not."""
+    """Two parameter groups: with `recipe.weight_decay`, and without."""
     heavy = decayed(network)
     rest = [p for name, p in network.named_parameters() if p.requires_grad and name not in heavy]
     return _groups(list(heavy.values()), rest, recipe)
@@ -84,16 +84,16 @@ def rmsprop(network: nn.Module, recipe: Recipe) -> UpdateRule:
 def muon(network: nn.Module, recipe: Recipe) -> UpdateRule:
     """Muon for the hidden matrices, AdamW for everything else. Jordan et al. 2024, kellerjordan.github.io/posts/muon.
 
-    Hidden are all decayed matrices but the first and the last weights of the network, which face data and answers.
+    Hidden are all decayed matrices except the first and last weights of the network, next to data and answers.
     Updates are scaled to AdamW's size (Liu et al. 2025, arXiv:2502.16982), so that one learning rate serves both.
-    Raises RecipeError where the network has no hidden matrix.
+    Raises RecipeError if the network has no hidden matrix.
     """
     heavy = decayed(network)
     hidden = {name: p for name, p in list(heavy.items())[1:-1] if p.ndim == 2}
     if not hidden:
         raise RecipeError(
             "muon updates the matrices between the first and the last layer, and this network has none",
-            remedy="choose another optimizer, for example adamw, or a deeper network.",
+            remedy="choose another optimizer, such as adamw, or a deeper network.",
         )
     others = [p for name, p in heavy.items() if name not in hidden]
     rest = [p for name, p in network.named_parameters() if p.requires_grad and name not in heavy]
@@ -120,7 +120,7 @@ class OneOfTwo(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]  torch's overloads
-        """One step of both. The state stands here, so that it is saved and loaded as of one optimizer."""
+        """One step of both. The state is here, so that it is saved and loaded as one optimizer's."""
         loss = None if closure is None else torch.enable_grad()(closure)()
         cut = len(self._first.param_groups)
         for part, own in ((self._first, self.param_groups[:cut]), (self._second, self.param_groups[cut:])):

@@ -1,4 +1,4 @@
-"""Many small networks trained at once: a step of a stack of them costs far less than their steps one by one."""
+"""Many small networks trained at once: a step of a stack costs far less than one step of each."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -31,9 +31,9 @@ from netwright.training.stacked import Stacked, structure, unstackable_layer
 from netwright.training.updates import RULES, SMOOTH, columns, update
 
 # Networks in a stack. 32 perceptrons of 64 units took 1.11 CPU seconds an epoch in stacks of 8, 0.92 in 16 and 0.86 in
-# 32 (one thread, medians of 5): beyond 16 little is won, and the activations of wider ones leave the caches.
+# 32 (one thread, medians of 5): beyond 16 there is little gain, and the activations of wider ones leave the caches.
 STACK = 16
-EVALUATED = 256  # rows of a validation batch at least: scores do not depend on it
+EVALUATED = 256  # minimum rows of a validation batch: scores do not depend on it
 
 Events = Generator[tuple[int, str | Progress | Epoch], None, tuple[Run | NetwrightError, ...]]
 
@@ -42,11 +42,11 @@ def population(runs: Sequence[Run], *, clock: Callable[[], float] = time.perf_co
     """Trains copies of the runs' networks as `fit` does, many at once; yields (which run, what happened): every epoch,
     and of runs trained alone the progress in between.
 
-    Returns, in the runs' order, what `fit` would have returned within rounding; where it would have raised an error,
-    that error, so that the others go on. Runs that agree in the layers and sizes of the network, the data's tensors,
-    task, loss, optimizer, batch size and precision are stacked; each keeps its own rows, seed and other settings. A run
-    that `unstackable` gives a reason for is trained alone by `fit`. An epoch's seconds are the run's share of the
-    stack's. Nothing is written to folders.
+    Returns, in the runs' order, what `fit` would return, within rounding. If `fit` would raise an error, returns that
+    error, so that the others continue. Runs are stacked if they agree in the layers and sizes of the network, the
+    data's tensors, task, loss, optimizer, batch size and precision; each keeps its own rows, seed and other settings.
+    If `unstackable` gives a reason, `fit` trains the run alone. An epoch's seconds are the run's share of the stack's.
+    Nothing is written to folders.
     """
     done: dict[int, Run | NetwrightError] = {}
     members: list[_Member] = []
@@ -66,7 +66,7 @@ def population(runs: Sequence[Run], *, clock: Callable[[], float] = time.perf_co
 
 
 def unstackable(run: Run) -> str:
-    """Why a run is trained alone, or nothing."""
+    """Why a run is trained alone; empty if it can be stacked."""
     recipe = run.recipe
     if not run.task.link:
         return f"the losses of {run.task.name} may depend on more than a row's outputs"
@@ -75,17 +75,17 @@ def unstackable(run: Run) -> str:
     if recipe.optimizer not in RULES:
         return f"the optimizer {recipe.optimizer!r} has no stacked form"
     if recipe.accumulate > 1:
-        return f"accumulate={recipe.accumulate}: a stack makes a step of each batch"
+        return f"accumulate={recipe.accumulate}: a stack takes one step per batch"
     if not run.train.is_indexed or not run.valid.is_indexed:
         return "its rows are not in memory"
     if not run.train.is_in_memory or not run.valid.is_in_memory:
         return "its rows are encoded batch by batch"
     if run.train.plain() is not run.train:
-        return "its training rows are augmented, each batch by a generator of its own"
+        return "its training rows are augmented, each batch with its own generator"
     if not len(run.train):
         return "it has no training rows"
     if (device := device_of(run.network)).type != "cpu":
-        return f"its network stands on {device}, where dropout cannot be drawn for each network of a stack"
+        return f"its network is on {device}, where dropout cannot be drawn separately for each network of a stack"
     return unstackable_layer(run.network)
 
 
@@ -112,7 +112,7 @@ def _grouped(members: Iterable["_Member"]) -> Iterator[list["_Member"]]:
         else:
             own.append(member)
     for _, some in groups:
-        # Those with the most steps in front: at each step of an epoch the members that still have a batch come first.
+        # Most steps first: at each step of an epoch, the members that still have a batch come first.
         some.sort(key=lambda member: -member.epoch_steps)
         size = ceil(len(some) / ceil(len(some) / STACK))
         yield from (some[first : first + size] for first in range(0, len(some), size))
@@ -120,10 +120,10 @@ def _grouped(members: Iterable["_Member"]) -> Iterator[list["_Member"]]:
 
 @final
 class _Member:
-    """One run's own part of a stack: where its training stands."""
+    """One run's part of a stack: where its training is."""
 
     def __init__(self, index: int, run: Run) -> None:
-        """Raises what `fit` would: RecipeError or NetworkError where settings or network do not fit the task."""
+        """Raises what `fit` would: RecipeError or NetworkError if settings or network do not fit the task."""
         self.index, self.run, recipe = index, run, run.recipe
         self.train, self.valid = run.train, run.valid
         self.epoch_steps = ceil(len(self.train) / recipe.batch_size)
@@ -137,7 +137,7 @@ class _Member:
         run.task.objective(recipe)
 
     def key(self) -> object:
-        """What the members of a stack have in common."""
+        """What the members of a stack share."""
         run, recipe = self.run, self.run.recipe
         data = (self.train, self.valid)
         return (
@@ -158,7 +158,7 @@ class _Member:
         return self.schedule(step) * LOWERED**self.position.lowered
 
     def end_epoch(self, valid: dict[str, float]) -> Epoch:
-        """Writes the epoch down and decides whether it was the last."""
+        """Records the epoch and decides whether it was the last."""
         p = self.position
         memory = peak_bytes(torch.device("cpu"))
         epoch, self.position = finished(p, self.run, valid, self.rate(p.step - 1), memory)
@@ -173,14 +173,14 @@ class _Plan:
 
     active: list[int]  # members of each step
     counts: list[list[int]]  # rows of each member's batch, by step
-    shares: list[Tensor]  # (active, B) for each step: what each row weighs in its member's mean loss
-    rows: Tensor  # (steps, K, B) row numbers; behind a batch's end, its member's first row
+    shares: list[Tensor]  # (active, B) for each step: the weight of each row in its member's mean loss
+    rows: Tensor  # (steps, K, B) row numbers; padded with the member's first row
     columns: dict[str, tuple[Tensor, ...]]  # for each step (K, 1): numbers of the updates
 
 
 @final
 class _Stack:
-    """Members trained together. Every tensor of `rows` has a row for each of them."""
+    """Members trained together. Every tensor of `rows` has one row per member."""
 
     def __init__(self, members: Sequence[_Member], clock: Callable[[], float]) -> None:
         self.members, self.clock = list(members), clock
@@ -200,7 +200,7 @@ class _Stack:
         self._known: dict[int, tuple[dict[str, Tensor], dict[str, Tensor]]] = {}
 
     def one_epoch(self, done: dict[int, Run | NetwrightError]) -> Iterator[tuple[int, Epoch]]:
-        """Trains and evaluates all members for an epoch; those that ended with it are `done`."""
+        """Trains and evaluates all members for an epoch; members that have ended are `done`."""
         began = self.clock()
         plan = self._plan()
         losses, norms = self._train(plan)
@@ -231,7 +231,7 @@ class _Stack:
         return replace(run, network=network.eval(), history=History(tuple(member.epochs), ending(position, run)))
 
     def _result_rows(self) -> Tensor:
-        """The weights that are evaluated and kept: the averages where there are any."""
+        """The weights to evaluate and keep: the averages if there are any."""
         return self.rows.get("average", self.rows["weights"])
 
     def _keep(self, which: list[int]) -> None:
@@ -248,7 +248,7 @@ class _Stack:
         steps, size = len(batches[0]), max(len(some[0]) for some in batches)
         rows = torch.zeros(steps, len(batches), size, dtype=torch.int64)
         for k, some in enumerate(batches):
-            # A row of the batch's own member pads it: whatever a row holds, this member trains on it.
+            # Padded with a row of the same member: whatever that row holds, this member trains on it anyway.
             padded = pad_sequence(list(some), batch_first=True, padding_value=float(some[0][0]))
             rows[: len(some), k, : padded.shape[1]] = padded
             rows[: len(some), k, padded.shape[1] :] = some[0][0]
@@ -295,7 +295,7 @@ class _Stack:
         given = Given(outputs.flatten(0, 1))
         found = [objective(given, batch).view(shares.shape) for objective in self.objectives]
         losses = found[0]
-        if len(found) > 1:  # every smoothed loss is linear in the share that is smoothed
+        if len(found) > 1:  # every smoothed loss is linear in the smoothing
             losses = torch.lerp(found[0], found[1], columns["smooth"])
         if self.has_l1:
             losses = losses + columns["l1"] * self.stacked.absolute(weights)
@@ -305,7 +305,7 @@ class _Stack:
         return losses.detach(), self.rows["gradient"][:active]
 
     def _parts(self, active: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Weights and gradients of the first members by name: made once, as they stand in their rows."""
+        """Weights and gradients of the first members by name, as views of their rows; made once."""
         if active not in self._known:
             weights, gradients = (self.stacked.parts(self.rows[name][:active]) for name in ("weights", "gradient"))
             leaves = {name: part.detach().requires_grad_() for name, part in weights.items()}
@@ -322,7 +322,7 @@ class _Stack:
 
     @torch.no_grad()
     def _evaluate(self) -> list[dict[str, float]]:
-        """Each member's scores of its own validation rows."""
+        """Each member's scores on its own validation rows."""
         data, indices = self.members[0].valid, [member.valid.rows for member in self.members]
         padded = torch.stack([torch.cat([i, i[:1].expand(max(map(len, indices)) - len(i))]) for i in indices])
         size = max(EVALUATED, self.recipe.batch_size)
@@ -338,7 +338,7 @@ class _Stack:
     def _remove_diverged(
         self, plan: _Plan, losses: list[Tensor], norms: list[Tensor], done: dict[int, Run | NetwrightError]
     ) -> None:
-        """Takes note of what was trained; members with a loss that is no number are done with their error."""
+        """Records what was trained; members with a loss that is not finite end with their error."""
         every = [
             loss.where(share > 0, 0).sum(1, dtype=torch.float64)
             for loss, share in zip(losses, plan.shares, strict=True)
@@ -381,7 +381,7 @@ def _parted(batch: Batch, index: Tensor) -> list[Tensor]:
 
 
 def _shares(counts: list[int], dtype: torch.dtype) -> Tensor:
-    """(K, B): what each row weighs in its member's mean loss; nothing where it pads."""
+    """(K, B): the weight of each row in its member's mean loss; 0 for padding."""
     if min(counts) == max(counts):
         return torch.full((len(counts), counts[0]), 1 / counts[0], dtype=dtype)
     count = torch.tensor(counts)[:, None]

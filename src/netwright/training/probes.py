@@ -1,4 +1,4 @@
-"""Small experiments on copies of a network: they decide where a threshold would guess."""
+"""Small experiments on copies of a network: they decide when a threshold would guess."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,14 +25,14 @@ from netwright.training.optimizer import build_optimizer
 BuildOptimizer = Callable[[nn.Module, float], UpdateRule]
 """(network, learning rate) -> an optimizer over its parameters."""
 
-FEW = 32  # rows that any network with some capacity learns by heart
+FEW = 32  # rows that any network with some capacity memorizes
 HEART = 150  # steps for it
-HEART_RATES = (1e-2, 1e-3, 1e-4)  # Adam's: one of them suits any sane network; the best one counts
+HEART_RATES = (1e-2, 1e-3, 1e-4)  # learning rates of Adam: one of them suits any sane network; the best counts
 RUNGS = 9
 RUNG = 10.0  # factor between two rungs of the ladder
 RUNG_STEPS = 60
-WORSE_RUNGS = 2  # one may be a bump; a step of a whole ladder costs nine of the training's
-MARGIN = 0.1  # of what a rung won: by so much it has to beat another training
+WORSE_RUNGS = 2  # one may be a bump; a step of a whole ladder costs nine training steps
+MARGIN = 0.1  # of what a rung gained: by this much it has to beat another training
 ENDS = 8  # steps at each end of a rung over which the loss is averaged
 
 
@@ -42,35 +42,35 @@ class Rung:
     """Some steps at one learning rate."""
 
     lr: float
-    losses: tuple[float, ...]  # mean of each step's batch; cut where one is no number
+    losses: tuple[float, ...]  # mean of each step's batch; cut at the first that is not finite
     start: float  # mean loss on the rung's last batches before the first step
-    end: float  # on the same batches after the last one; NaN where it diverged
+    end: float  # on the same batches after the last step; NaN if it diverged
 
     @property
     def progress(self) -> float:
-        """What is left of the loss: below 1 it fell; NaN where the rung diverged."""
+        """The share of the loss that is left: below 1 it fell; NaN if the rung diverged."""
         return self.end / self.start if self.start > 0 else nan
 
     def beats(self, end: float) -> bool:
-        """Whether it ended clearly below another end: by MARGIN of what it won."""
+        """Whether it ended clearly below another end: by MARGIN of what it gained."""
         return isfinite(self.end) and not self.end > end - MARGIN * (self.start - self.end)
 
 
 @final
 @dataclass(frozen=True)
 class Learned:
-    """How well a few rows were learned by heart."""
+    """How well a few rows were memorized."""
 
     lr: float
     losses: tuple[float, ...]
-    score: float  # the share of rows answered right; NaN where the task has no such thing
+    score: float  # the share of rows answered correctly; NaN if the task has no such thing
     start: float
     end: float  # mean loss over the rows
 
 
 @contextmanager
 def copied(network: nn.Module) -> Generator[nn.Module]:
-    """A copy to experiment on. At the end torch's generators stand where they stood."""
+    """A copy to experiment on. At the end, torch's generators are as they were."""
     with forked():
         yield deepcopy(network)
 
@@ -91,13 +91,12 @@ def ladder(
     clip: float = 0.0,
     shown: Sequence[Batch] = (),
 ) -> tuple[Rung, ...]:
-    """`count` trainings of a few steps from these weights, each with RUNG times the learning rate of the one before.
+    """`count` trainings of a few steps from these weights, each with RUNG times the learning rate of the last.
 
     The first is `below` rungs below `lr`. All see the same batches in the same order, with the same dropout, and clip
-    gradients longer than `clip`, unless it is 0; `loss` measures their ends, where it is not the objective itself, on
-    the `shown` batches, or on the last ENDS of those that were trained on. They are tried from `lr` upwards and then
-    downwards, each way until WORSE_RUNGS in a row are no better than the best: those behind are not made and have no
-    end.
+    gradients above `clip`, unless it is 0. `loss` measures their ends, unless the objective does, on the `shown`
+    batches or else on the last ENDS training batches. Rungs are tried from `lr` upwards and then downwards, each way
+    until WORSE_RUNGS in a row are no better than the best; later rungs are not tried and have no end.
     """
     batches = _batches(network, train, batch_size, steps, seed)
     measured, rates = loss or objective, [lr * RUNG ** (k - below) for k in range(count)]
@@ -126,8 +125,8 @@ def ladder(
 def learned_by_heart(
     network: nn.Module, objective: Objective, task: Task | None, train: Examples, *, steps: int = HEART, seed: int = 0
 ) -> Learned:
-    """Whether the network can learn FEW training rows from these weights, without dropout, by Adam; the best rate's."""
-    batch = next(train.batches(FEW, seed=seed)).head(FEW).to(device_of(network))  # loaders may give more
+    """Whether the network can memorize FEW training rows from these weights, with Adam, without dropout; best rate."""
+    batch = next(train.batches(FEW, seed=seed)).head(FEW).to(device_of(network))  # loaders may yield more
     tries = [_by_heart(network, objective, task, batch, lr, steps, seed) for lr in HEART_RATES]
     return min(
         tries, key=lambda one: (-one.score if isfinite(one.score) else 0.0, one.end if isfinite(one.end) else 1e30)
@@ -143,7 +142,7 @@ def _by_heart(
         start = mean_loss(copy, objective, (batch,))
         optimizer = build_optimizer(copy, recipe)
         losses = tuple(_steps(copy, objective, (batch for _ in range(steps)), optimizer, seed))
-        # In training mode: running statistics of batch norm lag behind after so few steps.
+        # In training mode: the running statistics of batch norm lag after so few steps.
         with torch.no_grad():
             copy.train()
             end = float(objective(copy, batch).mean())
@@ -152,7 +151,7 @@ def _by_heart(
 
 
 def _right(network: nn.Module, task: Task | None, batch: Batch) -> float:
-    """The share of answers that are right, of tasks that score accuracy."""
+    """The share of correct answers, for tasks that score accuracy."""
     if task is None:
         return nan
     outputs = task.forward(network, batch)
@@ -164,7 +163,7 @@ def _right(network: nn.Module, task: Task | None, batch: Batch) -> float:
 
 
 def without_dropout(network: nn.Module) -> None:
-    """Switches every dropout of the network off, those inside of recurrent and attention layers too."""
+    """Switches off every dropout of the network, including inside recurrent and attention layers."""
     for module in network.modules():
         if isinstance(module, _DropoutNd):
             module.p = 0.0
@@ -173,13 +172,13 @@ def without_dropout(network: nn.Module) -> None:
 
 
 def mean_loss(network: nn.Module, objective: Objective, batches: Sequence[Batch]) -> float:
-    """Mean over the rows of some batches, in evaluation mode; the network is left as it was."""
+    """Mean over the rows of some batches, in evaluation mode; the network stays unchanged."""
     with evaluating(network):
         return fmean(float(objective(network, batch).double().mean()) for batch in batches)
 
 
 def _batches(network: nn.Module, train: Examples, size: int, most: int, seed: int) -> list[Batch]:
-    """The same for the same seed, also where an engineer's loader draws from torch's generator while it is read."""
+    """The same for the same seed, even if an engineer's loader draws from torch's generator while it is read."""
     device = device_of(network)
     with seeded(mixed(seed)):
         return [batch.to(device) for batch in islice(train.batches(size, seed=seed), most)]
@@ -193,7 +192,7 @@ def _steps(
     seed: int,
     clip: float = 0.0,
 ) -> Iterator[float]:
-    """Mean losses of plain steps; ends where one is no number."""
+    """Mean losses of plain steps; ends at the first that is not finite."""
     network.train()
     for number, batch in enumerate(batches):
         reseed(mixed(seed + number))

@@ -1,7 +1,7 @@
-"""Sees a training through hooks and changes nothing of it: a few whole steps in full, the loss of every step.
+"""Records training through hooks without changing it: a few steps in full, the loss of every step.
 
-A watched step costs more than another one, so few are watched; between two of them nothing is looked at. Numbers stay
-on the device until somebody reads them.
+A watched step costs more than a plain one, so few are watched; nothing is looked at in between. Numbers stay on the
+device until somebody reads them.
 """
 
 from collections import defaultdict
@@ -20,23 +20,23 @@ from netwright.training.layers import has_weights, is_activation, layers
 from netwright.training.stretches import Stretches
 from netwright.training.watched_step import Key, Unread, Window
 
-EARLY = 32  # up to here the steps 0, 1, 2, 4, 8 ... are watched: most of what goes wrong does so at once
-EVERY = 256  # then every so many: a watched step takes 1.1 to 2.6 times as long (benchmarks/doctor_cost.py)
+EARLY = 32  # up to here steps 0, 1, 2, 4, 8 ... are watched: most faults show immediately
+EVERY = 256  # then one in this many: a watched step takes 1.1 to 2.6 times as long (benchmarks/doctor_cost.py)
 MOST_MOMENTS = 64
 MOST_UNREAD = 8  # watched steps whose numbers may wait on the device
 
-LATER_MOMENTS = MOST_MOMENTS - EARLY.bit_length() - 1  # all but the steps 0, 1, 2, 4 ... EARLY
+LATER_MOMENTS = MOST_MOMENTS - EARLY.bit_length() - 1  # all except steps 0, 1, 2, 4 ... EARLY
 
 
 def following(step: int) -> int:
-    """The next watched step. A training of any length has at most MOST_MOMENTS that are kept."""
+    """The next watched step. Training of any length keeps at most MOST_MOMENTS."""
     if step <= EARLY:
         return max(1, 2 * step)
     return (step // _spacing(step) + 1) * _spacing(step)
 
 
 def _spacing(step: int) -> int:
-    """Between two watched steps of a training that has come so far."""
+    """Steps between two watched steps at this point of the training."""
     every = EVERY
     while step // every >= LATER_MOMENTS:
         every *= 2
@@ -45,15 +45,15 @@ def _spacing(step: int) -> int:
 
 @final
 class Recorder:
-    """Watches the training of a network by one or several optimizers; a step ends with that of the last one.
+    """Watches the training of a network by one or more optimizers; a step ends with the last optimizer's step.
 
-    At most MOST_MOMENTS steps and MOST_STRETCHES stretches of losses are kept, however long the training. Weights,
-    gradients and random numbers are those of the training alone, bit for bit. Of parts that torch.compile has compiled
-    only weights and gradients are seen. A layer called several times in a pass is shown by the mean of its calls.
-    `before` is what was seen of the same training until it was stopped. `close` takes the hooks away.
+    Keeps at most MOST_MOMENTS steps and MOST_STRETCHES stretches of losses, however long the training. Weights,
+    gradients and random numbers are the same as without it, bit for bit. In parts compiled by torch.compile it sees
+    only weights and gradients. A layer called several times in a pass shows the mean of its calls. `before` is what
+    was seen of the same training before it was interrupted. `close` removes the hooks.
 
-    `batches` holds the inputs of the first and the latest watched pass, as the network was given them and not copied,
-    where they have at most `keep_bytes`.
+    `batches` holds the inputs of the first and the latest watched pass, as the network got them and not copied, if they
+    have at most `keep_bytes`.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ class Recorder:
         numbers = {id(p): number for number, p in enumerate(self._parameters.values())}
         self._own = [[numbers[id(p)] for p in module.parameters(recurse=False)] for _, module in self._layers]
         places = {name: number for number, (name, _) in enumerate(self._layers)}
-        self._called = {places[name]: None for name in before.layers}  # numbers of layers, as they were first called
+        self._called = {
+            places[name]: None for name in before.layers
+        }  # numbers of layers, in the order of their first calls
         self._moments = [_sorted(moment, list(self._called)) for moment in before.moments]  # layers by number
         self._losses = Stretches(before.losses)
         self._loss_of = {moment.step: moment.loss for moment in before.moments}
@@ -87,7 +89,7 @@ class Recorder:
         self._open()
 
     def losses(self, means: Iterable[float]) -> None:
-        """Takes the losses of further steps, in their order; each the mean over the step's rows."""
+        """Takes the losses of further steps, in order; each is the mean over the step's rows."""
         for loss in means:
             if self._losses.count == self._next_loss:
                 self._loss_of[self._next_loss] = loss
@@ -95,7 +97,7 @@ class Recorder:
             self._losses.add(loss)
 
     def watched(self) -> Watched:
-        """All that was seen so far; waits for the device. May be asked at any time, after `close` too."""
+        """Everything seen so far; waits for the device. Works at any time, even after `close`."""
         self._read()
         order = self._order()
         held = {id(p) for optimizer in self._optimizers for group in optimizer.param_groups for p in group["params"]}
@@ -117,7 +119,7 @@ class Recorder:
         )
 
     def close(self) -> None:
-        """Takes all hooks away."""
+        """Removes all hooks."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -126,7 +128,7 @@ class Recorder:
             self._window = None
 
     def _open(self) -> None:
-        """Begins to look, where the next step is one to watch."""
+        """Starts watching if the next step is to be watched."""
         if self._steps == self._next:
             parameters = list(self._parameters.values())
             self._window = Window(self._network, parameters, self._layers, self._optimizers)
@@ -190,7 +192,7 @@ class Recorder:
         return Moment(unread.step, nan, unread.lr, length("gradient", range(len(self._parameters))), tuple(layers))
 
     def _order(self) -> list[int]:
-        """The layers' numbers as they were first called; those never called stand behind their neighbour."""
+        """The layers' numbers in the order of their first calls; a layer never called follows its neighbor."""
         places = {number: place for place, number in enumerate(self._called)}
         last, keys = -1, list[int]()
         for number in range(len(self._layers)):
@@ -212,5 +214,5 @@ def _from(step: int) -> int:
 
 
 def _sorted(moment: Moment, order: Sequence[int]) -> Moment:
-    """The moment with its layers by number, where they stand in an order of numbers."""
+    """The moment with its layers in the given order of numbers."""
     return replace(moment, layers=tuple(layer for _, layer in sorted(zip(order, moment.layers, strict=True))))

@@ -11,9 +11,9 @@ Schedule = Callable[[int, int, float], float]
 """(step from 0, all steps, share of the steps in which the rate rises) -> share of the peak learning rate."""
 
 FLAT = 0.5  # share of the steps before flat_cosine falls; Holzmüller et al. 2024, arXiv:2407.04491, "flat_cos"
-RISE = 0.3  # of one_cycle: Smith and Topin 2017, arXiv:1708.07120, rise slowly so that the peak can be high
-FIRST = 1 / 25  # of one_cycle's peak, where it starts
-CLIMB = 0.2  # of triangular: the shorter the training, the more of it is to be spent on the way down
+RISE = 0.3  # of one_cycle: a slow rise allows a high peak (Smith and Topin 2017, arXiv:1708.07120)
+FIRST = 1 / 25  # of one_cycle's peak: where it starts
+CLIMB = 0.2  # of triangular: the shorter the training, the larger the share that should go into the descent
 
 
 def schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:
@@ -28,7 +28,7 @@ def constant(step: int, steps: int, warmup: float) -> float:
 
 
 def plateau(step: int, steps: int, warmup: float) -> float:
-    """The peak, after a linear rise; `fit` lowers it where the validation score stops improving."""
+    """The peak, after a linear rise; `fit` lowers it when the validation score stops improving."""
     return _rise(step, steps, warmup)
 
 
@@ -45,7 +45,7 @@ def flat_cosine(step: int, steps: int, warmup: float) -> float:
 def one_cycle(step: int, steps: int, warmup: float) -> float:
     """Half a cosine up from 1/25 of the peak, then half a cosine down towards 0.
 
-    The rise is what this schedule is about: it takes 30 % of the steps even where `warmup` is shorter.
+    The rise is the point of this schedule: it takes 30 % of the steps even if `warmup` is shorter.
     """
     share = max(RISE, warmup)
     rising = share * steps
@@ -55,10 +55,10 @@ def one_cycle(step: int, steps: int, warmup: float) -> float:
 
 
 def triangular(step: int, steps: int, warmup: float) -> float:
-    """A line up for 20 % of the steps, or for `warmup` where that is longer, then a line down to 0 after the last.
+    """A linear rise for 20 % of the steps, or for `warmup` if longer, then a linear fall to 0 after the last.
 
-    For short trainings at a high peak: most of the score is won while the rate falls, and a line falls for the longest
-    time. Smith 2015, arXiv:1506.01186, one triangle with its tip moved to the front.
+    For short trainings at a high peak: most of the gain comes while the rate falls, and a line falls the longest. Smith
+    2015, arXiv:1506.01186, one triangle with its tip moved to the front.
     """
     share = max(CLIMB, warmup)
     return min(_rise(step, steps, share), (steps - step) / (steps * (1 - share)))

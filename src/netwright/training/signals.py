@@ -1,4 +1,4 @@
-"""What the outputs of layers say about them: their mean and spread, dead units, saturated ones."""
+"""Statistics of layer outputs: mean and spread, dead units, saturated ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from netwright.training.layers import family, idle, saturated, tensor_of, tensors
 
-CELLS = 1 << 16  # of an output from which mean, spread and saturation are taken: 0.03 ms, and exact to about 1 %
-GATE_ROWS = 4  # whose LSTM or GRU gates are computed again: a hundredth of the layer's own work at 128 rows and more
-MOST_NODES = 5000  # of the graph of a pass that are walked through, 1 us each
-MOST_HOPS = 8  # from an activation called as a function up to the layer that feeds it
+CELLS = 1 << 16  # values of an output that give mean, spread and saturation: 0.03 ms, and exact to about 1 %
+GATE_ROWS = 4  # rows whose LSTM or GRU gates are recomputed: a hundredth of the layer's own work from 128 rows on
+MOST_NODES = 5000  # nodes of a pass's graph to walk through, 1 us each
+MOST_HOPS = 8  # nodes from an activation called as a function to the layer that feeds it
 
 FUNCTIONS = {"ReluBackward0": "dead", "SigmoidBackward0": "saturated", "TanhBackward0": "saturated"}
 
@@ -23,7 +23,7 @@ Signals = Iterator[tuple[str, Tensor]]
 
 
 def signals(module: nn.Module, inputs: Sequence[Any], output: Any, *, channels_first: bool | None) -> Signals:
-    """What one call of a layer shows. `channels_first`: where its units stand; None where no layer before it tells."""
+    """What one call of a layer shows. `channels_first`: the axis of its units; None if no earlier layer tells."""
     values = tensor_of(output)
     if values is None or not values.is_floating_point() or values.numel() == 0:
         return
@@ -46,8 +46,8 @@ def functional(
 ) -> Iterator[tuple[str, int, Tensor]]:
     """What activations called as functions (`F.relu`) show, with the number of the layer that feeds them.
 
-    They leave no trace but the graph of the pass, whose nodes keep their results. `producers` holds the layers' numbers
-    by the nodes of their outputs, `channels_first` is by these numbers.
+    Their only trace is the graph of the pass, whose nodes keep their results. `producers` maps nodes of layer outputs
+    to the layers' numbers; `channels_first` is keyed by these numbers.
     """
     found = [node for value in tensors(outputs) if (node := value.grad_fn) is not None]
     seen = set[Node]()
@@ -67,7 +67,7 @@ def functional(
 
 
 def _few(values: Tensor) -> Tensor:
-    """The first rows, CELLS numbers of them."""
+    """The first rows, about CELLS numbers."""
     if values.numel() <= CELLS or values.ndim == 0:
         return values.float()
     return values[: max(1, CELLS * len(values) // values.numel())].float()
@@ -78,10 +78,10 @@ def _share(claims: Tensor) -> Tensor:
 
 
 def _gates(layer: nn.LSTM | nn.GRU, inputs: Sequence[Any], states: Tensor) -> list[tuple[int, Tensor]]:
-    """The gates (1) and candidates (0) of a few rows, of the forward direction, from the second step on.
+    """The gates (1) and candidates (0) of a few rows, forward direction, from the second step on.
 
-    The state before each step is known once the layer has run, so no recurrence is needed. Empty for several
-    layers in one module, whose inner states are not known, and for packed sequences.
+    The state before each step is known once the layer has run, so no recurrence is needed. Empty for packed sequences
+    and for several layers in one module, whose inner states are not known.
     """
     x = inputs[0] if inputs else None
     if not isinstance(x, Tensor) or x.ndim != 3 or layer.num_layers > 1 or layer.proj_size:
@@ -104,7 +104,7 @@ def _gates(layer: nn.LSTM | nn.GRU, inputs: Sequence[Any], states: Tensor) -> li
 
 
 def _feeding(node: Node, producers: Mapping[Node, int]) -> int | None:
-    """The layer whose output comes into a node, through views, norms as functions and the like."""
+    """The layer whose output reaches a node, through views, functional norms and the like."""
 
     def upwards() -> Iterator[Node]:
         at: Node | None = node

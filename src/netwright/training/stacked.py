@@ -1,4 +1,4 @@
-"""Networks of one build as one function: their weights are rows of a matrix, their layers batched products."""
+"""Networks with the same structure as one function: weights are rows of a matrix, layers are batched products."""
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
@@ -20,7 +20,7 @@ Structure = tuple[tuple[object, ...], ...]
 class Stacked:
     """K networks of equal `structure`: (K, weights) and inputs (K, B, ...) to outputs (K, B, ...).
 
-    The weights are one row for each network, those that decay in front: `heavy` counts them.
+    Each network's weights are one row, those that decay first: `heavy` counts them.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -39,7 +39,7 @@ class Stacked:
             layer.keep([1 - _dropped(one.get_submodule(name)) for one in networks])
 
     def weights(self) -> Tensor:
-        """(K, weights): a copy of what is trained."""
+        """(K, weights): a copy of the trained weights."""
         return torch.cat([part.flatten(1) for part in self._trained.values()], 1)
 
     def put(self, row: Tensor, into: nn.Module) -> None:
@@ -50,7 +50,7 @@ class Stacked:
                 parameters[name].copy_(part[0])
 
     def parts(self, rows: Tensor) -> dict[str, Tensor]:
-        """What is in rows of weights by name, (len(rows), *shape) each, in the rows' own memory."""
+        """Rows of weights by name, (len(rows), *shape) each, as views of the rows."""
         split = rows.split([part[0].numel() for part in self._trained.values()], 1)
         named = zip(self._trained.items(), split, strict=True)
         return {name: flat.view(len(rows), *part.shape[1:]) for (name, part), flat in named}
@@ -67,14 +67,14 @@ class Stacked:
         generators: Sequence[Generator] = (),
         counts: Sequence[int] = (),
     ) -> Tensor:
-        """Outputs of the networks whose weights are given, the first of all. With `generators`, one for each, they
-        train: dropout draws from them as it would in a network alone, for the first `counts` rows of each.
+        """Outputs of the first networks, those whose weights are given. With `generators`, one each, they train:
+        dropout draws from them as in a single network, for the first `counts` rows of each.
         """
         for layer in self._dropouts.values():
             layer.draws = tuple(zip(generators, counts, strict=True))
         if self._template.training != bool(generators):
             self._template.train(bool(generators))
-        if self._parts is not parts:  # put once: torch's functional_call takes a tenth of a step to do it each time
+        if self._parts is not parts:  # set once: torch's functional_call takes a tenth of a step to do it each time
             self._parts = parts
             constant = {name: tensor[: len(inputs[0])] for name, tensor in self._constant.items()}
             for name, tensor in (parts | constant).items():
@@ -84,9 +84,9 @@ class Stacked:
 
 
 def structure(one: nn.Module) -> Structure:
-    """What networks have in common that one function can stand for: layers, sizes and whole numbers.
+    """What networks must share to be stacked: layers, sizes and whole numbers.
 
-    Weights and other floats may differ, and so may shares of dropout.
+    Weights and other floats may differ, and so may dropout rates.
     """
     found: list[tuple[object, ...]] = []
     for name, module in one.named_modules():
@@ -101,8 +101,8 @@ def structure(one: nn.Module) -> Structure:
 
 
 def unstackable_layer(one: nn.Module) -> str:
-    """Why a network has no stacked form, or nothing."""
-    # Names stand for layers and weights here, and torch names what is used twice once.
+    """Why a network has no stacked form; empty if it has one."""
+    # Layers and weights are identified by name here, and torch names a shared one only once.
     for every, kinds in ((one.named_modules, "layers"), (one.named_parameters, "weights")):
         if sum(1 for _ in every(remove_duplicate=False)) > sum(1 for _ in every()):
             return f"{kinds} are used twice"
@@ -124,13 +124,11 @@ def _tensors(one: nn.Module) -> dict[str, Tensor]:
 
 
 def _places(module: nn.Module) -> dict[str, tuple[dict[str, Any], str]]:  # Any: torch's own annotations differ
-    """Where each tensor of a module stands, by its name."""
+    """The place of each tensor of a module, by name."""
     found: dict[str, tuple[dict[str, Any], str]] = {}
     for name in _tensors(module):
         owner, _, key = name.rpartition(".")
-        one: Any = module.get_submodule(
-            owner
-        )  # Any: its tables of tensors are torch's own business, as in functional_call
+        one: Any = module.get_submodule(owner)  # Any: its tables of tensors are torch internals, as in functional_call
         found[name] = (one._parameters if key in one._parameters else one._buffers), key
     return found
 
@@ -139,8 +137,8 @@ def _dropped(module: nn.Module) -> float:
     return module.p if isinstance(module, nn.Dropout) else 0.0
 
 
-# Modules for a stack: their tensors, under the names that they have in one network, are (K, ...) while they are called,
-# and so are inputs (K, B, ...) and outputs.
+# Modules for a stack: during a call their tensors, named as in one network, are (K, ...), and inputs and outputs are
+# (K, B, ...).
 
 
 def _stacked(module: nn.Module) -> nn.Module:
@@ -166,12 +164,12 @@ class _Joined(nn.Module):
 
 @final
 class _Vectorized(nn.Module):
-    """The module's own forward, vectorized by torch: for what does not draw."""
+    """The module's own forward, vectorized by torch; for modules that draw no random numbers."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self._parameters, self._buffers, self._modules = module._parameters, module._buffers, module._modules
-        self._one = [module]  # a list: its tensors are here already
+        self._one = [module]  # in a list: its tensors are here already
         self._vectorized = vmap(partial(functional_call, module))
         self._places = _places(module)
 
@@ -183,7 +181,7 @@ class _Vectorized(nn.Module):
 
 @final
 class _Linear(nn.Module):
-    """Several times as fast as torch vectorizes it."""
+    """Several times as fast as torch's vectorized form."""
 
     bias: nn.Parameter | None
 
@@ -234,12 +232,14 @@ def _layer_norm(one: nn.LayerNorm) -> nn.Module:
 
 @final
 class _Dropout(nn.Module):
-    """Each network's own draws, as its layer makes them on a CPU; torch has none that differ by seeds of our own."""
+    """Each network draws as its layer would on a CPU; torch cannot draw by several seeds of ours at once."""
 
     def __init__(self, one: nn.Dropout) -> None:
         super().__init__()
         self._of_torch = type(one) is nn.Dropout
-        self.draws: tuple[tuple[Generator, int], ...] = ()  # each network's generator, and how many rows draw from it
+        self.draws: tuple[
+            tuple[Generator, int], ...
+        ] = ()  # each network's generator, and the number of rows that draw from it
 
     def keep(self, kept: list[float]) -> None:
         """Each network's share of units that stay."""
@@ -257,7 +257,9 @@ class _Dropout(nn.Module):
                 mask[k, :count].bernoulli_(self._kept[k], generator=generator).div_(self._kept[k])
             return x * mask
         units = x[0].numel()
-        numbers = torch.zeros(len(x), dropout.needed(units), dtype=torch.int64)  # 0 is below the limit of who keeps all
+        numbers = torch.zeros(
+            len(x), dropout.needed(units), dtype=torch.int64
+        )  # a network without dropout keeps all, as 0 is below its limit
         for k, generator, count in drawing:
             dropout.draw(numbers[k, : dropout.needed(units // x.shape[1] * count)], generator)
         limits, scales = (t[: len(x)].view(-1, *(1,) * (x.ndim - 1)) for t in (self._limits, self._scales))
@@ -265,7 +267,7 @@ class _Dropout(nn.Module):
 
 
 JOINTS = (network.Joined, nn.ModuleList, nn.Sequential, sequences.Chain, mlp.ResidualBlock)
-"""Modules that work with stacked parts."""
+"""Modules that work unchanged with stacked parts."""
 
 AS_THEY_ARE = (
     *(stems.Floats, nn.Identity, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.ReLU6, nn.CELU),
@@ -281,10 +283,10 @@ AS_THEY_ARE = (
         nn.Tanh,
     ),
 )
-"""They are the same with one more dimension in front."""
+"""The same with one more leading dimension."""
 
-# Batch statistics would see the rows that pad a batch; torch vectorizes neither LSTM nor GRU; and a stack of
-# convolutions takes as long as they do one after another.
+# Batch statistics would include padding rows; torch vectorizes neither LSTM nor GRU; and a stack of convolutions takes
+# as long as the same convolutions one after another.
 FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
     nn.Linear: _Linear,
     nn.LayerNorm: _layer_norm,

@@ -1,4 +1,4 @@
-"""The losses of all steps in bounded memory: stretches that double in length as a training goes on."""
+"""The losses of all steps in bounded memory: stretches double in length as training proceeds."""
 
 from collections.abc import Sequence
 from math import inf
@@ -11,18 +11,18 @@ MOST_STRETCHES = 256
 
 @final
 class Stretches:
-    """Stretches of equal length, except the last; joined two by two where they become too many."""
+    """Stretches of equal length, except the last; joined in pairs when there are too many."""
 
     def __init__(self, stretches: Sequence[Stretch]) -> None:
         self._length = max((s.count for s in stretches), default=1)
         self._whole = [s for s in stretches if s.count == self._length]
-        self._total, self._least, self._most = 0.0, inf, -inf  # of those behind the whole stretches
+        self._total, self._least, self._most = 0.0, inf, -inf  # of the steps after the full stretches
         for part in stretches[len(self._whole) :]:
             self._total, self._least, self._most = part.mean * part.count, part.least, part.most
         self.count = sum(s.count for s in stretches)
 
     def add(self, loss: float) -> None:
-        """The next step's loss. A mean of NaN tells of a loss that was none; least and most are of the others."""
+        """The next step's loss. A mean of NaN means that some loss was NaN; least and most leave it out."""
         self.count += 1
         self._total += loss
         if loss < self._least:
@@ -37,7 +37,7 @@ class Stretches:
                 self._length *= 2
 
     def stretches(self) -> tuple[Stretch, ...]:
-        """What is known of all losses."""
+        """All stretches so far."""
         return (*self._whole, self._last()) if self.count % self._length else tuple(self._whole)
 
     def _last(self) -> Stretch:

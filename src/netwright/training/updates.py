@@ -11,11 +11,11 @@ from netwright.training.average import kept_share
 
 SMOOTH = 0.5  # a second label smoothing; losses of all others are on the line through it
 EPS = 1e-8  # of adam and adamw, as in torch
-CLIP_EPS = 1e-6  # beside the gradient's length, as in torch's clip_grad_norm_
+CLIP_EPS = 1e-6  # added to the gradient norm, as in torch's clip_grad_norm_
 
 Rule = Callable[[dict[str, Tensor], Tensor, int, dict[str, Tensor]], None]
-"""(rows, gradient, heavy, columns) changes weights, of which the first `heavy` decay, and the two states beside them as
-torch's optimizers do."""
+"""(rows, gradient, heavy, columns) changes the weights and their two states as torch's optimizers do; the first
+`heavy` weights decay."""
 
 
 def columns(
@@ -25,10 +25,10 @@ def columns(
     half_lives: Sequence[float],
     dtype: torch.dtype,
 ) -> dict[str, tuple[Tensor, ...]]:
-    """For each step that comes a column (K, 1) of each number that the updates take.
+    """For each coming step, a column (K, 1) of each number that the updates take.
 
-    `done` steps are behind each network, `rates` are (steps, K); `half_lives` of averages, 0 for a network without one,
-    are empty if no network has any. Worked out in float64, as torch does for its updates.
+    Each network has taken `done` steps; `rates` are (steps, K). `half_lives` of averages are 0 for a network without an
+    average, and empty if no network has one. Computed in float64, as torch does for its updates.
     """
     step = torch.tensor(done, dtype=torch.float64) + torch.arange(1, len(rates) + 1)[:, None]
     rate = torch.tensor(rates, dtype=torch.float64)
@@ -50,7 +50,7 @@ def columns(
         "l1": l1,
         "smooth": smooth / SMOOTH,
     }
-    if half_lives:  # an average keeps nothing of itself if a network has none: it is the latest weights
+    if half_lives:  # without an average the decay is 0: the "average" is the latest weights
         pairs = list(zip(half_lives, done, strict=True))
         kept = [[kept_share(h, d + s) if h else 0.0 for h, d in pairs] for s in range(1, len(rates) + 1)]
         found["fresh"] = 1 - torch.tensor(kept, dtype=torch.float64)
@@ -60,7 +60,7 @@ def columns(
 def update(
     rule: Rule, rows: dict[str, Tensor], gradient: Tensor, norm: Tensor, heavy: int, columns: dict[str, Tensor]
 ) -> None:
-    """One step of all rows: gradients of length `norm` (K,) are clipped, weights updated, averages follow."""
+    """One step of all rows: clips gradients of norm `norm` (K,), updates weights, then averages."""
     gradient.mul_((columns["clip"] / (norm[:, None] + CLIP_EPS)).clamp_(max=1.0))
     rule(rows, gradient, heavy, columns)
     if "average" in rows:
@@ -97,7 +97,7 @@ def _velocity(rows: dict[str, Tensor], gradient: Tensor, heavy: int, columns: di
     return rows["first"].mul_(columns["momentum"]).add_(gradient)
 
 
-RULES: dict[str, tuple[Rule, Rule]] = {  # by name: as it is, and with the recipe's `nesterov`
+RULES: dict[str, tuple[Rule, Rule]] = {  # by name: plain, and with the recipe's `nesterov`
     "adamw": (_adamw, _adamw),
     "adam": (_adam, _adam),
     "sgd": (_sgd, _nesterov),

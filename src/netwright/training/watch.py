@@ -1,4 +1,4 @@
-"""The recorder around a loop of one's own."""
+"""The recorder for your own training loop."""
 
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -18,24 +18,24 @@ from netwright.records.history import Epoch, History
 from netwright.records.watched import Watched
 from netwright.training.recorder import Recorder
 
-KNOWN = ("sgd", "adam", "adamw", "rmsprop")  # classes of torch that the recipe has under the same name
+KNOWN = ("sgd", "adam", "adamw", "rmsprop")  # torch classes that the recipe knows by the same name
 UNREAD = 100  # losses that may wait on the device
-KEPT_BYTES = 1 << 26  # of inputs that are kept for experiments
-FIRST_BYTES = 1 << 30  # of first weights that are kept: experiments that start again from them ask for no more
+KEPT_BYTES = 1 << 26  # of inputs kept for experiments
+FIRST_BYTES = 1 << 30  # of initial weights kept; experiments that start again from them need no more
 
 
 @contextmanager
 def watch(network: nn.Module, *optimizers: UpdateRule) -> Generator["Watching"]:
-    """Sees what happens to a network while the block trains it; changes no weight and no random number.
+    """Records what happens to a network while the block trains it; changes no weight and no random number.
 
     `with nw.watch(network, optimizer) as watch: <your loop>`, and then
-    `nw.diagnose(nw.adopt(network, loss, train_loader, valid_loader, watch=watch))`. A step ends with that of the last
-    optimizer. Its loss is what `watch.loss(loss)` is given, or else the sum of what `backward()` is called on, which
-    the block's own thread, and no other training in it, should do: `torch.Tensor.backward` is wrapped until the end of
-    the block. All hooks are gone then.
+    `nw.diagnose(nw.adopt(network, loss, train_loader, valid_loader, watch=watch))`. A step ends with the step of the
+    last optimizer. Its loss is the one passed to `watch.loss(loss)`, or else the sum of those on which `backward()` is
+    called. Call it in the block's own thread, and train nothing else there: `torch.Tensor.backward` is wrapped until
+    the block ends. Then all hooks are removed.
 
-    It holds a copy of the weights that training begins with, where the optimizers have made no step yet and it takes
-    no more than FIRST_BYTES. What else it holds does not grow with the steps.
+    It holds a copy of the initial weights if the optimizers have not stepped yet and the copy takes at most
+    FIRST_BYTES. Everything else it holds does not grow with the steps.
     """
     watching = Watching(network, *optimizers)
     original = Tensor.backward
@@ -71,28 +71,28 @@ class Watching:
         self._handle = optimizers[-1].register_step_post_hook(self._stepped)
 
     def loss(self, loss: Tensor) -> None:
-        """The mean loss of the step that is under way, where it is not what `backward()` is called on."""
+        """Sets the mean loss of the current step, if `backward()` is called on something else."""
         self._given = loss.detach()
 
     def watched(self) -> Watched:
-        """All that was seen so far; waits for the device."""
+        """Everything seen so far; waits for the device."""
         self._read()
         return self._recorder.watched()
 
     @property
     def batches(self) -> tuple[tuple[Any, ...], ...]:  # Any: what the loop gives to the network
-        """The inputs of the first and the latest watched pass, not copied; none of more than KEPT_BYTES."""
+        """The inputs of the first and the latest watched pass, not copied; none above KEPT_BYTES."""
         return tuple(self._recorder.batches)
 
     @property
     def build(self) -> Callable[[], nn.Module] | None:
-        """Makes the network as it was at the beginning; None where that is not known, or takes too much memory."""
+        """Makes the network as it was at the start; None if unknown or too large."""
         return None if self._first is None else partial(_with_weights, self._network, self._first)
 
     def history(self, epoch_steps: int) -> History:
-        """The losses of the steps so far as epochs of so many; nothing is known of a validation part.
+        """The losses so far as epochs of `epoch_steps` each; nothing is known of a validation part.
 
-        Where several steps stand together, as in long trainings, they count to the epoch in which they begin.
+        A stretch of several steps, as in long trainings, counts towards the epoch in which it begins.
         """
         seen = self.watched()
         if not seen.losses:
@@ -109,7 +109,7 @@ class Watching:
         return History(tuple(epochs), "the loop ended")
 
     def settings(self) -> dict[str, object]:
-        """What the first optimizer tells of the recipe: its kind where it is one of ours, rate, decay, momentum."""
+        """What the first optimizer says about the recipe: its kind if it is one of ours, rate, decay, momentum."""
         optimizer = self.optimizers[0]
         group, name = optimizer.param_groups[0], type(optimizer).__name__.lower()
         rates = [moment.lr for moment in self.watched().moments if isfinite(moment.lr)]
@@ -149,7 +149,7 @@ class Watching:
 
 
 def _copied(network: nn.Module) -> Mapping[str, Tensor] | None:
-    """The network's weights and buffers; None where they take more than FIRST_BYTES, or have no shape yet."""
+    """The network's weights and buffers; None if they take more than FIRST_BYTES, or have no shape yet."""
     tensors = network.state_dict()
     if any(is_lazy(t) for t in tensors.values()):
         return None

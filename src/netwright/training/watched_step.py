@@ -16,7 +16,7 @@ from netwright.machine.fused import UpdateRule
 from netwright.training.layers import CHANNELS_FIRST, Layout, after_calls, tensor_of
 from netwright.training.signals import functional, signals
 
-MOST_CALLS = 8  # of a layer in one pass that are looked at: a cell called at each time step is called hundreds of times
+MOST_CALLS = 8  # calls of a layer to look at in one pass: a cell called at each time step is called hundreds of times
 
 Key = tuple[str, int]
 """What a number means, and of which parameter, layer or optimizer."""
@@ -37,7 +37,7 @@ class Unread:
 
 @final
 class _Sentinel:
-    """One small parameter of an optimizer, whose gradients tell whether those of the last update were cleared."""
+    """One small parameter of an optimizer: shows whether the gradients of the last update were cleared."""
 
     def __init__(self, parameter: Tensor) -> None:
         self._parameter = parameter
@@ -45,13 +45,13 @@ class _Sentinel:
         self.forget()
 
     def forget(self) -> None:
-        """The optimizer has made its step."""
+        """The optimizer has stepped."""
         self.arrivals = 0  # since the gradients were cleared
         self.is_cleared = False
-        self.stale = list[Tensor]()  # how many numbers of the gradient were not 0 when the next one came
+        self.stale = list[Tensor]()  # how many numbers of the gradient were not 0 when the next one arrived
 
     def _arrives(self, _gradient: Tensor) -> None:
-        """A gradient that is not added to the parameter's yet."""
+        """A gradient not yet added to the parameter's."""
         if self._parameter.grad is None:
             self.arrivals, self.is_cleared = 0, True
         elif not self.is_cleared:
@@ -63,10 +63,10 @@ class _Sentinel:
 class Window:
     """From the end of a step to the end of the next, with all hooks on."""
 
-    _is_open = False  # also of what a copy of the network takes along
+    _is_open = False  # also of hooks that a copy of the network takes along
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A network that is copied or pickled meanwhile takes its hooks along: they see nothing."""
+        """A network copied or pickled meanwhile takes its hooks along: they see nothing."""
         return object.__new__, (Window,)
 
     def __init__(
@@ -85,7 +85,7 @@ class Window:
         self._lr = nan
         self._accumulates = False
         self._is_open = True
-        self.called: dict[int, None] = {}  # numbers of layers, as they were first called
+        self.called: dict[int, None] = {}  # numbers of layers, in the order of their first calls
         self.inputs: tuple[Any, ...] = ()  # of the last pass
         self._enter(network)
         self._sentinels = {n: _Sentinel(p) for n, o in enumerate(optimizers) if (p := _smallest(o)) is not None}
@@ -100,7 +100,7 @@ class Window:
         ]
 
     def close(self) -> None:
-        """Takes the hooks away."""
+        """Removes the hooks."""
         self._is_open = False
         for handle in self._handles:
             handle.remove()
@@ -121,12 +121,12 @@ class Window:
                 place = self._numbers.get(id(parameter))
                 if place is not None and parameter.grad is not None:
                     self._before[place] = parameter.detach().clone()
-                    if place not in self._gradients:  # it was put there by hand
+                    if place not in self._gradients:  # it was set by hand
                         self._arrived(place, parameter)
 
     @torch.no_grad()
     def ended(self, step: int) -> Unread:
-        """Takes the hooks away, and what was seen together."""
+        """Removes the hooks and returns what was seen."""
         self.close()
         weights = [self._before.get(number, p.detach()) for number, p in enumerate(self._parameters)]
         changed = [self._parameters[number] for number in self._before]
@@ -147,7 +147,7 @@ class Window:
         )
 
     def _enter(self, network: nn.Module) -> None:
-        """Forgets the pass before: the last one of a step is shown."""
+        """Forgets the previous pass: the last one of a step is shown."""
         self._is_evaluating = not network.training
         self._outputs: list[tuple[Key, Tensor]] = []
         self._calls_of = Counter[int]()
@@ -160,7 +160,9 @@ class Window:
             self.inputs = inputs
 
     @torch.no_grad()
-    def _leaves(self, _network: nn.Module, _inputs: object, outputs: Any) -> None:  # Any: what the user's module gives
+    def _leaves(
+        self, _network: nn.Module, _inputs: object, outputs: Any
+    ) -> None:  # Any: what the user's module returns
         if self._is_open and self._producers:
             found = functional(outputs, self._producers, self._channels_first)
             self._outputs += [((what, number), value) for what, number, value in found]
@@ -183,7 +185,7 @@ class Window:
             self._outputs += [((what, number), value) for what, value in seen]
 
     def _arrived(self, number: int, parameter: Tensor) -> None:
-        """A gradient that has been added to the parameter's; the last one of a step is shown."""
+        """A gradient added to the parameter's; the last one of a step is shown."""
         if parameter.grad is not None:
             gradient = parameter.grad.detach()
             values = gradient.coalesce().values() if gradient.is_sparse else gradient
@@ -191,7 +193,7 @@ class Window:
 
 
 def _forget_empty_hooks(parameter: Any) -> None:  # Any: torch declares none of these
-    """Takes away what torch leaves on a tensor whose last hook is gone: a call into Python in every backward pass."""
+    """Removes what torch leaves on a tensor after its last hook: a call into Python in every backward pass."""
     if not parameter._post_accumulate_grad_hooks:
         parameter._post_accumulate_grad_hooks = None
     if not parameter._backward_hooks:
@@ -199,7 +201,7 @@ def _forget_empty_hooks(parameter: Any) -> None:  # Any: torch declares none of 
 
 
 def _is_training_pass() -> bool:
-    """Whether a pass is one that gradients go through; torch.compile keeps what it sees, so it shall see nothing."""
+    """Whether gradients flow through this pass; torch.compile keeps what it sees, so it must see nothing."""
     return not torch.compiler.is_compiling() and torch.is_grad_enabled()
 
 

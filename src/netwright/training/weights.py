@@ -1,4 +1,4 @@
-"""The tensors of a network by name: taken, put back, borrowed for an evaluation."""
+"""The tensors of a network by name: copied, restored, swapped for an evaluation."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 
 def named(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and saved buffers under their qualified names, each once: tied weights go by their first name.
+    """Parameters and saved buffers by qualified name, each once: tied weights go by their first name.
 
-    These are the network's own tensors, not copies. What `state_dict` leaves out (constants) is left out.
+    These are the network's own tensors, not copies. Constants, which `state_dict` leaves out, are left out.
     """
     saved = network.state_dict().keys()
     tensors = chain(network.named_parameters(), network.named_buffers())
@@ -31,7 +31,7 @@ def put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def misfit(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    """The first difference in names or shapes between the network and saved tensors, or nothing."""
+    """The first difference in names or shapes between the network and saved tensors; empty if none."""
     own = named(network)
     if missing := own.keys() - tensors.keys():
         return f"the file has no {min(missing)!r}"
@@ -50,7 +50,7 @@ def misfit(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
 
 @contextmanager
 def borrowed(network: nn.Module, tensors: Mapping[str, Tensor]) -> Generator[None]:
-    """The network with other weights; its own come back at the end."""
+    """The network with other weights; its own return at the end."""
     own = copied(network)
     put(network, tensors)
     try:
