@@ -130,7 +130,7 @@ def test_trend_is_no_change_of_unit():
             pl.col("town").replace_strict({"Oslo": 4, "Bergen": 1, "Trondheim": 3, "Stavanger": 2}),
             "same groups as town",
         ),
-        (pl.col("income").log(), "in another way as income"),
+        (pl.col("income").log(), "has the same information as income"),
         ((pl.col("income") / 100).round(0), "is, rounded, 0.01 x income"),
     ],
 )

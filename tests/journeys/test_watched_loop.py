@@ -32,7 +32,7 @@ def test_a_healthy_loop_is_called_healthy() -> None:
     run = trained("")
     report = nw.diagnose(run)
     assert not report.fails("warning")
-    assert not any("first weights" in check.skipped for check in report.checks)
+    assert not any("initial weights" in check.skipped for check in report.checks)
     assert (run.recipe.optimizer, run.recipe.lr, run.recipe.batch_size, run.recipe.epochs) == ("adam", 5e-3, 64, 20)
     losses = [epoch.train_loss for epoch in run.history.epochs]
     assert len(losses) == 20

@@ -1,8 +1,8 @@
-"""What can be wrong with data and with a training: one function for each finding."""
+"""What can be wrong with data and with training: one function for each code."""
 
-# Codes never change their meaning. A check is a function (evidence) -> findings of its code; its docstring is its page.
+# Codes never change their meaning. A check is a function (evidence) -> findings; its docstring is its page.
 
-# Of the raw rows and their tensors: cheap enough to be part of every training.
+# On raw rows and their tensors: cheap enough to be part of every training.
 DATA_CHECKS: dict[str, str] = {
     "NW113": "netwright.checks.data.balance:class_imbalance",
     "NW130": "netwright.checks.data.missing:missing_values",
@@ -40,7 +40,7 @@ DATA_CHECKS: dict[str, str] = {
     "NW112": "netwright.checks.data.labels:contradicting_duplicates",
 }
 
-# By networks trained for the purpose: part of an audit.
+# With networks trained for the purpose: part of an audit.
 MODEL_CHECKS: dict[str, str] = {
     "NW124": "netwright.checks.data.coverage:worse_groups",
     "NW129": "netwright.checks.data.learning_curve:little_data",
@@ -48,7 +48,7 @@ MODEL_CHECKS: dict[str, str] = {
     "NW111": "netwright.checks.data.labels:outlying_targets",
 }
 
-# Of a training, stage by stage: a grave finding of one stage makes what later stages would say meaningless.
+# Of training, stage by stage: after a serious finding, checks of later stages would be meaningless.
 TRAINING_STAGES: dict[str, dict[str, str]] = {
     "wiring": {
         "NW316": "netwright.checks.training.wiring:misaligned_labels",
@@ -101,7 +101,7 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
     },
 }
 
-# Of these, what experiments and simple models decide is left to `netwright diagnose`: a training makes the others.
+# Those that need experiments and simple models are left to `netwright diagnose`; training runs the others.
 LEFT_TO_DIAGNOSE = (
     "NW317", "NW321", "NW331", "NW332", "NW334", "NW336", "NW337", "NW341", "NW346", "NW342", "NW344",
     "NW326", "NW352", "NW353",

@@ -1,4 +1,4 @@
-"""What checks look at, and how they are made."""
+"""What checks examine, and how they run."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ from netwright.resolve import resolve
 
 T = TypeVar("T")
 
-FAST_ROWS = 20_000  # looked at by a fast check: enough to see what concerns one row in a hundred
+FAST_ROWS = 20_000  # examined by a fast check: enough to see what affects one row in a hundred
 
 
 @final
@@ -28,12 +28,12 @@ class DataEvidence:
     """The data as they were read, split and encoded. What several checks need is computed `once`."""
 
     dataset: Dataset  # raw cells
-    parts: Split | None = None  # of all rows, also of those that cannot be read; None where they cannot be split
-    prepared: Prepared | None = None  # its tensors have all rows of the data; None where they cannot be encoded
+    parts: Split | None = None  # of all rows, also unreadable ones; None if they cannot be split
+    prepared: Prepared | None = None  # its tensors have all rows of the data; None if they cannot be encoded
     problem: str = ""  # why they cannot be split or encoded
     against: Dataset | None = None  # new data to compare with
     seed: int = 0
-    is_fast: bool = False  # part of a training: look at FAST_ROWS rows, train nothing
+    is_fast: bool = False  # part of training: examine FAST_ROWS rows, train nothing
     tell: Callable[[str], object] = lambda _note: None
     known: dict[Callable[..., Any], Any] = field(default_factory=dict[Callable[..., Any], Any], repr=False)
 
@@ -55,7 +55,7 @@ class DataEvidence:
         return cast(T, self.known[compute])
 
     def rows(self, most: int = FAST_ROWS) -> Rows:
-        """All rows, or where a fast check is asked for at most so many, drawn by the seed; ascending."""
+        """All rows, or in a fast check at most so many, drawn by the seed; ascending."""
         count = len(self.dataset)
         if not self.is_fast or count <= most:
             return np.arange(count, dtype=np.int64)
@@ -63,15 +63,15 @@ class DataEvidence:
 
 
 Check = Callable[[Any], Iterable[Finding]]
-"""(evidence) -> findings; raises `Skip` where it cannot judge."""
+"""(evidence) -> findings; raises `Skip` if it cannot judge."""
 
 
 class Skip(Exception):
-    """Why a check cannot judge: said in the report, and no finding."""
+    """Why a check cannot judge: a line in the report, not a finding."""
 
 
 def examine(evidence: DataEvidence, table: Mapping[str, str], clock: Callable[[], float] = time.perf_counter) -> Report:
-    """Makes all checks of a table; the worst findings come first. One that cannot judge is named with its reason."""
+    """Runs all checks of a table; the worst findings come first. Checks that cannot judge are listed with a reason."""
     findings, checks = list[Finding](), list[Checked]()
     for code, path in table.items():
         found, checked = made(code, resolve("check", path, table), evidence, clock)
@@ -83,7 +83,7 @@ def examine(evidence: DataEvidence, table: Mapping[str, str], clock: Callable[[]
 def made(
     code: str, check: Check, evidence: Any, clock: Callable[[], float], *, skipped: str = ""
 ) -> tuple[list[Finding], Checked]:
-    """What a check finds, and how it went; with `skipped` it is not made, and that is why."""
+    """The findings of a check, and how it went; with `skipped` it does not run, and that is why."""
     began, found = clock(), list[Finding]()
     try:
         if not skipped:
@@ -98,7 +98,7 @@ def made(
 
 
 def named(code: str, check: Check, findings: Iterable[Finding]) -> list[Finding]:
-    """Findings with their check's key in the table; one without a title of its own gets the check's."""
+    """Findings with their check's key in the table; one without its own title gets the check's."""
     return [
         replace(
             found,
@@ -111,7 +111,7 @@ def named(code: str, check: Check, findings: Iterable[Finding]) -> list[Finding]
 
 
 def titled(finding: Finding) -> Finding:
-    """A finding made in the name of a check, of which it has only the code: with the check's title."""
+    """A finding made for a check of which only the code is known, with the check's title."""
     table = all_checks()
     return named(finding.code, resolve("check", table[finding.code], table), [finding])[0]
 
@@ -135,12 +135,12 @@ def title(check: Check) -> str:
 
 
 def page(check: Check) -> str:
-    """All that a check's docstring says: what it finds, why it matters, how it is decided."""
+    """The whole docstring of a check: what it finds, why it matters, how it is decided."""
     return cleandoc(check.__doc__ or "")
 
 
 def all_checks() -> dict[str, str]:
-    """Where the check of each code stands, of data and of trainings."""
+    """The path of each code's check, for data and for training."""
     return {
         **DATA_CHECKS,
         **MODEL_CHECKS,

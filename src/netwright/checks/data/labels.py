@@ -285,7 +285,7 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
         f"labels; at least {least:,} of their labels cannot be learned",
         measures=(
             Measure("share of rows that contradict", share),
-            Measure("share of rows whose inputs come again", repeated, threshold=REPEATED),
+            Measure("share of rows with repeated inputs", repeated, threshold=REPEATED),
         ),
         columns=dataset.targets,
         rows=tuple(odd["row"].to_list()),

@@ -15,23 +15,25 @@ from netwright.data.dataset import Dataset
 from netwright.data.split import Rows
 from netwright.records.batch import Examples
 
-RICH = ("pictures", "steps", "")  # families whose cells are compared as they are encoded: they may be paths
-WORDS = ("text", "symbols")  # families of which equal cells are never chance
+RICH = ("pictures", "steps", "")  # families whose cells are compared in encoded form: they may be paths
+WORDS = ("text", "symbols")  # families in which equal cells are never chance
 BLOCK_BYTES = 32 << 20  # of encoded rows that are hashed at once
 FAST_BYTES = 256 << 20  # of encoded rows that a training's own audit hashes: a fifth of a second
-CHANCE_ROWS = 50_000  # by which chance is estimated: pairs of them are a billion
-CHANCE_RATIO = 3.0  # repeats over those that chance gives: its estimate may be off by a factor when columns go together
+CHANCE_ROWS = 50_000  # rows that chance is estimated from: they form a billion pairs
+CHANCE_RATIO = (
+    3.0  # repeats over those expected by chance: the estimate may be off by a factor if columns are correlated
+)
 
 Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """Equal rows: of pictures, series and texts the inputs, of tables the targets too."""
+    """Equal rows: by the inputs of pictures, series and texts; in tables by the targets too."""
 
     rows: Rows  # that were compared, ascending
-    first: Rows  # for each of them the first one of the same content
-    chance: float  # pairs of equal rows that so few distinct values give without any copying
+    first: Rows  # for each of them the first one with the same content
+    chance: float  # pairs of equal rows expected without copies, since values repeat
 
     @property
     def pairs(self) -> int:
@@ -40,12 +42,12 @@ class Repeats:
 
     @property
     def are_natural(self) -> bool:
-        """Whether chance alone may explain them."""
+        """Whether chance alone can explain them."""
         return 0 < self.pairs <= CHANCE_RATIO * self.chance
 
 
 def repeats(evidence: DataEvidence) -> Repeats:
-    """All rows that can be read, compared by 64-bit hashes: a wrong pair among a million rows has odds of 1 : 10^7."""
+    """All readable rows, compared by 64-bit hashes: the odds of a wrong pair among a million rows are 1 : 10^7."""
     rows = _compared(evidence)
     families = [(block.fields[0].family, column) for block, column in blocks(evidence)]
     rich = [column for family, column in families if family in RICH]
@@ -55,14 +57,14 @@ def repeats(evidence: DataEvidence) -> Repeats:
         whole = whole + spread(encoded_hashes(column, rows), len(columns) + number)
     found, place, inverse = np.unique(whole, return_index=True, return_inverse=True)
     del found
-    first = rows[place][inverse]  # np.unique gives the first place, and rows ascend
+    first = rows[place][inverse]  # np.unique returns the first place, and rows ascend
     has_words = bool(rich) or any(family in WORDS for family, _ in families)
     chance = 0.0 if has_words else _chance([column[rows] for column in columns], evidence.seed)
     return Repeats(rows, first, chance)
 
 
 def hashed(cells: pl.Series) -> Hashes:
-    """A hash for each cell, the same for equal cells; texts without regard to case and blanks."""
+    """A hash for each cell, the same for equal cells; texts ignore case and spaces."""
     if isinstance(cells.dtype, pl.Array):  # polars 1.x hashes all arrays alike
         return encoded_hashes(
             torch.from_numpy(np.array(cells.to_numpy())).__getitem__, np.arange(len(cells), dtype=np.int64)
@@ -94,12 +96,12 @@ def mixed(values: Hashes) -> Hashes:
 
 
 def spread(hashes: Hashes, number: int) -> Hashes:
-    """The same value counts differently in each column, so that a sum over columns is a hash of the row."""
+    """The same value counts differently in each column, so a sum over columns is a hash of the row."""
     return mixed(hashes ^ mixed(np.array([number + 1], np.uint64)))
 
 
 def _compared(evidence: DataEvidence) -> Rows:
-    """Rows that can be read: all of them, but only a sample where a training would wait for the hashing."""
+    """The readable rows, or a sample if hashing would delay training."""
     rows = np.arange(len(evidence.dataset), dtype=np.int64)
     if evidence.is_fast and evidence.prepared is not None and _is_dear(evidence.prepared.whole):
         rows = evidence.rows()
@@ -107,13 +109,13 @@ def _compared(evidence: DataEvidence) -> Rows:
 
 
 def _is_dear(examples: Examples) -> bool:
-    """Whether cells are encoded as they are taken, or a column of them is large."""
+    """Whether cells are encoded on access, or a column of them is large."""
     largest = max((cells.nbytes for cells in examples.take(examples.rows[:1]).inputs), default=0)
     return not examples.is_in_memory or largest * len(examples) > FAST_BYTES
 
 
 def compared_cells(evidence: DataEvidence) -> Iterator[pl.Series]:
-    """Raw columns that are compared as they are: without names of rows, nor the targets of pictures and texts."""
+    """Raw columns that are compared as they are: without identifiers of rows and the targets of pictures and texts."""
     dataset, families = evidence.dataset, {field.name: field.family for field in evidence.fields}
     is_rich = any(family in (*RICH, *WORDS) for family in families.values())
     inputs = [name for name in dataset.inputs if families.get(name) not in RICH and name not in dataset.mapped]
@@ -123,18 +125,18 @@ def compared_cells(evidence: DataEvidence) -> Iterator[pl.Series]:
 
 
 def _names_rows(dataset: Dataset, name: str, family: str) -> bool:
-    """Whether the column says which row it is: whole numbers or single words of which none comes twice."""
+    """Whether the column identifies its rows: whole numbers or single words that all differ."""
     cells = dataset.table[name]
     may = cells.dtype.is_integer() or (cells.dtype == pl.String and family == "labels")
     return may and cells.n_unique() == len(cells)
 
 
 def _chance(columns: list[Hashes], seed: int) -> float:
-    """Pairs of equal rows to be expected from the pairs that differ in one column only.
+    """Expected pairs of equal rows, from the pairs that differ in one column only.
 
-    Where rows take few values, far more pairs agree in all columns but one than in all: if values of column j agree
-    with probability c, then D pairs that differ in j alone stand beside D c / (1 - c) that agree by chance. Copies
-    have no such neighbors. The greatest estimate over the columns is taken.
+    If rows take few values, far more pairs agree in all columns but one than in all: if values of column j agree with
+    probability c, then for D pairs that differ in j alone, D c / (1 - c) agree by chance. Copies have no such
+    neighbors. The largest estimate over the columns is used.
     """
     count = len(columns[0]) if columns else 0
     rows = np.random.default_rng(seed).permutation(count)[:CHANCE_ROWS]
@@ -159,7 +161,7 @@ def _pairs(counts: NDArray[np.int64]) -> int:
 
 
 def together(rows: Rows, first: Rows) -> list[Rows]:
-    """The groups of two and more rows, each ascending, in the order of their first rows."""
+    """The groups of two or more rows, each ascending, in the order of their first rows."""
     order = np.argsort(first, kind="stable")
     edges = np.flatnonzero(np.diff(first[order])) + 1
     return [group for group in np.split(rows[order], edges) if len(group) > 1]

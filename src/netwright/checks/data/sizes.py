@@ -1,4 +1,4 @@
-"""Files of pictures whose size, shape or color mode is unlike that of the others."""
+"""Picture files whose size, shape or color mode differs from that of the others."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -16,35 +16,35 @@ from netwright.records.finding import Finding, Measure
 
 FAST_FILES = 2_000  # headers read by a fast check: 0.2 s
 STRETCHED = 2.0  # times wider or taller than the middle picture: circles become ellipses of 2 : 1
-SMALLER = 4.0  # times less high and wide on average: each of its pixels becomes sixteen
+SMALLER = 4.0  # times smaller on average: each of its pixels becomes sixteen
 BY = 5.0  # robust standard deviations of the logarithm from the middle
-SPREAD = 0.1  # least standard deviation of a logarithm: a crop of a tenth of a side is nothing odd
+SPREAD = 0.1  # lowest standard deviation of a logarithm: cropping a tenth of a side is not odd
 GREY = ("1", "L", "LA", "I", "I;16", "F")  # pillow's modes without color
-FILES: tuple[object, ...] = (pl.String(), pl.Binary())  # types of cells that name or hold files
-ORIENTATION, TURNED = 0x0112, 5  # EXIF's tag; from this value on the sides are swapped
+FILES: tuple[object, ...] = (pl.String(), pl.Binary())  # types of cells that are paths or files
+ORIENTATION, TURNED = 0x0112, 5  # EXIF's tag; from this value on, the sides are swapped
 
-ADVICE = "Look at them, then cut them to the usual shape or leave them out."
-ANOTHER = "they may be of another source, but right"
+ADVICE = "Look at them, then crop them to the usual shape or drop them."
+ANOTHER = "they may come from another source, but be right"
 
 
 def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
     """odd-sized images
 
-    Picture files that are much smaller or larger than the others, of another shape, or grey among color.
+    Picture files that are much smaller or larger than the others, have another shape, or are grey among color.
 
-    Why it matters: all pictures are stretched to one size. One of another shape is distorted, a small one becomes a
-    blur, and both are often something else than the rest: a thumbnail, a banner, a scanned page.
+    Why it matters: all pictures are stretched to one size. One of another shape is distorted, a small one becomes
+    blurred, and both are often something else: a thumbnail, a banner, a scanned page.
 
-    How it is decided: by the headers of the files. Odd is a ratio of width to height of more than twice, or less than
-    half, the middle one; or sides on average four times smaller or larger than those of the middle picture; and each
-    of them at least 5 robust standard deviations (of the logarithm, at least 0.1) from the middle, so that collections
-    of all sizes are not told so. Grey files are odd where at most a fifth is
-    grey, and color ones where at most a fifth is not.
+    How it is decided: by the headers of the files. A picture is odd if its ratio of width to height is more than twice,
+    or less than half, that of the middle picture; or if its sides are on average four times smaller or larger. Either
+    must also be at least 5 robust standard deviations (of the logarithm, at least 0.1) from the middle, so that
+    collections of all sizes are not reported. Grey files are odd if at most a fifth is grey, and color files if at most
+    a fifth is color.
     """
     cells = evidence.dataset.table
     fields = [field for field, _ in encoded(evidence, "pictures") if cells.schema[field.name] in FILES]
     if not fields:
-        raise Skip("the images are no files")
+        raise Skip("the images are not files")
     for field in fields:
         rows, sides, grey = _headers(evidence, field.name)
         if not len(rows):
@@ -63,16 +63,16 @@ def _odd(ratio: Floats, size: Floats, grey: Mask) -> Iterator[Odd]:
         yield Odd(title, is_far, np.abs(away), text, (measure,), 0.9, ANOTHER, drop=0.5)
     for name, mask in (("grey", grey), ("color", ~grey)):
         if 0 < mask.mean() <= RARE:
-            text = f"{name} where the others are not"
+            text = f"{name} while the others are not"
             yield Odd(f"{name} images", mask, np.zeros(len(mask)), text, (), 0.9, ANOTHER, "note", drop=0)
 
 
 def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:
-    """Rows whose header can be read, their (width, height) as a person sees them, and which are grey."""
+    """Rows with a readable header, their (width, height) as a person sees them, and which are grey."""
     rows = readable(evidence, FAST_FILES)
     cells = evidence.dataset.table[column][rows].to_list()
     read, sides, grey = list[int](), list[tuple[int, int]](), list[bool]()
-    with without_warnings():  # of pillow, about files that are read all the same
+    with without_warnings():  # of pillow, about files that it still reads
         for row, cell in zip(rows.tolist(), cells, strict=True):
             with PIL.open(BytesIO(cell) if isinstance(cell, bytes) else cell) as file:
                 width, height = file.size

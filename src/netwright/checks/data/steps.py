@@ -1,4 +1,4 @@
-"""Series that stand still, hit a bound, have gaps, or are noisier than the others."""
+"""Series that are stuck, clipped, have gaps, or are noisier than the others."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,23 +19,23 @@ from netwright.records.finding import Finding, Measure, Remedy
 
 BLOCK = 1 << 22  # values measured at once
 FAST_VALUES = 5_000_000  # measured by a fast check
-LEAST_STEPS = 5  # of a series that can be said to stand still
-STUCK = 0.5  # share of a series that one value fills without a break
-MOVING = 0.25  # share of a series up to which a run of one value is usual in a channel that moves
-OF_MOST = 0.9  # share of the series of a channel that have to move for a series that stands still to be odd
+LEAST_STEPS = 5  # of a series that can be called constant
+STUCK = 0.5  # share of a series with one value without a break
+MOVING = 0.25  # share of a series up to which a run of one value is usual in a moving channel
+OF_MOST = 0.9  # share of a channel's series that must move for a constant one to be odd
 BOUND = 0.05  # share of a series' values that are exactly its greatest (or least)
-BOUND_RUN = 3  # of them in a row: a peak is one step, two where values are rounded
+BOUND_RUN = 3  # of them in a row: a peak is one step, or two if values are rounded
 MISSING = 0.2  # share of a series that is missing
 BY = 5.0  # robust standard deviations from the middle
 LENGTH = 3.0  # times shorter or longer than the middle series
-SPREAD = 0.1  # least standard deviation of a logarithm
-TYPICAL = 0.98  # share of the steps of time that are taken for usual
-REGULAR = 4.0  # times the middle step that usual ones may be; weekends make 3, events at random 6
+SPREAD = 0.1  # lowest standard deviation of a logarithm
+TYPICAL = 0.98  # share of the time steps that count as usual
+REGULAR = 4.0  # usual steps are at most so many times the middle one; weekends make 3, random events 6
 GAP = 2.0  # times the longest usual step
-NOISE = 0.5  # share of a channel's variance that is gone with the next step
+NOISE = 0.5  # share of a channel's variance that differs in the next step
 NOISY = 4.0  # times the noise of the middle series
 
-ADVICE = "Look at them, then measure them again or leave them out."
+ADVICE = "Look at them, then measure them again or drop them."
 LABEL = "this may be what their label is about"
 
 _FREE = 1e-12
@@ -43,21 +43,21 @@ _FREE = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """Numbers of the series of one column: of each row (N,), and of each channel of it (N, channels)."""
+    """Numbers for the series of one column: per row (N,), and per channel of a row (N, channels)."""
 
     column: str
     channels: tuple[str, ...]
     rows: Rows
     lengths: Rows  # steps up to the last value
     missing: Floats  # share of the values before the end
-    run: Floats  # (N, C) share of the series that its longest run of one value fills
-    bound: Floats  # (N, C) share of the values that are exactly the greatest or the least, where they come in runs
+    run: Floats  # (N, C) longest run of one value, as a share of the series
+    bound: Floats  # (N, C) share of the values that are exactly the greatest or the least, if they come in runs
     noise: Floats  # (N, C) standard deviation of noise, by second differences
     spread: Floats  # (N, C) standard deviation
 
 
 def measured(evidence: DataEvidence) -> tuple[Steps, ...]:
-    """The series of each column. Raises Skip where there is none."""
+    """The series of each column. Raises Skip if there is none."""
     found = list[Steps]()
     for field, column in encoded(evidence, "steps"):
         size = column(torch.zeros(0, dtype=torch.int64)).shape[1:].numel()
@@ -99,7 +99,7 @@ def _numbers(values: NDArray[np.float32]) -> tuple[NDArray, ...]:
 
 
 def _runs(same: Mask) -> NDArray[np.int64]:
-    """For each step how many in a row, with this one, are equal: (B, T, C)."""
+    """For each step, the number of equal values in a row up to and including it: (B, T, C)."""
     steps = np.arange(same.shape[1])[None, :, None]
     return steps - np.maximum.accumulate(np.where(same, -1, steps), axis=1) + 1
 
@@ -107,15 +107,15 @@ def _runs(same: Mask) -> NDArray[np.int64]:
 def flat(evidence: DataEvidence) -> Iterator[Finding]:
     """flat series
 
-    Series with a channel that never changes, or that stands still for half of the series or more, although the same
+    Series with a channel that never changes, or does not change for half of the series or more, although the same
     channel moves in the other series.
 
-    Why it matters: a sensor that is stuck or torn off reports its last value. The label is of what happened meanwhile,
-    which the series do not show.
+    Why it matters: a sensor that is stuck or torn off reports its last value. The label describes what happened
+    meanwhile, which the series do not show.
 
     How it is decided: one value fills at least half of the series (and at least 5 steps) without a break, in a channel
-    where in at least 90 % of the series no value fills more than a quarter. Channels that often stand still by their
-    nature, as rain and switches do, are thereby left alone. A channel that is constant in every series is told too.
+    where in at least 90 % of the series no value fills more than a quarter. So channels that are often constant by
+    nature, such as rain and switches, are not reported. A channel that is constant in every series is reported too.
     """
     for steps in evidence.once(measured):
         judged = steps.lengths >= LEAST_STEPS
@@ -125,7 +125,7 @@ def flat(evidence: DataEvidence) -> Iterator[Finding]:
         is_flat = (steps.run >= STUCK) & moves & judged[:, None] & (steps.run * steps.lengths[:, None] >= LEAST_STEPS)
         worst = np.where(is_flat, steps.run, 0.0).max(1)
         measure = Measure("share of the series, the worst", float(worst.max()), threshold=STUCK)
-        yield from _told(evidence, steps, Odd("", worst > 0, worst, "stand still", (measure,), 0.95, LABEL), is_flat)
+        yield from _told(evidence, steps, Odd("", worst > 0, worst, "are stuck", (measure,), 0.95, LABEL), is_flat)
         dead = [name for name, spread in zip(steps.channels, steps.spread.max(0), strict=True) if spread <= _FREE]
         if dead and len(steps.rows) > 1:
             yield Finding(
@@ -133,21 +133,21 @@ def flat(evidence: DataEvidence) -> Iterator[Finding]:
                 title="flat channels",
                 summary=f"{counted(len(dead), 'channel')} of {steps.column!r} never change within a series: {dead[0]}",
                 columns=(steps.column,),
-                remedies=(Remedy("Leave the channel out, or look at why it is silent.", cost="nothing"),),
+                remedies=(Remedy("Drop the channel, or find out why it is silent.", cost="nothing"),),
             )
 
 
 def clipped(evidence: DataEvidence) -> Iterator[Finding]:
     """clipped series
 
-    Series that stay for a while at exactly their greatest, or exactly their least value: the measuring range ended
-    before the signal did.
+    Series that stay at exactly their greatest, or exactly their least value for a while: the signal left the measuring
+    range.
 
-    Why it matters: how high the peaks went is lost, and with it what often tells the classes apart.
+    Why it matters: the height of the peaks is lost, which often distinguishes the classes.
 
     How it is decided: at least 5 % of the values of a channel are exactly its extreme in this series, three or more of
-    them in a row, while in at least 90 % of the series of the channel they are not. Channels that often
-    rest at a bound by their nature, as rain at zero, and constant series are thereby left alone.
+    them in a row, and this is not so in at least 90 % of the channel's series. So channels that often rest at a bound
+    by nature, such as rain at zero, and constant series are not reported.
     """
     for steps in evidence.once(measured):
         judged = steps.lengths >= LEAST_STEPS
@@ -163,16 +163,16 @@ def clipped(evidence: DataEvidence) -> Iterator[Finding]:
 def gappy(evidence: DataEvidence) -> Iterator[Finding]:
     """gappy series
 
-    Series with many missing values, with missing steps of time, or of a length far from that of the others.
+    Series with many missing values, with missing time steps, or with a length far from that of the others.
 
-    Why it matters: a network counts steps. Where a step is missing, everything behind it stands at the wrong place; a
-    series cut short lacks what its label is about.
+    Why it matters: a network counts steps. If a step is missing, everything after it is at the wrong place; a series
+    cut short lacks what its label is about.
 
     How it is decided: at least 20 % of the values are missing, and 5 robust standard deviations more than in the middle
     series; or the length is three times less or more than the middle one and 5 robust standard deviations (of the
-    logarithm) away; or a step of time is more than twice the longest usual one. Usual are 98 % of the steps, and times
-    are judged only where these are at most 4 times the middle step: working days are, events at random are not. For
-    tables with a column of times, gaps are a note.
+    logarithm) away; or a time step is more than twice the longest usual one. 98 % of the steps are usual, and times are
+    judged only if these are at most 4 times the middle step: working days are, random events are not. For tables with a
+    column of times, gaps are a note.
     """
     judged = 0
     try:
@@ -193,12 +193,12 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
 
     Series with much more noise than the others, and channels that are mostly noise.
 
-    Why it matters: what changes by chance from step to step cannot be learned, only learned by heart.
+    Why it matters: random changes from step to step cannot be learned, only memorized.
 
-    How it is decided: noise is the standard deviation of second differences, divided by the root of 6, which takes out
-    everything that changes slowly. A series is noisy where it has 4 times the noise of the middle series in the same
-    channel, 5 robust standard deviations (of the logarithm) above it, and where noise is more than half of its own
-    variance. A channel is mostly noise where that is so in the middle series; this is a note.
+    How it is decided: noise is the standard deviation of second differences, divided by the root of 6, which removes
+    everything that changes slowly. A series is noisy if it has 4 times the noise of the middle series in the same
+    channel, 5 robust standard deviations (of the logarithm) above it, and if noise is more than half of its own
+    variance. A channel is mostly noise if the latter holds for the middle series; this is a note.
     """
     for steps in evidence.once(measured):
         long = steps.lengths >= LEAST_STEPS
@@ -227,14 +227,14 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
                 measures=(Measure("share of noise in the variance", float(usual[mostly[0]]), threshold=NOISE),),
                 columns=(steps.column,),
                 otherwise=("the signal may be faster than the steps",),
-                remedies=(Remedy("Average over steps, measure more often, or do without the channel."),),
+                remedies=(Remedy("Average over steps, measure more often, or drop the channel."),),
             )
 
 
 def _incomplete(evidence: DataEvidence, steps: Steps) -> Iterator[Finding]:
     is_missing = (steps.missing >= MISSING) & (deviations(steps.missing, MISSING / BY) >= BY)
     measure = Measure("share missing, the worst", float(steps.missing.max(initial=0)), threshold=MISSING)
-    odd = Odd("series with gaps", is_missing, steps.missing, "lack many values", (measure,), 0.9, LABEL)
+    odd = Odd("series with gaps", is_missing, steps.missing, "have many missing values", (measure,), 0.9, LABEL)
     yield from _told(evidence, steps, odd)
     logs = np.log(np.maximum(_lengths(evidence, steps), 0.5))
     away = np.abs(logs - np.median(logs))
@@ -256,7 +256,7 @@ def _lengths(evidence: DataEvidence, steps: Steps) -> Floats:
 
 
 def _told(evidence: DataEvidence, steps: Steps, odd: Odd, at: Mask | None = None) -> Iterator[Finding]:
-    """Says also in which channels it is, if `at` (N, channels) marks some."""
+    """Adds the channels to the finding, if `at` (N, channels) marks some."""
     if at is not None:
         channels = [
             name for name, here in zip(steps.channels, np.atleast_1d(at[odd.mask].any(axis=0)), strict=True) if here
@@ -267,7 +267,7 @@ def _told(evidence: DataEvidence, steps: Steps, odd: Odd, at: Mask | None = None
 
 
 def _times(evidence: DataEvidence) -> Iterator[tuple[str, Rows, Floats]]:
-    """Times in ascending order with their rows: of all steps of all series, or of the rows of a table."""
+    """Times in ascending order with their rows: all steps of all series, or the rows of a table."""
     dataset = evidence.dataset
     if dataset.times is not None:
         lists = dataset.times
@@ -280,7 +280,7 @@ def _times(evidence: DataEvidence) -> Iterator[tuple[str, Rows, Floats]]:
         try:
             times = as_times(dataset, name).to_physical().cast(pl.Float64)
         except DataError:
-            continue  # a group, or dates that do not all read: another check says so
+            continue  # a group, or unreadable dates: another check reports them
         rows = np.flatnonzero(times.is_finite().fill_null(False).to_numpy())
         values = times.to_numpy()[rows]
         order = np.argsort(values, kind="stable")
@@ -304,11 +304,11 @@ def _time_gaps(evidence: DataEvidence, name: str, rows: Rows, times: Floats) -> 
         severity=severity_of(len(found), len(evidence.dataset)) if is_long else "note",
         title="gaps in time",
         summary=f"{counted(len(places), 'step')} of {int(inside.sum()):,} in {name!r} skip some time, "
-        f"in front of {len(found):,} {of}; the longest is {steps[places].max() / middle:,.0f} usual steps",
+        f"before {len(found):,} {of}; the longest is {steps[places].max() / middle:,.0f} usual steps",
         measures=(Measure("longest usual step, in usual steps", usual / middle),),
         columns=(name,) if not is_long else (),
         rows=found,
         confidence=0.9,
-        otherwise=("nothing may have been measured on purpose",),
-        remedies=(Remedy("Put the missing steps in, empty, so that steps mean time."),),
+        otherwise=("measuring may have paused on purpose",),
+        remedies=(Remedy("Insert the missing steps, empty, so that steps mean time."),),
     )

@@ -1,4 +1,4 @@
-"""Columns that give the answer away alone."""
+"""Single columns that leak the target."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,20 +13,20 @@ from netwright.data.split import FEW_NUMBERS
 from netwright.records.finding import Finding, Remedy
 from netwright.statistics import Interval, mean, share
 
-LOOKED_AT = 20_000  # rows: a leak is in all of them
-LEAST_ROWS = 50  # fewer rows are told apart by chance
-SIDES = 3  # neighbors on each side whose targets are asked
+LOOKED_AT = 20_000  # rows: a leak shows in all of them
+LEAST_ROWS = 50  # fewer rows can be predicted by chance
+SIDES = 3  # neighbors on each side whose targets are used
 MOST_CLASSES = 100  # the most frequent; the others count as one
-MISSED_CLASSES = 0.01  # errors as a share of the errors of the largest class: iris petals, honest, leave 0.06
-SURE = 0.1  # the upper end of that share's interval has to be below: 100 rows or so without an error
-MISSED_NUMBERS = 0.001  # share of the target's variance that is left; size against perimeter of a tumor leaves 0.005
-PLAIN = 10  # times below these thresholds nothing but a leak is likely
-NEARLY_ALL = 0.99  # of the rows have to obey a formula
+MISSED_CLASSES = 0.01  # errors as a share of those of the largest class: iris petals, which are honest, leave 0.06
+SURE = 0.1  # the upper end of that share's interval must be below: about 100 rows without an error
+MISSED_NUMBERS = 0.001  # remaining share of the target's variance; size against perimeter of a tumor leaves 0.005
+PLAIN = 10  # times below these thresholds only a leak is likely
+NEARLY_ALL = 0.99  # of the rows must follow a formula
 
 
 @dataclass(frozen=True)
 class _Told:
-    """How well a column alone tells the target of rows other than those it was learned from."""
+    """How well a column alone predicts the target of other rows than those it learned from."""
 
     missed: Interval  # as a share of chance
     says: str
@@ -35,25 +35,25 @@ class _Told:
 def leaking_columns(evidence: DataEvidence) -> Iterator[Finding]:
     """a column that gives the answer away
 
-    One column tells the target of nearly every row: a copy of it, something that was written down after it was known,
-    or a number given to rows that had been sorted.
+    One column predicts the target of nearly every row: a copy of it, something recorded after the target was known, or
+    a number assigned to sorted rows.
 
-    Why it matters: scores are near perfect, and the network is of no use where the target is not known yet, since the
-    column is not known there either.
+    Why it matters: scores are near perfect, but the network is useless while the target is unknown, since the column is
+    then unknown too.
 
-    How it is decided: rows are sorted by the column; the target of each row is foretold by its neighbors, three on
-    each side (SIDES; of a column of names only neighbors of the same name). For classes by their majority: the errors
-    as a share of those of always answering the largest class have to be below 1 % (MISSED_CLASSES; the honest petals
-    of the iris leave 6 %) and their 95 % interval below 10 % (SURE). For numbers, by the mean of the ranks of the two
-    nearest or by a straight line: the variance that is left has to be below 0.1 % with its 95 % interval
-    (MISSED_NUMBERS). An error where a tenth of these thresholds (PLAIN) is left or less, else a warning. Columns that
-    order the rows in time foretell a smooth target honestly and are left out there.
+    How it is decided: rows are sorted by the column; each row's target is predicted from its neighbors, three on each
+    side (SIDES; in a column of names only neighbors of the same name). For classes, by majority: the errors as a share
+    of those of always answering the largest class must be below 1 % (MISSED_CLASSES; the honest petals of the iris
+    leave 6 %) and their 95 % interval below 10 % (SURE). For numbers, by the mean of the ranks of the two nearest or by
+    a straight line: the remaining variance must be below 0.1 % with its 95 % interval (MISSED_NUMBERS). It is an error
+    if a tenth of these thresholds (PLAIN) or less remains, else a warning. Columns that order the rows in time predict
+    a smooth target honestly and are left out.
     """
     seen = evidence.once(columns)
     if not seen.targets:
-        raise Skip("there is no target of single cells")
+        raise Skip("there is no target of single values")
     if len(seen.rows) < LEAST_ROWS:
-        raise Skip(f"fewer than {LEAST_ROWS} rows are told apart by chance")
+        raise Skip(f"fewer than {LEAST_ROWS} rows can be predicted by chance")
     for target in seen.targets:
         leaks = evidence.once(leaks_of_targets).get(target, {})
         for name, told in leaks.items():
@@ -61,17 +61,17 @@ def leaking_columns(evidence: DataEvidence) -> Iterator[Finding]:
             bar = MISSED_CLASSES if is_class else MISSED_NUMBERS
             yield Finding(
                 "error" if told.missed.value <= bar / PLAIN else "warning",
-                f"{name} alone tells {target} {told.says}",
+                f"{name} alone predicts {target} {told.says}",
                 (told.missed.measure("missed, as a share of chance", bar),),
                 (name,),
                 confidence=0.95 if told.missed.value <= bar / PLAIN else 0.8,
-                otherwise=("it is known when the target is asked for: then this one column is model enough",),
-                remedies=(Remedy(f"leave it out with --drop {name}, unless it is known before {target} is."),),
+                otherwise=("it is known before the target: then this one column is enough",),
+                remedies=(Remedy(f"drop it with --drop {name}, unless it is known before {target}."),),
             )
 
 
 def leaks_of_targets(evidence: DataEvidence) -> dict[str, dict[str, _Told]]:
-    """The columns that give each target away."""
+    """The columns that leak each target."""
     seen = evidence.once(columns)
     rows = np.random.default_rng(evidence.seed).permutation(len(seen.rows))[:LOOKED_AT]
     found = dict[str, dict[str, _Told]]()
@@ -94,7 +94,7 @@ def leaks_of_targets(evidence: DataEvidence) -> dict[str, dict[str, _Told]]:
 
 
 def classes_of(seen: Columns, target: str) -> NDArray[np.int64] | None:
-    """A number for the class of each row, the most frequent first, or None where the target is a measure."""
+    """A number for the class of each row, the most frequent first, or None if the target is a measurement."""
     cells = seen.table[target]
     if cells.dtype.is_temporal() or (target in seen.numbers and cells.n_unique() > FEW_NUMBERS):
         return None
@@ -106,7 +106,7 @@ def classes_of(seen: Columns, target: str) -> NDArray[np.int64] | None:
 
 
 def _keys(seen: Columns, name: str, rows: NDArray[np.int64]) -> tuple[Floats, bool]:
-    """Numbers that sort the rows, the missing last, and whether they are names only."""
+    """Numbers that sort the rows, the missing last, and whether they are only names."""
     if name in seen.numbers:
         return seen.numbers[name][rows], False
     cells = seen.table[name][rows]
@@ -125,7 +125,7 @@ def _orders_rows(seen: Columns, name: str) -> bool:
 
 
 def _tells_class(keys: Floats, classes: NDArray[np.int64], is_named: bool) -> _Told | None:
-    """Majority of neighbors. Rows come in random order: those of one key are no neighbors by their place."""
+    """Majority of neighbors. Rows come in random order, so rows with one key are no neighbors by place."""
     order = np.argsort(keys, kind="stable")  # NaN last
     keys, classes = keys[order], classes[order]
     count, kinds = len(classes), int(classes.max()) + 1
@@ -136,7 +136,7 @@ def _tells_class(keys: Floats, classes: NDArray[np.int64], is_named: bool) -> _T
         here = every[:-step][alike]
         votes[here, classes[here + step]] += 1
         votes[here + step, classes[here]] += 1
-    answers = votes.argmax(axis=1)  # of several as frequent, and without neighbors: the class with most rows
+    answers = votes.argmax(axis=1)  # ties, and rows without neighbors, get the class with most rows
     wrong, chance = int((answers != classes).sum()), int((classes != np.bincount(classes).argmax()).sum())
     if not chance:
         return None
@@ -167,7 +167,7 @@ def _tells_number(keys: Floats, target: Floats, is_named: bool) -> _Told | None:
 
 
 def _within(keys: Floats, values: Floats) -> Floats:
-    """Residuals of the mean of the other rows of the same name."""
+    """Residuals after the mean of the other rows with the same name."""
     _, group = np.unique(keys, return_inverse=True)
     counts, sums = np.bincount(group)[group], np.bincount(group, values)[group]
     others = np.where(counts > 1, (sums - values) / np.maximum(counts - 1, 1), values.mean())

@@ -1,4 +1,4 @@
-"""Texts that say nothing, garbled ones, and those that come again and again."""
+"""Texts that are empty, garbled, or repeated."""
 
 import html
 import re
@@ -15,18 +15,20 @@ from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
-LONG = 25  # words in the middle text from which one or two words are short: reviews of 19 hold a "Refreshing." or two
+LONG = (
+    25  # words in the middle text from which one or two words are short: reviews of 19 include a "Refreshing." or two
+)
 SHORT = 2  # words
-TIMES = 10  # how often one text has to come to be no accident
-SHARE = 0.01  # of the rows that one text has to be; in short texts, where greetings repeat by nature
-OPENING = 6  # words that texts have to share to be a form
-FORM = 0.5  # share of the texts that share them
-FREQUENT = 100  # words of the data that are known by heart: of, the, and; half of any text of the language
-OURS = 0.25  # times the usual share of frequent words below which a text may be of another language
-BY = 4.0  # standard deviations of a share of so many words below the usual one: of 20 words none, where half is usual
+TIMES = 10  # repeats of one text that are no accident
+SHARE = 0.01  # of the rows that must have one text; greetings repeat naturally in short texts
+OPENING = 6  # words that texts must share to be a form
+FORM = 0.5  # share of the texts with these words
+FREQUENT = 100  # most frequent words of the data: of, the, and; half of any text in the language
+OURS = 0.25  # times the usual share of frequent words; below, a text may be in another language
+BY = 4.0  # standard deviations of a share below the usual one: none of 20 words, if half is usual
 EPSILON = 1e-9
-SCRIPT = 0.5  # share of a text's letters of another script
-RARELY = 0.05  # share of the texts up to which another script or language is odd; above, the data are mixed
+SCRIPT = 0.5  # share of a text's letters in another script
+RARELY = 0.05  # share of the texts up to which another script or language is odd; more, and the data are mixed
 
 _HIGH = (
     r"\u0080-\u00BF\u0152\u0153\u0160\u0161\u0178\u017D\u017E\u0192\u02C6\u02DC\u2013-\u203A\u20AC\u2122"  # cp1252's
@@ -48,41 +50,41 @@ def empty_texts(evidence: DataEvidence) -> Iterator[Finding]:
 
     Texts that are missing, blank or without a single letter or digit, and, among long texts, those of a word or two.
 
-    Why it matters: the label of a text that says nothing cannot be learned from it. In training such rows teach the
-    frequency of the labels; in a test part they measure it.
+    Why it matters: the label of an empty text cannot be learned from it. In training such rows teach the frequency of
+    the labels; in a test part they measure it.
 
-    How it is decided: a text without any letter or digit is empty in every data set. One of at most 2 words is short
-    where the middle text has at least 25. Where more than a fifth of the texts are so, leaving the text out is how
-    these data are written, and a note.
+    How it is decided: a text without any letter or digit is empty in every data set. One of at most 2 words is short if
+    the middle text has at least 25. If more than a fifth of the texts are so, these data are written without text on
+    purpose: it is a note.
     """
     for name, rows, cells in _texts(evidence):
         words = _count(cells, _WORDS)
         middle = float(np.median(words)) if len(words) else 0.0
         short = (words > 0) & (words <= SHORT) & (middle >= LONG)
         longest = Measure("words", float(words[short].max(initial=0)), threshold=SHORT)
-        says, alone = f"the middle one has {middle:.0f}", len(evidence.fields) == 1  # no row says anything without it
+        says, alone = f"the middle one has {middle:.0f}", len(evidence.fields) == 1  # without it a row says nothing
         few = f"have at most {SHORT} words; {says}"
         none = Measure("words", 0.0, threshold=0)
         odds = (
-            Odd("empty texts", words == 0, -words, f"say nothing; {says}", (none,), 0.95, drop=0.95 * alone),
+            Odd("empty texts", words == 0, -words, f"are empty; {says}", (none,), 0.95, drop=0.95 * alone),
             Odd("very short texts", short, -words, few, (longest,), 0.5, severity="note", drop=0.5 * alone),
         )
-        yield from told(evidence, name, rows, "text", "Fill them in, or leave the rows out.", odds)
+        yield from told(evidence, name, rows, "text", "Fill them in, or drop the rows.", odds)
 
 
 def garbled_texts(evidence: DataEvidence) -> Iterator[Finding]:
     """garbled texts
 
-    Letters that were written in one encoding and read in another ("cafÃ©" for "café"), letters that were lost
-    (the replacement character), control characters, and remains of HTML ("<br />", "&amp;").
+    Letters that were written in one encoding and read in another ("cafÃ©" for "café"), lost letters (the replacement
+    character), control characters, and remains of HTML ("<br />", "&amp;").
 
-    Why it matters: a garbled word is a word of its own that no other text has. Where one source of the data is garbled
-    and another is not, the network tells the sources apart instead of what the texts say.
+    Why it matters: a garbled word is a new word that no other text has. If one source of the data is garbled and
+    another is not, the network learns to separate the sources instead of what the texts say.
 
-    How it is decided: a garbled letter is a run of characters which, written in Western European (cp1252) and read
-    as UTF-8, is valid text: by chance that is nearly impossible, and the text so repaired is the proposed fix.
-    Replacement characters, control characters and the usual HTML tags and entities are searched for as such. Lost and
-    garbled letters are a warning, the others a note.
+    How it is decided: a garbled letter is a run of characters which, written in Western European (cp1252) and read as
+    UTF-8, is valid text. That is nearly impossible by chance, and the repaired text is the proposed fix. Replacement
+    characters, control characters and the usual HTML tags and entities are searched for directly. Lost and garbled
+    letters are a warning, the others a note.
     """
     for name, rows, cells in _texts(evidence):
         for title, pattern, repair, severity in _ILLS:
@@ -117,19 +119,19 @@ def garbled_texts(evidence: DataEvidence) -> Iterator[Finding]:
 def repeated_texts(evidence: DataEvidence) -> Iterator[Finding]:
     """duplicated and boilerplate texts
 
-    One text that stands in many rows, an opening or an ending that most texts share, and single texts in another
-    script or another language than the rest.
+    One text in many rows, an opening or an ending that most texts share, and single texts in another script or language
+    than the rest.
 
-    Why it matters: a text that comes a hundred times counts a hundred times, with whatever label it has, and is in
-    the test part too. What all texts share tells nothing, and takes the place of what does where long texts are cut.
-    A few texts of another language are learned from by no one.
+    Why it matters: a text that occurs a hundred times counts a hundred times, with whatever label it has, and is in the
+    test part too. What all texts share says nothing, and takes up space if long texts are cut. A few texts in another
+    language teach nothing.
 
-    How it is decided: a text comes again and again where at least 10 rows, and 1 %, hold it (letters in lower case,
-    runs of blanks as one). A form is shared where at least half of the texts longer than 12 words begin, or end, with
-    the same 6 words. Another script: most letters of a text are of another script than most letters of the data.
-    Another language: the share of a text's words that is among the 100 most frequent words of the data is less than a
-    quarter of the usual one, and 4 standard deviations below it, which takes a text of 20 words or more; at most 5 %
-    of the texts, else the data are mixed. All but the first are notes.
+    How it is decided: a text is repeated if at least 10 rows, and 1 %, have it (in lower case, with runs of spaces as
+    one). A form is shared if at least half of the texts longer than 12 words begin, or end, with the same 6 words.
+    Another script: most letters of a text are in another script than most letters of the data. Another language: the
+    share of a text's words among the 100 most frequent words of the data is less than a quarter of the usual one, and 4
+    standard deviations below it, which needs a text of 20 words or more; at most 5 % of the texts, else the data are
+    mixed. All but the first are notes.
     """
     for name, rows, cells in _texts(evidence):
         plain = cells.fill_null("").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
@@ -151,13 +153,13 @@ def _same(name: str, rows: Rows, plain: pl.Series) -> Iterator[Finding]:
     yield Finding(
         severity="warning",
         title="texts that come again and again",
-        summary=f"{counted(len(counts), 'text')} in {name!r} stand in {len(found):,} of {len(rows):,} rows; "
+        summary=f"{counted(len(counts), 'text')} in {name!r} are in {len(found):,} of {len(rows):,} rows; "
         f"{most[:60]!r} in {count:,} of them",
         measures=(Measure("share of the rows", len(found) / len(rows), threshold=SHARE),),
         columns=(name,),
         rows=as_rows(rows[found[np.argsort(ranks, kind="stable")]]),
         confidence=0.9,
-        otherwise=("short answers repeat by nature",),
+        otherwise=("short answers repeat naturally",),
         remedies=(Remedy("Keep one row of each text and label, or split by this text (--group)."),),
     )
 
@@ -176,7 +178,7 @@ def _forms(name: str, plain: pl.Series) -> Iterator[Finding]:
                 summary=f"{count:,} of {len(plain):,} texts in {name!r} {what} with {text!r}",
                 measures=(Measure("share of the texts", count / len(plain), threshold=FORM),),
                 columns=(name,),
-                remedies=(Remedy("Cut off what all texts share."),),
+                remedies=(Remedy("Remove what all texts share."),),
             )
 
 
@@ -206,7 +208,7 @@ def _languages(evidence: DataEvidence) -> Iterator[Finding]:
         usual = float(np.median(share[lengths > 0]))
         off = (share - usual) * np.sqrt(lengths / max(usual * (1 - usual), EPSILON))
         is_other = (share < OURS * usual) & (off <= -BY)
-        what = "another language, or of a vocabulary of their own"
+        what = "another language, or with a vocabulary of their own"
         yield from _foreign(evidence, field.name, rows, is_other, -share, what)
 
 
@@ -217,11 +219,11 @@ def _foreign(
     if 0 < of <= RARELY:
         measure = Measure("share of the texts", of, threshold=RARELY)
         odd = Odd("texts unlike the rest", mask, badness, f"in {what}", (measure,), 0.8, severity="note", drop=0)
-        yield from told(evidence, name, rows, "text", "Leave them out, or bring more of them.", [odd])
+        yield from told(evidence, name, rows, "text", "Drop them, or add more of them.", [odd])
 
 
 def _texts(evidence: DataEvidence) -> Iterator[tuple[str, Rows, pl.Series]]:
-    """Each column of texts: its name, the rows looked at, their cells."""
+    """Each column of texts: its name, the examined rows, their cells."""
     rows = evidence.rows()
     for field, _ in encoded(evidence, "text"):
         cells = evidence.dataset.table[field.name].cast(pl.String)
@@ -233,7 +235,7 @@ def _count(cells: pl.Series, pattern: str) -> np.ndarray:
 
 
 def _reread(text: str) -> str:
-    """Runs of letters beyond ASCII written in cp1252 and read as UTF-8, where that is valid."""
+    """Runs of letters beyond ASCII, written in cp1252 and read as UTF-8, if that is valid."""
 
     def read(run: re.Match[str]) -> str:
         encoded = b"".join(_byte(letter) for letter in run[0])
@@ -248,7 +250,7 @@ def _reread(text: str) -> str:
 def _byte(letter: str) -> bytes:
     try:
         return letter.encode("cp1252")
-    except UnicodeEncodeError:  # the five bytes that cp1252 leaves open
+    except UnicodeEncodeError:  # five bytes are undefined in cp1252
         return letter.encode("latin-1", "replace")
 
 

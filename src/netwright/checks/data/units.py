@@ -1,4 +1,4 @@
-"""Columns whose unit changes among the rows."""
+"""Columns whose unit changes between rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from netwright.data.split import Rows
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import share
 
-# (factor, base) of a greater number in terms of a smaller one, and what that is
+# (factor, base) of a greater number in terms of a smaller one, by name
 UNITS = {
     "10 times": (10.0, 0.0),
     "100 times (percent, cents, cm to m)": (100.0, 0.0),
@@ -34,13 +34,13 @@ UNITS = {
 }
 LEAST_ROWS = 100
 LEAST_SHARE, LEAST_FEW = 0.005, 20  # of the rows: fewer in another unit are outlying values
-LEAST_DISTINCT = 15  # on each side, or it is two categories
-HOLE = 0.15  # of the spread, between two heaps: the end of a tail is torn off by less
+LEAST_DISTINCT = 15  # on each side; fewer are two categories
+HOLE = 0.15  # of the spread, between two clusters: gaps in a tail are smaller
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-ALIKE, ERROR = 0.06, 0.8  # how far quantiles may miss, of the spread; and their error of sampling times root of rows
+ALIKE, ERROR = 0.06, 0.8  # largest error of quantiles, of the spread; and their sampling error times root of rows
 APART = 4.0  # how many times better the quantiles fit after the change of unit
-BLOCKS, BLOCK_ROWS = 40, 25  # of the rows in their order, at most; and rows in each at least
-JUMP = 6.0  # times what the medians of blocks stray about their two levels
+BLOCKS, BLOCK_ROWS = 40, 25  # blocks of the rows in order, at most; and rows in each, at least
+JUMP = 6.0  # times the scatter of the blocks' medians about their two levels
 SORTED = 0.3  # difference of a class's share between the stretch and the rest: then the rows are sorted by something
 
 
@@ -52,12 +52,12 @@ class Change:
     text: str  # what the unit is
     factor: float  # a usual value = (value - base) / factor
     base: float
-    miss: float  # of quantiles after the change, of the spread
+    miss: float  # error of quantiles after the change, of the spread
     where: str
 
 
 def unit_changes(evidence: DataEvidence) -> Mapping[str, Change]:
-    """For each column of numbers the change that was found."""
+    """For each numeric column, the change that was found."""
     seen = evidence.once(columns)
     found = dict[str, Change]()
     for name, x in seen.numbers.items():
@@ -78,18 +78,17 @@ def unit_changes(evidence: DataEvidence) -> Mapping[str, Change]:
 def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
     """units that change
 
-    Some rows of a column are in another unit than the others: metres and feet, Celsius and Fahrenheit, euros and
-    cents.
+    Some rows of a column are in another unit than the others: metres and feet, Celsius and Fahrenheit, euros and cents.
 
-    Why it matters: the same number means two things, and the network cannot know which. The column's scale is wrong
-    for both.
+    Why it matters: the same number means two things, and the network cannot know which. The column's scale is wrong for
+    both.
 
-    How it is decided: two heaps of values with a gap between them, or a stretch of rows whose medians stand apart from
-    those of the rest by six times what they stray (JUMP, of 40 blocks of rows, fewer where they would have less than
-    25). A finding where the one heap or stretch has the shape of the other once it is divided by a factor between
-    common units: its quantiles miss by less than 6 % of the spread (ALIKE, and 0.8 over the root of the rows for the
-    error of sampling), four times less than before (APART). At least 0.5 % of the rows (LEAST_SHARE) and 20
-    (LEAST_FEW); fewer are outlying values. Rows that are sorted by class are left out: there levels change for a
+    How it is decided: the values form two clusters with a gap between them, or a stretch of rows has medians that
+    differ from the rest by six times their scatter (JUMP, of 40 blocks of rows, fewer if they would have less than 25).
+    It is a finding if one cluster or stretch has the shape of the other after division by a factor between common
+    units: its quantiles are off by less than 6 % of the spread (ALIKE, and 0.8 over the root of the rows for the
+    sampling error), four times less than before (APART). It needs at least 0.5 % of the rows (LEAST_SHARE) and 20
+    (LEAST_FEW); fewer are outlying values. Rows that are sorted by class are left out: their levels change for a
     reason.
     """
     seen = evidence.once(columns)
@@ -108,14 +107,14 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
             (name,),
             listed_rows(rows),
             confidence=0.85,
-            otherwise=("two groups of rows that differ by such a factor by nature",),
+            otherwise=("two groups of rows that naturally differ by such a factor",),
             remedies=(Remedy(f"write all of {name} in one unit."),),
             fixes=fixes(evidence, name, rows, "impute", [f"{v:.7g}" for v in values], 0.85),
         )
 
 
 def _scattered(x: Floats, usable: Mask, values: Floats, counts: Rows) -> Change | None:
-    """Two heaps with a gap between them."""
+    """Two clusters with a gap between them."""
     below = np.cumsum(counts)[:-1]
     least = max(LEAST_FEW, LEAST_SHARE * counts.sum())
     fair = (below >= least) & (counts.sum() - below >= least)
@@ -133,7 +132,7 @@ def _scattered(x: Floats, usable: Mask, values: Floats, counts: Rows) -> Change 
 
 
 def _width(heights: Floats, counts: Rows, cut: int) -> float:
-    """From the tenth to the ninetieth percentile of the greater heap."""
+    """From the tenth to the ninetieth percentile of the larger cluster."""
     below, above = slice(None, cut + 1), slice(cut + 1, None)
     heap = below if counts[below].sum() >= counts[above].sum() else above
     reached = np.cumsum(counts[heap]) / counts[heap].sum()
@@ -142,7 +141,7 @@ def _width(heights: Floats, counts: Rows, cut: int) -> float:
 
 
 def _stretch(x: Floats, usable: Mask) -> Change | None:
-    """Rows from one place to another whose medians stand apart."""
+    """Rows from one place to another whose medians differ from the rest."""
     places = np.flatnonzero(usable)
     heights = np.log(x[places]) if x[places].min() > 0 else x[places]
     blocks = min(BLOCKS, len(places) // BLOCK_ROWS)
@@ -172,7 +171,7 @@ def _stretch(x: Floats, usable: Mask) -> Change | None:
 
 
 def _edges(nearer: Floats, bounds: Rows, start: int, end: int) -> tuple[int, int]:
-    """Where the stretch begins and ends, within a block of where its blocks do: most rows inside are nearer to it."""
+    """The start and end of the stretch, within a block of those of its blocks: most rows inside are nearer to it."""
     sums = np.concatenate([[0.0], np.cumsum(nearer)])
     first, last = int(bounds[start]), int(bounds[end])
     if start:
@@ -185,14 +184,14 @@ def _edges(nearer: Floats, bounds: Rows, start: int, end: int) -> tuple[int, int
 
 
 def _matched(x: Floats, is_other: Mask, is_usual: Mask, where: str) -> Change | None:
-    """The change of unit after which the few rows look like the many."""
+    """The change of unit that makes the few rows look like the many."""
     few, many = x[is_other], x[is_usual]
     if len(few) < LEAST_FEW or len(many) < LEAST_FEW:
         return None
     is_greater = np.median(few) > np.median(many)
     if min(len(np.unique(few)), len(np.unique(many))) < LEAST_DISTINCT:
         return None
-    # Of amounts the logarithms: the end of a long tail is as wide as all the rest, but narrow in logarithms.
+    # Amounts in logarithms: the end of a long tail is as wide as all the rest, but narrow in logarithms.
     scale = np.log if few.min() > 0 and many.min() > 0 else np.asarray
     goal, given = scale(np.quantile(many, QUANTILES)), np.quantile(few, QUANTILES)
     spread = float(goal[-1] - goal[0])

@@ -1,4 +1,4 @@
-"""Rows that are unlike the rest: how far they are off, what is said of them, and the proposal to leave them out."""
+"""Rows that differ from the rest: by how much, what a finding says, and the proposal to drop them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
-NORMAL = 1.4826  # standard deviations of a normal distribution in its median absolute deviation
-RARE = 0.2  # share of the rows above which something is how the data are, and no fault of single rows
+NORMAL = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
+RARE = 0.2  # share of the rows; above, the data are simply like that and no row is at fault
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -20,23 +20,23 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Odd:
-    """Rows of a column that are unlike the others in one way, and how a finding says so."""
+    """Rows of a column that differ from the others in one way, and the words of the finding."""
 
     title: str  # "" for that of the check
-    mask: Mask  # which of the rows looked at
+    mask: Mask  # which of the examined rows
     badness: Floats  # the worst row has the greatest
     text: str  # "are nearly black"
     measures: tuple[Measure, ...]
     confidence: float
     otherwise: str = ""
     severity: Severity | None = None  # None: a warning if they are few, else a note
-    drop: float | None = None  # confidence of leaving the rows out, if not that of the finding; 0: not proposed
+    drop: float | None = None  # confidence of dropping the rows, if not that of the finding; 0: not proposed
 
 
 def told(
     evidence: DataEvidence, column: str, rows: Rows, noun: str, advice: str, odds: Iterable[Odd]
 ) -> Iterator[Finding]:
-    """A finding for each oddity that some rows have; if they are few, leaving them out is proposed."""
+    """A finding for each oddity that some rows have; if they are few, it proposes to drop them."""
     for odd in odds:
         found = as_rows(rows[worst_first(odd.mask, odd.badness)])
         if not found:
@@ -61,7 +61,7 @@ def told(
 
 
 def worst_first(mask: Mask, badness: Floats) -> Rows:
-    """The places that are marked, the worst first."""
+    """The marked places, the worst first."""
     places = np.flatnonzero(mask)
     return places[np.argsort(-badness[places], kind="stable")]
 
@@ -80,16 +80,16 @@ def depths(values: Floats, least: float = 0.0) -> Floats:
 
 
 def severity_of(count: int, rows: int) -> Severity:
-    """A warning where few rows are off; a note where it is how the data are."""
+    """A warning if few rows are odd; a note if the data are simply like that."""
     return "warning" if count <= RARE * rows else "note"
 
 
 def drops(evidence: DataEvidence, rows: Iterable[int], confidence: float = 1.0) -> tuple[Fix, ...]:
-    """Proposals to leave rows out."""
+    """Proposals to drop rows."""
     where = evidence.dataset.locate
     return tuple(Fix(row, where(row), "drop", confidence=confidence) for row in rows)
 
 
 def as_rows(rows: Rows) -> tuple[int, ...]:
-    """Plain numbers, as a finding holds them."""
+    """Plain numbers, as a finding stores them."""
     return tuple(int(row) for row in rows)

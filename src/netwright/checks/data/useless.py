@@ -1,4 +1,4 @@
-"""Columns from which nothing can be learned: constant, doubled, or names of the rows."""
+"""Columns that teach nothing: constant, duplicated, or identifiers of rows."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from netwright.records.errors import listed
 from netwright.records.finding import SHOWN, Finding, Remedy
 from netwright.statistics import share
 
-RARE_SHARE, RARE_ROWS = 0.001, 5  # other values in fewer rows than either teach nothing that holds for new rows
-NEARLY = 0.95  # share of one value among a few rows, without which a column cannot be constant but for RARE_SHARE
-RARE_ELSEWHERE = 0.01  # of the other rows: fewer surprises than that move no score
-LEAST_ROWS = 100  # with fewer, five rows are no small share
+RARE_SHARE, RARE_ROWS = 0.001, 5  # other values in fewer rows than either teach nothing about new rows
+NEARLY = 0.95  # share of one value among a few rows; below, a column cannot be nearly constant
+RARE_ELSEWHERE = 0.01  # of the other rows: fewer surprises do not move the score
+LEAST_ROWS = 100  # of fewer, five rows are a large share
 SCREENED = 2_000  # rows compared first: nearly all pairs of columns differ there
-ROUNDED = 0.6  # of the step in which a column is written: a rounded copy is off by half a step, and by its line's
-DISTINCT = 0.99  # share of different values from which a column names its rows
-DENSE = 0.5  # share of the whole numbers between the least and the greatest that occur: a measure is not so even
+ROUNDED = 0.6  # of a column's precision: rounding adds half a step, and the line has an error
+DISTINCT = 0.99  # share of distinct values from which a column identifies its rows
+DENSE = 0.5  # share of the whole numbers between the least and the greatest that occur: measurements are less even
 NAMED = r"(?i)(^|[_\s.-])(id|uid|uuid|guid|key|index|idx|no|nr|number|rowid|hash|filename|file|path)$"
-LONG = 3  # words: texts of more are read, not only told apart
+LONG = 3  # words: longer texts have content
 
 
 def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
@@ -30,12 +30,12 @@ def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
 
     A column that has one value in all training rows, or in nearly all.
 
-    Why it matters: nothing can be learned from it. A column that is constant in the training rows and varies in others
-    shows values that the network has never seen.
+    Why it matters: nothing can be learned from it. If it is constant in the training rows but varies in others, the
+    network gets values that it has never seen.
 
-    How it is decided: constant is a column with one value, or none, in all training rows; such columns are left out of
-    a training by themselves. Nearly constant is one whose other values stand in fewer than one training row in a
-    thousand (RARE_SHARE), or in fewer than five (RARE_ROWS), in data of at least 100 rows.
+    How it is decided: a column is constant if it has one value, or none, in all training rows; training leaves such
+    columns out by itself. It is nearly constant if its other values are in fewer than one training row in a thousand
+    (RARE_SHARE), or in fewer than five (RARE_ROWS), in data of at least 100 rows.
     """
     seen = evidence.once(columns)
     train = seen.table.filter(pl.Series(seen.is_train))
@@ -50,10 +50,10 @@ def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
         yield Finding(
             "warning" if is_much else "note",
             f"{listed(list(moving))}: one value in all {len(train):,} training rows, others in {others.sum():,} of "
-            f"{elsewhere:,} rows elsewhere",
+            f"{elsewhere:,} other rows",
             columns=tuple(moving),
             rows=listed_rows(seen.rows[others]),
-            remedies=(Remedy(f"leave it out with --drop {next(iter(moving))}, or split the rows anew."),),
+            remedies=(Remedy(f"drop it with --drop {next(iter(moving))}, or split the rows again."),),
         )
     still = [name for name in constant if name not in moving]
     if still:
@@ -62,7 +62,7 @@ def constant_columns(evidence: DataEvidence) -> Iterator[Finding]:
             "note",
             f"{len(still)} of {len(seen.inputs)} columns never change and are left out: {values}",
             columns=tuple(still),
-            remedies=(Remedy(f"leave it out with --drop {still[0]}."),),
+            remedies=(Remedy(f"drop it with --drop {still[0]}."),),
         )
     yield from _nearly_constant(seen, train, [name for name in seen.inputs if name not in constant])
 
@@ -88,8 +88,8 @@ def _nearly_constant(seen: Columns, train: pl.DataFrame, names: list[str]) -> It
             tuple(told),
             listed_rows(seen.rows[rare]),
             title="nearly constant columns",
-            otherwise=("the rare values are the very ones that matter",),
-            remedies=(Remedy(f"leave it out with --drop {first}."),),
+            otherwise=("the rare values are the ones that matter",),
+            remedies=(Remedy(f"drop it with --drop {first}."),),
         )
 
 
@@ -100,16 +100,16 @@ def _usual(cells: pl.Series, value: object) -> np.ndarray:
 def duplicate_columns(evidence: DataEvidence) -> Iterator[Finding]:
     """duplicate columns
 
-    A column that is another one over again: equal, in other words, in another unit, or rounded.
+    A column that repeats another one: equal, in other words, in another unit, or rounded.
 
-    Why it matters: it brings nothing new, takes weights and time, and hides in explanations how much the one thing
-    counts that both tell, since each gets a share of it.
+    Why it matters: it adds nothing, takes weights and time, and makes explanations misleading, since the two columns
+    share the importance of one thing.
 
-    How it is decided: two columns are copies where their values can be translated one into one: the same rows have the
-    same value as each other. Columns of mostly different numbers are copies where their order is the same, or the
-    reverse. A number is a rounded copy where a straight line from the other one misses it by 0.6 steps of its writing
-    at most (ROUNDED). All on all rows, after a look at 2,000 of them (SCREENED). Constant and nearly constant columns
-    are left out, which agree by chance.
+    How it is decided: two columns are copies if their values map one to one: the same rows have equal values in each.
+    Columns of mostly different numbers are copies if their order is the same, or the reverse. A number is a rounded
+    copy if a straight line from the other one is off by at most 0.6 steps of its precision (ROUNDED). All are compared
+    on all rows, after a first comparison on 2,000 of them (SCREENED). Constant and nearly constant columns are left
+    out, since they agree by chance.
     """
     seen = evidence.once(columns)
     step = -(-len(seen.rows) // SCREENED)
@@ -132,20 +132,20 @@ def duplicate_columns(evidence: DataEvidence) -> Iterator[Finding]:
             "note",
             f"{len(copies)} of {len(seen.inputs)} columns are copies: {told}",
             columns=tuple(dict.fromkeys(other for _, other, _ in copies)),
-            otherwise=("they differ in data to come",),
-            remedies=(Remedy(f"leave it out with --drop {copies[0][1]}."),),
+            otherwise=("they will differ in new data",),
+            remedies=(Remedy(f"drop it with --drop {copies[0][1]}."),),
         )
 
 
 def _pattern(cells: pl.Series, numbers: Floats | None, step: int) -> bytes | None:
-    """What all translations of a column share: which rows are alike, or their order; None for constant ones."""
+    """What all translations of a column share: which rows are equal, or their order; None for constant ones."""
     if len(cells) < RARE_ROWS:
         return None
     codes = cells.rank("dense").fill_null(0).to_numpy().astype(np.int64)
     counts = np.bincount(codes)
     if len(codes) - counts.max() < RARE_ROWS:
         return None
-    if codes.max() * 2 > len(codes):  # mostly different: which rows are alike says nothing
+    if codes.max() * 2 > len(codes):  # mostly different: which rows are equal says nothing
         if numbers is None:
             return cells.hash(0).to_numpy().tobytes()
         order = codes if codes[np.argmax(codes != codes[0])] > codes[0] else np.where(codes, codes.max() + 1 - codes, 0)
@@ -159,15 +159,15 @@ def _relation(seen: Columns, first: str, other: str) -> str:
         return "equals"
     x, y = seen.numbers.get(first), seen.numbers.get(other)
     if x is None or y is None:
-        return "names the same groups as"
+        return "forms the same groups as"
     slope, base, miss = _line(x, y)
     if miss <= 1e-6 * np.nanstd(y):
         return f"is {slope:.6g} x" if abs(base) <= 1e-6 * np.nanstd(y) else f"is {base:.6g} + {slope:.6g} x"
-    return "says the same in another way as"
+    return "has the same information as"
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float, float]:
-    """Slope, base and greatest miss of the straight line from x to y."""
+    """Slope, intercept and largest error of the straight line from x to y."""
     both = np.isfinite(x) & np.isfinite(y)
     x, y = x[both], y[both]
     if len(x) < RARE_ROWS or x.std() == 0:
@@ -202,19 +202,19 @@ def _rounded(seen: Columns, names: list[str], step: int) -> Iterator[tuple[str, 
 def id_columns(evidence: DataEvidence) -> Iterator[Finding]:
     """columns that name rows
 
-    A column with a different value in every row: a row number, a customer's number, a file's name, a hash.
+    A column with a different value in every row: a row number, a customer number, a file name, a hash.
 
-    Why it matters: nothing about other rows can be learned from it, but the training rows can be learned by heart; and
-    where the rows were sorted before they were numbered, the number gives the answer away.
+    Why it matters: it says nothing about other rows, but lets the network memorize the training rows. If the rows were
+    sorted before they were numbered, the number leaks the target.
 
-    How it is decided: whole numbers that rise from row to row, mostly by one; or that all differ and fill at least
-    half of their range (DENSE); or, under a name such as "id", "key" or "number", that differ in 99 % of the rows
-    (DISTINCT). Texts of up to three words (LONG) that differ in 99 % of the rows, where there are other columns.
+    How it is decided: whole numbers that rise from row to row, mostly by one; or that all differ and fill at least half
+    of their range (DENSE); or that differ in 99 % of the rows (DISTINCT) under a name such as "id", "key" or "number".
+    Texts of up to three words (LONG) that differ in 99 % of the rows, if there are other columns.
     """
     seen = evidence.once(columns)
     count = len(seen.rows)
     if count < LEAST_ROWS // 5:
-        raise Skip("too few rows to tell numbers of rows from other numbers")
+        raise Skip("too few rows to tell row numbers from other numbers")
     families = {field.name: field.family for field in evidence.fields}
     found = dict[str, str]()
     for name in seen.inputs if len(evidence.dataset.inputs) > 1 else ():
@@ -232,7 +232,7 @@ def id_columns(evidence: DataEvidence) -> Iterator[Finding]:
         if cells.dtype == pl.String:
             lengths = cells.str.count_matches(r"\s+") + 1
             if lengths.median() <= LONG:  # type: ignore[operator]  # the median of numbers is a number
-                found[name] = f"names them, as in {cells.drop_nulls()[0]!r}"
+                found[name] = f"identifies them, as in {cells.drop_nulls()[0]!r}"
         elif _is_numbering(name, cells, distinct):
             found[name] = "numbers them without order"
     if found:
@@ -242,8 +242,8 @@ def id_columns(evidence: DataEvidence) -> Iterator[Finding]:
             "warning" if has_number else "note",
             f"different in every row of {count:,}: {told}",
             columns=tuple(found),
-            otherwise=("a measure that happens to be different everywhere",),
-            remedies=(Remedy(f"leave it out with --drop {next(iter(found))}."),),
+            otherwise=("a measurement that happens to differ everywhere",),
+            remedies=(Remedy(f"drop it with --drop {next(iter(found))}."),),
         )
 
 

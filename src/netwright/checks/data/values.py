@@ -1,4 +1,4 @@
-"""Values that cannot be, and values far from all others."""
+"""Impossible values, and values far from all others."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -29,8 +29,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "weekday": (0.0, 7.0),
 }
 CHANGES = ("change", "diff", "delta", "growth", "return", "gain", "loss", "error", "std", "scaled", "normalized")
-SLIPS = 0.02  # share of values beyond a bound; more, and the column means something else than its name
-NEGATIVE_SHARE, NEGATIVE_ROWS, NEGATIVE_OF = 0.001, 2, 200  # negative rows, and rows in all that show it is rare
+SLIPS = 0.02  # share of values outside a bound; with more, the column means something else than its name
+NEGATIVE_SHARE, NEGATIVE_ROWS, NEGATIVE_OF = 0.001, 2, 200  # negative rows, and rows in all that show they are rare
 DEFAULTS = (
     datetime(1, 1, 1),
     datetime(1899, 12, 30),
@@ -38,33 +38,33 @@ DEFAULTS = (
     datetime(1970, 1, 1),
     datetime(9999, 12, 31),
 )
-FAR_YEARS = 5  # from a default date to the next one: then it is no date among others
-SKEWED = 0.3  # of the outer quantiles about the median (Bowley's way), from which logarithms are looked at instead
+FAR_YEARS = 5  # from a default date to the next one: closer ones may be real
+SKEWED = 0.3  # of the outer quantiles about the median (Bowley); with more, logarithms are used
 FAR = 8.0  # times the distance from the median to the tenth or ninetieth percentile: 10 standard deviations
-ALONE = 3.0  # times as far from the median as the next value inside: even heavy tails have no such holes
-MOST_FAR, FEW_FAR = 0.01, 3  # share of the rows, or rows: more are a part of the column
+ALONE = 3.0  # times as far from the median as the next value inside: even heavy tails have no such gaps
+MOST_FAR, FEW_FAR = 0.01, 3  # share of the rows, or rows: more belong to the column
 LEAST_ROWS = 30
-GROSS = 10.0  # times as far as the next value inside: surely no measure
-TIED = 0.8  # share of a column's variance that the others tell, from which a row can be out of line
+GROSS = 10.0  # times as far as the next value inside: surely not a measurement
+TIED = 0.8  # share of a column's variance that the others explain, from which a row can be out of line
 CLIP = 5.0  # robust standard deviations
-MOST_JOINT = 60  # columns looked at together
-OUT_OF_LINE = 1.0  # robust standard deviations of the column itself: less than that nobody minds
+MOST_JOINT = 60  # columns examined together
+OUT_OF_LINE = 1.0  # robust standard deviations of the column itself: less does not matter
 
 
 def impossible_values(evidence: DataEvidence) -> Iterator[Finding]:
     """impossible values
 
-    Values that what they measure cannot have: a latitude of 95, an age of 200, a birthday in 2077, a negative price.
+    Values that the measured quantity cannot have: a latitude of 95, an age of 200, a birthday in 2077, a negative
+    price.
 
-    Why it matters: they are slips of typing, of a sensor, or a default that nobody changed. A network takes them for
-    measures, and the rows near them suffer.
+    Why it matters: they are typing errors, sensor errors, or a default that nobody changed. A network treats them as
+    measurements, and similar rows suffer.
 
-    How it is decided: bounds known from words in the column's name (latitude, longitude, percent, age, hour, month and
-    the like), where less than 2 % of the values are beyond them (SLIPS: else the name means something else); infinite
-    numbers; dates in the future where less than 2 % are; default dates (1900-01-01, 1970-01-01, ...) five years or
-    more from any other date (FAR_YEARS); and negative numbers where they are two rows or one in a thousand
-    (NEGATIVE_ROWS, NEGATIVE_SHARE) and, without their sign, are as large as usual: a sign too many, not the end of a
-    tail.
+    How it is decided: by bounds from words in the column's name (latitude, longitude, percent, age, hour, month and
+    similar), if less than 2 % of the values are outside (SLIPS: else the name means something else); infinite numbers;
+    dates in the future, if less than 2 % are; default dates (1900-01-01, 1970-01-01, ...) five years or more from any
+    other date (FAR_YEARS); and negative numbers, if they are two rows or one in a thousand (NEGATIVE_ROWS,
+    NEGATIVE_SHARE) and as large as usual without their sign: a wrong sign, not the end of a tail.
     """
     seen = evidence.once(columns)
     for name, wrong in evidence.once(impossible).items():
@@ -78,8 +78,8 @@ def impossible_values(evidence: DataEvidence) -> Iterator[Finding]:
                 (name,),
                 listed_rows(rows),
                 confidence=confidence,
-                otherwise=(f"{name} measures something else than its name and its other values say",),
-                remedies=(Remedy(f"correct these cells of {name}, or leave them empty."),),
+                otherwise=(f"{name} measures something else than its name and other values suggest",),
+                remedies=(Remedy(f"correct or empty these cells of {name}."),),
                 fixes=()
                 if name in seen.targets
                 else fixes(evidence, name, rows, "impute", [""] * len(rows), confidence),
@@ -87,7 +87,7 @@ def impossible_values(evidence: DataEvidence) -> Iterator[Finding]:
 
 
 def impossible(evidence: DataEvidence) -> Mapping[str, Mapping[str, tuple[Mask, float]]]:
-    """For each column what is wrong with some of its values, where, and how sure."""
+    """For each column: what is wrong with some values, in which rows, and how sure that is."""
     seen = evidence.once(columns)
     found = dict[str, dict[str, tuple[Mask, float]]]()
     for name, x in seen.numbers.items():
@@ -114,7 +114,7 @@ def impossible(evidence: DataEvidence) -> Mapping[str, Mapping[str, tuple[Mask, 
 
 
 def _unusual(evidence: DataEvidence, name: str) -> Mask:
-    """Rows of a column that other checks have named: they stand for missing values, or are in another unit."""
+    """Rows of a column that other checks report: their values mean missing, or are in another unit."""
     change = evidence.once(unit_changes).get(name)
     here = np.zeros(len(evidence.once(columns).rows), bool) if change is None else change.is_other.copy()
     for code in evidence.once(sentinels).get(name, ()):
@@ -177,18 +177,18 @@ def _wrong_dates(moments: pl.Series) -> Iterator[tuple[str, tuple[Mask, float]]]
 def outlying_values(evidence: DataEvidence) -> Iterator[Finding]:
     """outlying values
 
-    Single values far away from all others of their column, and rows in which columns that always go together do not.
+    Single values far from all others of their column, and rows that break a relation between columns.
 
-    Why it matters: most are slips (a point too few, two digits swapped, a broken sensor). They stretch scales, give
-    steps of training that are far too large, and are learned by heart.
+    Why it matters: most are errors (a missing decimal point, two swapped digits, a broken sensor). They stretch scales,
+    cause training steps that are far too large, and are memorized.
 
-    How it is decided: a value is outlying that is eight times as far from the median as the tenth or ninetieth
-    percentile (FAR), and three times as far as the next value inside (ALONE), on logarithms where the column is skewed
-    by more than 0.3 (SKEWED; Bowley 1901, with outer percentiles) and positive. The hole counts, not the distance:
-    heavy tails reach far, but without holes. At most 1 % of the rows (MOST_FAR) or three (FEW_FAR). A row is out of
-    line where a column of which the others tell 80 % (TIED) misses what a straight line of them says by as much. A
-    warning where the hole is tenfold (GROSS), else a note. Values that stand for missing ones, that cannot be, or that
-    are in another unit are told elsewhere.
+    How it is decided: a value is outlying if it is eight times as far from the median as the tenth or ninetieth
+    percentile (FAR), and three times as far as the next value inside (ALONE); on logarithms if the column is positive
+    and skewed by more than 0.3 (SKEWED; Bowley 1901, with outer percentiles). The gap counts, not the distance: heavy
+    tails reach far, but without gaps. At most 1 % of the rows (MOST_FAR) or three (FEW_FAR). A row is out of line if a
+    column that the others predict to 80 % (TIED) is as far off from their linear fit. It is a warning if the gap is
+    tenfold (GROSS), else a note. Values that mean missing, that are impossible, or that are in another unit are
+    reported elsewhere.
     """
     seen = evidence.once(columns)
     known = {name: _unusual(evidence, name) for name, _ in seen.measured()}
@@ -228,14 +228,14 @@ def _told(evidence: DataEvidence, seen: Columns, name: str, here: Mask, hole: fl
         (name,),
         listed_rows(rows),
         confidence=confidence,
-        otherwise=("a rare case that is as it should be",),
-        remedies=(Remedy(f"look at these rows; correct {name} there, or leave the cell empty."),),
+        otherwise=("a rare but correct case",),
+        remedies=(Remedy(f"look at these rows; correct {name} there, or empty the cell."),),
         fixes=fixes(evidence, name, rows, "impute", [""] * len(rows), confidence),
     )
 
 
 def _cuts(values: Floats, counts: Rows) -> tuple[float, float, float] | None:
-    """Bounds beyond which values are outlying, and how large the greater hole is; of a column's distinct values."""
+    """Bounds outside of which values are outlying, and the size of the larger gap; from a column's distinct values."""
     keep = np.ones(len(values), bool)
     undo: Callable[[float], float] = float
     if len(values) and values[0] >= 0 and _skew(values, counts) > SKEWED:
@@ -266,9 +266,9 @@ def _skew(values: Floats, counts: Rows) -> float:
 
 
 def _hole(distances: Floats, counts: Rows, spread: float, total: int) -> tuple[float, float] | None:
-    """The distance beyond which values are outlying, and how many times as far they are as those inside.
+    """The distance from which values are outlying, and how many times as far they are as those inside.
 
-    `distances` from the median, falling, of distinct values.
+    `distances` from the median, in descending order, of distinct values.
     """
     most = int(np.searchsorted(np.cumsum(counts), max(MOST_FAR * total, FEW_FAR), side="right"))
     most = min(most, len(distances) - 1)
@@ -284,7 +284,7 @@ def _hole(distances: Floats, counts: Rows, spread: float, total: int) -> tuple[f
 
 
 def _out_of_line(seen: Columns, known: Mapping[str, Mask]) -> dict[str, tuple[Mask, float]]:
-    """Rows in which a column misses what the others say of it, each with the column that misses most."""
+    """Rows in which a column differs from what the others predict, each with the column that differs most."""
     names, scaled = list[str](), list[Floats]()
     is_known = np.zeros(len(seen.rows), bool)
     for name, x in seen.measured():
