@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,9 +61,6 @@ RESULTS: Mapping[str, Any] = {  # Any: types, or generics such as tuple[...]
     "diagnosis": Report,
     "treatment": Note,
 }
-
-
-T = TypeVar("T")
 
 
 @final

@@ -20,9 +20,8 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from netwright.data.readers.files import counted
 from netwright.machine.quiet import without_warnings
-from netwright.records.errors import BudgetError, RecipeError, Unreadable
+from netwright.records.errors import BudgetError, RecipeError, Unreadable, counted
 from netwright.records.schema import Field
 
 FORMAT = 1  # of an entry; grows when entries written today mean something else to yesterday's code

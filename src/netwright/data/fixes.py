@@ -16,12 +16,12 @@ import numpy as np
 import polars as pl
 
 from netwright.data.dataset import PARTS, Dataset
-from netwright.data.readers.files import counted, find_encoding, open_text, reading, suffix_of
+from netwright.data.readers.files import find_encoding, open_text, reading, suffix_of
 from netwright.data.readers.table import DELIMITED, require_column, typed_column
 from netwright.data.split import Split
 from netwright.files import whole
 from netwright.kinds.cells import NO, YES
-from netwright.records.errors import DataError, listed, nearest
+from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.finding import Action, Fix
 
 COLUMNS = ("apply", "action", "place", "column", "old", "new", "confidence", "code", "row")

@@ -15,12 +15,11 @@ from netwright.data.cache import encode_column
 from netwright.data.dataset import Dataset
 from netwright.data.examples import InMemory, in_memory
 from netwright.data.mapped import PASS_BYTES, Column, Encoder, TargetEncoder
-from netwright.data.readers.files import counted
 from netwright.data.readers.table import require_column
 from netwright.data.split import Rows, Split
 from netwright.kinds import KINDS
 from netwright.records.batch import Examples
-from netwright.records.errors import DataError, Unreadable, listed
+from netwright.records.errors import DataError, Unreadable, counted, listed
 from netwright.records.schema import Block, Field, Schema
 from netwright.records.source import UNSAID, Source
 from netwright.records.task import Labels, Numbers, Task, viewed

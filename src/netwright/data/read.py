@@ -9,12 +9,12 @@ import polars as pl
 
 from netwright.data.dataset import Dataset
 from netwright.data.readers import READERS
-from netwright.data.readers.files import counted, suffix_of
+from netwright.data.readers.files import suffix_of
 from netwright.data.readers.folder import PART_NAMES, TEXTS, UNLABELLED, read_files, unlabelled
 from netwright.data.readers.idx import holds_idx
 from netwright.data.readers.memory import read_memory
 from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks, require_column, typed_column
-from netwright.records.errors import DataError, listed
+from netwright.records.errors import DataError, counted, listed
 from netwright.records.options import existing, worded
 from netwright.records.source import Source
 from netwright.resolve import resolve, with_detail

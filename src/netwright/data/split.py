@@ -9,10 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netwright.data.dataset import Dataset
-from netwright.data.readers.files import counted
 from netwright.data.readers.table import require_column
 from netwright.data.times import as_times
-from netwright.records.errors import DataError
+from netwright.records.errors import DataError, counted
 from netwright.records.source import UNSAID, Source
 
 TEST = 0.2  # of all rows

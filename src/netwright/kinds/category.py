@@ -19,8 +19,9 @@ from netwright.kinds.cells import (
     words,
 )
 from netwright.kinds.features import one_hot
-from netwright.kinds.markup import counted, shaded, share, total
+from netwright.kinds.markup import shaded, share, total
 from netwright.models.stems import categories
+from netwright.records.errors import counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal

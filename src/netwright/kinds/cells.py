@@ -8,8 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netwright.kinds.markup import counted
-from netwright.records.errors import DataError, Unreadable
+from netwright.records.errors import DataError, Unreadable, counted
 from netwright.records.schema import Field
 
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")

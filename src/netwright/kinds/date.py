@@ -18,8 +18,9 @@ from netwright.kinds.cells import (
     sample,
     words,
 )
-from netwright.kinds.markup import counted, shaded, share, total
+from netwright.kinds.markup import shaded, share, total
 from netwright.models.stems import dates
+from netwright.records.errors import counted
 from netwright.records.features import Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal

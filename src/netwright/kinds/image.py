@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from netwright.kinds import features
 from netwright.kinds.cells import NEARLY_ALL, Values, array_shape, leaf, sample
-from netwright.kinds.markup import counted, picture, shaded
+from netwright.kinds.markup import picture, shaded
 from netwright.kinds.pictures import BROKEN, CHANNELS, array_size, bounds, check_pixels, pixels_of
 from netwright.kinds.summaries import of_picture
 from netwright.machine.quiet import without_warnings
 from netwright.models.stems import pixels
-from netwright.records.errors import DataError, Unreadable
+from netwright.records.errors import DataError, Unreadable, counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal

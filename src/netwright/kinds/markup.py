@@ -75,11 +75,6 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"  # 2014 may be a year
 
 
-def counted(count: int, thing: str, things: str = "") -> str:
-    """`1 word`, `1,200 words`."""
-    return f"{count:,} {thing if count == 1 else things or thing + 's'}"
-
-
 def _color(weight: float) -> str:
     return f"rgba({SPEAKS_FOR if weight > 0 else SPEAKS_AGAINST}, {min(abs(weight), 1):.2f})"
 

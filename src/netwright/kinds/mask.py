@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from netwright.kinds.cells import array_shape, refuse_detail, unreadable
-from netwright.kinds.markup import counted, shaded
+from netwright.kinds.markup import shaded
 from netwright.machine.quiet import without_warnings
-from netwright.records.errors import DataError, listed
+from netwright.records.errors import DataError, counted, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Field, Signal
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from netwright.kinds import features
 from netwright.kinds.cells import NEARLY_ALL, is_single, read_longest, refuse_cells, refuse_missing, sample, words
-from netwright.kinds.markup import counted, shaded, share
+from netwright.kinds.markup import shaded, share
 from netwright.kinds.padded import FIRST, PADDING, UNKNOWN, padded
 from netwright.kinds.summaries import of_symbols
 from netwright.models.sequences import row_lengths
 from netwright.models.stems import tokens
+from netwright.records.errors import counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal

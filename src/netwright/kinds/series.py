@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from netwright.kinds import features
 from netwright.kinds.cells import Values, array_shape, leaf, read_longest, refuse_cells, refuse_missing, robust, stacked
-from netwright.kinds.markup import counted, figure, polylines, shaded, share
+from netwright.kinds.markup import figure, polylines, shaded, share
 from netwright.kinds.padded import padded
 from netwright.kinds.summaries import of_steps
 from netwright.models.sequences import row_lengths
 from netwright.models.stems import steps
-from netwright.records.errors import DataError
+from netwright.records.errors import DataError, counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal

@@ -1,6 +1,5 @@
 """What every first module fulfils, and how a network hands each one its part of a batch."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from netwright.models.sequences import cut
 
 
-class Stem(nn.Module, ABC):
+class Stem(nn.Module):
     """A first module in two steps: `lookup` makes floats of indexes, and the rest works on floats.
 
     `stem(stem.lookup(x))` is `stem(x)`, so that attacks and explanations can start behind the lookup. The stem of a
@@ -26,10 +25,6 @@ class Stem(nn.Module, ABC):
     def lengths(self, x: Tensor) -> Tensor:
         """(B,) steps of the rows of a sequence, if nobody said them: up to the last that is no padding."""
         return torch.full((len(x),), x.shape[1], device=x.device)
-
-    @abstractmethod
-    def forward(self, x: Tensor, *lengths: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """What the body takes."""
 
 
 def arguments(stems: Sequence[Stem], tensors: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:

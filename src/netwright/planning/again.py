@@ -6,11 +6,10 @@ from functools import partial
 import torch
 from torch import nn
 
-from netwright.data.readers.files import counted
 from netwright.machine.randomness import seeded
 from netwright.planning.quick import anew, trained
 from netwright.records.batch import Examples
-from netwright.records.errors import DataError
+from netwright.records.errors import DataError, counted
 from netwright.records.history import Progress
 from netwright.records.run import Run
 from netwright.training.calibrate import calibrate

@@ -7,9 +7,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.readers.files import counted
 from netwright.records.batch import Examples
-from netwright.records.errors import DataError, RecipeError
+from netwright.records.errors import DataError, RecipeError, counted
 from netwright.records.proof import Gain
 from netwright.records.run import Run
 from netwright.statistics import pigeonhole

@@ -11,12 +11,11 @@ import polars as pl
 from netwright.data.dataset import Dataset
 from netwright.data.fixes import apply_fixes, located
 from netwright.data.prepare import prepare
-from netwright.data.readers.files import counted
 from netwright.data.split import Split
 from netwright.kinds.cells import names, plain_numbers
 from netwright.planning.paired import Measured, Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import quick_runs
-from netwright.records.errors import DataError, NetwrightError
+from netwright.records.errors import DataError, NetwrightError, counted
 from netwright.records.finding import Fix
 from netwright.records.history import Progress
 from netwright.records.proof import Proof, Proven
@@ -24,8 +23,6 @@ from netwright.records.run import Run
 from netwright.records.source import Source
 from netwright.records.task import Labels, viewed
 from netwright.training.evaluate import predictions
-
-SEEDS = 5  # pairs of trainings; with three, one in nine bootstrap samples would hold a single seed
 
 
 @final

@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from netwright.data.readers.files import counted
 from netwright.planning.edits import Edits, is_advice, possible, random_change, variant
 from netwright.planning.paired import Measured, Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import attempted, trained
-from netwright.records.errors import DataError, NetwrightError, RecipeError, listed
+from netwright.records.errors import DataError, NetwrightError, RecipeError, counted, listed
 from netwright.records.finding import Finding, Remedy, Report
 from netwright.records.history import Progress
 from netwright.records.note import Note, Tried, edited

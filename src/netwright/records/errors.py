@@ -72,3 +72,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def listed(names: Sequence[str], most: int = 12) -> str:
     """Names joined by commas, cut where there are many."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def counted(count: int, thing: str, things: str = "") -> str:
+    """`1 word`, `1,200 words`."""
+    return f"{count:,} {thing if count == 1 else things or thing + 's'}"

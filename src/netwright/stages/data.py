@@ -10,10 +10,9 @@ from netwright.data.dataset import Dataset
 from netwright.data.fixes import apply_fixes, as_fixes
 from netwright.data.prepare import prepare
 from netwright.data.read import read_source
-from netwright.data.readers.files import counted
 from netwright.data.split import split as split_rows
 from netwright.machine.device import prepare_device
-from netwright.records.errors import DataError
+from netwright.records.errors import DataError, counted
 from netwright.records.finding import Report
 from netwright.records.result import Tell
 from netwright.records.source import Source

@@ -17,7 +17,6 @@ from netwright.data.fingerprint import Fingerprint, fingerprint
 from netwright.data.fixes import apply_fixes, as_fixes
 from netwright.data.prepare import Prepared, prepare
 from netwright.data.read import read_source
-from netwright.data.readers.files import counted
 from netwright.data.split import Split, split
 from netwright.explanations.augmented import augmented_picture
 from netwright.files import clear_unfinished, whole
@@ -27,7 +26,7 @@ from netwright.planning.measure import measured
 from netwright.planning.quick import untrained
 from netwright.planning.trial import AUTO, try_augmentations
 from netwright.records.batch import Examples
-from netwright.records.errors import NetwrightError
+from netwright.records.errors import NetwrightError, counted
 from netwright.records.finding import Finding, Fix, Report, Severity
 from netwright.records.recipe import Recipe, code_of, early
 from netwright.records.result import Tell

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.kinds.cells import names, plain_numbers, unreadable
-from netwright.kinds.markup import counted
 from netwright.kinds.mask import Mask
 from netwright.models.modes import evaluating
 from netwright.models.network import joined
 from netwright.records.batch import Batch, Outputs
-from netwright.records.errors import DataError, listed
+from netwright.records.errors import DataError, counted, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, Labels, Objective, Score, Task

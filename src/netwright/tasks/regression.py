@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.kinds.cells import unreadable
-from netwright.kinds.markup import counted
 from netwright.kinds.number import has_decimal_comma, read_numbers
 from netwright.models.modes import evaluating
 from netwright.models.network import joined
 from netwright.records.batch import Batch, Outputs
-from netwright.records.errors import DataError, RecipeError
+from netwright.records.errors import DataError, RecipeError, counted
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, Numbers, Objective, Score, Task

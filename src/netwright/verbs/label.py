@@ -40,11 +40,11 @@ def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame
     from netwright.data.fixes import apply_fixes, as_fixes
     from netwright.data.prepare import encode_new, prepare
     from netwright.data.read import read_source, read_unlabelled
-    from netwright.data.readers.files import counted
     from netwright.data.split import split
     from netwright.machine.device import prepare_device
     from netwright.planning.labelling import COMMITTEE, worth_labelling
     from netwright.planning.quick import quick_runs
+    from netwright.records.errors import counted
     from netwright.reports.answers import written
     from netwright.stages.data import tell_bad
 

@@ -24,6 +24,7 @@ class Options:
     to: str = option("", "Write the fixes to FILE, with apply = no for those rolled back.", metavar="FILE", writes=True)
     settings: Mapping[str, object] = settings_option("A setting for the networks; by default they train quickly.")
     seed: int = seed_option()
+    # With three pairs, one in nine bootstrap samples would hold a single seed.
     seeds: int = option(5, "Number of trainings with the fixes, and without.")
 
 

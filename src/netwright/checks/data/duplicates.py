@@ -8,8 +8,8 @@ from netwright.checks.data.near import joined, near
 from netwright.checks.data.repeats import repeats, together
 from netwright.checks.data.unlike import drops
 from netwright.checks.evidence import DataEvidence
-from netwright.data.readers.files import counted
 from netwright.data.split import Rows, Split
+from netwright.records.errors import counted
 from netwright.records.finding import Finding, Measure, Remedy
 
 WARN_SHARE = 0.01  # of the rows: enough to move a score by about its interval

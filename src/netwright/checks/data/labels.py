@@ -12,7 +12,7 @@ from netwright.checks.data.label_scores import WRONG, Judged, calibrated, judged
 from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
 from netwright.checks.data.repeats import RICH, encoded_hashes, spread
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.readers.files import counted
+from netwright.records.errors import counted
 from netwright.records.finding import Action, Finding, Fix, Measure, Remedy
 from netwright.records.task import Labels, Numbers
 from netwright.statistics import expected

@@ -11,9 +11,9 @@ from netwright.checks.data.near import joined, near
 from netwright.checks.data.repeats import repeats
 from netwright.checks.data.unlike import drops
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.data.times import as_times
+from netwright.records.errors import counted
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import Interval
 

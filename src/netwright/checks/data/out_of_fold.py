@@ -54,7 +54,6 @@ class OutOfFold:
     given: NDArray[Any]  # labels as positions in the task's, or targets in the task's units
     answers: NDArray[np.float64]  # (N, K) probabilities, or (N,) predictions in the task's units
     model: str  # for people: "boosted trees"
-    folds: int
 
 
 def out_of_fold(evidence: DataEvidence) -> OutOfFold:
@@ -95,7 +94,7 @@ def cross_validated(
     if is_class:
         answers = np.maximum(answers, FLOOR)
         answers /= answers.sum(1, keepdims=True)
-    return OutOfFold(rows, given, answers, name, folds)
+    return OutOfFold(rows, given, answers, name)
 
 
 def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int) -> NDArray[np.int64]:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from netwright.checks.data.encoded import encoded, readable
 from netwright.checks.data.unlike import Floats, Mask, Odd, as_rows, deviations, severity_of, told
 from netwright.checks.evidence import DataEvidence, Skip
-from netwright.data.readers.files import counted
 from netwright.data.split import Rows
 from netwright.data.times import as_times
-from netwright.records.errors import DataError
+from netwright.records.errors import DataError, counted
 from netwright.records.finding import Finding, Measure, Remedy
 
 BLOCK = 1 << 22  # values measured at once

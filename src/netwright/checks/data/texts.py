@@ -11,8 +11,8 @@ import torch
 from netwright.checks.data.encoded import encoded
 from netwright.checks.data.unlike import Floats, Mask, Odd, as_rows, told
 from netwright.checks.evidence import DataEvidence
-from netwright.data.readers.files import counted
 from netwright.data.split import Rows
+from netwright.records.errors import counted
 from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
 LONG = (

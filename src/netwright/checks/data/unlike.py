@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.checks.evidence import DataEvidence
-from netwright.data.readers.files import counted
 from netwright.data.split import Rows
+from netwright.records.errors import counted
 from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
 NORMAL = 1.4826  # a normal distribution's standard deviation over its median absolute deviation

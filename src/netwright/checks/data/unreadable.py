@@ -7,7 +7,7 @@ from PIL import Image, UnidentifiedImageError
 
 from netwright.checks.data.unlike import drops
 from netwright.checks.evidence import DataEvidence
-from netwright.data.readers.files import counted
+from netwright.records.errors import counted
 from netwright.records.finding import SHOWN, Finding, Measure, Remedy, Severity
 
 MANY = 0.1  # share of unreadable rows from which the data as a whole are broken: an incomplete copy

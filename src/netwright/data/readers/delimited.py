@@ -11,8 +11,8 @@ from typing import TextIO
 import numpy as np
 import polars as pl
 
-from netwright.data.readers.files import counted, find_encoding, open_text, suffix_of
-from netwright.records.errors import DataError
+from netwright.data.readers.files import find_encoding, open_text, suffix_of
+from netwright.records.errors import DataError, counted
 
 BLOCK = 1 << 22  # characters parsed at once: bounds memory, and larger blocks are no faster
 LONGEST = 4  # blocks without the end of a row: a quote that was never closed

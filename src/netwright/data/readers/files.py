@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TextIO, cast
 
-from netwright.records.errors import DataError
+from netwright.records.errors import DataError, counted
 
 CHUNK = 1 << 22  # bytes checked at once: bounds memory
 HEAD = 4096  # bytes that show whether a file is text
@@ -92,8 +92,3 @@ def _utf16(head: bytes) -> str:
     if half and head[0::2].count(0) > ZEROS_IN_UTF16 * half > head[1::2].count(0):
         return "utf-16-be"
     return ""
-
-
-def counted(count: int, what: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

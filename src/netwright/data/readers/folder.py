@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from netwright.data.dataset import Dataset
-from netwright.data.readers.files import counted, find_encoding, open_text, reading
+from netwright.data.readers.files import find_encoding, open_text, reading
 from netwright.data.readers.table import IMAGES, TABLES
-from netwright.records.errors import DataError, listed
+from netwright.records.errors import DataError, counted, listed
 from netwright.records.source import Source
 
 PART_NAMES = {

@@ -6,11 +6,10 @@ from pathlib import Path
 import polars as pl
 
 from netwright.data.dataset import Dataset
-from netwright.data.readers.files import counted
 from netwright.data.readers.table import read_table, require_column
 from netwright.data.times import as_times
 from netwright.kinds.number import Number
-from netwright.records.errors import DataError, listed
+from netwright.records.errors import DataError, counted, listed
 from netwright.records.source import Source
 
 SERIES = "series"  # the column that holds each example's channels

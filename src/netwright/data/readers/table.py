@@ -12,8 +12,8 @@ import polars as pl
 
 from netwright.data.dataset import Dataset
 from netwright.data.readers.delimited import blocks, find_layout
-from netwright.data.readers.files import counted, find_encoding, open_text, reading, suffix_of
-from netwright.records.errors import DataError, listed, nearest
+from netwright.data.readers.files import find_encoding, open_text, reading, suffix_of
+from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.source import Source
 
 DELIMITED = (".csv", ".tsv", ".tab")
