@@ -167,7 +167,7 @@ def test_every_file_of_a_run_is_readable_by_those_who_may_read_text_files(tmp_pa
         ("task.json", '{"task": "classification", "labels": ["a"], "smell": 1}', "{}: Classification has no 'smell'"),
         ("task.json", '{"task": "classification", "labels": 7}', "{}: Classification: labels: "),
         ("recipe.toml", "lr = ", "{} is not valid TOML: "),
-        ("recipe.toml", "lr = 99.0", "{}: lr is 1e-07 to 10, not 99"),
+        ("recipe.toml", "lr = 99.0", "{}: lr must be 1e-07 to 10, not 99"),
         ("recipe.toml", "speed = 3", "{}: there is no setting 'speed'"),
         ("outcome.json", "{}", "{}: Outcome: ended: Field required"),
         ("outcome.json", None, "there is no file {}"),

@@ -94,9 +94,9 @@ def test_it_prints_gives_json_and_an_exit_code(people: Path, netwright: Callable
 
 def test_its_words_are_checked_alike_in_both(people: Path, netwright: Callable) -> None:
     wrong = netwright("count", people, "--least", -1)
-    assert (wrong.code, wrong.err) == (2, "error: least is 0 or more, not -1\n  fix: choose a larger number.\n")
+    assert (wrong.code, wrong.err) == (2, "error: least must be 0 or more, not -1\n  fix: choose a larger number.\n")
     assert netwright("count", people.with_name("peopel.csv")).err.endswith(f"did you mean '{people}'?\n")
-    with pytest.raises(nw.NetwrightError, match="least is 0 or more, not -1"):
+    with pytest.raises(nw.NetwrightError, match="least must be 0 or more, not -1"):
         nw.count(people, least=-1)
     with pytest.raises(nw.NetwrightError, match="there is no how 'row'"):
         nw.count(people, how="row")

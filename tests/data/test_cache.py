@@ -54,7 +54,7 @@ def _field(cells: pl.Series) -> Image:
 
 
 def _was_kept(notes: tuple[str, ...]) -> bool:
-    return "decoded before" in notes[0]
+    return "already decoded" in notes[0]
 
 
 def test_rows_equal_those_decoded_into_memory_and_so_do_the_reasons_of_unreadable_ones(cells: pl.Series) -> None:
@@ -70,7 +70,7 @@ def test_rows_equal_those_decoded_into_memory_and_so_do_the_reasons_of_unreadabl
 
 def test_building_is_told_with_the_place(cells: pl.Series) -> None:
     (note,) = encode_column(_field(cells), cells).notes
-    assert note == f"image: 20 files decoded in 0 s, kept in {entries()[0].path} for the next time (0 MB)"
+    assert note == f"image: 20 files decoded in 0 s, cached in {entries()[0].path} (0 MB)"
     assert entries()[0].files == str(Path(cells[0]).parents[1])
     assert entries()[0].shape == (COUNT, 3, SIDE, SIDE)
 
@@ -152,7 +152,7 @@ def test_folder_that_cannot_be_made_leaves_the_column_in_memory(
     (here / "file").write_text("")
     monkeypatch.setenv(cache.FOLDER, str(here / "file"))
     decoded = encode_column(_field(cells), cells)
-    assert decoded.notes == (f"image: decoded into memory and not kept for the next time, {folder()}: Not a directory",)
+    assert decoded.notes == (f"image: decoded into memory, not cached in {folder()}: Not a directory",)
     assert len(decoded.tensor) == COUNT
     monkeypatch.setattr(cache, "free_memory", lambda: ROW)
     with pytest.raises(BudgetError, match=r"of memory are free.*Not a directory"):
@@ -199,7 +199,7 @@ def test_entry_in_use_is_neither_cleared_nor_pushed_out(cells: pl.Series, monkey
     field = _field(cells)
     held = encode_column(field, cells[:6])
     refused = encode_column(field, cells[8:16])
-    assert refused.notes[0].endswith("what is in use there leaves no room")
+    assert refused.notes[0].endswith("entries in use fill it")
     assert clear().freed == 0
     assert torch.equal(held.tensor, field.encode(cells[:6]))
     del held
@@ -211,7 +211,7 @@ def test_entry_in_use_is_neither_cleared_nor_pushed_out(cells: pl.Series, monkey
 def test_columns_larger_than_the_bound_are_not_kept(cells: pl.Series, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cache.BYTES, "0")
     (note,) = encode_column(_field(cells), cells).notes
-    assert note.endswith("0 MB are more than its limit of 0 MB (NETWRIGHT_CACHE_BYTES)")
+    assert note.endswith("0 MB exceed its limit of 0 MB (NETWRIGHT_CACHE_BYTES)")
     monkeypatch.setenv(cache.BYTES, "much")
     with pytest.raises(RecipeError, match="is 'much', not a number of bytes"):
         encode_column(_field(cells), cells)
@@ -263,6 +263,6 @@ def test_batches_out_of_the_cache_equal_those_without_it(
         for one, other in zip(batches, direct, strict=True):
             assert torch.equal(one.inputs[0], other.inputs[0])
             assert torch.equal(one.rows, other.rows)
-    lost = [[note for note in p.notes if "cannot be read" in note] for p in prepared]
+    lost = [[note for note in p.notes if "unreadable" in note] for p in prepared]
     assert lost[0] == lost[1] == lost[2] != []
-    assert any("decoded before" in note for note in prepared[1].notes)
+    assert any("already decoded" in note for note in prepared[1].notes)

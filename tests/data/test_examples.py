@@ -181,10 +181,10 @@ def test_several_inputs_and_no_targets_are_understood() -> None:
 @pytest.mark.parametrize(
     ("thing", "problem"),
     [
-        ((X, X, Y), "expected a batch as (inputs, targets), but a tuple of 3 came"),
-        ("rows", "expected a batch as (inputs, targets), but a str came"),
+        ((X, X, Y), "expected a batch as (inputs, targets), got a tuple of 3"),
+        ("rows", "expected a batch as (inputs, targets), got a str"),
         ((X, Y[:4]), "the tensors of a batch have 10, 4 rows"),
-        ((["a", "b"], Y), "expected tensors with a row for each example, but a str came in a batch"),
+        ((["a", "b"], Y), "expected tensors with a row for each example, got a str in a batch"),
     ],
 )
 def test_other_batches_are_an_error(thing: Any, problem: str) -> None:
@@ -227,12 +227,12 @@ def test_generator_is_refused_because_it_can_be_read_once_only() -> None:
     def once() -> Iterator[Any]:
         yield X, Y
 
-    with pytest.raises(DataError, match="the train loader is a generator, which can be read once only"):
+    with pytest.raises(DataError, match="the train loader is a generator, which can be read only once"):
         adopted(once(), "train loader")
 
 
 def test_loader_without_batches_is_an_error() -> None:
-    with pytest.raises(DataError, match="the loader gives no batches"):
+    with pytest.raises(DataError, match="the loader has no batches"):
         adopted([])
 
 

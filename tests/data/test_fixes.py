@@ -153,8 +153,8 @@ def test_cells_of_every_type_are_imputed(dtype: pl.DataType, cells: list, old: s
 @pytest.mark.parametrize(
     ("fix", "told"),
     [
-        (Fix(0, "p, line 2", "drop"), "'p, line 2' is no place in"),
-        (Fix(0, "people.csv, row 2", "drop"), "is no place in"),
+        (Fix(0, "p, line 2", "drop"), "'p, line 2' is not a place in"),
+        (Fix(0, "people.csv, row 2", "drop"), "is not a place in"),
         (Fix(0, "people.csv, line 99", "drop"), "a fix is for people.csv, line 99"),
         (Fix(0, "people.csv, line 2", "relabel", "label", "b", "c"), "'label' is 'a', not 'b' as its fix says"),
         (Fix(0, "people.csv, line 2", "impute", "ages", "1", "2"), "has no column 'ages'"),
@@ -204,7 +204,7 @@ def test_row_number_decides_where_several_rows_stand_at_one_place() -> None:
     dataset = Dataset(pl.DataFrame({"text": ["a", "b"]}), (), "book.txt", pl.Series([1, 1]))
     fix = Fix(1, "book.txt, line 1", "drop")
     assert located(dataset, (fix,)) == (fix,)
-    with pytest.raises(DataError, match="2 rows and none of them is row 7"):
+    with pytest.raises(DataError, match="2 rows, none of them row 7"):
         located(dataset, (replace(fix, row=7),))
 
 

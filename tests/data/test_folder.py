@@ -40,7 +40,7 @@ def test_folders_of_parts_above_the_labels_are_taken_as_given(valid: str, tmp_pa
     dataset = read_folder(Source(tmp_path))
     assert dataset.parts is not None
     assert sorted(dataset.parts) == ["test", "test", "train", "train", "valid", "valid"]
-    assert dataset.notes == (f"{tmp_path}: subfolder 'drafts' left out, it is none of train, valid and test",)
+    assert dataset.notes == (f"{tmp_path}: subfolder 'drafts' left out, it is not train, valid or test",)
 
 
 def test_other_and_hidden_files_are_skipped_and_the_others_counted(tmp_path: Path) -> None:
@@ -75,13 +75,13 @@ def test_empty_folder_is_an_error(tmp_path: Path) -> None:
 
 def test_folder_of_one_label_is_an_error(tmp_path: Path) -> None:
     _picture(tmp_path / "cats" / "1.png")
-    assert _fails(tmp_path).problem == (f"{tmp_path} has one subfolder only, 'cats', so there is nothing to tell apart")
+    assert _fails(tmp_path).problem == (f"{tmp_path} has only one subfolder, 'cats', so there is only one label")
 
 
 def test_files_without_subfolders_are_an_error_unless_no_label_is_needed(tmp_path: Path) -> None:
     _picture(tmp_path / "2.png")
     _picture(tmp_path / "1.png")
-    assert _fails(tmp_path).problem == f"{tmp_path} holds files but no subfolders, so there are no labels"
+    assert _fails(tmp_path).problem == f"{tmp_path} has files but no subfolders, so there are no labels"
     new = read_folder(Source(tmp_path, is_labelled=False))
     assert new.table["image"].to_list() == [f"{tmp_path}/1.png", f"{tmp_path}/2.png"]
     assert new.targets == ()
@@ -89,7 +89,7 @@ def test_files_without_subfolders_are_an_error_unless_no_label_is_needed(tmp_pat
 
 def test_folder_of_a_table_says_to_name_the_table(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("a\n1\n")
-    assert _fails(tmp_path).remedy == f"name the table itself: {tmp_path}/people.csv"
+    assert _fails(tmp_path).remedy == f"give the table itself: {tmp_path}/people.csv"
 
 
 def test_folders_without_images_and_texts_are_an_error(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_folders_without_images_and_texts_are_an_error(tmp_path: Path) -> None:
         (tmp_path / label).mkdir()
         (tmp_path / label / "x.bin").touch()
     assert _fails(tmp_path).problem == (
-        f"{tmp_path} holds no images (.jpg, .jpeg, .png and 7 more) and no texts (.txt); "
+        f"{tmp_path} has no images (.jpg, .jpeg, .png and 7 more) and no texts (.txt); "
         f"the first file is {tmp_path}/a/x.bin"
     )
 

@@ -154,7 +154,7 @@ def test_no_two_parts_share_a_row_of_the_data_and_the_latest_windows_are_the_tes
     assert covered[2].max() == STEPS - 1
     lost = STEPS - PAST - 5 - len(parts.train) - len(parts.valid) - len(parts.test)
     assert lost == 2 * (PAST + 5)
-    assert f"{lost} examples left out that share rows of the data with a later part" in prepared.notes
+    assert f"{lost} examples left out: they share rows of the data with a later part" in prepared.notes
 
 
 def test_windows_are_cut_from_one_array_and_encoded_as_batches_take_them(source: Source) -> None:

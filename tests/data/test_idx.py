@@ -33,12 +33,14 @@ def test_file_that_is_cut_short_is_an_error(tmp_path: Path) -> None:
 
 def test_images_and_labels_of_different_number_are_an_error(tmp_path: Path) -> None:
     _write(tmp_path, "train", [5, 1])
-    with pytest.raises(DataError, match="train-images-idx3-ubyte holds 3 images and train-labels-idx1-ubyte 2 labels"):
+    with pytest.raises(
+        DataError, match="train-images-idx3-ubyte has 3 images, but train-labels-idx1-ubyte has 2 labels"
+    ):
         read(tmp_path)
 
 
 def test_images_without_labels_are_an_error(tmp_path: Path) -> None:
     _write(tmp_path, "train", [5, 1, 5])
     (tmp_path / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(DataError, match="train-images-idx3-ubyte has no train-labels-idx1-ubyte beside it"):
+    with pytest.raises(DataError, match="train-images-idx3-ubyte has no train-labels-idx1-ubyte next to it"):
         read(tmp_path)

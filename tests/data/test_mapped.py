@@ -88,7 +88,7 @@ def test_parts_and_columns_stay_mapped_and_a_small_part_in_memory_joins_them(tmp
     assert np.array_equal(batch.inputs[0][:, 0].numpy(), other)
     taken = Mapped((x, other)).take(np.array([COUNT + 1, 0, COUNT - 1]))
     assert np.array_equal(taken, np.stack([other[1], x[0], x[-1]]))
-    with pytest.raises(DataError, match="'photo' comes in several shapes or types: 8 x 8, 8 x 4"):
+    with pytest.raises(DataError, match="'photo' has several shapes or types: 8 x 8, 8 x 4"):
         read({"train": ({"photo": x}, LABELS), "test": ({"photo": np.array(other[:, :, :4])}, LABELS[:60])})
 
 

@@ -91,11 +91,11 @@ def test_given_parts_are_kept_and_rows_are_located_in_them() -> None:
     ("data", "problem"),
     [
         ((np.zeros((3, 2)), np.zeros(2)), "there are 3 rows of inputs and 2 of targets"),
-        ((1, 2, 3), "expected (inputs, target), but a tuple of 3 came"),
-        (42, "data came as int"),
-        (np.zeros((0, 3)), "the array holds no rows"),
+        ((1, 2, 3), "expected (inputs, target), got a tuple of 3"),
+        (42, "cannot read data of type int"),
+        (np.zeros((0, 3)), "the array has no rows"),
         ({"a": [1, 2], "b": [1]}, "column 'b' has 1 cells, 'a' has 2"),
-        (pl.DataFrame({"a": []}), "the array holds no rows"),
+        (pl.DataFrame({"a": []}), "the array has no rows"),
     ],
 )
 def test_data_that_do_not_fit_are_an_error(data: Any, problem: str) -> None:

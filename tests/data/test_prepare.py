@@ -154,9 +154,7 @@ def test_label_that_training_rows_lack_is_left_out_of_the_test_rows_and_counted(
     parts = Split(np.arange(20), np.arange(20, 25), np.arange(25, 30), "by hand")
     prepared = prepare(dataset, parts)
     assert len(prepared.test) == 4
-    assert any(
-        n.startswith("1 test row cannot be read and left out, the first is array, row 28") for n in prepared.notes
-    )
+    assert any(n.startswith("left out 1 unreadable test row, the first is array, row 28") for n in prepared.notes)
 
 
 def test_group_column_is_no_input() -> None:
@@ -181,8 +179,8 @@ def test_broken_and_vanished_images_are_left_out_and_the_first_is_named(tmp_path
     parts = Split(np.arange(16), np.arange(16, 18), np.arange(18, 20), "by hand")
     prepared = prepare(dataset, parts)
     assert len(prepared.train) == 13
-    note = next(note for note in prepared.notes if "cannot be read" in note)
-    assert note.startswith(f"3 training rows cannot be read and left out, the first is {tmp_path}/bright/3.png: ")
+    note = next(note for note in prepared.notes if "unreadable" in note)
+    assert note.startswith(f"left out 3 unreadable training rows, the first is {tmp_path}/bright/3.png: ")
 
 
 def test_part_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_split_column_names_the_parts_in_usual_words() -> None:
 def test_other_words_in_the_split_column_are_an_error() -> None:
     frame = pl.DataFrame({"x": range(3), "part": ["train", "later", "test"]})
     assert _error(lambda: read(frame, split="part")) == (
-        "array, row 1: column 'part' says 'later'\n  fix: write train, valid or test into every row of it."
+        "array, row 1: column 'part' says 'later'\n  fix: write train, valid or test in every row of it."
     )
 
 
@@ -96,7 +96,7 @@ def test_other_suffixes_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "people.xlsx"
     path.touch()
     assert _error(lambda: read(path)).startswith(
-        f"{path} is of no form that can be read\n  fix: bring a folder, a table"
+        f"cannot read {path}: unknown file type\n  fix: give a folder, a table"
     )
 
 
@@ -145,5 +145,5 @@ def test_lists_of_files_are_rows_that_are_found_by_their_file(tmp_path: Path) ->
     assert [len(chunk) for chunk in read_chunks(Source([tmp_path / "a.txt"]))] == [1]
     assert _error(lambda: list(read_chunks(Source([tmp_path / "t.csv"])))) == (
         f"{tmp_path}/t.csv is neither an image nor a text\n"
-        "  fix: name images or texts, or one table or folder at a time."
+        "  fix: give images or texts, or one table or folder at a time."
     )

@@ -35,7 +35,7 @@ def test_times_may_be_dates(tmp_path: Path) -> None:
 
 
 def test_words_as_times_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds neither numbers nor dates of one form, as in 'soon' .*line 3"):
+    with pytest.raises(DataError, match=r"has neither numbers nor dates in one format, as in 'soon' .*line 3"):
         _read(tmp_path, "id,t,a,place\nx,1,3,sea\nx,soon,1,sea\n")
 
 
@@ -57,7 +57,7 @@ def test_series_without_a_label_is_left_out_and_counted(tmp_path: Path) -> None:
 
 def test_series_labelled_twice_is_an_error(tmp_path: Path) -> None:
     heat, labels = _write(tmp_path, labels="id,kind\nx,warm\ny,cold\nx,cold\n")
-    with pytest.raises(DataError, match=r"labels.csv names id x twice: .*line 2 and .*line 4"):
+    with pytest.raises(DataError, match=r"labels.csv has id x twice: .*line 2 and .*line 4"):
         read(heat, series="id", time="t", labels=labels, target="kind")
 
 
@@ -71,7 +71,7 @@ def test_rows_without_a_time_and_times_that_repeat_are_counted(tmp_path: Path) -
     assert dataset.table["series"][0]["a"] == [0.25, 0.5, 9.0]
     assert dataset.notes == (
         f"1 row without id or t left out, the first is {tmp_path}/heat.csv, line 7",
-        "2 rows share their t with another row of the series and keep the order of the file, "
+        "2 rows with the same t as another row of the series, kept in the order of the file, "
         f"the first is {tmp_path}/heat.csv, line 2",
     )
 

@@ -56,7 +56,7 @@ def test_class_of_one_row_is_kept_for_training_and_named() -> None:
         parts = split(_data({"x": range(121), "y": labels}, "y"), seed=seed)
         assert 60 in parts.train
     assert parts.notes == (
-        "1 value of 'y' on one row only, the first is 'rare' (people.csv, row 60); such rows are kept for training",
+        "1 value of 'y' in only one row, the first is 'rare' (people.csv, row 60); such rows are kept for training",
     )
 
 
@@ -146,12 +146,12 @@ def test_given_parts_are_taken_and_missing_ones_are_cut_from_training_rows() -> 
 
 def test_parts_without_training_rows_are_an_error() -> None:
     dataset = _data({"x": range(3)}, "", ["test"] * 3)
-    assert _problem(lambda: split(dataset)) == "people.csv names parts but no row is for training"
+    assert _problem(lambda: split(dataset)) == "people.csv names parts, but no row is for training"
 
 
 def test_group_and_time_exclude_each_other() -> None:
     dataset = _data({"g": range(9), "t": range(9)})
-    assert "not by both" in _problem(lambda: split(dataset, Source(group="g", by_time="t")))
+    assert "not both" in _problem(lambda: split(dataset, Source(group="g", by_time="t")))
     assert _problem(lambda: split(dataset, Source(group="patient"))) == "people.csv has no column 'patient'"
 
 

@@ -97,13 +97,13 @@ def test_wrong_encoding_is_read_as_western_european_and_said(tmp_path: Path) -> 
     assert dataset.table.row(0) == ("München", "5 €")
     assert dataset.notes == (
         "people.csv is not UTF-8 (byte 0xfc near position 12): read as cp1252, Western European; "
-        "save it as UTF-8 where letters look wrong",
+        "save it as UTF-8 if letters look wrong",
     )
 
 
 def test_duplicate_column_names_are_an_error(tmp_path: Path) -> None:
     error = _fails(tmp_path, "age,town,age\n1,x,2\n")
-    assert error.problem == f"{tmp_path}/people.csv has columns of one name, 'age' (columns 1 and 3)"
+    assert error.problem == f"{tmp_path}/people.csv has two columns named 'age' (columns 1 and 3)"
     assert error.remedy == "rename one of them."
 
 
@@ -111,7 +111,7 @@ def test_duplicate_column_names_are_an_error(tmp_path: Path) -> None:
 def test_missing_header_is_an_error(first: str, tmp_path: Path) -> None:
     error = _fails(tmp_path, f"{first}\n{first}\n")
     assert error.problem.startswith(f"{tmp_path}/people.csv has no line of column names: it starts with")
-    assert error.remedy == "write the names of the columns into a first line."
+    assert error.remedy == "add a first line with the column names."
 
 
 def test_years_and_positions_are_column_names(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_years_and_positions_are_column_names(tmp_path: Path) -> None:
 def test_column_without_a_name_is_named_by_its_place(tmp_path: Path) -> None:
     dataset = _read(tmp_path, ",a\n0,1\n1,3\n")
     assert dataset.table.columns == ["column_1", "a"]
-    assert dataset.notes == ("people.csv: column 1 has no name and is called 'column_1'",)
+    assert dataset.notes == ("people.csv: column 1 has no name; it is called 'column_1'",)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])
@@ -192,7 +192,7 @@ def test_parquet_rows_count_from_zero(tmp_path: Path) -> None:
 
 def test_broken_parquet_is_an_error(tmp_path: Path) -> None:
     error = _fails(tmp_path, b"PAR1 and then nothing", "people.parquet")
-    assert error.problem.startswith(f"{tmp_path}/people.parquet cannot be read as Parquet: ")
+    assert error.problem.startswith(f"cannot read {tmp_path}/people.parquet as Parquet: ")
 
 
 def test_cut_gzip_file_is_an_error(tmp_path: Path) -> None:
@@ -211,9 +211,9 @@ def test_paths_of_images_are_absolute_below_the_table(tmp_path: Path) -> None:
 def test_path_of_an_image_outside_of_the_folder_is_an_error(photo: str, tmp_path: Path) -> None:
     error = _fails(tmp_path, f"photo,label\n1.jpg,a\n{photo},b\n")
     assert error.problem == (
-        f"{tmp_path}/people.csv, line 3: 'photo' names {photo!r}, which is outside of the table's folder"
+        f"{tmp_path}/people.csv, line 3: 'photo' names {photo!r}, which is outside the table's folder"
     )
-    assert error.remedy == f"move the files below {tmp_path}."
+    assert error.remedy == f"move the files into {tmp_path}."
 
 
 @pytest.mark.parametrize("name", ["people.csv", "people.jsonl", "people.parquet"])
@@ -244,4 +244,4 @@ def test_cells_may_be_very_long(tmp_path: Path) -> None:
 
 def test_quote_that_never_closes_in_the_header_is_an_error(tmp_path: Path) -> None:
     error = _fails(tmp_path, 'a,"b\n' + "1,2\n" * 50_000)
-    assert error.problem.startswith(f"{tmp_path}/people.csv has no line of column names that can be read")
+    assert error.problem.startswith(f"{tmp_path}/people.csv: cannot read the line of column names")

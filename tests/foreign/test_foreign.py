@@ -124,7 +124,7 @@ def test_the_command_line_takes_a_task_by_its_import_path(tmp_path: Path, netwri
     own = ("--set", "crossing=0.5")
     assert netwright("train", data, "-t", "y", *task, "--run", run, *words, *own, "--quiet").code == 0
     assert "[task]\ncrossing = 0.5\n" in (run / "recipe.toml").read_text()
-    assert "crossing is 0 to 10" in netwright("train", data, "-t", "y", *task, "--set", "crossing=11").err
+    assert "crossing must be 0 to 10" in netwright("train", data, "-t", "y", *task, "--set", "crossing=11").err
     refused = netwright("predict", run, data)
     assert refused.code == 2 and "--allow-code" in refused.err
     allowed = netwright("predict", run, data, "--allow-code")

@@ -74,13 +74,13 @@ def csv(text: str | bytes) -> Files:
 
 
 ONE_FOLDER = "put one subfolder of files for each label into it."
-NAMES = "write the names of the columns into a first line."
+NAMES = "add a first line with the column names."
 UNREADABLE = {f"d/{kind}/{n}.png": b"no picture"[: n % 3] for kind in "ab" for n in range(10)}
 
 REFUSED = [
     Case("empty folder", {"d/.keep": ""}, ("{at}/d is empty", ONE_FOLDER), "d"),
-    Case("empty table", csv(""), ("{at}/t.csv is empty", "bring a table with a line of column names")),
-    Case("header alone", csv("a,b,y\n"), ("{at}/t.csv has no rows", "bring a line for each row.")),
+    Case("empty table", csv(""), ("{at}/t.csv is empty", "give a table with a line of column names")),
+    Case("header alone", csv("a,b,y\n"), ("{at}/t.csv has no rows", "add a line for each row.")),
     Case("no header", csv(table(header="0.5,0.2,Bonn,no")), ("it starts with '0.5, 0.2, Bonn, no'", NAMES)),
     Case("one name twice", csv(table(header="a,a,town,y")), ("'a' (columns 1 and 2)", "rename one of them.")),
     Case("mostly ragged", csv(table(lambda _, row: row[:3])), ("the first is line 2 (3 cells)", "correct the header")),
@@ -107,8 +107,8 @@ REFUSED = [
         csv(table()),
         (
             "there is no setting 'depht': did you mean 'depth'?",
-            "dropout is 0 to 0.95, not 2",
-            "epochs is a whole number, not 'x'",
+            "dropout must be 0 to 0.95, not 2",
+            "epochs must be a whole number, not 'x'",
             "`netwright recipe` lists the settings and their ranges.",
         ),
         "t.csv -t y --set depht=3 --set dropout=2 --set epochs=x",
@@ -149,12 +149,12 @@ TAKEN = [
     Case(
         "class of one row",
         csv(target(lambda n: "rare" if n == 5 else ("no", "yes")[n % 2])),
-        ("1 value of 'y' on one row only, the first is 'rare' ({at}/t.csv, line 7); such rows are kept for training",),
+        ("1 value of 'y' in only one row, the first is 'rare' ({at}/t.csv, line 7); such rows are kept for training",),
     ),
     Case(
         "broken images",
         pictures(zero=b"", cut=picture(9)[:40], bomb=bomb(), words=b"no picture"),
-        ("cannot be read and left out, the first is {at}/d/dark/bomb.png: it has more than 80,000,000 pixels",),
+        ("unreadable training rows, the first is {at}/d/dark/bomb.png: it has more than 80,000,000 pixels",),
         "d",
     ),
 ]
@@ -207,7 +207,7 @@ def test_new_data_without_what_the_network_takes_are_refused(tmp_path: Path, net
 
     less = netwright("predict", run, tmp_path / "less.csv")
     assert (less.code, less.out) == (2, "")
-    assert less.err == "error: less.csv has no column 'b'\n  fix: bring all of a, b, town.\n"
+    assert less.err == "error: less.csv has no column 'b'\n  fix: include all of a, b, town.\n"
     assert netwright("predict", run).code == netwright("predict", run, "--row", "a").code == 2
     other = netwright("predict", run, tmp_path / "new.csv", "--to", tmp_path / "answers.xlsx")
     assert (other.code, "choose from .csv, .parquet, .jsonl." in other.err) == (2, True)

@@ -26,7 +26,7 @@ def test_second_training_starts_without_decoding_and_clearing_says_how_much(
         Image.fromarray(np.full((8, 8, 3), 30 + 150 * (number % 2) + number // 2, np.uint8)).save(path)
     words = ("train", tmp_path / "photos", *(w for s in SETTINGS for w in ("--set", s)))
     assert "60 files decoded in" in netwright(*words, "--run", tmp_path / "a").err
-    assert "60 files, decoded before, in" in netwright(*words, "--run", tmp_path / "b").err
+    assert "60 files already decoded in" in netwright(*words, "--run", tmp_path / "b").err
     weights = [(tmp_path / run / "weights.safetensors").read_bytes() for run in "ab"]
     assert weights[0] == weights[1]
 

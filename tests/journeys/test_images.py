@@ -42,7 +42,7 @@ def test_from_a_folder_to_answers_on_the_command_line(digits: Path, tmp_path: Pa
     run = tmp_path / "run"
     trained = netwright("train", digits, "--run", run, *SETTINGS)
     assert trained.code == 0, trained.err
-    assert f"row cannot be read and left out, the first is {digits}/zero/cut.png" in trained.err
+    assert f"row, the first is {digits}/zero/cut.png" in trained.err
     assert "confusion" not in trained.out
     assert "true / predicted" in trained.out
 
@@ -81,7 +81,7 @@ def test_several_tables_at_once_are_refused(digits: Path, tmp_path: Path, netwri
     assert (refused.code, refused.err) == (
         2,
         f"error: {tables[0]} is neither an image nor a text\n"
-        "  fix: name images or texts, or one table or folder at a time.\n",
+        "  fix: give images or texts, or one table or folder at a time.\n",
     )
 
 
@@ -170,7 +170,7 @@ def test_mixed_pictures_train_and_are_drawn(digits: Path, tmp_path: Path) -> Non
 
 
 def test_change_that_suits_no_column_is_an_error_before_training(digits: Path) -> None:
-    with pytest.raises(RecipeError, match="augment word_dropout changes columns of the kind text, and the data have"):
+    with pytest.raises(RecipeError, match="augment word_dropout needs columns of kind text, but the data have"):
         nw.train(digits, settings={"augment": "word_dropout"})
 
 

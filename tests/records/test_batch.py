@@ -57,7 +57,7 @@ def test_rows_of_an_own_loader_are_taken_in_the_order_asked_for() -> None:
     batch = Loader().take(torch.tensor([19, 0, 13, 0]))
     assert batch.rows.tolist() == [19, 0, 13, 0]
     assert batch.inputs[1].flatten().tolist() == [38, 0, 26, 0]
-    with pytest.raises(IndexError, match="lack some of the rows"):
+    with pytest.raises(IndexError, match="lack some of the requested rows"):
         Loader().take(torch.tensor([3, 20]))
 
 

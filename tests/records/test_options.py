@@ -62,9 +62,9 @@ def test_an_unknown_word_is_an_error_that_names_the_nearest() -> None:
 def test_paths_and_ranges_are_checked() -> None:
     for words, told in (
         ({"data": "tt.csv"}, "did you mean 't.csv'?"),
-        ({"data": "t.csv", "to": "no/x.txt"}, "its folder is not there"),
+        ({"data": "t.csv", "to": "no/x.txt"}, "its folder does not exist"),
         ({"data": "t.csv", "to": "."}, "it is a folder"),
-        ({"data": "t.csv", "times": 0}, "times is 1 or more, not 0"),
+        ({"data": "t.csv", "times": 0}, "times must be 1 or more, not 0"),
     ):
         with pytest.raises(NetwrightError) as caught:
             SAID(**words)
@@ -88,7 +88,7 @@ def test_signature_and_docstring_are_made_from_the_records() -> None:
 
 def test_public_functions_tell_their_words() -> None:
     assert {"target", "by_time", "fixes", "against"} <= set(inspect.signature(nw.audit).parameters)
-    assert "by_time: The latest rows are the test part." in str(nw.audit.__doc__)
+    assert "by_time: Column of times; the latest rows are the test part." in str(nw.audit.__doc__)
 
 
 def test_what_a_source_says_is_what_differs_from_the_defaults() -> None:

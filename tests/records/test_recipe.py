@@ -44,15 +44,15 @@ def test_all_problems_are_told_at_once_with_the_nearest_name():
     text = str(caught.value)
     assert "there is no setting 'drop_out': did you mean 'dropout'?" in text
     assert "there is no setting 'learning'" in text
-    assert "lr is 1e-07 to 10, not -1" in text
+    assert "lr must be 1e-07 to 10, not -1" in text
     assert "there is no activation 'rellu': did you mean 'relu'?" in text
-    assert "epochs is a whole number, not 'many'" in text
+    assert "epochs must be a whole number, not 'many'" in text
     assert "netwright recipe" in text
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 11.0])
 def test_numbers_outside_their_range_cannot_be_built(value: float):
-    with pytest.raises(RecipeError, match="lr is 1e-07 to 10"):
+    with pytest.raises(RecipeError, match="lr must be 1e-07 to 10"):
         Recipe(lr=value)
 
 
@@ -61,7 +61,7 @@ def test_an_import_path_is_always_a_choice():
 
 
 def test_a_value_of_the_wrong_type_is_told():
-    with pytest.raises(RecipeError, match="batch_size is a whole number, not True"):
+    with pytest.raises(RecipeError, match="batch_size must be a whole number, not True"):
         Recipe().edit({"batch_size": True})
 
 
@@ -101,11 +101,11 @@ def test_a_tasks_own_settings_have_flat_names_and_the_ranges_that_it_declares():
     recipe = Recipe(own=Forecast()).edit({"horizon": "96", "lr": "0.5", "quantiles": "[0.5]"})
     assert (recipe.lr, recipe.own) == (0.5, Forecast(96, (0.5,)))
     assert recipe.edit({"width": 8}).own == recipe.own
-    with pytest.raises(RecipeError, match="horizon is 1 to 1000, not 5000"):
+    with pytest.raises(RecipeError, match="horizon must be 1 to 1000, not 5000"):
         recipe.edit({"horizon": 5000})
     with pytest.raises(RecipeError, match="there is no setting 'horizons': did you mean 'horizon'"):
         recipe.edit({"horizons": 5})
-    with pytest.raises(RecipeError, match="horizon is 1 to 1000, not 0"):
+    with pytest.raises(RecipeError, match="horizon must be 1 to 1000, not 0"):
         Recipe(own=Forecast(horizon=0))
 
 
@@ -128,7 +128,7 @@ def test_unknown_names_are_errors_before_the_task_is_known_unless_it_may_be_the_
     for task in (None, "classification"):
         with pytest.raises(RecipeError, match="there is no setting 'horizon'") as caught:
             early({"horizon": 96, "lr": 11.0}, task)
-        assert "lr is 1e-07 to 10, not 11" in str(caught.value)  # all problems at once
+        assert "lr must be 1e-07 to 10, not 11" in str(caught.value)  # all problems at once
     for task in ("my.module:Forecasting", Forecast):
         assert early({"horizon": 96, "lr": 0.5}, task) == Recipe(lr=0.5)
     assert set(own_names()) == {s.name for s in own_settings()}

@@ -152,7 +152,7 @@ def test_adopting_a_network_of_the_wrong_width_says_expected_and_got() -> None:
 
 
 def test_adopting_an_empty_loader_is_an_error() -> None:
-    with pytest.raises(DataError, match="the train loader gives no batches"):
+    with pytest.raises(DataError, match="the train loader has no batches"):
         adopt(network(), TASK, [])
 
 

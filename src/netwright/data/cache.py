@@ -1,4 +1,4 @@
-"""Files decoded once: their tensors in a folder of the user's, mapped into memory where they are needed again."""
+"""Files decoded once: their tensors are kept in the user's cache folder and mapped into memory when needed again."""
 
 import json
 import os
@@ -24,12 +24,12 @@ from netwright.machine.quiet import without_warnings
 from netwright.records.errors import BudgetError, RecipeError, Unreadable, counted
 from netwright.records.schema import Field
 
-FORMAT = 1  # of an entry; grows when entries written today mean something else to yesterday's code
-IN_MEMORY = 64 << 20  # bytes of encoded files up to which they are decoded into memory: seconds, and no file to keep
-BLOCK_BYTES = 32 << 20  # encoded at once: what decoding holds in memory, beside one picture for each thread
-LIMIT = 20 << 30  # bytes of all entries: a hundred thousand pictures of 224 x 224, and seldom a tenth of a disk
-SPARE = 1 << 30  # bytes of the disk that are left to others
-FOLDER, BYTES = "NETWRIGHT_CACHE", "NETWRIGHT_CACHE_BYTES"  # environment variables: where entries are; bytes of all
+FORMAT = 1  # of an entry; raise it when older code would misread new entries
+IN_MEMORY = 64 << 20  # up to this many encoded bytes, files are decoded into memory: it takes seconds and keeps no file
+BLOCK_BYTES = 32 << 20  # encoded at once: the memory that decoding takes, besides one image per thread
+LIMIT = 20 << 30  # bytes of all entries: a hundred thousand images of 224 x 224, and rarely a tenth of a disk
+SPARE = 1 << 30  # bytes of the disk left free for others
+FOLDER, BYTES = "NETWRIGHT_CACHE", "NETWRIGHT_CACHE_BYTES"  # environment variables: folder of the entries; their limit
 
 _ROWS, _ABOUT = "rows.bin", "about.json"
 _UNFINISHED = "building-"
@@ -41,8 +41,8 @@ _NAME = re.compile(rf"[0-9a-f]{{32}}|{_UNFINISHED}.+")  # nothing else in the fo
 class Entry:
     """One column of files, decoded."""
 
-    path: str  # a folder with the rows, raw bytes, and what they are, in JSON
-    files: str  # the folder that the decoded files have in common
+    path: str  # a folder with the rows as raw bytes, and their description in JSON
+    files: str  # the common folder of the decoded files
     shape: tuple[int, ...]  # (rows, ...)
     bytes: int
     used: float  # seconds since 1970
@@ -57,13 +57,13 @@ class Cache:
     entries: tuple[Entry, ...]  # the least recently used first
     bytes: int  # of all entries
     limit: int
-    freed: int = 0  # bytes that were removed just now
+    freed: int = 0  # bytes just removed
 
 
 @final
 @dataclass(frozen=True)
 class Decoded:
-    """An encoded column: its tensor, the reason for each row that cannot be read, and how it came about."""
+    """An encoded column: its tensor, the reason for each unreadable row, and a note about the cache."""
 
     tensor: Tensor
     bad: dict[int, str]
@@ -73,7 +73,7 @@ class Decoded:
 @final
 @dataclass(frozen=True)
 class _About:
-    """What stands beside the rows of an entry."""
+    """The description next to the rows of an entry."""
 
     files: str
     shape: tuple[int, ...]
@@ -89,11 +89,11 @@ class _NoCache(Exception):
 
 
 def encode_column(field: Field, cells: pl.Series) -> Decoded:
-    """A column, encoded into memory; one of many files into a mapped file, or taken from that of an earlier time.
+    """A column, encoded into memory; a column of many files into a mapped file, which later calls reuse.
 
-    A mapped tensor is read-only: writing to it ends the process. Files that were changed, added or removed since, or
-    another size of pictures, make another entry. Where none can be kept the column is decoded into memory, and a note
-    says why. Raises BudgetError where it does not fit there either.
+    A mapped tensor is read-only: writing to it ends the process. If files change, are added or removed, or the image
+    size changes, a new entry is made. If no entry can be kept, the column is decoded into memory, and a note says why.
+    Raises BudgetError if it does not fit there either.
     """
     if not field.decoder or cells.dtype != pl.String:
         return _encoded(field, cells)
@@ -108,17 +108,17 @@ def encode_column(field: Field, cells: pl.Series) -> Decoded:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     if size > (free := free_memory()):
         raise BudgetError(
-            f"column {field.name!r} decodes to {megabytes(size)}, {megabytes(free)} of memory are free, "
+            f"column {field.name!r} decodes to {megabytes(size)}, only {megabytes(free)} of memory are free, "
             f"and it cannot be kept in {folder()}: {reason}",
-            remedy=f"name a folder with room in the environment variable {FOLDER}, or choose smaller pictures.",
+            remedy=f"set the environment variable {FOLDER} to a folder with space, or choose smaller images.",
         )
     decoded = _encoded(field, cells)
-    note = f"{field.name}: decoded into memory and not kept for the next time, {folder()}: {reason}"
+    note = f"{field.name}: decoded into memory, not cached in {folder()}: {reason}"
     return Decoded(decoded.tensor, decoded.bad, (note,))
 
 
 def folder() -> Path:
-    """Where entries are: in NETWRIGHT_CACHE, else where the system keeps what programs can make again."""
+    """The folder of entries: NETWRIGHT_CACHE, else the system's cache folder."""
     if said := os.environ.get(FOLDER):
         return Path(said).absolute() / "decoded"
     home = Path(os.path.expanduser("~"))
@@ -143,34 +143,34 @@ def limit() -> int:
 
 
 def entries() -> tuple[Entry, ...]:
-    """All that is kept, the least recently used first; what killed processes left behind comes before it."""
+    """All entries: remains of killed processes, then the least recently used first."""
     paths = [path for path in folder().iterdir() if _NAME.fullmatch(path.name)] if folder().is_dir() else []
     return tuple(sorted((entry for path in paths if (entry := _entry(path))), key=lambda entry: entry.used))
 
 
 def read_cache() -> Cache:
-    """What is kept, and how much."""
+    """The entries and their size."""
     kept = entries()
     return Cache(str(folder()), kept, sum(entry.bytes for entry in kept), limit())
 
 
 def clear() -> Cache:
-    """Removes all entries that are not in use; what is left then."""
+    """Removes all entries that are not in use; returns the rest."""
     freed = sum(entry.bytes for entry in entries() if _remove(Path(entry.path)))
     return replace(read_cache(), freed=freed)
 
 
 def _remove(path: Path) -> bool:
-    """Removes an entry, or says that it stays because a process maps or writes it.
+    """Removes an entry; False if it stays because a process maps or writes it.
 
-    Windows removes no open file by itself, and needs no lock.
+    Windows never removes an open file, so it needs no lock.
     """
     rows = path / _ROWS
     try:
         with rows.open("rb") if rows.exists() and sys.platform != "win32" else nullcontext() as file:
             if file is not None:
                 _lock(file, alone=True)
-            rows.unlink(missing_ok=True)  # first: if a system keeps files in use, the rest stays too
+            rows.unlink(missing_ok=True)  # first: if the system keeps a file in use, the rest stays too
             shutil.rmtree(path)
     except OSError:
         return not path.exists()
@@ -183,7 +183,7 @@ def megabytes(count: int) -> str:
 
 
 def free_memory() -> int:
-    """Bytes that this process can still take, as far as the system says; all there are where it does not say."""
+    """Bytes that this process can still take; all of the machine's if the system does not say."""
     with suppress(OSError, ValueError, AttributeError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -200,15 +200,15 @@ def _encoded(field: Field, cells: pl.Series) -> Decoded:
         return Decoded(error.encoded[0], error.bad)
     except MemoryError:
         raise BudgetError(
-            f"column {field.name!r} does not fit into memory", remedy=f"unset {BYTES}, or choose smaller pictures."
+            f"column {field.name!r} does not fit into memory", remedy=f"unset {BYTES}, or choose smaller images."
         ) from None
 
 
 def _kept(field: Field, cells: pl.Series, shape: tuple[int, ...], dtype: np.dtype) -> Decoded:
-    """Out of an entry, which is made where there is none."""
+    """From an entry, which is made if missing."""
     path = folder() / _key(field, cells)
     if (found := _opened(path, shape, dtype)) is not None:
-        note = f"{field.name}: {counted(shape[0], 'file')}, decoded before, in {path}"
+        note = f"{field.name}: {counted(shape[0], 'file')} already decoded in {path}"
         return Decoded(found.tensor, found.bad, (note,))
     began = time.perf_counter()
     _make_room(prod(shape) * dtype.itemsize)
@@ -221,15 +221,15 @@ def _kept(field: Field, cells: pl.Series, shape: tuple[int, ...], dtype: np.dtyp
     finally:
         shutil.rmtree(building, ignore_errors=True)
     if (found := _opened(path, shape, dtype)) is None:
-        raise _NoCache("another process has removed it")
+        raise _NoCache("another process removed it")
     took = f"{time.perf_counter() - began:.0f} s"
     size = megabytes(prod(shape) * dtype.itemsize)
-    note = f"{field.name}: {counted(shape[0], 'file')} decoded in {took}, kept in {path} for the next time ({size})"
+    note = f"{field.name}: {counted(shape[0], 'file')} decoded in {took}, cached in {path} ({size})"
     return Decoded(found.tensor, found.bad, (note,))
 
 
 def _key(field: Field, cells: pl.Series) -> str:
-    """Of the files, by path, size and times, and of what decides the pixels."""
+    """Of the files, by path, size and times, and of everything that decides the pixels."""
     decided = {name: getattr(field, name) for name in field.decided_by}
     digest = blake2b(json.dumps([FORMAT, field.kind, field.decoder, decided]).encode(), digest_size=16)
     for cell in cells:
@@ -238,19 +238,19 @@ def _key(field: Field, cells: pl.Series) -> str:
 
 
 def _state(path: str | None) -> str:
-    """The time of the last change of its inode tells of files that were changed but kept their date."""
+    """The inode's change time reveals files that changed but kept their date."""
     if path is None:
         return "\0\0\n"
     try:
         found = os.stat(path)
-    except (OSError, ValueError):  # named by the decoder, with the reason
+    except (OSError, ValueError):  # reported by the decoder, with the reason
         return f"{path}\0\n"
     whole = path if os.path.isabs(path) else os.path.abspath(path)
     return f"{whole}\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}\n"
 
 
 def _build(building: Path, field: Field, cells: pl.Series, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Block by block. Written, not mapped: a disk that is full is an error then and no signal that kills."""
+    """Block by block. Written, not mapped: then a full disk raises an error instead of a fatal signal."""
     rows = max(1, BLOCK_BYTES * shape[0] // (prod(shape) * dtype.itemsize))
     bad = dict[int, str]()
     with (building / _ROWS).open("xb") as file:
@@ -266,7 +266,7 @@ def _build(building: Path, field: Field, cells: pl.Series, shape: tuple[int, ...
 
 
 def _common(paths: list[str]) -> str:
-    """The folder that all files have in common: that of the first and the last in order."""
+    """The common folder of all files: that of the first and the last in order."""
     try:
         return os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
     except ValueError:  # no file, or several drives
@@ -274,7 +274,7 @@ def _common(paths: list[str]) -> str:
 
 
 def _opened(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Decoded | None:
-    """An entry's rows, mapped and kept from being removed as long as the tensor lives; None where it is not whole."""
+    """An entry's rows, mapped and locked against removal while the tensor lives; None if the entry is incomplete."""
     try:
         about = _ABOUTS.validate_json((path / _ABOUT).read_bytes())
         with (path / _ROWS).open("rb") as file:
@@ -287,12 +287,12 @@ def _opened(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Decoded | No
         return None
     with suppress(OSError):  # of another user's entries
         os.utime(path / _ABOUT)
-    with without_warnings():  # read-only is meant: a private map would count as memory, a writable one break
+    with without_warnings():  # read-only on purpose: a private map would count as memory, a writable one break
         return Decoded(torch.from_numpy(rows), about.bad)
 
 
 def _entry(path: Path) -> Entry | None:
-    """None for one that goes at this moment."""
+    """None if it is being removed."""
     try:
         size = (path / _ROWS).stat().st_size if (path / _ROWS).exists() else 0
     except OSError:
@@ -305,17 +305,17 @@ def _entry(path: Path) -> Entry | None:
 
 
 def _make_room(needed: int) -> None:
-    """Removes entries, the least recently used first, until `needed` bytes fit. Raises _NoCache where they do not."""
+    """Removes entries, the least recently used first, until `needed` bytes fit. Raises _NoCache if they do not."""
     folder().mkdir(parents=True, exist_ok=True)
     kept = entries()
     if needed > limit():
-        raise _NoCache(f"{megabytes(needed)} are more than its limit of {megabytes(limit())} ({BYTES})")
+        raise _NoCache(f"{megabytes(needed)} exceed its limit of {megabytes(limit())} ({BYTES})")
     oldest = iter(kept)
     total = sum(entry.bytes for entry in kept)
     while (is_over := total + needed > limit()) or shutil.disk_usage(folder()).free < needed + SPARE:
         entry = next(oldest, None)
         if entry is None:
-            raise _NoCache("what is in use there leaves no room" if is_over else "the disk has no room")
+            raise _NoCache("entries in use fill it" if is_over else "the disk is full")
         total -= entry.bytes if _remove(Path(entry.path)) else 0
 
 

@@ -1,4 +1,4 @@
-"""Raw rows as a reader found them: cells not yet encoded, and where each row stands."""
+"""Raw rows from a reader: cells not yet encoded, and the place of each row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,22 +16,22 @@ PARTS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Dataset:
-    """One row for each example. What was skipped while reading is in `notes`, counted and with the first named."""
+    """One row for each example. `notes` says what was skipped in reading: how many, and the first."""
 
     table: pl.DataFrame  # inputs and targets; cells as documented in kinds/
-    targets: tuple[str, ...]  # columns to predict; empty where there is no target (prediction, language models)
-    origin: str  # what a person calls the data: a path, "array"
-    places: pl.Series | None = None  # where each row stands: line or row numbers (int), or file paths (text)
-    parts: pl.Series | None = None  # "train", "valid" or "test" for each row, where the data say so
-    kinds: Mapping[str, str] = field(default_factory=dict[str, str])  # kinds that the reader knows or the user said
+    targets: tuple[str, ...]  # columns to predict; empty if there is no target (prediction, language models)
+    origin: str  # the data's name for people: a path, "array"
+    places: pl.Series | None = None  # place of each row: line or row numbers (int), or file paths (text)
+    parts: pl.Series | None = None  # "train", "valid" or "test" for each row, if the data say so
+    kinds: Mapping[str, str] = field(default_factory=dict[str, str])  # known to the reader or stated by the user
     notes: tuple[str, ...] = ()
     unit: Literal["line", "row"] = "line"  # what numbers in `places` count: lines from 1, rows from 0
-    mapped: Mapping[str, Mapped] = field(default_factory=dict[str, Mapped])  # columns whose cells stand on disk
-    skipped: tuple[str, ...] = ()  # files that stand among the rows' files and are no rows
+    mapped: Mapping[str, Mapped] = field(default_factory=dict[str, Mapped])  # columns whose cells are on disk
+    skipped: tuple[str, ...] = ()  # other files among those of the rows
     spans: NDArray[np.int64] | None = None  # (rows, 2): the raw rows from and to which each was cut; see `Frames`
-    groups: NDArray[np.int64] | None = None  # whom each row belongs to, where rows are not independent
-    order: NDArray[np.int64] | None = None  # of rows in time, where they were cut from raw rows
-    times: pl.Series | None = None  # long format: a list for each series, when each step was, as numbers
+    groups: NDArray[np.int64] | None = None  # the group of each row, if rows are not independent
+    order: NDArray[np.int64] | None = None  # of rows in time, if they were cut from raw rows
+    times: pl.Series | None = None  # long format: for each series the list of its steps' times, as numbers
 
     def __len__(self) -> int:
         return self.table.height
@@ -49,23 +49,23 @@ class Dataset:
         return f"{self.origin}, {self.unit} {place}" if isinstance(place, int) else str(place)
 
     def cells(self, rows: NDArray[np.int64], names: Sequence[str]) -> pl.DataFrame:
-        """The cells of some rows and columns, those that stand on disk too."""
+        """The cells of some rows and columns, including those on disk."""
         found = self.table.select(names)[rows] if names else pl.DataFrame()
         there = [m.cells(found[name].to_numpy()).rename(name) for name, m in self.mapped.items() if name in names]
         return found.with_columns(there)
 
     def learned_from(self, cells: pl.Series) -> pl.Series:
-        """What to learn a column from, of some rows of it: all cells, or a sample of those that stand on disk."""
+        """Cells to learn a column from, of some rows: all, or a sample if they are on disk."""
         return (
             self.mapped[cells.name].sample(cells.to_numpy()).rename(cells.name) if cells.name in self.mapped else cells
         )
 
     def every(self, step: int) -> pl.DataFrame:
-        """Each `step`-th row, with the cells of columns that stand on disk."""
+        """Each `step`-th row, including cells on disk."""
         return self.cells(np.arange(0, len(self), step), self.table.columns)
 
     def framed(self, frames: Frames) -> Self:
-        """The examples that the rows were cut into; one stands where its first row does."""
+        """The examples that the rows were cut into; each has the place of its first row."""
         first = frames.spans[:, 0]
         order = first if frames.order is None else frames.order
         places = pl.Series(first) if self.places is None else self.places[first]
@@ -78,7 +78,7 @@ class Dataset:
         )  # fmt: skip
 
     def keep(self, mask: pl.Series, note: str) -> Self:
-        """Only the rows where `mask` is true, with a note that says which are gone and why."""
+        """Only the rows for which `mask` is true, with a note that says which are gone and why."""
         counted = self.places is None
         places = pl.Series("place", range(len(self)), pl.Int64) if self.places is None else self.places
         return replace(

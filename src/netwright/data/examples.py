@@ -1,4 +1,4 @@
-"""From encoded rows to batches: in memory, or out of an engineer's own loader."""
+"""From encoded rows to batches: in memory, or from an engineer's own loader."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,17 +27,17 @@ FAR = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads (seed, batch) over all
 
 
 Steps = Callable[[Tensor], Tensor | None]
-"""(encoded cells) -> how many steps of each row are no padding; None if they have no steps."""
+"""(encoded cells) -> number of real steps in each row; None if cells have no steps."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class InMemory(Examples):
-    """Some rows of tensors that parts share: `index` says which. Row numbers are those of the data.
+    """Some rows, by `index`, of tensors that all parts share. Row numbers are those of the data.
 
-    Tensors may be mapped files, and columns of a user's mapped arrays are encoded as batches take them: then only
-    batches are in memory. A shuffled last batch of one row takes a second one from the batch before it: statistics
-    over a batch need two.
+    Tensors may be mapped files. Columns of a user's mapped arrays are encoded batch by batch, so only batches are in
+    memory. If the last shuffled batch has one row, it takes another from the batch before it: batch statistics need
+    two.
     """
 
     columns: tuple[Column, ...]  # one for each input of the network, with all rows of the data
@@ -45,13 +45,11 @@ class InMemory(Examples):
     index: Tensor  # (rows of this part,) int64
     where: Callable[[int], str]
     change: Changes | None = None  # applied to shuffled batches only
-    steps: tuple[Steps, ...] = ()  # how many steps are real, for each input; nothing is cut if it is empty
-    counts: Callable[[tuple[Tensor, ...]], tuple[Tensor | None, ...]] | None = None  # likewise of targets
+    steps: tuple[Steps, ...] = ()  # for each input the number of real steps; if empty, nothing is cut
+    counts: Callable[[tuple[Tensor, ...]], tuple[Tensor | None, ...]] | None = None  # the same for targets
     all_spans: Tensor | None = None  # of all rows of the data
     all_groups: Tensor | None = None
-    buckets: Tensor | None = (
-        None  # the length of each row of the data, by which shuffled batches are made; see `buckets`
-    )
+    buckets: Tensor | None = None  # length of each row of the data, to make shuffled batches by; see `buckets`
 
     def __len__(self) -> int:
         return len(self.index)
@@ -63,7 +61,7 @@ class InMemory(Examples):
 
     @property
     def is_in_memory(self) -> bool:
-        """Unless a column is encoded as batches take it."""
+        """Unless a column is encoded batch by batch."""
         return all(isinstance(column, Tensor) for column in (*self.columns, *self.target_columns))
 
     @property
@@ -87,7 +85,7 @@ class InMemory(Examples):
         return None if self.all_groups is None else self.all_groups[self.index]
 
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """Gathered row by row from the whole tensors; order and changes depend on (seed, batch) alone."""
+        """Gathered row by row from the whole tensors; order and changes depend only on (seed, batch)."""
         for number, rows in islice(enumerate(self.batch_rows(size, seed=seed)), start, None):
             batch = self._gathered(rows[rank::world])
             if self.change is not None and seed is not None:
@@ -95,7 +93,7 @@ class InMemory(Examples):
             yield self._cut(batch)
 
     def batch_rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
-        """Nothing is gathered for them."""
+        """Without gathering rows."""
         sizes = _sizes(len(self), size, is_shuffled=seed is not None)
         if seed is None:
             return self.index.split(sizes)
@@ -148,14 +146,14 @@ class InMemory(Examples):
         return replace(self, change=change)
 
     def relabelled(self, targets: tuple[Tensor, ...]) -> Examples:
-        """Rows of other parts have no target then."""
+        """After this, rows of other parts have no target."""
         whole = tuple(
             t.new_zeros(int(self.index.max()) + 1, *t.shape[1:]).index_copy(0, self.index, t) for t in targets
         )
         return replace(self, target_columns=whole)
 
     def on(self, device: torch.device) -> Examples:
-        """Whole tensors move to a GPU of whose free memory they take no more than RESIDENT."""
+        """Whole tensors move to a GPU if they take at most RESIDENT of its free memory."""
         if device.type != "cuda" or not self.is_in_memory:
             return self
         columns = tuple(c for c in (*self.columns, *self.target_columns) if isinstance(c, Tensor))
@@ -166,7 +164,7 @@ class InMemory(Examples):
         return replace(self, columns=moved[:count], target_columns=moved[count:])
 
     def locate(self, row: int) -> str:
-        """As the data say it."""
+        """As in the data."""
         return self.where(row)
 
 
@@ -205,22 +203,22 @@ def _have_steps(schema: Schema, inputs: tuple[Column, ...]) -> bool:
 
 
 def augmented(examples: Examples, schema: Schema, names: Sequence[str | Change], task: Task) -> Examples:
-    """The same examples, their shuffled batches changed by what is named; an engineer's loader does its own."""
+    """The same examples, with shuffled batches changed by the named augmentations; a loader does its own."""
     return examples.changed(changes(schema, names, task)) if names and examples.is_indexed else examples
 
 
 def empty() -> Examples:
-    """No rows: for a part that is not there."""
+    """No rows: for a missing part."""
     return InMemory((), (), torch.empty(0, dtype=torch.int64), "row {}".format)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Adopted(Examples):
-    """Batches of an engineer's own loader, in its own sizes and order; rows are counted as they come.
+    """Batches of an engineer's own loader, in its own sizes and order; rows are numbered as they come.
 
-    A loader that shuffles gives other rows the same numbers in each pass. Its order depends on `seed` where it draws
-    from torch's global generator.
+    If the loader shuffles, a number means another row in each pass. Its order depends on `seed` if it draws from
+    torch's global generator.
     """
 
     loader: Iterable[Any]
@@ -231,7 +229,7 @@ class Adopted(Examples):
         return self.count
 
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """The loader's batches; `size` is the loader's own business."""
+        """The loader's batches; `size` is ignored."""
         first_row = 0
         for number, thing in enumerate(_seeded(self.loader, seed or 0)):
             batch = as_batch(thing, first_row)
@@ -245,22 +243,22 @@ class Adopted(Examples):
 
 
 def adopted(loader: Iterable[Any], name: str = "loader") -> Examples:
-    """Examples around any iterable of batches that can be read again and again, or all rows as one pair (x, y).
+    """Examples from an iterable of batches that can be read repeatedly, or from all rows as one pair (x, y).
 
     A pair is a tuple of tensors or arrays, ([x1, x2], y) for several inputs; batches are gathered from it row by row.
-    Raises DataError for a generator, for one without batches, and for batches that are not understood.
+    Raises DataError for a generator, for an iterable without batches, and for batches of unknown form.
     """
     if isinstance(loader, tuple) and len(loader) == 2 and isinstance(loader[1], Tensor | np.ndarray):
         whole = as_batch(loader)
         return InMemory(whole.inputs, whole.targets, whole.rows, f"{name}, row {{}}".format)
     if iter(loader) is loader:
-        problem = f"the {name} is a {type(loader).__name__}, which can be read once only"
+        problem = f"the {name} is a {type(loader).__name__}, which can be read only once"
         raise DataError(
-            problem, remedy="give a list of batches, a DataLoader, or an object that can be iterated again."
+            problem, remedy="pass a list of batches, a DataLoader, or an object that can be iterated again."
         )
     first = next(iter(_seeded(loader, 0)), None)
     if first is None:
-        raise DataError(f"the {name} gives no batches", remedy="give a loader with at least one batch.")
+        raise DataError(f"the {name} has no batches", remedy="pass a loader with at least one batch.")
     as_batch(first)
     return Adopted(loader, name, _rows(loader))
 
@@ -275,7 +273,7 @@ def _rows(loader: Iterable[Any]) -> int:
 
 
 def _seeded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
-    """The loader's items; what it draws to shuffle, at its start, comes from `seed`, not from the state of torch."""
+    """The loader's items; its draws to shuffle at the start come from `seed`, not from torch's state."""
     with seeded(seed):
         items = iter(loader)
         first = list(islice(items, 1))
@@ -283,7 +281,7 @@ def _seeded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
 
 
 def as_batch(thing: Any, first_row: int = 0) -> Batch:  # Any: a user's object enters here
-    """A Batch out of a Batch, inputs alone, (inputs, targets), or a dict with targets by one of their usual names.
+    """A Batch from a Batch, inputs alone, (inputs, targets), or a dict with targets under one of their usual names.
 
     Inputs and targets are tensors, arrays, or lists and tuples of them. Rows are numbered from `first_row`.
     """
@@ -297,18 +295,18 @@ def as_batch(thing: Any, first_row: int = 0) -> Batch:  # Any: a user's object e
         inputs, targets = thing
     else:
         came = f"{type(thing).__name__} of {len(thing)}" if isinstance(thing, list | tuple) else type(thing).__name__
-        problem = f"expected a batch as (inputs, targets), but a {came} came"
-        raise DataError(problem, remedy="give (x, y), or ([x1, x2], y) where the network takes several inputs.")
+        problem = f"expected a batch as (inputs, targets), got a {came}"
+        raise DataError(problem, remedy="pass (x, y), or ([x1, x2], y) if the network takes several inputs.")
     parts = _tensors(inputs), _tensors(targets)
     counts = [len(t) for part in parts for t in part]
     if not parts[0] or len(set(counts)) > 1:
         problem = f"the tensors of a batch have {', '.join(map(str, counts))} rows" if counts else "a batch is empty"
-        raise DataError(problem, remedy="give inputs and targets with one row for each example.")
+        raise DataError(problem, remedy="pass inputs and targets with one row for each example.")
     return Batch(*parts, torch.arange(first_row, first_row + counts[0]))
 
 
 def _of_mapping(thing: Mapping[Any, Any]) -> tuple[Any, Any]:
-    """Inputs and targets of a dict: by name, or all that is no target is an input."""
+    """Inputs and targets of a dict, by name; everything that is not a target is an input."""
     target = next((name for name in TARGET_NAMES if name in thing), None)
     name = next((name for name in INPUT_NAMES if name in thing), None)
     inputs = thing[name] if name is not None else [value for key, value in thing.items() if key != target]
@@ -319,6 +317,6 @@ def _tensors(part: Any) -> tuple[Tensor, ...]:
     values = part if isinstance(part, list | tuple) else (part,)
     for value in values:
         if not isinstance(value, Tensor | np.ndarray) or value.ndim == 0:
-            problem = f"expected tensors with a row for each example, but a {type(value).__name__} came in a batch"
+            problem = f"expected tensors with a row for each example, got a {type(value).__name__} in a batch"
             raise DataError(problem, remedy="collate the rows into tensors.")
     return tuple(torch.as_tensor(value) for value in values)

@@ -1,4 +1,4 @@
-"""What tells whether data are still the same."""
+"""Fingerprints, which tell whether data are still the same."""
 
 import io
 import json
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from netwright.data.dataset import Dataset
 from netwright.records.finding import Fix
 
-WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed whole, in a tenth of a second
+WHOLE_BYTES = 1 << 26  # files up to 64 MiB are hashed in full, in a tenth of a second
 PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
 SAMPLED_ROWS = 1000  # of a table in memory
-MAPPED_ROWS = 100  # if columns are on disk: pictures of 224 x 224 are 15 MB then
+MAPPED_ROWS = 100  # if columns are on disk: images of 224 x 224 are then 15 MB
 
 
-LISTED_ROWS = 100_000  # rows of a part up to which they are listed: 1 MB of text; more are only hashed
+LISTED_ROWS = 100_000  # up to this many rows of a part are listed, 1 MB of text; more are only hashed
 
 
 @final
@@ -30,17 +30,17 @@ class Part:
     """The rows of one part of the data."""
 
     count: int
-    digest: str  # of the row numbers in their order
-    rows: tuple[int, ...] | None  # None if they are too many to list
+    digest: str  # of the row numbers in order
+    rows: tuple[int, ...] | None  # None if there are too many to list
 
 
 @final
 @dataclass(frozen=True)
 class Fingerprint:
-    """How many bytes, when last changed, and a hash.
+    """Number of bytes, time of the last change, and a hash.
 
-    The hash covers a file of up to 64 MiB whole; of a larger one three pieces and the time of its last change; of a
-    folder all names and sizes; of a table in memory a sample of its rows.
+    The hash covers all of a file up to 64 MiB; three pieces of a larger file, and the time of its last change; all
+    names and sizes in a folder; a sample of the rows of a table in memory.
     """
 
     bytes: int
@@ -49,7 +49,7 @@ class Fingerprint:
 
 
 def fingerprint(data: Path | Dataset, fixes: Sequence[Fix] = ()) -> Fingerprint:
-    """What data look like from outside: a file, a folder, or rows in memory; and which fixes are applied to them."""
+    """Fingerprint of a file, a folder or rows in memory, and of the fixes applied to them."""
     if isinstance(data, Dataset):
         found = _fingerprint_rows(data)
     else:
@@ -85,14 +85,14 @@ def _fingerprint_file(path: Path) -> Fingerprint:
 
 
 def part(rows: Sequence[int] | NDArray[np.int64]) -> Part:
-    """What rows a part holds."""
+    """The rows of a part."""
     numbers = pl.Series(rows, dtype=pl.Int64)
     listed = tuple(numbers) if len(numbers) <= LISTED_ROWS else None
     return Part(len(numbers), digest(numbers.to_numpy().tobytes()), listed)
 
 
 def digest(*pieces: bytes) -> str:
-    """A hash of bytes in their order."""
+    """A hash of bytes, in order."""
     return blake2b(b"".join(pieces), digest_size=16).hexdigest()
 
 

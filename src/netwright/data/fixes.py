@@ -1,4 +1,4 @@
-"""Changes of rows that findings propose: as a file that a person can edit, and applied to data and their parts."""
+"""Fixes of rows that findings propose: as a file that a person can edit, and applied to data and their parts."""
 
 import csv
 import os
@@ -28,17 +28,17 @@ COLUMNS = ("apply", "action", "place", "column", "old", "new", "confidence", "co
 NEEDED = ("apply", "action", "place")
 ACTIONS: tuple[Action, ...] = get_args(Action)
 CELLS = ("relabel", "impute")  # actions that write a cell
-MISSING = ("", "none", "null", "nan")  # how people write down that nothing stood there
-ROUNDED = 1e-6  # relative; a number that was printed in full, in single precision
+MISSING = ("", "none", "null", "nan")  # how people write a missing value
+ROUNDED = 1e-6  # relative; a number printed in full, in single precision
 NUMBERED = re.compile(r"(.*), (line|row) (\d+)", re.DOTALL)
-REMEDY = "correct its line, or write apply = no into it."
+REMEDY = "correct its line, or set apply to no in it."
 
 
 def write_fixes(fixes: Iterable[Fix], path: Path | str, left_out: Iterable[Fix] = ()) -> int:
-    """Writes fixes as a CSV with a line for each, to be looked through; returns how many.
+    """Writes fixes as a CSV with a line for each, for review; returns how many.
 
-    Lines of fixes that are among `left_out` say apply = no. The file appears under its name when it is whole; raises
-    RunError where it cannot be written.
+    Fixes among `left_out` have apply = no. The file appears under its name only when it is complete. Raises RunError if
+    it cannot be written.
     """
     path, rejected, count = Path(path), set(left_out), 0
     with whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
@@ -52,7 +52,7 @@ def write_fixes(fixes: Iterable[Fix], path: Path | str, left_out: Iterable[Fix] 
 
 
 def read_fixes(path: Path | str) -> tuple[Fix, ...]:
-    """The fixes of a file that are to be applied. Raises DataError, with the line, for what cannot be understood."""
+    """The fixes in a file that are to be applied. Raises DataError, with the line, if one cannot be read."""
     path = Path(path)
     with reading(path):
         encoding, _ = find_encoding(path)
@@ -75,7 +75,7 @@ def read_fixes(path: Path | str) -> tuple[Fix, ...]:
 
 
 def as_fixes(given: str | Path | Iterable[Fix]) -> tuple[Fix, ...]:
-    """The fixes of a file, or those that are given."""
+    """The fixes in a file, or those that are given."""
     return read_fixes(given) if isinstance(given, str | Path) else tuple(given)
 
 
@@ -86,12 +86,12 @@ def _names(path: Path, head: list[str]) -> list[str]:
             raise DataError(f"{path}: fixes have no column {name!r}", remedy=nearest(name, COLUMNS))
     if missing := [name for name in NEEDED if name not in names]:
         problem = f"{path} has no column {missing[0]!r}"
-        raise DataError(problem, remedy=f"bring the columns {listed(COLUMNS)} as `netwright fix` writes them.")
+        raise DataError(problem, remedy=f"give the columns {listed(COLUMNS)} as `netwright fix` writes them.")
     return names
 
 
 def _fix(where: str, names: list[str], cells: list[str]) -> Fix | None:
-    """The fix of one line; None where it is not to be applied."""
+    """The fix in one line; None if it is not to be applied."""
     if len(cells) != len(names):
         problem = f"{where} has {counted(len(cells), 'cell')} instead of {len(names)}"
         raise DataError(problem, remedy="write one cell for each column.")
@@ -122,11 +122,11 @@ def _number(where: str, said: Mapping[str, str], name: str, default: float, low:
 
 
 def apply_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> tuple[Dataset, Split]:
-    """Data and parts, both as they were before any fix, with the fixes applied: the split is that of the raw data.
+    """Applies fixes to raw data and parts; the split stays that of the raw data.
 
-    A row is found by its place, not by its number, and what the fix says of its cell or part must still be true: else
-    a DataError names the place. Of several fixes for one row a drop wins; of those that contradict each other the first
-    does. What was done, and what was not, is told in the notes.
+    A row is found by its place, not by its number. What the fix says about its cell or part must still be true;
+    otherwise a DataError names the place. If a row has several fixes, a drop wins; if fixes contradict each other, the
+    first wins. The notes say what was done and what was not.
     """
     if not fixes:
         return dataset, parts
@@ -149,9 +149,9 @@ def apply_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> tuple[D
 
 
 def located(dataset: Dataset, fixes: Sequence[Fix]) -> tuple[Fix, ...]:
-    """The fixes with the numbers of the rows that stand at their places; a relabel without a column is of the target.
+    """The fixes with the numbers of the rows at their places; a relabel without a column is of the target.
 
-    Raises DataError where no row stands at a place.
+    Raises DataError if there is no row at a place.
     """
     find = _files(dataset, fixes) if dataset.places is not None and dataset.places.dtype == pl.String else None
     find = find or _numbers(dataset, fixes)
@@ -171,16 +171,14 @@ Find = Callable[[Fix], Sequence[int]]
 
 
 def _numbers(dataset: Dataset, fixes: Sequence[Fix]) -> Find:
-    """By the number of a line or row."""
+    """By line or row number."""
     unit = "row" if dataset.places is None else dataset.unit
 
     def number(fix: Fix) -> int:
         said = NUMBERED.fullmatch(fix.place)
         if said is None or said[2] != unit or Path(said[1]).name != Path(dataset.origin).name:
-            problem = f"{fix.place!r} is no place in {dataset.origin}, whose rows stand at places like "
-            raise DataError(
-                problem + repr(dataset.locate(0)), remedy="give the fixes that were written for these data."
-            )
+            problem = f"{fix.place!r} is not a place in {dataset.origin}, whose rows have places like "
+            raise DataError(problem + repr(dataset.locate(0)), remedy="use the fixes that were written for these data.")
         return int(said[3])
 
     wanted = {number(fix) for fix in fixes}
@@ -191,7 +189,7 @@ def _numbers(dataset: Dataset, fixes: Sequence[Fix]) -> Find:
 
 
 def _files(dataset: Dataset, fixes: Sequence[Fix]) -> Find:
-    """By the path of a file, or another text: as it is, else as the same file seen from elsewhere."""
+    """By the path of a file, or another text: literally, else as another path to the same file."""
     places = cast(pl.Series, dataset.places)
     rows = _grouped(places, {fix.place for fix in fixes})
     if all(fix.place in rows for fix in fixes):
@@ -210,16 +208,16 @@ def _grouped(places: pl.Series, wanted: Iterable[Any]) -> dict[Any, list[int]]: 
 
 
 def _one(dataset: Dataset, fix: Fix, rows: Sequence[int]) -> int:
-    """The row of a fix; its number decides where several stand at one place, as windows of a long line of text do."""
+    """The row of a fix. If several rows share a place, like windows of a long line of text, its number decides."""
     if len(rows) == 1 or fix.row in rows:
         return rows[0] if len(rows) == 1 else fix.row
-    found = f"{len(rows)} rows and none of them is row {fix.row}" if rows else "no row"
-    problem = f"a fix is for {fix.place}, and {dataset.origin} has {found} there"
-    raise DataError(problem, remedy="audit the data again, or write apply = no into that line.")
+    found = f"{len(rows)} rows, none of them row {fix.row}" if rows else "no row"
+    problem = f"a fix is for {fix.place}, but {dataset.origin} has {found} there"
+    raise DataError(problem, remedy="audit the data again, or set apply to no in that line.")
 
 
 def _agreed(fixes: Iterable[Fix]) -> tuple[list[Fix], tuple[str, ...]]:
-    """The fixes that are carried out, and notes about the others."""
+    """The fixes to apply, and notes about the others."""
     fixes = tuple(fixes)
     dropped = {fix.row for fix in fixes if fix.action == "drop"}
     first: dict[tuple[int, str], Fix] = {}
@@ -241,14 +239,14 @@ def _agreed(fixes: Iterable[Fix]) -> tuple[list[Fix], tuple[str, ...]]:
 
 
 def _check(dataset: Dataset, parts: Split, fix: Fix) -> None:
-    """That what the fix says was there still is."""
+    """Raises DataError unless the old value is still there."""
     if fix.action == "move":
         if fix.new not in PARTS:
             raise DataError(f"a fix for {fix.place} moves it to {fix.new!r}", remedy="move to train, valid or test.")
         now = next((part for part in PARTS if _holds_row(getattr(parts, part), fix.row)), "")
         if fix.old and fix.old != now:
             problem = f"{fix.place} is in part {now!r}, not in {fix.old!r} as its fix says"
-            raise DataError(problem, remedy="split as the audit did (--seed, --group, ...), or audit again.")
+            raise DataError(problem, remedy="use the audit's split (--seed, --group, ...), or audit again.")
         return
     if fix.action == "drop" and (not fix.old or fix.column not in dataset.table.columns):
         return
@@ -284,7 +282,7 @@ def _holds(cell: Any, old: str, dtype: pl.DataType) -> bool:  # Any: a cell
 
 
 def _written(dataset: Dataset, name: str, fixes: Sequence[Fix]) -> pl.Series:
-    """A column with new cells: of its type, of fractions where whole numbers get one, of numbers where all are now."""
+    """A column with new cells: of its type, of floats if whole numbers get a fraction, of numbers if all are now."""
     column, values = dataset.table[name], list[Any]()
     for fix in fixes:
         is_missing = fix.new.strip().lower() in MISSING
@@ -300,7 +298,7 @@ def _written(dataset: Dataset, name: str, fixes: Sequence[Fix]) -> pl.Series:
 
 
 def _read(text: str, dtype: pl.DataType | type[pl.DataType]) -> Any:  # Any: a cell of that type
-    """A cell from its text; None where it is none. Whole-number columns also take fractions, as floats."""
+    """A cell from its text; None if it is not one. Whole-number columns also take fractions, as floats."""
     text = text.strip()
     if dtype == pl.String:
         return text
@@ -327,7 +325,7 @@ def _moved(words: pl.Series, moves: Mapping[int, str]) -> pl.Series:
 
 
 def _recut(parts: Split, kept: np.ndarray, moves: Mapping[int, str]) -> Split:
-    """The parts after rows moved and were dropped; row numbers are those of the rows that are left."""
+    """The parts after rows were moved and dropped; row numbers count the remaining rows."""
     part_of = np.full(len(kept), -1, np.int8)
     for number, name in enumerate(PARTS):
         part_of[getattr(parts, name)] = number

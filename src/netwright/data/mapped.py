@@ -1,4 +1,4 @@
-"""Columns whose cells stand in a user's arrays on disk: read, and encoded, a batch at a time."""
+"""Columns whose cells are in a user's arrays on disk: read and encoded a batch at a time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from torch import Tensor
 from netwright.kinds.image import DECODED
 from netwright.records.schema import Field
 
-LEAST_BYTES = 64 << 20  # of a mapped array, from which it stays where it is
-LEARNED = DECODED  # rows that a column is learned from: as many as pictures in memory are
+LEAST_BYTES = 64 << 20  # a mapped array of this size or more stays on disk
+LEARNED = DECODED  # rows that a column is learned from: as many as for images in memory
 PASS_BYTES = 32 << 20  # read at once to find the extremes
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Mapped:
-    """Arrays that stand for one column, one behind the other. Its cells in the table are row numbers over all of them.
+    """Arrays that form one column, one after the other. Its cells in the table are row numbers over all of them.
 
-    Rows are read as they are asked for, so that only batches are in memory.
+    Rows are read on request, so only batches are in memory.
     """
 
     arrays: tuple[NDArray[Any], ...]
@@ -31,7 +31,7 @@ class Mapped:
         return sum(map(len, self.arrays))
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Some rows, in their order: (len(rows), *shape)."""
+        """Some rows, in order: (len(rows), *shape)."""
         if len(self.arrays) == 1:
             return np.asarray(self.arrays[0][rows])
         starts = np.cumsum([0, *map(len, self.arrays)])
@@ -46,14 +46,14 @@ class Mapped:
         return as_cells(self.take(rows))
 
     def sample(self, rows: NDArray[np.int64]) -> pl.Series:
-        """Cells to learn from: evenly spread, and of numbers that are no bytes also those that hold the extremes."""
+        """Cells to learn from, evenly spread; for numbers other than bytes also those with the extremes."""
         spread = rows[:: -(-len(rows) // LEARNED)]
         if self.arrays[0].dtype == np.uint8:
             return self.cells(spread)
         return self.cells(np.union1d(spread, self._extremes(rows)))
 
     def _extremes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The rows of the least and the greatest value and the first one with a gap: bounds and gaps are exact then."""
+        """Rows of the least and the greatest value, and the first row with a gap; they make bounds and gaps exact."""
         step = max(1, PASS_BYTES // self.arrays[0][:1].nbytes)
         least, greatest, gaps = list[NDArray[Any]](), list[NDArray[Any]](), list[NDArray[Any]]()
         for start in range(0, len(rows), step):
@@ -69,11 +69,11 @@ class Mapped:
 @final
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A mapped column as batches take it: rows of the data to encoded rows. Kinds encode each row by itself."""
+    """A mapped column for batches: from rows of the data to encoded rows. Kinds encode each row by itself."""
 
     field: Field
     mapped: Mapped
-    numbers: NDArray[np.int64]  # for each row of the data its row in the arrays
+    numbers: NDArray[np.int64]  # for each row of the data, its row in the arrays
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(len(rows), *shape), encoded."""
@@ -83,7 +83,7 @@ class Encoder:
 @final
 @dataclass(frozen=True, eq=False)
 class TargetEncoder:
-    """One tensor of targets of which some stand on disk, as batches take it."""
+    """One tensor of targets for batches, if some targets are on disk."""
 
     encode: Callable[[pl.DataFrame], tuple[Tensor, ...]]
     cells: Callable[[NDArray[np.int64]], pl.DataFrame]
@@ -109,12 +109,12 @@ def stays_mapped(data: Any) -> bool:  # Any: a user's object
 
 
 def joined(columns: Sequence[Mapped]) -> Mapped:
-    """One column out of those of several parts."""
+    """One column from those of several parts."""
     return Mapped(tuple(array for column in columns for array in column.arrays))
 
 
 def gathered(column: Column, rows: Tensor) -> Tensor:
-    """Some rows of an encoded column, wherever it stands."""
+    """Some rows of an encoded column, in memory or on disk."""
     if not isinstance(column, Tensor):
         return column(rows)
     return column.index_select(0, rows.to(column.device, non_blocking=True))

@@ -1,4 +1,4 @@
-"""From raw rows to examples: what columns hold and what is predicted, learned from training rows and then encoded."""
+"""From raw rows to examples: kinds of columns and the task, learned from training rows; then all rows are encoded."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -26,16 +26,16 @@ from netwright.records.task import Labels, Numbers, Task, viewed
 from netwright.resolve import resolve, with_detail
 from netwright.tasks import TASKS
 
-COUNTING = 0.8  # share of steps of one from which whole numbers count the rows, some of which may be missing
-LOOK = 1_000  # cells that show quickly that a column varies
-SHOWN = 30  # columns of one kind that are told one by one
-LEARNED_BYTES = 1 << 30  # of targets on disk, from which a task is learned; of more, an even sample
+COUNTING = 0.8  # whole numbers with at least this share of steps of one count the rows, some of which may be missing
+LOOK = 1_000  # cells that quickly show that a column varies
+SHOWN = 30  # columns of one kind that are reported one by one
+LEARNED_BYTES = 1 << 30  # of targets on disk to learn a task from; if there are more, an even sample
 PART_NAMES = ("training", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that a training needs, and what a person should know about how it came about."""
+    """All that training needs, and what a person should know about how it was prepared."""
 
     schema: Schema
     task: Task
@@ -58,9 +58,9 @@ def prepare(
 ) -> Prepared:
     """Recognizes kinds and task, learns them from the training rows alone, and encodes every row once.
 
-    `source.kinds` overrules what columns are taken for; `source.task` is a name, a class, a learned task, or None to
-    recognize it by the target. Rows that cannot be read are left out and counted.
-    Raises DataError for columns that nothing reads, and what kinds and tasks raise about their cells.
+    `source.kinds` overrides the guessed kinds. `source.task` is a name, a class, a learned task, or None to recognize
+    it by the target. Rows that cannot be read are left out and counted.
+    Raises DataError for columns of unsupported types, and the errors of kinds and tasks about their cells.
     """
     said = source.kinds
     for name in said:
@@ -91,16 +91,16 @@ def prepare(
 
 
 def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InMemory, dict[int, str]]:
-    """New rows as the schema learned from training encodes them, with targets where there is a task.
+    """New rows, encoded by the schema learned in training, with targets if there is a task.
 
-    Rows that cannot be read are left out of the examples; the dict says where they stand and why. Columns that the
+    Rows that cannot be read are left out of the examples; the dict says where they are and why. Columns that the
     schema does not know are ignored. Raises DataError for a missing column.
     """
     needed = (*(f.name for f in schema.inputs), *(dataset.targets if task is not None else ()))
     for name in needed:
         if name not in dataset.table.columns:
             problem = f"{Path(dataset.origin).name} has no column {name!r}"
-            raise DataError(problem, remedy=f"bring all of {listed(needed)}.")
+            raise DataError(problem, remedy=f"include all of {listed(needed)}.")
     bad = dict[int, str]()
     inputs = _encode_inputs(schema, dataset, bad, [])
     targets = () if task is None else _encode_targets(task, dataset, bad)
@@ -115,7 +115,7 @@ def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> t
     names = [name for name in dataset.inputs if name not in constant]
     if not names:
         came = f"{listed(constant)} never change" if constant else "there is no column beside the target"
-        raise DataError(f"{dataset.origin} has nothing to learn from: {came}", remedy="bring columns that vary.")
+        raise DataError(f"{dataset.origin} has nothing to learn from: {came}", remedy="add columns that vary.")
     alone = len(constant) == 1
     columns = f"column {listed(constant)} has" if alone else f"columns {listed(constant)} have"
     note = f"{columns} one value in all training rows and {'was' if alone else 'were'} left out"
@@ -123,26 +123,26 @@ def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> t
 
 
 def is_constant(cells: pl.Series) -> bool:
-    """Whether single cells are all the same, or all missing."""
+    """Whether cells are all the same, or all missing."""
     if cells.dtype.is_nested() or cells.dtype == pl.Binary:
         return False
     return cells.head(LOOK).n_unique() <= 1 and cells.n_unique() == 1
 
 
 def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:
-    """The field of a column: of the kind that was said, else of the first that matches."""
+    """The field of a column: of the stated kind, else of the first that matches."""
     if said:
         kind, detail = with_detail("kind", said, KINDS)
         return kind.learn(cells.name, cells, detail)
     for kind in (resolve("kind", name, KINDS) for name in KINDS):
         if kind.is_input and kind.matches(cells):
             return kind.learn(cells.name, cells)
-    problem = f"column {cells.name!r} of {Path(dataset.origin).name} holds {cells.dtype}, which nothing here reads"
+    problem = f"column {cells.name!r} of {Path(dataset.origin).name} holds {cells.dtype}, an unsupported type"
     raise DataError(problem, remedy=f"leave it out (--drop {cells.name}) or turn it into numbers or text.")
 
 
 def _guesses(fields: tuple[Field, ...], said: Mapping[str, str]) -> tuple[str, ...]:
-    """A line for each column, or one for each kind that has very many."""
+    """A line for each column, or one for a kind with very many."""
     counts = Counter(field.seen_as for field in fields)
     lines = [
         f"{field.name}: {field.describe()}{' (as you said)' if field.name in said else ''}"
@@ -154,14 +154,14 @@ def _guesses(fields: tuple[Field, ...], said: Mapping[str, str]) -> tuple[str, .
 
 
 def _ids(dataset: Dataset, fields: tuple[Field, ...], train: pl.DataFrame) -> tuple[str, ...]:
-    """Notes about columns that number or name the rows: nothing can be learned from them about other rows."""
+    """Notes about columns that number or name the rows: they say nothing about other rows."""
     found = list[str]()
     for field in (field for field in fields if field.name not in dataset.mapped):
         counts = train[field.name].dtype.is_integer() and counts_rows(dataset.table[field.name])
         if counts or (field.family == "labels" and train[field.name].n_unique() == len(train)):
             found.append(field.name)
     many = "them" if len(found) > 1 else "it"
-    text = f"{listed(found)}: different in every row, as the number or name of a row is; leave {many} out with --drop"
+    text = f"{listed(found)}: different in every row, like a row's number or name; leave {many} out with --drop"
     return (text,) if found else ()
 
 
@@ -193,7 +193,7 @@ def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, sc
 
 
 def _encode_inputs(schema: Schema, dataset: Dataset, bad: dict[int, str], notes: list[str]) -> tuple[Column, ...]:
-    """A column for each block, as `Schema.encode`, but unreadable cells are gathered instead of raised."""
+    """A column for each block, as in `Schema.encode`, but unreadable cells are collected, not raised."""
     return tuple(_encode_block(block, dataset, bad, notes) for block in schema.blocks)
 
 
@@ -211,7 +211,7 @@ def _encode_block(block: Block, dataset: Dataset, bad: dict[int, str], notes: li
 
 
 def _are_mapped(dataset: Dataset) -> bool:
-    """Whether targets stand on disk."""
+    """Whether targets are on disk."""
     return any(name in dataset.mapped for name in dataset.targets)
 
 
@@ -220,9 +220,9 @@ def _row_bytes(dataset: Dataset) -> int:
 
 
 def _encode_targets(task: Task, dataset: Dataset, bad: dict[int, str]) -> tuple[Column, ...]:
-    """The tensors, or what encodes them as batches take them; then they are read once to find what cannot be read.
+    """The tensors, or what encodes them batch by batch; then one pass finds what cannot be read.
 
-    The reason for an input that cannot be read comes before that for its target.
+    If both an input and its target cannot be read, the input's reason is given.
     """
     found = dict[int, str]()
 
@@ -248,7 +248,7 @@ def _encode_targets(task: Task, dataset: Dataset, bad: dict[int, str]) -> tuple[
 def _parts(
     dataset: Dataset, whole: InMemory, parts: Split, bad: dict[int, str]
 ) -> tuple[list[Examples], tuple[str, ...]]:
-    """The examples of each part without its unreadable rows, and a note for each part that lost some."""
+    """The examples of each part without unreadable rows, and a note for each part that lost some."""
     notes, examples = list[str](), list[Examples]()
     for name, rows in zip(PART_NAMES, (parts.train, parts.valid, parts.test), strict=True):
         kept, lost = np.setdiff1d(rows, [*bad]), np.intersect1d(rows, [*bad])
@@ -256,7 +256,7 @@ def _parts(
         examples.append(replace(whole, index=torch.from_numpy(kept)))
         if len(lost):
             first = int(lost[0])
-            text = f"{counted(len(lost), f'{name} row')} cannot be read and left out"
+            text = f"left out {counted(len(lost), f'unreadable {name} row')}"
             notes.append(f"{text}, the first is {dataset.locate(first)}: {bad[first]}")
     return examples, tuple(notes)
 

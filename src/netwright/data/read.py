@@ -1,4 +1,4 @@
-"""One entry for all data: a path of any form, or objects in memory."""
+"""The one entry for all data: a path, or objects in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -21,16 +21,16 @@ from netwright.resolve import resolve, with_detail
 from netwright.tasks import TASKS
 
 Reader = Callable[[Source], Dataset]
-NO_TARGET = ("", "?", "nan", "na", "n/a", "null")  # words for a missing target; "none" may well be a class
-FILES = 2_000  # files read at once when a folder is read in pieces: 300 MB of pixels at 224 x 224
+NO_TARGET = ("", "?", "nan", "na", "n/a", "null")  # words for a missing target; "none" may be a class
+FILES = 2_000  # files at once when a folder is read in pieces: 300 MB of pixels at 224 x 224
 
 
 def read_source(source: Source, *, reader: str | Reader = "") -> Dataset:
     """Raw rows of a folder, a table, a text, or objects in memory.
 
-    Without a `target`, the label that the data bring is taken, if there is one (subfolders, `(X, y)`). `reader`
-    overrules the choice by the form of the path. Rows without a target are left out and counted.
-    Raises DataError for data that hold no rows, and for columns that are not there.
+    Without a `target`, the data's own label is used, if there is one (subfolders, `(X, y)`). `reader` overrides the
+    choice by file type. Rows without a target are left out and counted.
+    Raises DataError for data without rows, and for missing columns.
     """
     if source.labels:
         existing(source.labels)
@@ -46,15 +46,15 @@ read = worded(read_source)
 
 
 def read_unlabelled(source: Source, targets: Sequence[str]) -> Dataset:
-    """The rows that `read` leaves out because a target is missing, without their targets.
+    """The rows that `read` leaves out because they lack a target, without their targets.
 
-    Of a folder, the files in its subfolder `unlabeled`. Raises DataError if there are none.
+    For a folder, the files in its subfolder `unlabeled`. Raises DataError if there are none.
     """
     data, source = source.data, replace(source, target=(), split="", is_labelled=False)
     if isinstance(data, str | Path) and _form(existing(data), source) == "folder":
         folders = unlabelled(Path(data)) if Path(data).is_dir() else []
         if not folders:
-            remedy = f"put them into {Path(data) / UNLABELLED[0]}, beside the folders of labels."
+            remedy = f"put them into {Path(data) / UNLABELLED[0]}, next to the folders of labels."
             raise DataError(f"{data} has no folder of files without a label", remedy=remedy)
         return read_source(replace(source, data=folders[0]))
     whole = read_source(source)
@@ -64,20 +64,20 @@ def read_unlabelled(source: Source, targets: Sequence[str]) -> Dataset:
     lost = missing.select(pl.any_horizontal(pl.all())).to_series()
     if not lost.any():
         problem = f"{whole.origin} has no row without a {' or '.join(map(repr, targets))}"
-        raise DataError(problem, remedy="leave the target of the rows empty that have no label yet.")
+        raise DataError(problem, remedy="leave the target empty in rows that have no label yet.")
     rows = whole.keep(lost, f"{counted(int(lost.sum()), 'row')} without a label")
     return replace(rows, table=rows.table.drop(targets))
 
 
 def _are_files(data: Any) -> bool:  # Any: as in `read`
-    """Whether a list names files: by paths, or by texts that end as images do."""
+    """Whether a list names files: paths, or texts that end like image files."""
     if not isinstance(data, list) or not data:
         return False
     return all(isinstance(x, Path) or (isinstance(x, str) and x.lower().endswith(IMAGES)) for x in data)
 
 
 def read_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
-    """New rows without targets, some at a time: tables of any size and folders of images in bounded memory."""
+    """New rows without targets, in pieces: tables of any size and folders of images in bounded memory."""
     data, source = source.data, replace(source, target=(), is_labelled=False)
     form = _form(existing(data), source) if isinstance(data, str | Path) else ""
     if form == "table":
@@ -99,12 +99,12 @@ def _form(path: Path, source: Source) -> str:
         return "folder"
     if suffix in TEXTS:
         return "text"
-    problem = f"{path} is of no form that can be read"
-    raise DataError(problem, remedy=f"bring a folder, a table ({listed(TABLES)}), an image or a text (.txt).")
+    problem = f"cannot read {path}: unknown file type"
+    raise DataError(problem, remedy=f"give a folder, a table ({listed(TABLES)}), an image or a text (.txt).")
 
 
 def _finish(dataset: Dataset, source: Source) -> Dataset:
-    """Drops, parts and targets as the user asked, checked against the columns that came."""
+    """Drops, parts and targets as the user asked, checked against the columns of the data."""
     if not source.series:
         for name in source.drop:
             require_column(dataset, name, "column to drop")
@@ -139,12 +139,12 @@ def _parted(dataset: Dataset, name: str) -> Dataset:
     if parts.null_count():
         row = parts.is_null().arg_max() or 0
         problem = f"{dataset.locate(row)}: column {name!r} says {words[row]!r}"
-        raise DataError(problem, remedy="write train, valid or test into every row of it.")
+        raise DataError(problem, remedy="write train, valid or test in every row of it.")
     return replace(dataset, table=dataset.table.drop(name), parts=parts.rename("part"))
 
 
 def _with_target(dataset: Dataset, name: str) -> Dataset:
-    """The rows that have a target: not missing, and finite where it is a number."""
+    """The rows that have a target: not missing, and finite if it is a number."""
     column, lost = _known(dataset.table[name])
     dataset = replace(dataset, table=dataset.table.with_columns(column))
     dataset = _without(dataset, lost, f"without a {name!r}")
@@ -153,7 +153,7 @@ def _with_target(dataset: Dataset, name: str) -> Dataset:
 
 
 def _known(column: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """A target column with words for "missing" missing and then typed, and where it is missing."""
+    """A target column, with words for "missing" made missing, then typed; and a mask of its missing rows."""
     if column.dtype == pl.String:
         missing = column.is_null() | column.str.strip_chars().str.to_lowercase().is_in(NO_TARGET)
         column = typed_column(column.set(missing.fill_null(True), None))

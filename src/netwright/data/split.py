@@ -1,4 +1,4 @@
-"""Which rows train, which choose (valid), and which are scored once at the end (test)."""
+"""The split: rows to train on, to choose by (valid), and to score once at the end (test)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from netwright.records.errors import DataError, counted
 from netwright.records.source import UNSAID, Source
 
 TEST = 0.2  # of all rows
-VALID = 0.15  # of the rows that are left
-FEW_NUMBERS = 20  # distinct numbers up to which a target is stratified as classes are
-LEAST_ROWS = 2  # of a class on average: below that, values are nearly unique and stratifying means nothing
+VALID = 0.15  # of the remaining rows
+FEW_NUMBERS = 20  # a target with up to this many distinct numbers is stratified like classes
+LEAST_ROWS = 2  # of a class on average: below that, values are nearly unique and stratifying is meaningless
 LEAST = 3  # rows, groups or times: one for each part
 
 Rows = NDArray[np.int64]
@@ -27,7 +27,7 @@ Cut = Callable[[Rows, float], tuple[Rows, Rows]]
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of each part, ascending; how they were found; and columns that served for it and are no inputs."""
+    """Row numbers of each part, ascending; how they were chosen; and the columns used for it, which are not inputs."""
 
     train: Rows
     valid: Rows
@@ -40,20 +40,20 @@ class Split:
 def split(
     dataset: Dataset, source: Source = UNSAID, *, seed: int = 0, test: float = TEST, valid: float = VALID
 ) -> Split:
-    """Stratified by the target where it is a class; by group; by time; or as the data say.
+    """Stratified by the target if it is a class; by group; by time; or as the data say.
 
-    `test` is the share of all rows, `valid` the share of what is left; a part that the data name is taken as it is, and
-    one that they do not name is cut from the training rows. Deterministic by seed. Raises DataError where rows, groups
-    or times are too few for three parts.
+    `test` is a share of all rows, `valid` a share of the rest. A part named in the data is used as it is; any other is
+    cut from the training rows. Deterministic by seed. Raises DataError if there are too few rows, groups or times for
+    three parts.
 
-    Examples that were cut from rows, such as windows of a series, are parted by time, and no two parts share a row.
+    Examples cut from rows, such as windows of a series, are split by time, and no two parts share a row.
     """
     group, by_time = source.group, source.by_time
     for name in (group, by_time):
         if name:
             require_column(dataset, name, "column to split by")
     if group and by_time:
-        raise DataError("rows can be split by group or by time, not by both", remedy="choose one of the two.")
+        raise DataError("rows can be split by group or by time, not both", remedy="choose one of the two.")
     if by_time:
         cut, way = _time_cut(dataset, by_time)
     elif group:
@@ -69,29 +69,29 @@ def split(
     if dataset.spans is not None:
         trains, valids = _apart(dataset.spans, trains, valids, tests), _apart(dataset.spans, valids, tests)
         if crossing := len(dataset) - len(trains) - len(valids) - len(tests):
-            notes = [f"{counted(crossing, 'example')} left out that share rows of the data with a later part"]
+            notes = [f"{counted(crossing, 'example')} left out: they share rows of the data with a later part"]
     parts = {"training": trains, "validation": valids, "test": tests}
     for part, rows in parts.items():
         if not len(rows):
             problem = f"{Path(dataset.origin).name}: {counted(len(dataset), 'row')} {way} leave none for {part}"
-            raise DataError(problem, remedy="bring more rows, or say the parts in a column (--split).")
+            raise DataError(problem, remedy="add rows, or name the parts in a column (--split).")
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in parts.items())
     how = f"{_whole_way(given, way)}: {sizes}"
     return Split(trains, valids, tests, how, (group,) if group else (), (*_notes(dataset, way), *notes))
 
 
 def _given(dataset: Dataset) -> dict[str, Rows]:
-    """The rows of each part that the data name; all are training rows where they name none."""
+    """The rows of each part named in the data; if none is named, all rows are for training."""
     if dataset.parts is None:
         rows = np.arange(len(dataset), dtype=np.int64)
         if len(rows) < LEAST:
             problem = f"{Path(dataset.origin).name} has {counted(len(rows), 'row')}, too few for three parts"
-            raise DataError(problem, remedy="bring at least ten rows, better hundreds.")
+            raise DataError(problem, remedy="give at least ten rows, better hundreds.")
         return {"train": rows, "valid": rows[:0], "test": rows[:0]}
     parts = dataset.parts.to_numpy()
     given = {part: np.flatnonzero(parts == part).astype(np.int64) for part in ("train", "valid", "test")}
     if not len(given["train"]):
-        raise DataError(f"{dataset.origin} names parts but no row is for training", remedy="mark some rows as train.")
+        raise DataError(f"{dataset.origin} names parts, but no row is for training", remedy="mark some rows as train.")
     return given
 
 
@@ -103,7 +103,7 @@ def _whole_way(given: dict[str, Rows], way: str) -> str:
 
 
 def _classes(dataset: Dataset) -> NDArray[np.int64] | None:
-    """A number for the class of each row, or None where the target is no class."""
+    """The class number of each row, or None if the target is not a class."""
     if len(dataset.targets) != 1:
         return None
     column = dataset.table[dataset.targets[0]]
@@ -116,7 +116,7 @@ def _classes(dataset: Dataset) -> NDArray[np.int64] | None:
 
 
 def _notes(dataset: Dataset, way: str) -> tuple[str, ...]:
-    """A note about classes that have one row only."""
+    """A note about classes with only one row."""
     classes = _classes(dataset)
     if classes is None:
         return ()
@@ -127,7 +127,7 @@ def _notes(dataset: Dataset, way: str) -> tuple[str, ...]:
     name = dataset.targets[0]
     label = dataset.table[name][int(single[0])]
     kept = "; such rows are kept for training" if way.startswith("stratified") else ""
-    text = f"{counted(len(single), 'value')} of {name!r} on one row only, the first is {label!r}"
+    text = f"{counted(len(single), 'value')} of {name!r} in only one row, the first is {label!r}"
     return (f"{text} ({dataset.locate(int(single[0]))}){kept}",) if len(found) > 1 else ()
 
 
@@ -139,7 +139,7 @@ def _stratified_cut(dataset: Dataset, seed: int) -> tuple[Cut, str]:
     def cut(rows: Rows, share: float) -> tuple[Rows, Rows]:
         order = generator.permutation(rows)
         order = order[np.argsort(strata[order], kind="stable")]
-        # Every 1/share-th row of the classes in turn: each class gives its share up to one row, the sum is exact.
+        # Every 1/share-th row over all classes in turn: each class gives its share to within one row, the sum is exact.
         steps = np.floor(np.arange(len(order) + 1) * share + generator.random())
         taken = np.diff(steps) > 0
         _keep_a_row_of_each_class(strata[order], taken)
@@ -151,7 +151,7 @@ def _stratified_cut(dataset: Dataset, seed: int) -> tuple[Cut, str]:
 
 
 def _keep_a_row_of_each_class(classes: NDArray[np.int64], taken: NDArray[np.bool_]) -> None:
-    """Gives back the first row of classes that would lose all of theirs, unless nothing is left then."""
+    """Gives back the first row of classes that would lose all of theirs, unless nothing would remain cut off."""
     gone = np.setdiff1d(classes[taken], classes[~taken])
     firsts = np.searchsorted(classes, gone)
     if len(firsts) < taken.sum():
@@ -168,10 +168,10 @@ def _time_cut(dataset: Dataset, name: str) -> tuple[Cut, str]:
 
 
 def _latest(moments: Rows) -> Cut:
-    """Cuts off the rows of the latest moments."""
+    """Cuts off the latest rows."""
 
     def cut(rows: Rows, share: float) -> tuple[Rows, Rows]:
-        """The latest rows are cut off; rows of one time stay together."""
+        """The latest rows are cut off; rows with the same time stay together."""
         order = rows[np.argsort(moments[rows], kind="stable")]
         edge = moments[order][min(int(np.ceil(len(order) * (1 - share))), len(order) - 1)]
         late = moments[order] >= edge
@@ -188,7 +188,7 @@ def _apart(spans: Rows, rows: Rows, *others: Rows) -> Rows:
     taken = taken[np.argsort(taken[:, 0], kind="stable")]
     first, end = spans[rows].T
     begun = np.searchsorted(taken[:, 0], end)  # how many of the others begin before a row's end
-    reach = np.concatenate([[-1], np.maximum.accumulate(taken[:, 1])])  # the latest end of so many of them
+    reach = np.concatenate([[-1], np.maximum.accumulate(taken[:, 1])])  # the latest end of the first n of them
     return rows[reach[begun] <= first]
 
 
@@ -196,13 +196,13 @@ def _group_cut(dataset: Dataset, name: str, seed: int) -> tuple[Cut, str]:
     column = dataset.table[name]
     groups = column.rank("dense").fill_null(0).to_numpy().astype(np.int64)
     missing = np.flatnonzero(groups == 0)
-    groups[missing] = groups.max() + 1 + np.arange(len(missing))  # each row without a group is one of its own
+    groups[missing] = groups.max() + 1 + np.arange(len(missing))  # each row without a group is its own group
     classes = _classes(dataset)
     strata = np.zeros(len(dataset), np.int64) if classes is None else np.unique(classes, return_inverse=True)[1]
     generator = np.random.default_rng(seed)
     if (count := len(np.unique(groups))) < LEAST:
         problem = f"column {name!r} has {counted(count, 'group')}, too few for three parts"
-        raise DataError(problem, remedy="choose a column with more groups, or say the parts in a column (--split).")
+        raise DataError(problem, remedy="choose a column with more groups, or name the parts in a column (--split).")
 
     def cut(rows: Rows, share: float) -> tuple[Rows, Rows]:
         found, inverse = np.unique(groups[rows], return_inverse=True)
@@ -215,7 +215,7 @@ def _group_cut(dataset: Dataset, name: str, seed: int) -> tuple[Cut, str]:
 
 
 def _take_groups(counts: NDArray[np.float64], share: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Which groups are cut off, so that each class loses about its share. Greedy, the largest groups first."""
+    """Groups to cut off, so that each class loses about its share. Greedy, the largest groups first."""
     wanted = counts.sum(axis=0)
     order = generator.permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
@@ -223,7 +223,7 @@ def _take_groups(counts: NDArray[np.float64], share: float, generator: np.random
     want = np.maximum(np.stack([wanted * (1 - share), wanted * share]), np.finfo(float).tiny)
     taken = np.zeros(len(counts), bool)
     for group in order:
-        room = ((want - have) / want) @ counts[group]  # what is still wanted, by part, as a share
+        room = ((want - have) / want) @ counts[group]  # the share still wanted, by part
         taken[group] = room[1] > room[0]
         have[int(taken[group])] += counts[group]
     if not taken.any() and len(counts) > 1:

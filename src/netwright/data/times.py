@@ -11,7 +11,7 @@ from netwright.records.errors import DataError
 
 
 def as_times(dataset: Dataset, name: str) -> pl.Series:
-    """The column as numbers or moments that sort by time, null where missing. Raises DataError for other words."""
+    """The column as numbers or datetimes that sort by time, null if missing. Raises DataError for other text."""
     column = dataset.table[name]
     if column.dtype.is_numeric() or column.dtype.is_temporal():
         return column
@@ -20,6 +20,6 @@ def as_times(dataset: Dataset, name: str) -> pl.Series:
     bad = times.is_null() & cells.is_not_null()
     if bad.any():
         row = bad.arg_max() or 0
-        problem = f"{Path(dataset.origin).name}: column {name!r} holds neither numbers nor dates of one form"
+        problem = f"{Path(dataset.origin).name}: column {name!r} has neither numbers nor dates in one format"
         raise DataError(f"{problem}, as in {column[row]!r} ({dataset.locate(row)})", remedy="choose a column of times.")
     return times

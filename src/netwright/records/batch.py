@@ -10,17 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-WALKED = 256  # examples of a batch where all are walked over; an engineer's loader keeps its own size
+WALKED = 256  # batch size for a pass over all examples; an engineer's loader keeps its own size
 
 Outputs = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
-"""What a network gives for a batch: rows first in each tensor."""
+"""A network's outputs for a batch; the first axis of each tensor is rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What rows were mixed with: the other rows' targets, and the share of each row's own, (B,) in [0, 1].
+    """Mixed rows: the targets of the other rows, and each row's own share, (B,) in [0, 1].
 
-    The loss of a mixed row is the same mixture of its losses for both targets. Zhang et al. 2017, arXiv:1710.09412.
+    The loss of a mixed row mixes its losses for both targets by the same share. Zhang et al. 2017, arXiv:1710.09412.
     """
 
     targets: tuple[Tensor, ...]
@@ -30,13 +30,13 @@ class Mix:
 @final
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How the places of each row's pictures moved, for targets that follow."""
+    """How points in each row's images moved, for targets that follow."""
 
-    matrix: Tensor  # (B, 2, 3): from a place of the result to where it was taken from; (x, y) from -1 to 1
-    maps: Callable[[Tensor], Tensor]  # moves maps (B, H, W) of numbers that mean nothing between them, such as classes
+    matrix: Tensor  # (B, 2, 3): from a point of the result to its source; (x, y) from -1 to 1
+    maps: Callable[[Tensor], Tensor]  # moves maps (B, H, W) whose numbers cannot be interpolated, such as classes
 
     def points(self, places: Tensor) -> Tensor:
-        """Where places (B, N, 2) of the pictures are afterwards, (x, y) from -1 to 1; others are out of the picture."""
+        """New positions of points (B, N, 2), as (x, y) from -1 to 1; points beyond that are outside the image."""
         turn, middle = self.matrix.to(places).split((2, 1), 2)
         return torch.linalg.solve(turn, places.mT - middle).mT
 
@@ -45,10 +45,10 @@ class Geometry:
 class Batch:
     """Rows as the network takes them: `network(*batch.arguments)`.
 
-    `targets` holds one tensor for a label or a number; tasks with masks, boxes or token rows with lengths hold as many
-    as they need, and tasks whose input is its own target hold none. `rows` are the row numbers, (B,) int64, so that a
-    loss can be traced to a file or a line. `lengths` says for each input how many steps of a row are real, (B,) int64,
-    the others being padding; None for an input without steps. Batches are cut to their longest row.
+    `targets` holds one tensor for a label or a number. Tasks with masks, boxes or token rows hold as many as they need;
+    tasks whose input is its own target hold none. `rows` are the row numbers, (B,) int64: they trace a loss to a file
+    or a line. `lengths` holds, for each input, how many steps of a row are real, (B,) int64; the rest is padding. It is
+    None for an input without steps. Batches are cut to their longest row.
     """
 
     inputs: tuple[Tensor, ...]
@@ -56,11 +56,11 @@ class Batch:
     rows: Tensor
     mix: Mix | None = None
     lengths: tuple[Tensor | None, ...] = ()
-    target_lengths: tuple[Tensor | None, ...] = ()  # likewise, of targets that are lists: boxes, words
+    target_lengths: tuple[Tensor | None, ...] = ()  # the same for targets that are lists: boxes, words
 
     @property
     def arguments(self) -> tuple[Tensor, ...]:
-        """What the network is called with: the inputs, then the lengths of those that have steps."""
+        """Arguments of the network: the inputs, then the lengths of those that have steps."""
         return (*self.inputs, *(steps for steps in self.lengths if steps is not None))
 
     def __len__(self) -> int:
@@ -75,15 +75,15 @@ class Batch:
         return self._each(lambda t: t[:count], self.rows[:count]).cut()
 
     def pick(self, which: Tensor) -> "Batch":
-        """Some rows, by their positions or by a mask."""
+        """Some rows, by position or by mask."""
         return self._each(lambda t: t[which.to(t.device)], self.rows[which.to(self.rows.device)]).cut()
 
     def share(self, rank: int, world: int) -> "Batch":
-        """What the process numbered `rank` of `world` computes of this batch."""
+        """The part of this batch that process `rank` of `world` computes."""
         return self if world == 1 else self._each(lambda t: t[rank::world], self.rows[rank::world]).cut()
 
     def cut(self) -> "Batch":
-        """Without the steps after the end of the longest row, as networks expect it."""
+        """Without the steps after the end of the longest row, as networks expect."""
         if not len(self) or not any(steps is not None for steps in (*self.lengths, *self.target_lengths)):
             return self
         return replace(self, inputs=_cut(self.inputs, self.lengths), targets=_cut(self.targets, self.target_lengths))
@@ -105,7 +105,7 @@ def _cut(tensors: tuple[Tensor, ...], lengths: tuple[Tensor | None, ...]) -> tup
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """All rows of some batches as one, padded with zeros to the longest; without what they were mixed with."""
+    """All rows of some batches in one batch, padded with zeros to the longest; the mix is dropped."""
     if not batches:
         return Batch((), (), torch.empty(0, dtype=torch.int64))
     inputs, targets = (
@@ -130,7 +130,7 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
 
 @final
 class Given(nn.Module):
-    """Outputs that are there already, as the network that an objective asks for them."""
+    """Outputs that are already known, as the network that an objective calls."""
 
     def __init__(self, outputs: Outputs) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class Given(nn.Module):
 
 
 def each_tensor(outputs: Outputs, change: Callable[[Tensor], Tensor]) -> Outputs:
-    """The same structure of changed tensors."""
+    """The same structure, each tensor changed."""
     if isinstance(outputs, Tensor):
         return change(outputs)
     if isinstance(outputs, dict):
@@ -158,10 +158,10 @@ def side_by_side(outputs: Outputs) -> Tensor:
 
 @final
 class Rows:
-    """Small tensors of many batches, behind each other, on the device where they are; `add` waits for nothing.
+    """Small tensors of many batches, concatenated on their own device; `add` never waits.
 
-    A list of them pins glibc's heap: with 30,000 pictures passed by, what each batch had freed in between was never
-    used again, 850 MB in all (glibc 2.36, torch 2.13). So rows are copied into a buffer that doubles.
+    A list of them pins glibc's heap: over 30,000 images, the memory that each batch freed in between was never
+    reused, 850 MB in all (glibc 2.36, torch 2.13). So rows are copied into a buffer that doubles.
     """
 
     def __init__(self) -> None:
@@ -169,7 +169,7 @@ class Rows:
         self._filled = 0
 
     def add(self, tensors: tuple[Tensor, ...]) -> None:
-        """Tensors with a row for each example; as many, of the same types and shapes, at each call."""
+        """Adds tensors with a row for each example; each call passes the same number, types and shapes."""
         if not tensors:
             return
         filled = self._filled + len(tensors[0])
@@ -188,11 +188,11 @@ class Rows:
 
 
 class Examples(ABC):
-    """An index of examples of one part of the data (training, validation or test).
+    """An index of the examples in one part of the data (training, validation or test).
 
-    An example is a row, a window of a series, a pair: what a network answers once. Three methods make Examples; what
-    else stages ask for walks over the batches, so that a loader of one's own has it too. Where rows are held by number
-    the walks are overridden.
+    An example is what a network answers once: a row, a window of a series, a pair. Three methods make Examples. The
+    others have defaults that walk over the batches, so an engineer's own loader has them too. Examples that hold rows
+    by number override these walks.
     """
 
     @abstractmethod
@@ -203,9 +203,9 @@ class Examples(ABC):
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Batches of `size` examples, the last one smaller. Pure: the same arguments give the same batches.
 
-        `seed` None keeps the order and augments nothing; a number shuffles and augments by it. `start` skips that many
-        batches without building them, so that training can go on in mid-epoch. Of `world` processes that share each
-        batch, the one numbered `rank` gets its part, which may be empty.
+        If `seed` is None, the order is kept and nothing is augmented; a number seeds shuffling and augmentation.
+        `start` skips that many batches without building them, so training can resume in mid-epoch. If `world`
+        processes share each batch, process `rank` gets its part, which may be empty.
         """
 
     @abstractmethod
@@ -214,17 +214,17 @@ class Examples(ABC):
 
     @property
     def is_indexed(self) -> bool:
-        """Whether a number is the same example in each pass, and batches have the size that is asked for."""
+        """Whether a number means the same example in each pass, and batches have the requested size."""
         return False
 
     @property
     def is_in_memory(self) -> bool:
-        """Whether all columns are tensors already: taking rows of them neither reads nor encodes anything."""
+        """Whether all columns are tensors already: taking rows reads and encodes nothing."""
         return False
 
     @property
     def source(self) -> Hashable:
-        """Equal for examples in which a number stands for the same encoded row."""
+        """Equal for examples in which a number means the same encoded row."""
         return id(self)
 
     @property
@@ -234,15 +234,15 @@ class Examples(ABC):
 
     @property
     def spans(self) -> Tensor | None:
-        """(N, 2): the first row of the data that each example was cut from, and the one after its last.
+        """(N, 2): the first row of the data in each example, and the one after its last.
 
-        None if each example is a row by itself.
+        None if each example is one row.
         """
         return None
 
     @property
     def groups(self) -> Tensor | None:
-        """(N,): whom each example belongs to; intervals resample whole groups. None if each stands for itself."""
+        """(N,): the group of each example; intervals resample whole groups. None if examples are independent."""
         return None
 
     def batch_rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
@@ -250,28 +250,28 @@ class Examples(ABC):
         return tuple(batch.rows for batch in self.batches(size, seed=seed))
 
     def take(self, rows: Tensor) -> Batch:
-        """The examples of these numbers, in this order, without augmentation. Raises IndexError for others' numbers."""
+        """The examples with these numbers, in this order, not augmented. Raises IndexError for unknown numbers."""
         found = joined([batch.pick(torch.isin(batch.rows, rows)) for batch in self._walk()])
         order = found.rows.argsort()
         place = torch.searchsorted(found.rows[order], rows).clamp(max=max(0, len(order) - 1))
         if len(rows) and (not len(order) or not torch.equal(found.rows[order[place]], rows)):
-            raise IndexError("these examples lack some of the rows that were asked for")
+            raise IndexError("these examples lack some of the requested rows")
         return found.pick(order[place])
 
     def targets(self, rows: Tensor | None = None) -> tuple[Tensor, ...]:
-        """The targets of these numbers, of all examples if none are given."""
+        """The targets of these examples, or of all."""
         if rows is not None:
             return self.take(rows).targets
         return joined(list(self._walk())).targets
 
     def column(self, number: int, rows: Tensor | None = None) -> Tensor:
-        """One of the network's inputs: of these numbers, of all examples if none are given. Never cut to a length."""
+        """One of the network's inputs, for these examples or for all. Never cut to a length."""
         if rows is not None:
             return self.take(rows).inputs[number]
         return joined(list(self._walk())).inputs[number]
 
     def part(self, index: Tensor) -> "Examples":
-        """Some of the examples, by their positions from 0."""
+        """Some of the examples, by position from 0."""
         chosen = self.rows[index]
         return _Altered(self, len(chosen), lambda batch: batch.pick(torch.isin(batch.rows, chosen)))
 
@@ -280,14 +280,14 @@ class Examples(ABC):
         return self
 
     def by_length(self) -> "Examples":
-        """The same, rows of nearly one length in each shuffled batch, if that spares much padding.
+        """The same, with rows of similar length in each shuffled batch, if that saves much padding.
 
-        Every epoch has the same rows in other batches.
+        Every epoch has the same rows, in different batches.
         """
         return self
 
     def changed(self, change: Callable[[Batch, Generator], Batch]) -> "Examples":
-        """The same, its shuffled batches augmented; an engineer's loader does its own."""
+        """The same, with shuffled batches augmented; an engineer's loader does its own augmentation."""
         return self
 
     def relabelled(self, targets: tuple[Tensor, ...]) -> "Examples":
@@ -301,14 +301,14 @@ class Examples(ABC):
         return _Altered(self, len(self), alter)
 
     def uncut(self) -> "Examples":
-        """The same, each sequence as long as the longest of all: for those who put rows of several batches together.
+        """The same, with each sequence as long as the longest of all, so rows of several batches can be combined.
 
-        A network is not told the lengths, and finds them by the padding.
+        The network does not get the lengths; it finds them from the padding.
         """
         return self
 
     def on(self, device: torch.device) -> "Examples":
-        """The same, gathered on the device if they fit there beside a network."""
+        """The same, held on the device if they fit there beside a network."""
         return self
 
     def _walk(self) -> Iterator[Batch]:
@@ -318,7 +318,7 @@ class Examples(ABC):
 @final
 @dataclass(frozen=True, eq=False)
 class _Altered(Examples):
-    """Another's examples, each batch altered; batches that lose all rows are left out."""
+    """Other examples, each batch altered; batches that lose all rows are left out."""
 
     whole: Examples
     count: int
@@ -328,11 +328,11 @@ class _Altered(Examples):
         return self.count
 
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """In the whole's order."""
+        """In the order of the whole."""
         altered = (self.alter(batch) for batch in self.whole.batches(size, seed=seed))
         for batch in islice((batch for batch in altered if len(batch)), start, None):
             yield batch.share(rank, world)
 
     def locate(self, row: int) -> str:
-        """As the whole says it."""
+        """As in the whole."""
         return self.whole.locate(row)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class NetwrightError(Exception):
-    """A problem that the user can solve: what was expected, what came, where; and one remedy.
+    """A problem that the user can solve: what was expected, what was given, where; and one remedy.
 
-    `watched` is what was seen of the training that it ended, where it ended one.
+    If the error ended training, `watched` is what was recorded until then.
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
@@ -31,9 +31,9 @@ class DataError(NetwrightError):
 
 
 class Unreadable(DataError):
-    """Some cells cannot be read; the others were.
+    """Some cells cannot be read; the others can.
 
-    `encoded` holds the tensors of all cells, the unreadable ones blank; `bad` the reason for each unreadable position.
+    `encoded` holds the tensors of all cells, blank if unreadable; `bad` the reason for each unreadable position.
     """
 
     def __init__(self, problem: str, remedy: str, encoded: "tuple[Tensor, ...]", bad: dict[int, str]) -> None:
@@ -51,11 +51,11 @@ class NetworkError(NetwrightError):
 
 
 class BudgetError(NetwrightError):
-    """It does not fit: the remedy says what would."""
+    """It does not fit; the remedy says what does."""
 
 
 class RunError(NetwrightError):
-    """The run folder is missing, incomplete, newer, or cannot be written."""
+    """The run folder is missing, incomplete, too new, or cannot be written."""
 
 
 class MissingPackage(NetwrightError):
@@ -63,14 +63,14 @@ class MissingPackage(NetwrightError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`did you mean 'lr'?`, or the choices where no name is near."""
+    """`did you mean 'lr'?`, or the choices if no name is close."""
     known = sorted(names)
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"choose from {listed(known)}."
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
-    """Names joined by commas, cut where there are many."""
+    """Names joined by commas; a long list is cut."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-ALL = 2**31  # columns: as many as a kind gives
+ALL = 2**31  # columns: all that a kind has
 
 Matrix = Any  # numpy or scipy.sparse, (N, width): pyright knows no common type
 Features = Callable[[Tensor], Matrix]
-"""Encoded cells of a block -> (N, width): what models that are no networks read, learned from training rows."""
+"""Encoded cells of a block -> (N, width), for models other than networks; learned from training rows."""
 Numbers = NDArray[Any]
 
 
@@ -21,9 +21,9 @@ Numbers = NDArray[Any]
 class Summary:
     """A number or a category of each row."""
 
-    name: str  # "age", "brightness of image"; empty for what only classifiers look at
+    name: str  # "age", "brightness of image"; empty if only classifiers use it
     column: str  # of the data
-    values: Numbers  # (rows,), NaN if missing; positions in `labels` if there are some
+    values: Numbers  # (rows,), NaN if missing; positions in `labels` if it has labels
     labels: tuple[str, ...] = ()
     is_date: bool = False  # days since 1970
 
@@ -48,15 +48,15 @@ def side_by_side(parts: Sequence[Matrix]) -> Matrix:
 
 
 def dense(x: Matrix) -> NDArray[np.float32]:
-    """As an array, for models that take no sparse ones."""
+    """As an array, for models that take no sparse matrices."""
     return np.asarray(x if isinstance(x, np.ndarray) else x.toarray(), np.float32)
 
 
 def scaled(train: Tensor) -> Features:
-    """Flattened, the median if missing, scaled; and a column for each that has gaps in training."""
+    """Flattened, imputed by the median and scaled, plus an indicator for each column with gaps in training."""
     x = floats(train)
     gaps = np.flatnonzero(np.isnan(x).any(0))
-    known = np.flatnonzero(~np.isnan(x).all(0))  # a column without a number is filled with 0
+    known = np.flatnonzero(~np.isnan(x).all(0))  # a column of NaN is filled with 0
     median = np.zeros(x.shape[1])
     median[known] = np.nanmedian(x[:, known], axis=0) if len(x) else 0.0
     filled = np.where(np.isnan(x), median, x)
@@ -77,7 +77,7 @@ def floats(cells: Tensor) -> NDArray[np.float64]:
 
 
 def moments(of: str, column: str, x: Tensor, known: Tensor) -> Iterator[Summary]:
-    """Mean, spread, least and greatest value of each row; NaN if it has none."""
+    """Mean, spread, least and greatest value of each row; NaN if the row is empty."""
     count = known.sum(1)
     filled = torch.where(known, x, 0.0)
     mean = filled.sum(1) / count

@@ -1,4 +1,4 @@
-"""What checks find: evidence in numbers, the rows, how sure it is, and what to do about it."""
+"""What checks find: evidence in numbers, the rows, the confidence, and what to do about it."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ SHOWN = 5  # places of rows in a text
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that a check looked at: with its 95 % interval and the threshold that decided, where it has them."""
+    """A number that a check used, with its 95 % interval and the deciding threshold, if it has them."""
 
     name: str
     value: float
@@ -29,43 +29,43 @@ class Measure:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture of evidence, as numbers: lines over x, bars by name, or a map of values (rows by columns)."""
+    """Evidence to draw, as numbers: lines over x, bars by name, or a map of values (rows by columns)."""
 
     kind: Literal["lines", "bars", "map"]
     title: str
-    x: str  # what stands along the axis, with its unit
+    x: str  # label of the axis, with its unit
     y: str
     names: tuple[str, ...]  # of the lines, the bars, or the map's rows
     values: tuple[tuple[float, ...], ...]  # a row for each name; NaN for nothing
-    places: tuple[float, ...] = ()  # along x: of a line's points or a map's columns
-    marks: tuple[tuple[float, str], ...] = ()  # where along x the sickness shows, and a word
+    places: tuple[float, ...] = ()  # x of a line's points or a map's columns
+    marks: tuple[tuple[float, str], ...] = ()  # x where the problem shows, and a word
     is_log: bool = False
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """What a person can do, as an imperative; `edit` are changes of the Recipe that a program can try, `mend` an edit
-    of an engineer's own network: a key of `netwright.planning:MENDS`."""
+    """What a person can do, as an imperative. `edit` holds changes of the Recipe that a program can try; `mend` an edit
+    of an engineer's own network, as a key of `netwright.planning:MENDS`."""
 
     advice: str
     edit: Mapping[str, object] = field(default_factory=dict[str, object])
-    effect: str = ""  # what is to be expected of it
-    cost: str = ""  # of time or of rows
+    effect: str = ""  # what to expect of it
+    cost: str = ""  # in time or in rows
     mend: str = ""
 
 
 @dataclass(frozen=True)
 class Fix:
-    """A proposed change of one row. `old` must still stand there when it is applied: `str` of the cell, "" for none."""
+    """A proposed change of one row. When applied, the cell must still be `old`: `str` of the cell, "" if missing."""
 
-    row: int  # of the data as they were read
-    place: str  # as `locate` says it: "people.csv, line 12"
+    row: int  # of the data as read
+    place: str  # from `locate`: "people.csv, line 12"
     action: Action
     column: str = ""  # relabel, impute: whose cell; move: empty
-    old: str = ""  # move: the part that the row is in; drop, move: not looked at where empty
+    old: str = ""  # move: the row's present part; drop, move: not compared if empty
     new: str = ""  # relabel, impute: the new cell; move: train, valid or test
     code: str = ""  # of the finding, filled in with it
-    confidence: float = 1.0  # probability that the row is as wrong as the finding says
+    confidence: float = 1.0  # probability that the row is wrong as the finding says
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class Finding:
     summary: str  # one sentence with the numbers
     measures: tuple[Measure, ...] = ()
     columns: tuple[str, ...] = ()
-    rows: tuple[int, ...] = ()  # numbers of the rows meant, the worst first
-    places: tuple[str, ...] = ()  # where the first of them stand; filled in for all checks in one place
-    expected: Measure | None = None  # how many of the rows are expected to be truly wrong
+    rows: tuple[int, ...] = ()  # numbers of the affected rows, the worst first
+    places: tuple[str, ...] = ()  # where the first of them are; filled in for all checks in one place
+    expected: Measure | None = None  # how many of the rows should be truly wrong
     confidence: float = 1.0  # probability that the finding is true
     otherwise: tuple[str, ...] = ()  # what else could explain it
     remedies: tuple[Remedy, ...] = ()  # in the order to try them
@@ -103,7 +103,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """A check that was made, or why it was not."""
+    """A check that ran, or why it was skipped."""
 
     code: str
     title: str
@@ -113,9 +113,9 @@ class Checked:
 
 @dataclass(frozen=True)
 class Report:
-    """All that checks found, the worst first. `print(report)` tells it."""
+    """All findings, the worst first. `print(report)` shows them."""
 
-    subject: str  # what was looked at: a path
+    subject: str  # what was checked: a path
     count: int  # rows
     findings: tuple[Finding, ...]
     checks: tuple[Checked, ...]
@@ -123,11 +123,11 @@ class Report:
 
     @property
     def fixes(self) -> tuple[Fix, ...]:
-        """All proposed changes; of several for one row those of the worse finding come first."""
+        """All proposed changes. If a row has several, those of the worse finding come first."""
         return tuple(fix for finding in self.findings for fix in finding.fixes)
 
     def fails(self, severity: Severity) -> bool:
-        """Whether something as bad as that was found, or worse."""
+        """Whether a finding is this severe or worse."""
         worst = SEVERITIES[: SEVERITIES.index(severity) + 1]
         return any(finding.severity in worst for finding in self.findings)
 
@@ -147,7 +147,7 @@ class Report:
 
 
 def _places(places: tuple[str, ...]) -> str:
-    """The file is named once where all places are lines of one: "people.csv, line 3, line 7"."""
+    """Names the file once if all places are lines of it: "people.csv, line 3, line 7"."""
     file, comma, _ = places[0].rpartition(", ")
     if not comma or any(place.rpartition(", ")[0] != file for place in places):
         return ", ".join(places)

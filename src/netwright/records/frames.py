@@ -1,4 +1,4 @@
-"""What data are cut into before they are split, if an example is no single row."""
+"""Examples cut from the data before the split, if an example is more than one row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 class Frames:
     """Examples cut from rows: windows of a series, for instance.
 
-    `table` has a row for each example, with the inputs and the targets, which keep their names. Cells of a column that
-    is among `arrays` are row numbers of its array: a view, such as numpy's `sliding_window_view`, so that overlapping
+    `table` has a row for each example, with inputs and targets under their own names. If `arrays` has the column, its
+    cells are row numbers of that array. The array is a view, such as numpy's `sliding_window_view`, so overlapping
     windows are not copied. No two parts share a row of the data: examples whose spans cross a cut are left out.
     """
 
     table: pl.DataFrame
     spans: NDArray[np.int64]  # (N, 2): the first row of the data in each example, and the one after its last
     arrays: Mapping[str, NDArray[Any]]
-    kinds: Mapping[str, str]  # of input columns, where no guess is needed
+    kinds: Mapping[str, str]  # of input columns, if known without a guess
     groups: NDArray[np.int64] | None = None  # (N,): intervals resample whole groups; None: blocks as long as a span
-    order: NDArray[np.int64] | None = None  # (N,): by time; None: as the spans begin
+    order: NDArray[np.int64] | None = None  # (N,): by time; None: by the start of the spans
 
     def blocks(self) -> NDArray[np.int64]:
         """The group of each example."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training stands within an epoch."""
+    """How far training is within an epoch."""
 
     epoch: int  # from 1
     epochs: int
-    step: int  # optimizer steps done, of all epochs
+    step: int  # optimizer steps done, over all epochs
     steps: int
     loss: float  # mean over the latest rows
     lr: float
@@ -23,10 +23,10 @@ class Epoch:
 
     epoch: int  # from 1
     step: int  # optimizer steps done
-    train_loss: float  # mean over the epoch's rows, with smoothing and weights as trained
-    valid: dict[str, float]  # Score.quick() on the validation part; empty where there is none
+    train_loss: float  # mean over the epoch's rows, with label smoothing and class weights
+    valid: dict[str, float]  # Score.quick() on the validation part; empty if there is none
     lr: float
-    grad_norm: float  # mean length of the gradient before clipping; of every tenth step where nothing is clipped
+    grad_norm: float  # mean norm of the gradient before clipping; of every tenth step if nothing is clipped
     seconds: float  # of this epoch, evaluation included
     rows_per_second: float  # training alone
     memory_bytes: int  # peak resident memory of the process, or of the device

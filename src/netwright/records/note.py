@@ -1,4 +1,4 @@
-"""A doctor's note: what was found in a training, which remedies were tried, which were kept, and what they brought."""
+"""A doctor's note: the findings, the remedies tried, those kept, and what they gained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,15 +9,15 @@ from netwright.records.task import Scores
 
 @dataclass(frozen=True)
 class Tried:
-    """One change of the recipe or of the network, trained on all seeds against the run without it."""
+    """One change of the recipe or of the network, trained on all seeds and compared to the run without it."""
 
     code: str  # of the finding; "" for a change drawn at random
     advice: str
     edit: Mapping[str, object]
-    gains: tuple[Gain, ...]  # the first is of answers, the last of losses; none where nothing was trained
+    gains: tuple[Gain, ...]  # the first is of answers, the last of losses; empty if nothing was trained
     is_kept: bool
     reason: str
-    mends: tuple[str, ...] = ()  # edits of an own network that carried it out: keys of `netwright.planning:MENDS`
+    mends: tuple[str, ...] = ()  # edits of the network that made the change: keys of `netwright.planning:MENDS`
 
     def __str__(self) -> str:
         word = "kept" if self.is_kept else "rolled back" if self.gains else "not tried"
@@ -28,19 +28,19 @@ class Tried:
 
 @dataclass(frozen=True)
 class Note:
-    """`print(note)` tells what a treatment tried and what it brought."""
+    """`print(note)` shows what a treatment tried and gained."""
 
     subject: str
     seeds: tuple[int, ...]
-    found: tuple[str, ...]  # a line for each finding, also of those that only a treated run showed
+    found: tuple[str, ...]  # a line for each finding, including those that only a treated run showed
     tried: tuple[Tried, ...] = ()
-    advised: tuple[str, ...] = ()  # what is left to a person: changes of data, of code, of an own network
-    changes: Mapping[str, object] = field(default_factory=dict[str, object])  # of the recipe, that were kept
-    mends: tuple[str, ...] = ()  # of an own network, that were kept: keys of `netwright.planning:MENDS`
-    gains: tuple[Gain, ...] = ()  # of all kept changes together, against the recipe as it was
-    controls: tuple[Tried, ...] = ()  # random changes, as many as remedies were trained; none where none was kept
-    before: Scores | None = None  # the test part, scored once for the run as it was
-    after: Scores | None = None  # and once for the treated run; None where nothing was kept
+    advised: tuple[str, ...] = ()  # left to a person: changes of data, of code, of an engineer's network
+    changes: Mapping[str, object] = field(default_factory=dict[str, object])  # kept changes of the recipe
+    mends: tuple[str, ...] = ()  # kept edits of an engineer's network: keys of `netwright.planning:MENDS`
+    gains: tuple[Gain, ...] = ()  # of all kept changes together, compared to the original recipe
+    controls: tuple[Tried, ...] = ()  # random changes, as many as remedies were trained; empty if none was kept
+    before: Scores | None = None  # the test part, scored once for the original run
+    after: Scores | None = None  # and once for the treated run; None if nothing was kept
     ended: str = ""  # why it ended early
 
     @property

@@ -1,6 +1,6 @@
 """Options, declared once as fields of frozen records: default, help, range, short name.
 
-Functions of Python and commands of the command line are made from them. Nothing heavy is imported here.
+Python functions and commands of the command line are built from them. Nothing heavy is imported here.
 """
 
 import inspect
@@ -16,12 +16,12 @@ from netwright.records.errors import DataError, RecipeError, nearest
 
 R = TypeVar("R")
 
-TELL, SHOW = "tell", "show"  # a verb tells news; who calls it has them shown
+TELL, SHOW = "tell", "show"  # inside, a verb tells news; a caller passes `show`
 
 
 def option(
     default: Any,  # Any: an option's type is that of its default; of a type, an empty one is made
-    help: str,  # the word that click uses
+    help: str,  # click's word
     *,
     short: str = "",
     word: str = "",
@@ -39,10 +39,10 @@ def option(
 ) -> Any:
     """A field of a record of options. `word` is what the command line calls it, if that is not its name.
 
-    An argument is given by position, in Python and on the command line; other options by name. A path that is read must
-    be there, and one that is written must have a folder. `typed` is the command line's default, if it is another; None
-    if the command line does not have the option, a function if it always says its value. `moved` names the verb that an
-    old flag has become.
+    An argument is given by position, in Python and on the command line; other options by name. A path to read must
+    exist, and a path to write must have a folder. `typed` is the command line's default if it differs: None if the
+    command line lacks the option, a function if it always computes the value. `moved` names the verb that replaced an
+    old flag.
     """
     is_many = isinstance(default, tuple) if is_many is None else is_many
     metadata = {
@@ -61,15 +61,15 @@ def page_option() -> Any:
 
 
 def fail_option() -> Any:
-    """From which severity on a verb's exit code is 1."""
+    """The least severity for which a verb's exit code is 1."""
     levels = ("error", "warning", "note", "never")
-    help = "Exit code 1 if something as bad as that is found, or worse."
+    help = "Exit with code 1 if a finding is this severe or worse."
     return option("warning", help, choices=levels, in_python=False)
 
 
 def command_option() -> Any:
-    """The words of the command line, kept with a run."""
-    return option((), "The words that were typed.", in_python=False, typed=lambda: tuple(sys.argv[1:]))
+    """The command line, kept with a run."""
+    return option((), "The command line as typed.", in_python=False, typed=lambda: tuple(sys.argv[1:]))
 
 
 def settings_option(help: str) -> Any:
@@ -83,17 +83,17 @@ def recipe_option() -> Any:
 
 
 def code_option() -> Any:
-    """Whether files may name code of others."""
-    return option(False, "Let the files name code that is not netwright's. It runs: trust their author.")
+    """Whether files may name code from elsewhere."""
+    return option(False, "Allow the files to name code outside netwright. It runs, so trust their author.")
 
 
 def seed_option() -> Any:
-    """The seed of the parts."""
+    """The seed of the split."""
     return option(0, "Seed of the train/valid/test split.", low=0)
 
 
 def options(record: Any) -> tuple[Field[Any], ...]:
-    """The fields of a record, or of its type, that are options; none of what is no record."""
+    """The fields of a record, or of its type, that are options; empty for anything but a record."""
     return tuple(f for f in fields(record) if "help" in f.metadata) if is_dataclass(record) else ()
 
 
@@ -103,18 +103,18 @@ def default_of(declared: Field[Any]) -> Any:
 
 
 def words(function: Callable[..., Any]) -> dict[str, inspect.Parameter | Field[Any]]:
-    """What a function is told, by name: its options, and its parameters that are no records of options."""
+    """A function's words, by name: its options, and its parameters other than records of options."""
     parameters = inspect.signature(function).parameters.values()
     return {word.name: word for p in parameters for word in options(p.annotation) or (p,)}  # the last of one name stays
 
 
 def worded(function: Callable[..., R], *, is_typed: bool = False) -> Callable[..., R]:
-    """The function with each record of options among its parameters spread into words.
+    """The function, with each record of options among its parameters spread into words.
 
-    `read(source)` becomes `read(data, *, target=(), ...)`; a record in place of its first word is taken as well, and
-    `tell` becomes `show`. None means what it means everywhere: choose for me. Every word is checked. `is_typed` adds
-    the options that the command line alone has. Raises RecipeError for a word that is not there, or out of its
-    range, and DataError for a path.
+    `read(source)` becomes `read(data, *, target=(), ...)`; it also takes a record in place of its first word, and
+    `tell` becomes `show`. As everywhere, None means: choose for me. Every word is checked. `is_typed` adds the options
+    that only the command line has. Raises RecipeError for an unknown word or one out of range, and DataError for a
+    path.
     """
     parameters = inspect.signature(function).parameters.values()
     known = {name: word for name, word in words(function).items() if is_typed or _is_in_python(word)}
@@ -144,7 +144,7 @@ def _is_in_python(word: inspect.Parameter | Field[Any]) -> bool:
 
 
 def silent(_event: object) -> None:
-    """For those who want no news."""
+    """Ignores news."""
 
 
 def _parameter(word: inspect.Parameter | Field[Any]) -> inspect.Parameter:
@@ -164,10 +164,10 @@ def _built(record: Any, said: Mapping[str, Any]) -> Any:  # Any: a type of recor
 
 
 def check(declared: Field[Any], value: Any) -> None:
-    """Raises RecipeError for a value out of its range, and DataError for a path that cannot be read or written."""
+    """Raises RecipeError for a value out of range, and DataError for a path that cannot be read or written."""
     about, name = declared.metadata, declared.name
     if about["low"] is not None and value < about["low"]:
-        raise RecipeError(f"{name} is {about['low']} or more, not {value}", remedy="choose a larger number.")
+        raise RecipeError(f"{name} must be {about['low']} or more, not {value}", remedy="choose a larger number.")
     if about["choices"] and value not in about["choices"]:
         raise RecipeError(f"there is no {name} {value!r}", remedy=nearest(str(value), about["choices"]))
     if isinstance(value, str | Path) and str(value):
@@ -178,7 +178,7 @@ def check(declared: Field[Any], value: Any) -> None:
 
 
 def existing(path: str | Path) -> Path:
-    """The path of a file or folder that is there. Raises DataError for another, with one that is near."""
+    """The path of an existing file or folder. Raises DataError otherwise, with a similar path if there is one."""
     path = Path(path)
     if path.exists():
         return path
@@ -190,6 +190,6 @@ def existing(path: str | Path) -> Path:
 
 def _require_writable(path: Path) -> None:
     if path.is_dir():
-        raise DataError(f"{path} cannot be written: it is a folder", remedy="give the name of a file.")
+        raise DataError(f"cannot write {path}: it is a folder", remedy="give the name of a file.")
     if not path.absolute().parent.is_dir():
-        raise DataError(f"{path} cannot be written: its folder is not there", remedy="create it, or choose another.")
+        raise DataError(f"cannot write {path}: its folder does not exist", remedy="create it, or choose another.")

@@ -1,4 +1,4 @@
-"""What fixing data brought: networks trained with and without the fixes, scored on the same untouched rows."""
+"""What fixing data gained: networks trained with and without the fixes, scored on the same untouched rows."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from netwright.records.finding import Fix
 
 @dataclass(frozen=True)
 class Gain:
-    """By how much a change made a metric better: above 0 is better, whichever way the metric points."""
+    """How much a change improved a metric: above 0 is better, whichever way the metric points."""
 
     metric: str
     before: float  # mean over seeds and held-out rows
@@ -28,8 +28,8 @@ class Proven:
 
     code: str  # of the finding; "" for all together
     count: int  # fixes
-    unused: int  # of them in test rows, where nothing is changed while proving
-    gains: tuple[Gain, ...]  # the first decides; none where nothing was trained
+    unused: int  # of them in test rows, which are never changed for the proof
+    gains: tuple[Gain, ...]  # the first decides; empty if nothing was trained
     is_kept: bool
     reason: str
 
@@ -41,7 +41,7 @@ class Proven:
 
 @dataclass(frozen=True)
 class Proof:
-    """`print(proof)` tells what each kind of fix brought, and which were rolled back."""
+    """`print(proof)` shows what each kind of fix gained, and which were rolled back."""
 
     subject: str
     count: int  # rows of the test part, none of them changed

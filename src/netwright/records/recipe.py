@@ -1,4 +1,4 @@
-"""Every setting of a training, declared once."""
+"""Every setting of training, declared once."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _IMPORT = re.compile(r"'[A-Za-z_][\w.]*:[A-Za-z_]")
 
 def setting(
     default: Any,  # Any: a setting's type is that of its default
-    help: str,  # the word the command line uses
+    help: str,  # the command line's word
     *,
     group: str = "task",
     low: float | None = None,
@@ -32,9 +32,9 @@ def setting(
 ) -> Any:
     """A field of `Recipe`, or of a task's own options: default, range and help in one place.
 
-    `search` is the range that people try: the whole one holds networks of hours. `table` names the literal table
-    ("package.module:TABLE") whose keys are the choices; an import path ("package.module:function") is always a choice
-    too. `words` are choices beside the table's.
+    `search` is the range that people try: the full range includes networks that train for hours. `table` names the
+    literal table ("package.module:TABLE") whose keys are the choices; an import path ("package.module:function") is
+    always a choice too. `words` are further choices.
     """
     metadata = {
         "help": help, "group": group, "low": low, "high": high, "search": search, "table": table, "words": words,
@@ -57,37 +57,37 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of one training; all problems of a recipe are told at once.
+    """The settings of one training. All problems of a recipe are reported at once.
 
-    The defaults suit small tables; `planning.choose` picks others from the data and the device.
+    The defaults suit small tables; `planning.choose` adapts them to the data and the device.
     """
 
     # The eight hyperparameters of the field.
     lr: float = _training(1e-3, "peak learning rate", low=1e-7, high=10.0, search=(1e-5, 1e-1), eight=True)
     batch_size: int = _training(256, "rows in a batch", low=1, high=65536, search=(8, 512), eight=True)
-    depth: int = _model(3, "hidden blocks of the trunk", low=1, high=1000, search=(1, 6), eight=True)
-    width: int = _model(256, "units or channels of the trunk", low=1, high=16384, search=(16, 512), eight=True)
+    depth: int = _model(3, "hidden blocks in the trunk", low=1, high=1000, search=(1, 6), eight=True)
+    width: int = _model(256, "units or channels in the trunk", low=1, high=16384, search=(16, 512), eight=True)
     weight_decay: float = _training(
         1e-2, "L2 decay of weights, decoupled in AdamW", low=0.0, high=1.0, search=(1e-4, 0.3), eight=True
     )
     dropout: float = _model(
-        0.1, "share of units dropped while training", low=0.0, high=0.95, search=(0.0, 0.6), eight=True
+        0.1, "share of units dropped in training", low=0.0, high=0.95, search=(0.0, 0.6), eight=True
     )
     activation: str = _model("relu", "nonlinearity", table="netwright.models:ACTIVATIONS", eight=True)
     optimizer: str = _training("adamw", "update rule", table="netwright.training:OPTIMIZERS", eight=True)
 
     # The network.
     backbone: str = _model("auto", "trunk", table="netwright.models:BACKBONES", words=("auto",))
-    layers: tuple[Any, ...] = _model((), "the trunk written down layer by layer, instead of a backbone")
+    layers: tuple[Any, ...] = _model((), "the trunk, layer by layer, instead of a backbone")
     normalization: str = _model("auto", "normalization", table="netwright.models:NORMALIZATIONS", words=("auto",))
     init: str = _model(
-        "auto", "first weights; auto fits the activation", table="netwright.models:INITS", words=("auto",)
+        "auto", "initial weights; auto fits the activation", table="netwright.models:INITS", words=("auto",)
     )
     embedding: str = _model(
         "piecewise", "how numbers enter a table network", table="netwright.models:NUMBER_EMBEDDINGS"
     )
-    members: int = _model(1, "networks trained side by side in one, their answers averaged", low=1, high=64)
-    mirror: bool = _model(False, "answer pictures by the mean with their mirror images, in twice the time")
+    members: int = _model(1, "networks trained together as one; answers are averaged", low=1, high=64)
+    mirror: bool = _model(False, "average the answers for an image and its mirror image; takes twice the time")
 
     # The loss.
     loss: str = _training(
@@ -100,24 +100,24 @@ class Recipe:
     # The steps.
     epochs: int = _training(30, "passes over the training rows", low=1, high=100000)
     schedule: str = _training("flat_cosine", "course of the learning rate", table="netwright.training:SCHEDULES")
-    warmup: float = _training(0.05, "share of all steps in which the learning rate rises", low=0.0, high=0.9)
+    warmup: float = _training(0.05, "share of all steps during which the learning rate rises", low=0.0, high=0.9)
     momentum: float = _training(0.9, "momentum of sgd, rmsprop and muon; first beta of adam", low=0.0, high=0.9999)
     beta2: float = _training(0.999, "second beta of adam", low=0.5, high=0.999999)
     nesterov: bool = _training(True, "Nesterov momentum in sgd")
-    clip: float = _training(1.0, "longest gradient; 0 clips nothing", low=0.0, high=1e6)
+    clip: float = _training(1.0, "largest gradient norm; 0 turns clipping off", low=0.0, high=1e6)
     accumulate: int = _training(1, "batches summed into one step", low=1, high=4096)
     average: float = _training(
-        0.0, "half-life of the weights' running average, in epochs; 0 keeps none", low=0.0, high=1000.0
+        0.0, "half-life of the weights' running average, in epochs; 0 turns it off", low=0.0, high=1000.0
     )
     keep: str = _training(
-        "best", "weights kept: of the best epoch on the validation part, or the last", words=("best", "last")
+        "best", "weights to keep: of the best epoch on the validation part, or of the last", words=("best", "last")
     )
     patience: int = _training(
         0, "epochs without a better validation score before stopping; 0 never stops", low=0, high=100000
     )
     augment: tuple[str, ...] = _training(
         (),
-        "changes of training rows; auto tries those that suit and takes what helps",
+        "augmentation of training rows; auto tries those that suit and keeps what helps",
         table="netwright.data:AUGMENTATIONS",
         words=("auto",),
     )
@@ -125,22 +125,22 @@ class Recipe:
     # The machine.
     precision: str = _machine("auto", "arithmetic", words=("auto", "fp32", "bf16"))
     kernels: str = _machine(
-        "auto", "torch's kernels, or own ones where torch's are weak on a CPU", words=("auto", "torch", "own")
+        "auto", "torch's kernels, or netwright's own if torch's are slow on a CPU", words=("auto", "torch", "own")
     )
     compile: str = _machine(
-        "auto", "torch.compile; auto tries it where a training takes minutes", words=("auto", "never", "always")
+        "auto", "torch.compile; auto tries it if training takes minutes", words=("auto", "never", "always")
     )
-    threads: int = _machine(0, "threads of the CPU; 0 measures how many pay", low=0, high=1024)
-    adapt: bool = _machine(True, "fewer threads while other programs are busy; this changes how sums are rounded")
+    threads: int = _machine(0, "CPU threads; 0 measures how many pay off", low=0, high=1024)
+    adapt: bool = _machine(True, "use fewer threads while other programs are busy; this changes how sums are rounded")
     device: str = _machine("auto", "cpu, cuda or auto", words=("auto", "cpu", "cuda"))
     checkpoint_seconds: float = _machine(30.0, "longest time between two checkpoints", low=0.0, high=1e6)
-    seed: int = _training(0, "decides weights, order, dropout and augmentation", low=0, high=2**31 - 1)
+    seed: int = _training(0, "seed of weights, order, dropout and augmentation", low=0, high=2**31 - 1)
 
     # The task's: a frozen dataclass of settings, as `Task.options` declares it.
     own: Any = NoOptions()
 
     def __post_init__(self) -> None:
-        """Checks every setting and tells all problems at once."""
+        """Checks every setting and reports all problems at once."""
         problems = [text for s, value in self.values() if (text := _problem(s, value))]
         names = [s.name for s, _ in self.values()]
         problems += [f"the task's own {name} has the name of a setting" for name in {*names} if names.count(name) > 1]
@@ -148,16 +148,16 @@ class Recipe:
             _fail(problems)
 
     def values(self) -> Iterator[tuple[DataclassField[Any], Any]]:
-        """Every setting with its value, the task's own ones last."""
+        """Every setting with its value, the task's own last."""
         for record in (self, self.own):
             yield from ((s, getattr(record, s.name)) for s in fields(record) if s.metadata)
 
     def of(self, options: type[T]) -> T:
-        """The task's own settings; their defaults in a recipe that was made without the task."""
+        """The task's own settings; their defaults if the recipe was made without the task."""
         return self.own if isinstance(self.own, options) else options()
 
     def edit(self, changes: Mapping[str, object]) -> Self:
-        """The recipe with other values; text is read as the setting's type, so that `--set lr=3e-4` works."""
+        """The recipe with other values; text is read as the setting's type, so `--set lr=3e-4` works."""
         known = {s.name: s for s, _ in self.values()}
         problems, values = [], {}
         for name, value in changes.items():
@@ -183,7 +183,7 @@ class Recipe:
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, Any]:  # Any: TOML
-    """Settings by name, out of sections as of `Recipe.sections`, or of a file without any."""
+    """Settings by name, from sections as in `Recipe.sections`, or from a file without sections."""
     found = dict[str, Any]()
     for name, value in record.items():
         found |= value if name in GROUPS and isinstance(value, Mapping) else {name: value}
@@ -191,9 +191,9 @@ def flat(record: Mapping[str, Any]) -> dict[str, Any]:  # Any: TOML
 
 
 def early(given: Mapping[str, object], task: Any = None) -> Recipe:  # Any: a name, a class or a task
-    """The recipe as far as it is known before the task is: without the task's own settings, which `edit` checks then.
+    """The recipe before the task is known: without the task's own settings, which `edit` checks later.
 
-    Raises RecipeError for a name that is no setting, and no own one of a task in the table if it is to be one of these.
+    Raises RecipeError for an unknown name. If the task is one of the table, the tasks' own settings count as known.
     """
     known, problems, recipe = [s.name for s in settings()], list[str](), Recipe()
     if (others := given.keys() - {*known}) and (task is None or task in import_module("netwright.tasks").TASKS):
@@ -209,12 +209,12 @@ def early(given: Mapping[str, object], task: Any = None) -> Recipe:  # Any: a na
 
 
 def settings() -> tuple[DataclassField[Any], ...]:
-    """All settings with their metadata, in the order of `Recipe`, without those of tasks."""
+    """All settings with their metadata, in the order of `Recipe`, except those of tasks."""
     return tuple(s for s, _ in Recipe().values())
 
 
 def own_names() -> tuple[str, ...]:
-    """Names of tasks' own settings, as their modules spell them: importing all tasks takes a second."""
+    """Names of tasks' own settings, read from their modules' text: importing all tasks takes a second."""
     found = list[str]()
     for module, _, _ in _tasks():
         loader: Any = getattr(find_spec(module), "loader", None)
@@ -223,7 +223,7 @@ def own_names() -> tuple[str, ...]:
 
 
 def own_settings() -> tuple[DataclassField[Any], ...]:
-    """The own settings of all tasks in the table. Imports them."""
+    """The own settings of all tasks in the table. Imports the tasks."""
     tasks = [getattr(import_module(module), name) for module, _, name in _tasks()]
     return tuple(s for task in tasks for s in fields(task.options))
 
@@ -242,14 +242,14 @@ def choices(setting_field: DataclassField[Any]) -> tuple[str, ...]:
 
 
 def code_of(recipe: Recipe) -> Iterator[str]:
-    """The entries of a recipe that name code by its import path, as `activation = 'my.module:f'`."""
+    """The entries of a recipe that name code by import path, as `activation = 'my.module:f'`."""
     for declared, value in recipe.values():
         if declared.metadata["table"] or declared.name == "layers":
             yield from code_in(value, declared.name)
 
 
 def named_code(given: Mapping[str, object]) -> Iterator[str]:
-    """The same for settings that are not a recipe yet; of tasks' own settings, whatever looks like an import path."""
+    """The same for settings that are not a recipe yet; for tasks' own settings, anything like an import path."""
     known = {s.name: s for s in settings()}
     yield from code_of(Recipe().edit({name: value for name, value in given.items() if name in known}))
     for name, value in given.items():
@@ -282,12 +282,12 @@ def _read(declared: DataclassField[Any], value: object) -> object:
         text = value.strip()
         if kind is bool:
             if text.lower() not in ("true", "false"):
-                raise ValueError(f"{name} is true or false, not {text!r}")
+                raise ValueError(f"{name} must be true or false, not {text!r}")
             return text.lower() == "true"
         try:
             return kind(float(text)) if kind is int and float(text).is_integer() else kind(text)
         except (ValueError, OverflowError):
-            raise ValueError(f"{name} is a {_WORD[kind]}, not {text!r}") from None
+            raise ValueError(f"{name} must be a {_WORD[kind]}, not {text!r}") from None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
@@ -303,7 +303,7 @@ def _read_tuple(name: str, value: object) -> tuple[object, ...]:
         except json.JSONDecodeError as error:
             raise ValueError(f"{name} is not valid JSON: {error}") from None
     if not isinstance(value, list | tuple):
-        raise ValueError(f"{name} is a list, not {value!r}")
+        raise ValueError(f"{name} must be a list, not {value!r}")
     return tuple(value)
 
 
@@ -318,11 +318,11 @@ def _problem(declared: DataclassField[Any], value: object) -> str:
     """What is wrong with a value, or nothing."""
     name, kind, about = declared.name, _kind(declared), declared.metadata
     if type(value) is not kind:
-        return f"{name} is a {_WORD[kind]}, not {value!r}"
+        return f"{name} must be a {_WORD[kind]}, not {value!r}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = about["low"], about["high"]
         if not isfinite(value) or value < low or value > high:
-            return f"{name} is {low:g} to {high:g}, not {value:g}"
+            return f"{name} must be {low:g} to {high:g}, not {value:g}"
     if about["table"] or about["words"]:
         allowed = choices(declared)
         for item in value if isinstance(value, tuple) else (value,):

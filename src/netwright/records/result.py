@@ -16,7 +16,7 @@ Tell = Callable[[Any], object]
 
 @dataclass(frozen=True)
 class Section:
-    """What one part of a page is drawn from."""
+    """The content of one part of a page."""
 
     title: str
     report: "Report"
@@ -35,16 +35,16 @@ class Result(Protocol):
         ...
 
     def sections(self) -> tuple[Section, ...]:
-        """For a page: nothing if there is nothing to draw."""
+        """For a page; empty if there is nothing to draw."""
         ...
 
     def fails(self, severity: "Severity") -> bool:
-        """Whether something as bad as that was found, or worse: then the exit code is 1."""
+        """Whether a finding is this severe or worse; then the exit code is 1."""
         ...
 
 
 class Held(ABC, Generic[T]):
-    """A result that in Python is something else: a run, scores, a frame."""
+    """A result that wraps a Python value: a run, scores, a frame."""
 
     @abstractmethod
     def held(self) -> T:
@@ -55,25 +55,25 @@ class Held(ABC, Generic[T]):
         """The text for a person, as it comes; each piece ends its line."""
 
     def sections(self) -> tuple[Section, ...]:
-        """For a page; nothing unless a result has something to draw."""
+        """For a page; empty by default."""
         return ()
 
     def fails(self, severity: "Severity") -> bool:
-        """Whether something as bad as that was found; never unless a result looks for it."""
+        """Whether a finding is this severe; False by default."""
         return False
 
 
 @final
 @dataclass(frozen=True)
 class Outcome(Held[T]):
-    """A result that is there as a whole."""
+    """A result that is complete from the start."""
 
     value: T
     text: str
     written: Any  # for `--json`
     report: "Report | None" = None  # decides the exit code
     drawn: tuple[Section, ...] = ()
-    asides: tuple[str, ...] = ()  # for standard error: which files were written, and what to do next
+    asides: tuple[str, ...] = ()  # for standard error: files written, and what to do next
 
     def __str__(self) -> str:
         return self.text
@@ -95,5 +95,5 @@ class Outcome(Held[T]):
         return self.drawn
 
     def fails(self, severity: "Severity") -> bool:
-        """Whether the report holds something as bad as that, or worse."""
+        """Whether the report has a finding this severe or worse."""
         return self.report is not None and self.report.fails(severity)

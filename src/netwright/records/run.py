@@ -1,4 +1,4 @@
-"""A training and all that it rests on."""
+"""A trained network, with everything it was made from."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from netwright.records.source import UNSAID, Source
 from netwright.records.task import Scores, Task
 from netwright.records.watched import Watched
 
-OF_THE_DATA = ("audit", "baselines")  # results that another training of the same rows leaves true
+OF_THE_DATA = ("audit", "baselines")  # results that stay true if the same rows are trained again
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Run:
     train: Examples
     valid: Examples
     test: Examples
-    build: Callable[[], nn.Module]  # an untrained network of the same seed
+    build: Callable[[], nn.Module]  # an untrained network with the same seed
     history: History = field(default_factory=History)
     folder: Path | None = None
-    source: Source = UNSAID  # without the data: new rows are read alike, and the same rows can be read again
-    sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: to see sizes and strengths without the data
-    notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as told to the user
+    source: Source = UNSAID  # without the data: new rows are read the same way, and the same rows can be read again
+    sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: shows shapes and scales without the data
+    notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as reported to the user
     watched: Watched = field(default_factory=Watched)  # layers, gradients and losses while it trained
     design: Callable[[Recipe], nn.Module] | None = None  # makes an engineer's own network for other settings
     results: Mapping[str, Any] = field(default_factory=dict[str, Any])  # by stage; Any: each has its own record
@@ -53,26 +53,26 @@ class Run:
 
     @property
     def audit(self) -> Report | None:
-        """What quick checks found in the data; None if they were left out."""
+        """What quick checks found in the data; None if they were skipped."""
         return self.results.get("audit")
 
     @property
     def diagnosis(self) -> Report | None:
-        """What was found in the training; None if nobody looked."""
+        """What was found in training; None if it was not diagnosed."""
         return self.results.get("diagnosis")
 
     @property
     def treatment(self) -> Note | None:
-        """How it came out of another run; None if it did not."""
+        """How this run was made from another; None if it was not."""
         return self.results.get("treatment")
 
 
 def with_result(run: Run, stage: str, result: Any) -> Run:  # Any: each stage has its own record
-    """The run with the result of a stage, in place of an older one."""
+    """The run with a stage's result, which replaces an older one."""
     return replace(run, results={**run.results, stage: result})
 
 
 def fresh(run: Run) -> Run:
-    """The run without anything that came out of a training; what belongs to the data stays."""
+    """The run without results of training; results of the data stay."""
     results = {stage: result for stage, result in run.results.items() if stage in OF_THE_DATA}
     return replace(run, history=History(), watched=Watched(), folder=None, results=results)

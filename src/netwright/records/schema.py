@@ -16,7 +16,7 @@ from netwright.records.recipe import Recipe
 
 Form = Literal["vector", "map", "sequence"]
 Family = Literal["numbers", "labels", "dates", "text", "symbols", "pictures", "steps", ""]
-"""What cells are to look at, whatever their kind; empty for none of these."""
+"""How a person sees the cells, whatever their kind; empty for none of these."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Signal:
     map       (B, width, *size), size = (H, W)  m(x)
     sequence  (B, T, width), size = (longest T seen in training,)   m(x, lengths) with lengths (B,) int64, at least 1
 
-    A sequence module returns (x, lengths) as well, with the lengths of its output; padding stands on the right, and
-    what is in it is undefined.
+    A sequence module also returns (x, lengths), with the lengths of its output. Padding is on the right; its values
+    are undefined.
     """
 
     form: Form
@@ -43,52 +43,52 @@ class Signal:
 class Field(ABC):
     """One column, read into tensors that mean the same to people and to the network.
 
-    Encoded values are raw (pixels 0 to 255, numbers in their own units): scaling belongs to the network's stem, so
-    that attacks and explanations see what a person sees.
+    Encoded values are raw (pixels 0 to 255, numbers in their own units). Scaling belongs to the network's stem, so
+    attacks and explanations see what a person sees.
     """
 
     name: str
     low: float  # bounds of the encoded values; missing numbers are NaN and within bounds
     high: float
-    reach: float  # a change too small for a person to mind, in encoded units; 0 where no change is small
+    reach: float  # a change too small to matter to a person, in encoded units; 0 if no change is small
     role: Literal["input", "target"] = field(default="input", kw_only=True)
-    """A missing input is a value; of a target, missing and unseen cells are unreadable."""
+    """In an input, missing is a value; in a target, missing and unseen cells are unreadable."""
 
     kind: ClassVar[str]  # the key in KINDS
     family: ClassVar[Family] = ""
-    is_input: ClassVar[bool] = True  # whether a network can take such a column: only then is the kind recognized
+    is_input: ClassVar[bool] = True  # whether a network can take such a column; only such kinds are recognized
     joins: ClassVar[bool] = False  # columns of this kind are joined into one tensor (B, columns, ...)
-    decoder: ClassVar[str] = ""  # where cells may be paths of files: the version of what reads them, else empty
-    decided_by: ClassVar[tuple[str, ...]] = ()  # attributes that decide, beside the decoder, what a file encodes as
+    decoder: ClassVar[str] = ""  # if cells may be paths of files: the version of what reads them, else empty
+    decided_by: ClassVar[tuple[str, ...]] = ()  # attributes that, with the decoder, decide how a file is encoded
     seen_as: ClassVar[str]  # what is printed after a column's name: "number", "text"
 
     @staticmethod
     @abstractmethod
     def matches(cells: pl.Series) -> bool:
-        """Whether raw cells look like this kind. KINDS is asked in its order; the first that matches wins."""
+        """Whether raw cells look like this kind. The first match in the order of KINDS wins."""
 
     @classmethod
     @abstractmethod
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
-        """A field from training cells. `detail` is what the user wrote behind the kind: `--kind photo=image:64`."""
+        """A field from training cells. `detail` is what the user wrote after the kind: `--kind photo=image:64`."""
 
     def lengths(self, encoded: Tensor) -> Tensor | None:
-        """(B,) int64, at least 1: steps of each row before its padding; None of a kind without steps."""
+        """(B,) int64, at least 1: steps of each row before its padding; None if the kind has no steps."""
         return None
 
     def channel_names(self) -> tuple[str, ...]:
-        """What is measured at each step, if cells have steps of several numbers."""
+        """Names of what each step measures, if steps have several numbers."""
         return ()
 
     def known_tokens(self) -> tuple[str, ...]:
-        """The words or symbols that encoded tokens from 2 on stand for (0 is padding, 1 unknown), if it has any."""
+        """The words or symbols of encoded tokens from 2 on (0 is padding, 1 unknown), if it has any."""
         return ()
 
     @abstractmethod
     def encode(self, cells: pl.Series) -> Tensor:
         """A whole column at once, vectorized: (N, *shape). Compact types: uint8 pixels, int tokens, float32 numbers.
 
-        Unseen categories and missing values are encoded as such. Raises `Unreadable` where cells cannot be read.
+        Unseen categories and missing values are encoded as such. Raises `Unreadable` if cells cannot be read.
         """
 
     @classmethod
@@ -97,22 +97,22 @@ class Field(ABC):
         """The first module: scales or embeds the encoded tensor. One field, or all joined fields of the kind."""
 
     def decode(self, encoded: Tensor) -> pl.Series:
-        """Cells of encoded rows, as answers are written. Raises DataError if the kind cannot write."""
-        raise DataError(f"columns of the kind {self.kind} cannot be written", remedy="choose another kind of target.")
+        """Cells of encoded rows, in the form of answers. Raises DataError if the kind cannot be written."""
+        raise DataError(f"cannot write columns of kind {self.kind}", remedy="choose another kind of target.")
 
     @classmethod
     def features(cls, fields: tuple[Any, ...], cells: Tensor, most: int = ALL) -> Features:
-        """What simple models read of a block of this kind, learned from encoded training cells; about `most` columns.
+        """Columns of a block for simple models, about `most`, learned from encoded training cells.
 
-        The values flattened and scaled, unless a kind knows better.
+        By default the values, flattened and scaled.
         """
         return scaled(cells)
 
     @classmethod
     def summary(cls, fields: tuple[Any, ...], cells: Tensor) -> tuple[Summary, ...]:
-        """Encoded rows of a block as a few columns that a person can name: what drift and audits compare.
+        """Encoded rows of a block as a few columns that a person can name; drift and audits compare them.
 
-        Mean, spread and ends of each row's values, unless a kind knows better.
+        By default the mean, spread, least and greatest of each row's values.
         """
         flat = cells.flatten(1).float()
         return tuple(moments(fields[0].name, fields[0].name, flat, ~flat.isnan()))
@@ -123,7 +123,7 @@ class Field(ABC):
 
     @abstractmethod
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
-        """A cell as escaped HTML for reports, shaded by its attribution where there is one."""
+        """A cell as escaped HTML for reports, shaded by its attribution if there is one."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Block:
 
     @property
     def name(self) -> str:
-        """The column's name, or the kind's in the plural where columns are joined."""
+        """The column's name, or the kind's plural if columns are joined."""
         return self.fields[0].name if len(self.fields) == 1 else f"{len(self.fields)} x {self.fields[0].seen_as}"
 
     def encode(self, table: pl.DataFrame) -> Tensor:
@@ -144,7 +144,7 @@ class Block:
         return torch.stack([field.encode(table[field.name]) for field in self.fields], dim=1)
 
     def features(self, cells: Tensor, most: int = ALL) -> Features:
-        """What simple models read of this block's tensor."""
+        """This block's columns for simple models."""
         return type(self.fields[0]).features(self.fields, cells, most)
 
     def summary(self, cells: Tensor) -> tuple[Summary, ...]:
@@ -170,9 +170,9 @@ class Schema:
         return (*groups, *(Block((f,)) for f in self.inputs if not f.joins))
 
     def features(self, inputs: Sequence[Tensor], most: int = ALL) -> Callable[[Sequence[Tensor]], Matrix]:
-        """What turns encoded columns into a matrix (N, width) for simple models, learned from encoded training rows.
+        """Turns encoded columns into a matrix (N, width) for simple models; learned from encoded training rows.
 
-        A kind gives about `most` columns.
+        Each kind has about `most` columns.
         """
         parts = [block.features(x, most) for block, x in zip(self.blocks, inputs, strict=True)]
         return lambda columns: side_by_side([read(x) for read, x in zip(parts, columns, strict=True)])

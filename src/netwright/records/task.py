@@ -17,14 +17,14 @@ from netwright.records.frames import Frames
 from netwright.records.recipe import NoOptions, Recipe
 from netwright.records.schema import Schema
 
-ROW = "row"  # the column of row numbers beside answers
+ROW = "row"  # the column of row numbers next to answers
 
 NO_INPUTS = Schema(())
 
 Objective = Callable[[nn.Module, Batch], Tensor]
 """(network, batch) -> (B,): one loss for each example."""
 Forward = Callable[[nn.Module, Batch], Outputs]
-"""(network, batch) -> its outputs, as `Task.forward` asks for them."""
+"""(network, batch) -> its outputs, as in `Task.forward`."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Scores:
-    """All metrics of one part of the data. The first is the one that training watches."""
+    """All metrics of one part of the data. Training watches the first."""
 
     metrics: tuple[Metric, ...]
     count: int  # examples
@@ -56,17 +56,17 @@ class Score(ABC):
 
     @abstractmethod
     def add(self, outputs: Outputs, batch: Batch) -> None:
-        """Take what `task.forward(network, batch)` gave."""
+        """Adds the outputs of `task.forward(network, batch)`."""
 
     @abstractmethod
     def quick(self) -> dict[str, float]:
-        """Metrics without intervals, "loss" among them: what an epoch's line shows. Cheap."""
+        """Metrics without intervals, including "loss", for an epoch's line. Cheap."""
 
     @abstractmethod
     def result(self, groups: Tensor | None = None) -> Scores:
-        """Metrics with 95 % intervals from a seeded bootstrap over examples, those that are dear among them.
+        """Metrics with 95 % intervals from a seeded bootstrap over examples, including expensive ones.
 
-        `groups` (N,) names the group of each example, in the order they were added: whole groups are resampled.
+        `groups` (N,) holds the group of each example, in the order of adding: whole groups are resampled.
         """
 
 
@@ -76,7 +76,7 @@ class Labels:
 
     positions: NDArray[np.int64]  # (N,) in `names`
     names: tuple[str, ...]
-    counts: tuple[int, ...] = ()  # training rows of each label; empty if not known
+    counts: tuple[int, ...] = ()  # training rows of each label; empty if unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,48 +84,48 @@ class Numbers:
     """Targets that are one number for each example."""
 
     values: NDArray[np.float64]  # (N,) in the user's units
-    scaled: NDArray[np.float32]  # (N,) as the network learns them: a spread of about one, skewed ones on a log scale
+    scaled: NDArray[np.float32]  # (N,) as the network learns them: spread about one, log scale if skewed
 
 
 @dataclass(frozen=True)
 class Task(ABC):
     """Owns the target: how it is read, encoded, learned, scored and reported.
 
-    What stages may ask has a default here, so that nobody asks for the type of a task. Targets are as many tensors as
-    the task needs. Ragged ones (boxes, words) are padded on the right, with a tensor of their numbers beside them.
+    Everything that stages ask has a default here, so nobody asks for the type of a task. A task has as many target
+    tensors as it needs. Ragged targets (boxes, words) are padded on the right, with their counts in another tensor.
     """
 
     name: ClassVar[str]  # the key in TASKS
-    metric: ClassVar[str]  # the metric that training watches, a key of Score.quick()
+    metric: ClassVar[str]  # watched in training, a key of Score.quick()
     higher_is_better: ClassVar[bool]
     is_opaque: ClassVar[bool] = False  # only a loss is known, not what targets and outputs mean
     link: ClassVar[Literal["softmax", "sigmoid", "identity", ""]] = ""
-    """What turns an example's outputs (B, width) into its answer; empty if outputs have another form."""
-    has_places: ClassVar[bool] = True  # targets belong to pixels or steps: they have to follow what moves these
-    follows: ClassVar[bool] = False  # whether `moved` takes targets to where augmentation moves the pictures
-    by_length: ClassVar[bool] = False  # whether training takes batches of rows of nearly one length, if that pays
+    """Turns an example's outputs (B, width) into its answer; empty if outputs have another form."""
+    has_places: ClassVar[bool] = True  # targets belong to pixels or steps, and must follow if these move
+    follows: ClassVar[bool] = False  # whether `moved` moves targets along with augmented images
+    by_length: ClassVar[bool] = False  # whether training batches rows of similar length, if that pays off
     options: ClassVar[type] = NoOptions
     """A frozen dataclass of the task's own settings, in the task's module: `horizon: int = setting(24, ...)`."""
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
-        """Whether raw target columns look like this task. TASKS is asked in its order; the first that matches wins."""
+        """Whether raw target columns look like this task. The first match in the order of TASKS wins."""
         return False
 
     @classmethod
     def frame(cls, table: pl.DataFrame, targets: tuple[str, ...], detail: str = "") -> Frames | None:
-        """What raw rows are cut into before they are split; None: each row is an example.
+        """Examples cut from raw rows before the split; None: each row is an example.
 
-        `detail` is what the user wrote behind the task's name: `--task forecasting:96`.
+        `detail` is what the user wrote after the task's name: `--task forecasting:96`.
         """
         return None
 
     @classmethod
     @abstractmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
-        """A task from the training rows' target columns. Raises DataError for one class only, a constant target, ...
+        """A task from the training rows' target columns. Raises DataError for a single class, a constant target, ...
 
-        `schema` is for tasks whose input is its own target: a language model takes its vocabulary from there.
+        `schema` is for tasks whose input is its own target: a language model takes its vocabulary from it.
         `detail` is what the user wrote after the task's name: `--task forecasting:96`.
         """
 
@@ -134,14 +134,14 @@ class Task(ABC):
         """Targets for Batch.targets, (N, ...) each. Raises `Unreadable` for unknown labels, missing numbers, ..."""
 
     def lengths(self, targets: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
-        """(B,) for each target that is a list: how many entries of a row are real, at least 1; empty: none is a list.
+        """(B,) for each target that is a list: the number of real entries, at least 1; empty if none is a list.
 
-        Batches say it, and are cut to the longest row.
+        Batches hold them, and are cut to the longest row.
         """
         return ()
 
     def moved(self, targets: tuple[Tensor, ...], geometry: Geometry) -> tuple[Tensor, ...]:
-        """Targets of pictures whose places moved; of a task that does not follow, as they are."""
+        """Targets of images that moved; unchanged if the task does not follow."""
         return targets
 
     @abstractmethod
@@ -149,21 +149,21 @@ class Task(ABC):
         """The network for this data: most tasks join stems, trunk and head."""
 
     def forward(self, network: nn.Module, batch: Batch) -> Outputs:
-        """The network's outputs for a batch. Calls it once, as a function of tensors; a decoder gets its target too."""
+        """The network's outputs for a batch. Calls it once, on tensors; a decoder gets its target too."""
         return of_inputs(network, batch)
 
     def answers(self, outputs: Outputs) -> Outputs:
-        """Outputs without the axis of members, which networks of `recipe.members` have while they train."""
+        """Outputs without the axis of members, which networks have in training if `recipe.members` is above 1."""
         return outputs
 
     @abstractmethod
     def objective(self, recipe: Recipe) -> Objective:
-        """The training loss, with the recipe's named loss, label smoothing and class weights."""
+        """The training loss: the recipe's named loss, label smoothing and class weights."""
 
     def losses(self, network: nn.Module, batch: Batch, generator: torch.Generator | None = None) -> Tensor:
         """(B,): the task's own loss for each example, without smoothing or weights.
 
-        A loss that draws (noise, masks) draws from the generator; None is one of a fixed seed.
+        A random loss (noise, masks) draws from the generator; None means one with a fixed seed.
         """
         return self.objective(Recipe())(network, batch)
 
@@ -175,8 +175,8 @@ class Task(ABC):
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """Answers in the user's words and units: label and probabilities, numbers, masks, text, ...
 
-        A row for each example, or several (boxes, steps), whose column ROW then holds `batch.rows` of the example.
-        With a `view` the answer is in `prediction`; with one of labels also in `probability` and `p_<label>`.
+        One row for each example, or several (boxes, steps); then column ROW holds the example's `batch.rows`.
+        With a `view` the answer is in `prediction`; for labels also in `probability` and `p_<label>`.
         """
 
     def view(self, targets: tuple[Tensor, ...]) -> Labels | Numbers | None:
@@ -184,14 +184,14 @@ class Task(ABC):
         return None
 
     def constant(self, targets: tuple[Tensor, ...]) -> Outputs | None:
-        """The outputs of the best constant answer to these targets, for one example: (1, ...); None if there is none.
+        """Outputs of the best constant answer to these targets, for one example: (1, ...); None if there is none.
 
-        Axes over pixels or steps are 1; `Score.add` takes it expanded to the batch.
+        Axes over pixels or steps are 1; expand it to the batch for `Score.add`.
         """
         return None
 
     def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
-        """The loss of the best constant answer: what an untrained network should show; NaN if it is not known."""
+        """The loss of the best constant answer, which an untrained network should have; NaN if unknown."""
         answer = self.constant(targets)
         if answer is None or not targets:
             return nan
@@ -203,7 +203,7 @@ class Task(ABC):
         return ("constant", "linear") if self.link else ("constant",)
 
     def defaults(self, schema: Schema, rows: int) -> Mapping[str, object]:
-        """Settings that this task wants for `rows` training rows, whatever the inputs would choose."""
+        """Settings that this task wants for `rows` training rows, whatever the inputs suggest."""
         return {}
 
     @abstractmethod
@@ -212,16 +212,16 @@ class Task(ABC):
 
 
 def viewed(task: Task, examples: Examples) -> Labels | Numbers | None:
-    """The task's view of one example's targets: whether these are labels or numbers, and the names of labels."""
+    """The task's view of one example's targets: labels or numbers, and the names of labels."""
     batch = next(examples.batches(1, seed=None), None)
     return None if batch is None or not batch.targets else task.view(batch.head(1).targets)
 
 
 def of_inputs(network: nn.Module, batch: Batch) -> Outputs:
-    """What a network makes of a batch: it gets the inputs, and the lengths of those that are sequences."""
+    """A network's outputs for a batch: it gets the inputs, and the lengths of those that are sequences."""
     return network(*batch.arguments)
 
 
 def expanded(answer: Outputs, rows: int) -> Outputs:
-    """A constant answer, (1, ...), for a batch of so many rows."""
+    """A constant answer, (1, ...), expanded to `rows` rows."""
     return each_tensor(answer, lambda tensor: tensor.expand(rows, *tensor.shape[1:]))

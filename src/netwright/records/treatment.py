@@ -1,4 +1,4 @@
-"""What a treatment came to."""
+"""The outcome of a treatment."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ from netwright.records.run import Run
 
 @dataclass(frozen=True)
 class Treatment:
-    """`print(treatment)` tells what was tried and what was kept."""
+    """`print(treatment)` shows what was tried and what was kept."""
 
-    run: Run  # the treated one; the run as it was where nothing was kept
+    run: Run  # the treated run; the original if nothing was kept
     note: Note
 
     def __str__(self) -> str:

@@ -45,10 +45,10 @@ def test_mixed_pictures_bring_the_targets_of_the_pictures_they_were_mixed_with()
 @pytest.mark.parametrize(
     ("fields", "task", "name", "problem"),
     [
-        ((AGE,), TWO, "flip", "augment flip changes columns of the kind image, and the data have number"),
-        ((PICTURE, AGE), TWO, "mixup", "augment mixup mixes pictures, and the other columns could not be mixed alike"),
-        ((PICTURE,), MASKS, "cutmix", "augment cutmix changes what stands where, and the targets of segmentation"),
-        ((WORDS,), LETTERS, "word_swap", "augment word_swap changes what stands where, and the targets of language"),
+        ((AGE,), TWO, "flip", "augment flip needs columns of kind image, but the data have number"),
+        ((PICTURE, AGE), TWO, "mixup", "augment mixup mixes images, but the other columns cannot be mixed"),
+        ((PICTURE,), MASKS, "cutmix", "augment cutmix moves content, but the targets of segmentation"),
+        ((WORDS,), LETTERS, "word_swap", "augment word_swap moves content, but the targets of language"),
     ],
 )  # fmt: skip
 def test_changes_that_would_do_nothing_or_harm_are_refused(
@@ -121,7 +121,7 @@ def test_all_pictures_of_a_row_move_alike() -> None:
 
 
 def test_two_mixings_are_refused() -> None:
-    with pytest.raises(RecipeError, match="mixes rows that mixup has mixed"):
+    with pytest.raises(RecipeError, match="augment mixup and cutmix both mix rows"):
         changes(Schema((PICTURE,)), ("mixup", "cutmix"), TWO)
 
 

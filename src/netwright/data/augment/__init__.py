@@ -1,4 +1,4 @@
-"""Changes of training rows, drawn anew for each batch: whole batches at once, by a generator, on the batch's device."""
+"""Augmentation of training rows, drawn anew for each batch: whole batches at once, on the batch's device."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +21,9 @@ Changes = Callable[[Batch, Generator], Batch]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A change and the kind of column that it suits.
+    """A change, and the kind of column that it suits.
 
-    `moves` says that it changes what stands where, so that a mask, or a text that is its own target, would fit no more.
+    `moves`: it changes positions, so a mask, or a text that is its own target, no longer fits.
     """
 
     kind: str
@@ -37,12 +37,12 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Moving:
-    """Where things stand in pictures uint8 (B, C, H, W) changes: drawn once a row, for all its pictures and targets."""
+    """Moves the content of images uint8 (B, C, H, W): drawn once per row, for all its images and targets."""
 
     draw: Callable[[Tensor, Generator], "Move"]
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """The moved pictures."""
+        """The moved images."""
         return self.draw(x, generator).pictures(x)
 
 
@@ -56,7 +56,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Mixing:
-    """A change of pictures (B, C, H, W), each by the one before it in the batch: gives them, and each one's own share.
+    """Mixes each image (B, C, H, W) with the one before it in the batch: returns images, and each one's own share.
 
     Targets are mixed by the objective: `records.batch.Mix`.
     """
@@ -64,25 +64,25 @@ class Mixing:
     mix: Callable[[Tensor, Generator], tuple[Tensor, Tensor]]  # -> the same shape and type, (B,) in [0, 1]
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
-        """The mixed pictures."""
+        """The mixed images."""
         return self.mix(x, generator)[0]
 
 
 def partner(x: Tensor) -> Tensor:
-    """For each row the one before it; the rows of a batch were shuffled already."""
+    """For each row the one before it; the rows of a batch are shuffled already."""
     return x.roll(1, 0)
 
 
 def beside(x: Tensor, generator: Generator) -> Generator:
-    """A generator on the tensor's device, decided by one on the CPU: for draws as large as the batch."""
+    """A generator on the tensor's device, seeded by one on the CPU, for draws as large as the batch."""
     seed = int(torch.randint(2**62, (1,), generator=generator))
     return Generator(x.device).manual_seed(seed)
 
 
 def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Changes:
-    """One function that applies all named changes, each to the inputs that it suits. Other functions get pictures.
+    """One function that applies all named changes, each to the inputs that it suits. A user's function gets images.
 
-    Raises RecipeError for a change that suits none of the columns, and for one that would make targets wrong.
+    Raises RecipeError for a change that suits no column, and for one that would make targets wrong.
     """
     chosen = [(str(name), resolve("augmentation", name, AUGMENTATIONS)) for name in names]
     for name, change in chosen:
@@ -90,7 +90,7 @@ def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Change
             raise RecipeError(problem, remedy=f"choose augment from {listed(suited(schema, task)) or 'none'}.")
     mixing = [name for name, change in chosen if isinstance(change, Mixing)]
     if len(mixing) > 1:
-        problem = f"augment {mixing[1]} mixes rows that {mixing[0]} has mixed, and targets are mixed once"
+        problem = f"augment {mixing[0]} and {mixing[1]} both mix rows, but targets can be mixed only once"
         raise RecipeError(problem, remedy=f"leave {mixing[1]} out of augment.")
     blocks = schema.blocks
     bounds = [_bounds(block) for block in blocks]
@@ -113,7 +113,7 @@ def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Change
                 if inputs[k].is_floating_point():
                     low, high = (bound.to(inputs[k].device) for bound in bounds[k])
                     inputs[k] = inputs[k].clamp(low, high)
-            if move is not None and targets:  # pictures alone have none
+            if move is not None and targets:  # without targets nothing has to follow
                 targets = task.moved(targets, move.geometry)
         return replace(batch, inputs=tuple(inputs), targets=targets, mix=mix)
 
@@ -127,19 +127,19 @@ def suited(schema: Schema, task: Task) -> tuple[str, ...]:
 
 
 def _problem(name: str, change: object, schema: Schema, task: Task) -> str:
-    """Why these rows cannot be changed so, or nothing."""
+    """Why these rows cannot be changed this way, or nothing."""
     kind, kinds = kind_of(change), [block.fields[0].kind for block in schema.blocks]
     if kind not in kinds:
-        return f"augment {name} changes columns of the kind {kind}, and the data have {listed(kinds)}"
+        return f"augment {name} needs columns of kind {kind}, but the data have {listed(kinds)}"
     if isinstance(change, Mixing) and len(kinds) > 1:
-        return f"augment {name} mixes pictures, and the other columns could not be mixed alike"
+        return f"augment {name} mixes images, but the other columns cannot be mixed"
     if task.has_places and moves(change) and not (isinstance(change, Moving) and task.follows):
-        return f"augment {name} changes what stands where, and the targets of {task.name} would not follow"
+        return f"augment {name} moves content, but the targets of {task.name} cannot follow"
     return ""
 
 
 def moves(change: object) -> bool:
-    """Whether a change puts things elsewhere; of a function of the user's nothing is known."""
+    """Whether a change moves content; unknown for a user's function."""
     return change.moves if isinstance(change, Augmentation) else isinstance(change, Moving | Mixing)
 
 
@@ -149,7 +149,7 @@ def kind_of(change: object) -> str:
 
 
 def _bounds(block: Block) -> tuple[Tensor, Tensor]:
-    """The lowest and the highest encoded value of each column, to stand behind the rows."""
+    """The lowest and the highest encoded value of each column, appended to the rows."""
     if len(block.fields) == 1 and not block.fields[0].joins:
         return torch.tensor(block.fields[0].low), torch.tensor(block.fields[0].high)
     return torch.tensor([f.low for f in block.fields]), torch.tensor([f.high for f in block.fields])

@@ -1,4 +1,4 @@
-"""Changes of pictures: uint8 (B, C, H, W), C of 1 or 3."""
+"""Augmentation of images: uint8 (B, C, H, W), C of 1 or 3."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,26 +11,26 @@ from torch.nn import functional as F
 from netwright.data.augment import Augmentation, Mixing, Move, Moving, beside, partner
 from netwright.records.batch import Geometry
 
-SHIFT = 14  # a picture moves by at most 1/14 of its size: 2 pixels of 28, as is usual for small pictures
-HOLE = 4  # the hole's side is 1/4 of the picture's: 8 of 32, DeVries & Taylor 2017 on CIFAR-100 (arXiv:1708.04552)
-TURN = 15.0  # degrees to either side: Ciresan et al. 2010 on digits (arXiv:1003.0358), who use 7.5 where 1 and 7 mix
+SHIFT = 14  # an image moves by at most 1/14 of its size: 2 pixels of 28, as is usual for small images
+HOLE = 4  # the hole's side is 1/4 of the image's: 8 of 32, DeVries & Taylor 2017 on CIFAR-100 (arXiv:1708.04552)
+TURN = 15.0  # degrees to either side: Ciresan et al. 2010 on digits (arXiv:1003.0358), who use 7.5 if 1 and 7 mix up
 ZOOM = 0.15  # of each side, larger or smaller: the same authors' 15 to 20 %
-CROP = 0.5  # least share of the area that is kept: small pictures lose what they show before ImageNet's 0.08
+CROP = 0.5  # least share of the area to keep: at ImageNet's 0.08 small images lose their content
 ASPECT = 4 / 3  # of a crop's sides, at most: Szegedy et al. 2014
-GRAIN = 16.0  # of 255: the most noise, twice what nobody minds
+GRAIN = 16.0  # of 255: the most noise, twice what is invisible
 LIGHT = 0.2  # of the whole range (brightness), of their own (contrast, saturation): half of Chen's for CIFAR-10
-HUE = 0.05  # of a full turn around the grey axis, half of theirs too: labels hold without their second loss
+HUE = 0.05  # of a full turn around the grey axis, also half of theirs: labels stay true without their second loss
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
 def _flip(x: Tensor, generator: Generator) -> Move:
-    """Half of the pictures mirrored, left for right."""
+    """Half of the images mirrored, left for right."""
     return _mirrored(x, -1, generator)
 
 
 def _flip_vertical(x: Tensor, generator: Generator) -> Move:
-    """Half of the pictures upside down."""
+    """Half of the images upside down."""
     return _mirrored(x, -2, generator)
 
 
@@ -42,7 +42,7 @@ def _mirrored(x: Tensor, axis: int, generator: Generator) -> Move:
 
 
 def _shift(x: Tensor, generator: Generator) -> Move:
-    """Each picture moved by its own few pixels; the border is filled with its reflection."""
+    """Each image moved by its own few pixels; the border is filled with its reflection."""
     height, width = x.shape[2:]
     most = max(1, min(height, width) // SHIFT)
     if min(height, width) <= most:
@@ -64,30 +64,30 @@ def _shift(x: Tensor, generator: Generator) -> Move:
 
 
 def _rotate(x: Tensor, generator: Generator) -> Move:
-    """Each picture turned around its middle, by up to TURN degrees either way."""
+    """Each image rotated around its center, by up to TURN degrees either way."""
     return _sampling(turn(x, _between(len(x), generator) * TURN), torch.zeros(len(x), 2))
 
 
 def turn(x: Tensor, degrees: Tensor) -> Tensor:
-    """(B, 2, 2) that turns each picture counterclockwise around its middle by its own angle (B,)."""
+    """(B, 2, 2) that rotates each image counterclockwise around its center by its own angle (B,)."""
     angle, ratio = degrees * (pi / 180), x.shape[2] / x.shape[3]
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([cos, -sin * ratio, sin / ratio, cos], 1).view(-1, 2, 2)
 
 
 def turned(x: Tensor, degrees: Tensor) -> Tensor:
-    """Pictures turned so; corners are reflections."""
+    """The rotated images; corners are reflections."""
     return _sampled(x, turn(x, degrees), torch.zeros(len(x), 2))
 
 
 def _zoom(x: Tensor, generator: Generator) -> Move:
-    """Both sides of each picture longer or shorter, each by up to ZOOM; borders are filled with reflections."""
+    """Both sides of each image stretched or shrunk, each by up to ZOOM; borders are filled with reflections."""
     factors = (_between((len(x), 2), generator) * log(1 + ZOOM)).exp()
     return _sampling(torch.diag_embed(factors), torch.zeros(len(x), 2))
 
 
 def _crop(x: Tensor, generator: Generator) -> Move:
-    """A part of each picture, from CROP of its area to all of it, stretched to the old size.
+    """A part of each image, from CROP of its area to all of it, stretched to the old size.
 
     The random resized crop of Szegedy et al. 2014, arXiv:1409.4842, section 6, with larger parts.
     """
@@ -115,14 +115,14 @@ def _move(
 
 
 def _sampled(x: Tensor, matrices: Tensor, middles: Tensor, mode: str = "bilinear") -> Tensor:
-    """Where each output pixel is taken from: (B, 2, 2) and (B, 2), in (x, y) from -1 to 1 as `affine_grid` has them."""
+    """The source of each output pixel: (B, 2, 2) and (B, 2), in (x, y) from -1 to 1 as in `affine_grid`."""
     where = torch.cat([matrices, middles[:, :, None]], 2).to(x.device)
     grid = F.affine_grid(where, [*x.shape], align_corners=False)
     return _pixels(F.grid_sample(x.float(), grid, mode, padding_mode="reflection", align_corners=False))
 
 
 def _cutout(x: Tensor, generator: Generator) -> Tensor:
-    """A square of each picture replaced by the picture's mean color; it may reach over the border.
+    """A square of each image replaced by the image's mean color; it may extend beyond the border.
 
     DeVries and Taylor 2017, arXiv:1708.04552.
     """
@@ -135,23 +135,23 @@ def _cutout(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _box(x: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
-    """(B, 1, H, W): whether a pixel is in the box of its picture; edges are (B, 1)."""
+    """(B, 1, H, W): whether a pixel is in the box of its image; edges are (B, 1)."""
     y, z = torch.arange(x.shape[2]), torch.arange(x.shape[3])
     inside = ((y >= top) & (y < bottom))[:, None, :, None] & ((z >= left) & (z < right))[:, None, None, :]
     return inside.to(x.device)
 
 
 def _grain(x: Tensor, generator: Generator) -> Tensor:
-    """Gaussian noise in each value, of a spread of up to GRAIN that each picture draws."""
+    """Gaussian noise in each value; each image draws its spread, up to GRAIN."""
     spread = GRAIN * torch.rand(len(x), 1, 1, 1, generator=generator)
     drawn = torch.randn(x.shape, generator=beside(x, generator), device=x.device)
     return _pixels(drawn.mul_(spread.to(x.device)).add_(x))
 
 
 def _blur(x: Tensor, generator: Generator) -> Tensor:
-    """Each picture mixed, by a share that it draws, with its means over 3 x 3 pixels weighted 1 2 1.
+    """Each image blended with its means over 3 x 3 pixels, weighted 1 2 1, in a random share.
 
-    A small one of the blurs of Chen et al. 2020, arXiv:2002.05709, appendix A.
+    A smaller blur than that of Chen et al. 2020, arXiv:2002.05709, appendix A.
     """
     if min(x.shape[2:]) < 2:
         return x
@@ -163,7 +163,7 @@ def _blur(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _color(x: Tensor, generator: Generator) -> Tensor:
-    """Other brightness and contrast; in color also other saturation, and hues turned around the grey axis.
+    """Random brightness and contrast; in color also saturation, and hues turned around the grey axis.
 
     As Chen et al. 2020, arXiv:2002.05709, appendix A, at half the strength and in one linear step: hues are turned in
     RGB, not in HSV.
@@ -177,7 +177,7 @@ def _color(x: Tensor, generator: Generator) -> Tensor:
         matrix = matrix @ (share * torch.eye(3) + (1 - share) * grey) @ _turned_hues(2 * pi * HUE * hue)
     matrix = matrix.to(x.device)
     flat = x.flatten(2).float()
-    middle = flat.mean((1, 2), keepdim=True)  # contrast is about the picture's own middle
+    middle = flat.mean((1, 2), keepdim=True)  # contrast is relative to the image's own mean
     offset = middle * (1 - matrix.sum(2, keepdim=True)) + (255 * LIGHT * brightness).to(x.device)
     return _pixels(torch.baddbmm(offset, matrix, flat)).view_as(x)
 
@@ -189,9 +189,9 @@ def _turned_hues(angle: Tensor) -> Tensor:
 
 
 def _mixup(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Each picture laid over another, in a share drawn evenly, and so are their targets.
+    """Each image blended with another in a uniformly drawn share, and their targets too.
 
-    Zhang et al. 2017, arXiv:1710.09412, with a share for each picture and alpha of 1, theirs for CIFAR-10.
+    Zhang et al. 2017, arXiv:1710.09412, with a share for each image and alpha of 1, theirs for CIFAR-10.
     """
     share = torch.rand(len(x), generator=generator)
     own = share[:, None, None, None].to(x.device)
@@ -199,12 +199,12 @@ def _mixup(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _cutmix(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """A box of another picture in each picture; targets are mixed by their areas.
+    """A box of another image pasted into each image; targets are mixed by area.
 
-    Yun et al. 2019, arXiv:1905.04899, with a box for each picture.
+    Yun et al. 2019, arXiv:1905.04899, with a box for each image.
     """
     height, width = x.shape[2:]
-    part = (1 - torch.rand(len(x), 1, generator=generator)).sqrt() / 2  # half of the box's side, of the picture's
+    part = (1 - torch.rand(len(x), 1, generator=generator)).sqrt() / 2  # half the box's side, in image sides
     y, z = torch.rand(2, len(x), 1, generator=generator)
     top, bottom = ((edge * height).round().clamp(0, height) for edge in (y - part, y + part))
     left, right = ((edge * width).round().clamp(0, width) for edge in (z - part, z + part))
@@ -213,12 +213,12 @@ def _cutmix(x: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _between(shape: int | tuple[int, ...], generator: Generator) -> Tensor:
-    """Evenly from -1 to 1."""
+    """Uniform from -1 to 1."""
     return torch.rand(shape, generator=generator) * 2 - 1
 
 
 def _pixels(x: Tensor) -> Tensor:
-    """The nearest values that a pixel can have; takes x over."""
+    """The nearest values that a pixel can have; overwrites x."""
     return x.round_().clamp_(0, 255).byte()
 
 

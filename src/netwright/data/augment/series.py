@@ -1,4 +1,4 @@
-"""Changes of series: float32 (B, T, channels), NaN where missing and behind the end."""
+"""Augmentation of series: float32 (B, T, channels), NaN if missing and after the end."""
 
 import torch
 from torch import Generator, Tensor
@@ -23,9 +23,9 @@ def _move(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _stretch(x: Tensor, generator: Generator) -> Tensor:
-    """Each series slower or faster by up to MOVE: steps are repeated or left out, so that values stay measured ones.
+    """Each series slower or faster by up to MOVE: steps are repeated or left out, so all values are measured ones.
 
-    Um et al. 2017, arXiv:1706.00527, warp time; here it runs evenly. What no longer fits behind T steps is cut.
+    Um et al. 2017, arXiv:1706.00527, warp time; here the speed is constant. Steps after T are cut.
     """
     factor = 1 + MOVE * _between(x, generator)
     lengths = _lengths(x)
@@ -34,7 +34,7 @@ def _stretch(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _window(x: Tensor, generator: Generator) -> Tensor:
-    """All but up to MOVE of each series' steps, from its front and its end. Cui et al. 2016, arXiv:1603.06995."""
+    """Cuts up to MOVE of each series' steps from its start and its end. Cui et al. 2016, arXiv:1603.06995."""
     lengths = _lengths(x)
     lost = ((_between(x, generator) + 1) / 2 * MOVE * lengths).round()
     start = ((_between(x, generator) + 1) / 2 * (lost + 1)).floor().minimum(lost)
@@ -42,7 +42,7 @@ def _window(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _time_mask(x: Tensor, generator: Generator) -> Tensor:
-    """Up to MOVE of each series' steps in a row replaced by its channels' means. Park et al. 2019, arXiv:1904.08779."""
+    """Up to MOVE of each series' steps in a row become its channels' means. Park et al. 2019, arXiv:1904.08779."""
     lengths = _lengths(x)
     span = (((_between(x, generator) + 1) / 2) * MOVE * lengths).ceil()
     start = ((_between(x, generator) + 1) / 2 * (lengths - span)).floor()
@@ -51,18 +51,18 @@ def _time_mask(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _channel_dropout(x: Tensor, generator: Generator) -> Tensor:
-    """Each channel of each series, with a chance of SILENT, replaced by its mean."""
+    """Each channel of each series becomes its mean, with probability SILENT."""
     silent = torch.rand(len(x), 1, x.shape[2], generator=generator) < SILENT
     return _blanked(x, silent.to(x.device))
 
 
 def _blanked(x: Tensor, chosen: Tensor) -> Tensor:
-    """Chosen values that are there become the mean of their series and channel."""
+    """Chosen values become the mean of their series and channel; missing ones stay missing."""
     return torch.where(chosen & ~x.isnan(), x.nanmean(1, keepdim=True), x)
 
 
 def _lengths(x: Tensor) -> Tensor:
-    """(B, 1) float: steps up to the last that holds a value."""
+    """(B, 1) float: steps up to the last with a value."""
     return (_steps(x) + 1).mul(~x.isnan().all(2)).amax(1, keepdim=True)
 
 
@@ -71,13 +71,13 @@ def _steps(x: Tensor) -> Tensor:
 
 
 def _taken(x: Tensor, places: Tensor, lengths: Tensor) -> Tensor:
-    """The steps at `places` (B, T) of each series, up to its new length (B, 1); padding behind."""
+    """The steps at `places` (B, T) of each series, up to its new length (B, 1); padding after it."""
     steps = places.clamp(0, x.shape[1] - 1).long()[:, :, None].expand_as(x)
     return x.gather(1, steps).masked_fill((_steps(x) >= lengths)[:, :, None], torch.nan)
 
 
 def _between(x: Tensor, generator: Generator) -> Tensor:
-    """(B, 1), evenly from -1 to 1."""
+    """(B, 1), uniform from -1 to 1."""
     return (torch.rand(len(x), 1, generator=generator) * 2 - 1).to(x.device)
 
 

@@ -1,4 +1,4 @@
-"""Changes of columns of a table: numbers float32 (B, columns), NaN where missing; categories int32 (B, columns)."""
+"""Augmentation of tables: numbers float32 (B, columns), NaN if missing; categories int32 (B, columns)."""
 
 import torch
 from torch import Generator, Tensor
@@ -7,7 +7,7 @@ from netwright.data.augment import Augmentation, beside
 from netwright.kinds.category import UNSEEN
 
 NOISE = 0.05  # of each column's spread in the batch: too little to turn one row into another
-LOST = 0.05  # share of cells that are dropped: a row of twenty columns loses one
+LOST = 0.05  # share of cells dropped: a row of twenty columns loses one
 
 
 def _noise(x: Tensor, generator: Generator) -> Tensor:
@@ -16,7 +16,7 @@ def _noise(x: Tensor, generator: Generator) -> Tensor:
 
 
 def disturbed(x: Tensor, axes: tuple[int, ...], generator: Generator) -> Tensor:
-    """With Gaussian noise of NOISE of the spread over some axes; NaN stays NaN."""
+    """Adds Gaussian noise of NOISE times the spread over some axes; NaN stays NaN."""
     mean = x.nanmean(axes, keepdim=True)
     spread = (x - mean).square().nanmean(axes, keepdim=True).sqrt()
     drawn = torch.randn(x.shape, generator=beside(x, generator), dtype=x.dtype, device=x.device)
@@ -24,12 +24,12 @@ def disturbed(x: Tensor, axes: tuple[int, ...], generator: Generator) -> Tensor:
 
 
 def _number_dropout(x: Tensor, generator: Generator) -> Tensor:
-    """Some numbers missing. The masking noise of Vincent et al. 2008."""
+    """Some numbers become missing. The masking noise of Vincent et al. 2008."""
     return x.masked_fill(_lost(x, generator), torch.nan)
 
 
 def _category_dropout(x: Tensor, generator: Generator) -> Tensor:
-    """Some categories as if never seen in training, so that the network learns what to do then."""
+    """Some categories become unseen, so the network learns to handle unseen ones."""
     return x.masked_fill(_lost(x, generator), UNSEEN)
 
 

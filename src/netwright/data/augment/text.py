@@ -1,4 +1,4 @@
-"""Changes of texts: rows of word indexes (B, T), padding behind the end."""
+"""Augmentation of texts: rows of word indexes (B, T), padding after the end."""
 
 import torch
 from torch import Generator, Tensor
@@ -7,7 +7,7 @@ from netwright.data.augment import Augmentation, beside
 from netwright.kinds.padded import PADDING, UNKNOWN
 
 DROPPED = 0.1  # share of words that become unknown; Xie et al. 2017 found 0.1 to 0.2 best
-REPLACED = 0.05  # share of words that become others, which harms more
+REPLACED = 0.05  # share of words that become others, which does more harm
 SWAPPED = 0.1  # share of pairs that change places: Wei and Zou's alpha
 
 
@@ -17,7 +17,7 @@ def _word_dropout(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _word_noise(x: Tensor, generator: Generator) -> Tensor:
-    """Some words become other words of the batch, by how often they come: the unigram noising of the same authors."""
+    """Some words become other words of the batch, by frequency: the unigram noising of the same authors."""
     words = x[x != PADDING]
     if not len(words):
         return x
@@ -26,11 +26,11 @@ def _word_noise(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _word_swap(x: Tensor, generator: Generator) -> Tensor:
-    """Some neighbours change places; Wei and Zou 2019, arXiv:1901.11196, swap any two words."""
+    """Some neighbors swap places; Wei and Zou 2019, arXiv:1901.11196, swap any two words."""
     first = int(torch.randint(2, (1,), generator=generator))  # of the first pair
     pairs = (x.shape[1] - first) // 2
     left, right = (x[:, start : start + 2 * pairs : 2] for start in (first, first + 1))
-    chosen = _some(left, SWAPPED, generator) & (right != PADDING)  # then the left is no padding either
+    chosen = _some(left, SWAPPED, generator) & (right != PADDING)  # then the left is not padding either
     swapped = x.clone()
     swapped[:, first : first + 2 * pairs : 2] = torch.where(chosen, right, left)
     swapped[:, first + 1 : first + 1 + 2 * pairs : 2] = torch.where(chosen, left, right)

@@ -1,4 +1,4 @@
-"""Comma-separated text, block by block: encoding, delimiter, column names, ragged rows and the line of every row."""
+"""Comma-separated text, block by block: encoding, delimiter, column names, ragged rows and the line of each row."""
 
 import csv
 import io
@@ -14,18 +14,18 @@ import polars as pl
 from netwright.data.readers.files import find_encoding, open_text, suffix_of
 from netwright.records.errors import DataError, counted
 
-BLOCK = 1 << 22  # characters parsed at once: bounds memory, and larger blocks are no faster
-LONGEST = 4  # blocks without the end of a row: a quote that was never closed
+BLOCK = 1 << 22  # characters parsed at once: bounds memory; larger blocks are no faster
+LONGEST = 4  # blocks without the end of a row: a quote was never closed
 SAMPLE = 20  # lines that show the delimiter
-WIDE = 10_000  # characters of a line that show it; csv takes no cells of more than 131,072
-SLOW_ROWS = 50_000  # rows at once in the careful way
+WIDE = 10_000  # characters of a line that show it; csv accepts cells of up to 131,072
+SLOW_ROWS = 50_000  # rows at once in the slow parser
 DELIMITERS = ",;\t|"
 NEWLINE, QUOTE = ord("\n"), ord('"')
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is written."""
+    """The format of a file."""
 
     path: Path
     encoding: str
@@ -46,24 +46,24 @@ class Block:
 
 
 def find_layout(path: Path, known: Sequence[str] = ()) -> Layout:
-    """Encoding, delimiter and column names. A header that holds one of the `known` names is not doubted."""
+    """Encoding, delimiter and column names. A header with one of the `known` names is always accepted."""
     encoding, note = find_encoding(path)
     with open_text(path, encoding) as stream:
         sample = list(islice((line for line in stream if line.strip()), SAMPLE))
     if not sample:
-        raise DataError(f"{path} is empty", remedy="bring a table with a line of column names and a line for each row.")
+        raise DataError(f"{path} is empty", remedy="give a table with a line of column names and a line for each row.")
     delimiter = "\t" if suffix_of(path) in (".tsv", ".tab") else _delimiter(sample)
     with open_text(path, encoding) as stream:
         rows = csv.reader(stream, delimiter=delimiter)
         try:
             names = next((names for row in rows if any(names := tuple(name.strip() for name in row))), ())
         except csv.Error as error:
-            problem = f"{path} has no line of column names that can be read ({error})"
+            problem = f"{path}: cannot read the line of column names ({error})"
             raise DataError(problem, remedy="close the quotes of the first line.") from None
         lines = rows.line_num
     if not names:
         problem = f"{path} has no line of column names"
-        raise DataError(problem, remedy="write the names of the columns into a first line.")
+        raise DataError(problem, remedy="add a first line with the column names.")
     names, unnamed = _named(path, names)
     _check_header(path, names, known)
     return Layout(path, encoding, delimiter, names, lines, tuple(n for n in (note, unnamed) if n))
@@ -102,7 +102,7 @@ def _blocks(stream: TextIO, layout: Layout, line: int) -> Iterator[Block]:
 @dataclass(frozen=True)
 class _Records:
     starts: np.ndarray  # byte offsets
-    ends: np.ndarray  # of the newline that ends each
+    ends: np.ndarray  # byte offset of the newline that ends each
     cells: np.ndarray
     lines: np.ndarray  # lines before each record's start
 
@@ -112,7 +112,7 @@ class _Records:
 
 
 def _scan(data: bytes, delimiter: int, *, is_last: bool) -> _Records | None:
-    """Where records start and end; None where quotes do not enclose whole cells, so that parity cannot be trusted."""
+    """Where records start and end; None if quotes do not enclose whole cells, because then parity is unreliable."""
     a = np.frombuffer(data, np.uint8)
     newline, parts = a == NEWLINE, a == delimiter
     ending = newline
@@ -132,7 +132,7 @@ def _scan(data: bytes, delimiter: int, *, is_last: bool) -> _Records | None:
 
 
 def _encloses(a: np.ndarray, quotes: np.ndarray, delimiter: int) -> bool:
-    """Whether every first quote opens a cell and every second one closes it."""
+    """Whether odd quotes open a cell and even ones close it."""
     padded = np.concatenate([[NEWLINE], a, [NEWLINE]])
     border = np.array([NEWLINE, delimiter, QUOTE])
     opened, closed = quotes[0::2], quotes[1::2]
@@ -140,7 +140,7 @@ def _encloses(a: np.ndarray, quotes: np.ndarray, delimiter: int) -> bool:
 
 
 def _parse(data: bytes, records: _Records, layout: Layout, line: int) -> Block | None:
-    """The records by polars, without blank and ragged ones; None where polars finds other rows than we did."""
+    """The records, parsed by polars, without blank and ragged ones; None if polars finds different rows."""
     filled = records.ends > records.starts
     whole = filled & (records.cells == len(layout.names))
     ragged = np.flatnonzero(filled & ~whole)
@@ -166,7 +166,7 @@ def _frame(data: bytes, layout: Layout) -> pl.DataFrame:
 
 
 def _carefully(data: bytes, stream: TextIO, layout: Layout, line: int) -> Iterator[Block]:
-    """Row by row with Python's own parser, which takes a stray quote within a cell as a letter."""
+    """Row by row with Python's own parser, which reads a stray quote within a cell as a letter."""
     text = chain(io.StringIO(data.decode() + stream.readline(), newline="\n"), stream)
     rows = csv.reader(text, delimiter=layout.delimiter, strict=True)
     while True:
@@ -194,7 +194,7 @@ def _carefully(data: bytes, stream: TextIO, layout: Layout, line: int) -> Iterat
 
 
 def _delimiter(sample: list[str]) -> str:
-    """The delimiter that cuts most lines into as many cells as the header."""
+    """The delimiter with which most lines have as many cells as the header."""
 
     lines = [line[:WIDE] for line in sample]
 
@@ -211,21 +211,21 @@ def _named(path: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     if not blank:
         return names, ""
     filled = tuple(name or f"column_{k + 1}" for k, name in enumerate(names))
-    return filled, f"{path.name}: column {blank[0] + 1} has no name and is called {filled[blank[0]]!r}"
+    return filled, f"{path.name}: column {blank[0] + 1} has no name; it is called {filled[blank[0]]!r}"
 
 
 def _check_header(path: Path, names: tuple[str, ...], known: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             where = " and ".join(str(k + 1) for k, other in enumerate(names) if other == name)
-            raise DataError(f"{path} has columns of one name, {name!r} (columns {where})", remedy="rename one of them.")
+            raise DataError(f"{path} has two columns named {name!r} (columns {where})", remedy="rename one of them.")
     if not set(names) & set(known) and _looks_like_data(names):
         problem = f"{path} has no line of column names: it starts with {', '.join(names[:5])!r}"
-        raise DataError(problem, remedy="write the names of the columns into a first line.")
+        raise DataError(problem, remedy="add a first line with the column names.")
 
 
 def _looks_like_data(names: tuple[str, ...]) -> bool:
-    """Some names are numbers, unless they count upwards as years or positions do."""
+    """Whether some names are numbers, except numbers that count up like years or positions."""
     numbers = [number for name in names if (number := _number(name)) is not None]
     counts = len(numbers) > 1 and all(n.is_integer() for n in numbers) and numbers == sorted(set(numbers))
     return bool(numbers) and not counts

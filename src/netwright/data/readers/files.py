@@ -1,4 +1,4 @@
-"""Opening files: compressed or not, in whatever encoding, with errors that name the file."""
+"""Opening files: compressed or not, in any encoding, with errors that name the file."""
 
 import codecs
 import gzip
@@ -14,7 +14,7 @@ from netwright.records.errors import DataError, counted
 CHUNK = 1 << 22  # bytes checked at once: bounds memory
 HEAD = 4096  # bytes that show whether a file is text
 ZEROS_IN_UTF16 = 0.4  # share of zero bytes at even or odd places; every ASCII letter of UTF-16 has one
-ZEROS_IN_TEXT = 0.01  # more than a stray zero byte in a hundred is no text
+ZEROS_IN_TEXT = 0.01  # with more than one zero byte in a hundred it is not text
 NOT_TEXT = (
     b"PK\x03\x04",
     b"\xd0\xcf\x11\xe0",
@@ -32,23 +32,23 @@ def reading(path: Path) -> Generator[None]:
         yield
     except FileNotFoundError:
         raise DataError(
-            f"{path} is not there any more", remedy="leave the data in place while they are read."
+            f"{path} was removed while it was read", remedy="leave the data in place until they are read."
         ) from None
     except PermissionError:
-        raise DataError(f"{path} may not be read", remedy="allow reading it (chmod +r).") from None
+        raise DataError(f"no permission to read {path}", remedy="allow reading it (chmod +r).") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a broken gzip file: {error}", remedy="fetch or compress it again.") from None
+        raise DataError(f"{path} is a broken gzip file: {error}", remedy="download or compress it again.") from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", remedy="name a readable file.") from None
+        raise DataError(f"cannot read {path}: {error.strerror}", remedy="give a readable file.") from None
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's content; `.gz` is decompressed on the way."""
+    """The file's content; `.gz` is decompressed."""
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def open_text(path: Path, encoding: str) -> TextIO:
-    """The file as text with `\\n` line ends. Bytes that are no letters of the encoding become U+FFFD."""
+    """The file as text with `\\n` line ends. Bytes that are invalid in the encoding become U+FFFD."""
     return io.TextIOWrapper(open_bytes(path), encoding=encoding, errors="replace", newline=None)
 
 
@@ -58,11 +58,11 @@ def suffix_of(path: Path) -> str:
 
 
 def find_encoding(path: Path) -> tuple[str, str]:
-    """The encoding, and a note where it is not UTF-8. Raises DataError for files that hold no text."""
+    """The encoding, and a note if it is not UTF-8. Raises DataError for files that are not text."""
     with open_bytes(path) as stream:
         head = stream.read(HEAD)
         if utf16 := _utf16(head):
-            return utf16, f"{path.name} is in UTF-16 and was read as such"
+            return utf16, f"{path.name} was read as UTF-16"
         if head.startswith(NOT_TEXT) or head.count(0) > ZEROS_IN_TEXT * len(head):
             raise DataError(f"{path} is not text: it starts with {head[:4]!r}", remedy="export it as text in UTF-8.")
         decoder = codecs.getincrementaldecoder("utf-8")()
@@ -78,7 +78,7 @@ def find_encoding(path: Path) -> tuple[str, str]:
             byte = error.object[error.start]
             return "cp1252", (
                 f"{path.name} is not UTF-8 (byte 0x{byte:02x} near position {read + error.start}): read as cp1252, "
-                "Western European; save it as UTF-8 where letters look wrong"
+                "Western European; save it as UTF-8 if letters look wrong"
             )
     return "utf-8-sig", f"{path.name}: {counted(zeros, 'zero byte')} left out" if zeros else ""
 

@@ -19,7 +19,7 @@ PART_NAMES = {
 }  # fmt: skip
 TEXTS = (".txt",)
 LABEL = "label"
-UNLABELLED = ("unlabeled", "unlabelled")  # a subfolder of files that wait for their label
+UNLABELLED = ("unlabeled", "unlabelled")  # a subfolder of files without a label yet
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class _File:
 
 
 def read_folder(source: Source) -> Dataset:
-    """A row for each image (column "image") or text file (column "text"); the target is the subfolder's name, "label".
+    """A row for each image (column "image") or text file (column "text"); the target "label" is the subfolder's name.
 
-    If no label is needed (`source.is_labelled` is false): all files below the folder, or the one file that is named.
+    If no label is needed (`source.is_labelled` is false): all files below the folder, or the one given file.
     """
     path = Path(source.data)
     with reading(path):
@@ -44,11 +44,11 @@ def read_folder(source: Source) -> Dataset:
 
 
 def read_files(source: Source) -> Dataset:
-    """A row for each of some images or texts, without labels. Raises DataError where one is neither."""
+    """A row for each of some images or texts, without labels. Raises DataError if one is neither."""
     paths = [Path(path) for path in source.data]
     other = [path for path in paths if not path.name.lower().endswith((*IMAGES, *TEXTS))]
     if other:
-        remedy = "name images or texts, or one table or folder at a time."
+        remedy = "give images or texts, or one table or folder at a time."
         raise DataError(f"{other[0]} is neither an image nor a text", remedy=remedy)
     with reading(paths[0].parent):
         return _dataset(paths[0].parent, [_File(str(path), "", "") for path in paths], (), source)
@@ -71,7 +71,7 @@ def _labelled(path: Path) -> tuple[list[_File], tuple[str, ...]]:
             more = _of_part(folder, part)
             files, notes = files + more[0], notes + more[1]
         else:
-            notes += (f"{path}: subfolder {folder.name!r} left out, it is none of train, valid and test",)
+            notes += (f"{path}: subfolder {folder.name!r} left out, it is not train, valid or test",)
     return files, notes
 
 
@@ -91,27 +91,27 @@ def _check(path: Path, folders: list[Path], loose: list[Path]) -> None:
         raise DataError(f"{path} is empty", remedy="put one subfolder of files for each label into it.")
     if not folders:
         tables = [file for file in loose if file.suffix.lower() in TABLES]
-        remedy = f"name the table itself: {tables[0]}" if tables else "put the files of each label into a subfolder."
-        raise DataError(f"{path} holds files but no subfolders, so there are no labels", remedy=remedy)
+        remedy = f"give the table itself: {tables[0]}" if tables else "put the files of each label into a subfolder."
+        raise DataError(f"{path} has files but no subfolders, so there are no labels", remedy=remedy)
     if len(folders) == 1:
-        problem = f"{path} has one subfolder only, {folders[0].name!r}, so there is nothing to tell apart"
+        problem = f"{path} has only one subfolder, {folders[0].name!r}, so there is only one label"
         raise DataError(problem, remedy="put one subfolder of files for each label into it.")
 
 
 def unlabelled(path: Path) -> list[Path]:
-    """The subfolders of files that wait for their label."""
+    """The subfolders of files without a label yet."""
     return sorted(entry for entry in path.iterdir() if entry.name.lower() in UNLABELLED and entry.is_dir())
 
 
 def _entries(path: Path) -> tuple[list[Path], list[Path]]:
-    """Visible subfolders but those without labels, and files, sorted."""
+    """Visible subfolders, except those of unlabeled files, and files; sorted."""
     visible = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     folders = [entry for entry in visible if entry.is_dir()]
     return [e for e in folders if e.name.lower() not in UNLABELLED], [e for e in visible if not e.is_dir()]
 
 
 def _below(path: Path) -> Iterator[str]:
-    """All visible files below a folder, in the order of their names."""
+    """All visible files below a folder, ordered by name."""
     for folder, subfolders, names in os.walk(path):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))
@@ -123,7 +123,7 @@ def _dataset(path: Path, files: list[_File], notes: tuple[str, ...], source: Sou
     fitting = images or texts
     if not fitting:
         found = f"; the first file is {files[0].path}" if files else ""
-        problem = f"{path} holds no images ({listed(IMAGES, 3)}) and no texts ({TEXTS[0]}){found}"
+        problem = f"{path} has no images ({listed(IMAGES, 3)}) and no texts ({TEXTS[0]}){found}"
         raise DataError(problem, remedy="put one subfolder of files for each label into it.")
     used = {file.path for file in fitting}
     skipped = tuple(file.path for file in files if file.path not in used)
@@ -152,7 +152,7 @@ def _images(files: list[_File]) -> tuple[pl.Series, tuple[str, ...]]:
 
 
 def _texts(files: list[_File]) -> tuple[pl.Series, tuple[str, ...]]:
-    """The files' texts; other encodings than UTF-8 are counted and the first is named."""
+    """The files' texts; encodings other than UTF-8 are counted and the first is named."""
     texts, foreign = list[str](), list[str]()
     for file in files:
         encoding, note = find_encoding(Path(file.path))

@@ -1,4 +1,4 @@
-"""Pictures and labels in the idx format of MNIST: `train-images-idx3-ubyte.gz` beside `train-labels-idx1-ubyte.gz`."""
+"""Images and labels in MNIST's idx format: `train-images-idx3-ubyte.gz` next to `train-labels-idx1-ubyte.gz`."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ BYTE = 8  # the type code of unsigned bytes; LeCun's page on MNIST, "the IDX fil
 
 
 def holds_idx(folder: Path) -> bool:
-    """Whether the folder holds pictures in this format."""
+    """Whether the folder has images in this format."""
     return any(IMAGES in file.name for file in folder.iterdir())
 
 
@@ -26,7 +26,7 @@ def read_idx(source: Source) -> Dataset:
     with reading(path):
         pairs = [(name, *_pair(file, source)) for file in sorted(path.iterdir()) if (name := _name(file))]
     if not pairs:
-        raise DataError(f"{path} holds no file *{IMAGES}", remedy="name the folder of the idx files.")
+        raise DataError(f"{path} has no file *{IMAGES}", remedy="give the folder of the idx files.")
     images = pl.Series("image", np.concatenate([image for _, image, _ in pairs]))
     labels = pl.Series("label", np.concatenate([label for _, _, label in pairs]).astype(np.int64))
     parts = [PARTS.get(name, "") for name, _, _ in pairs]
@@ -46,11 +46,11 @@ def _pair(file: Path, source: Source) -> tuple[np.ndarray, np.ndarray]:
     if not source.is_labelled and not partner.exists():
         return images, np.zeros(len(images), np.uint8)
     if not partner.exists():
-        raise DataError(f"{file.name} has no {partner.name} beside it", remedy="put the file of labels beside it.")
+        raise DataError(f"{file.name} has no {partner.name} next to it", remedy="put the file of labels next to it.")
     labels = _read(partner, 1)
     if len(labels) != len(images):
-        problem = f"{file.name} holds {len(images):,} images and {partner.name} {len(labels):,} labels"
-        raise DataError(problem, remedy="fetch both files again.")
+        problem = f"{file.name} has {len(images):,} images, but {partner.name} has {len(labels):,} labels"
+        raise DataError(problem, remedy="download both files again.")
     return images, labels
 
 
@@ -59,9 +59,9 @@ def _read(file: Path, dimensions: int) -> np.ndarray:
         data = stream.read()
     start = 4 + 4 * dimensions
     if len(data) < start or data[:4] != bytes((0, 0, BYTE, dimensions)):
-        raise DataError(f"{file} is no idx file of bytes in {dimensions} dimensions", remedy="fetch the file again.")
+        raise DataError(f"{file} is not an idx file of bytes in {dimensions} dimensions", remedy="download it again.")
     shape = tuple(np.frombuffer(data, ">u4", dimensions, offset=4).tolist())
     if len(data) != start + int(np.prod(shape)):
         problem = f"{file} is cut short: {len(data):,} bytes instead of {start + int(np.prod(shape)):,}"
-        raise DataError(problem, remedy="fetch the file again.")
+        raise DataError(problem, remedy="download the file again.")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

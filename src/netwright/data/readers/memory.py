@@ -20,24 +20,24 @@ from netwright.records.source import Source
 
 TARGET = "target"
 NAME = "x"
-AS_INPUT = ("text", "image")  # names that cells of an input get, and a target does not keep
+AS_INPUT = ("text", "image")  # names for input columns only; a target does not keep them
 
 
 def read_memory(source: Source, origin: str = "array") -> Dataset:
     """One row for each entry of the first axis. `(X, y)` makes y the target; `{"train": ..., "test": ...}` makes parts.
 
-    Arrays and tensors: one axis is a column of cells, two are columns of numbers x0, x1, ...; more are what the kinds
-    take them for: "image" (rows, height, width) of bytes or of square floats, with or without an axis of 1, 3 or 4
+    Arrays and tensors: one axis is a column of cells, two are columns of numbers x0, x1, ...; for more the kinds
+    decide: "image" (rows, height, width) of bytes or of square floats, with or without an axis of 1, 3 or 4
     channels; "series" (rows, steps, channels) of other floats; else "tensor". Lists of text are a column "text", or
-    "image" where they name files of images; lists of dicts are rows. Large mapped arrays stay on disk.
+    "image" if they name image files; lists of dicts are rows. Large mapped arrays stay on disk.
     """
     data = source.data  # Any: a user's object enters here
     if isinstance(data, Mapping) and "train" in data and set(data) <= set(PARTS):
         return _of_parts(source, origin)
     if isinstance(data, tuple):
         if len(data) != 2:
-            problem = f"expected (inputs, target), but a tuple of {len(data)} came"
-            raise DataError(problem, remedy="give inputs and target as a pair.")
+            problem = f"expected (inputs, target), got a tuple of {len(data)}"
+            raise DataError(problem, remedy="pass inputs and target as a pair.")
         (given, mapped), (wanted, apart) = _without_mapped(data[0]), _without_mapped(data[1])
         table, targets = _pair(given, wanted)
         mapped |= {TARGET if name in AS_INPUT else name: column for name, column in apart.items()}
@@ -45,7 +45,7 @@ def read_memory(source: Source, origin: str = "array") -> Dataset:
         given, mapped = _without_mapped(data)
         table, targets = _table(given), ()
     if not table.height:
-        raise DataError(f"the {origin} holds no rows", remedy="bring at least one row.")
+        raise DataError(f"the {origin} has no rows", remedy="give at least one row.")
     dataset = Dataset(plain(table), targets if source.is_labelled else (), origin, mapped=mapped)
     return absolute_images(dataset, os.getcwd(), source.kinds)
 
@@ -69,7 +69,7 @@ def _of_parts(source: Source, origin: str) -> Dataset:
 
 
 def _without_mapped(data: Any) -> tuple[Any, dict[str, Mapped]]:
-    """Arrays that stay on disk, by the names of their columns, and the data with row numbers in their place."""
+    """Arrays that stay on disk, by column name, and the data with row numbers in their place."""
     if stays_mapped(data):
         return {_name(as_cells(data[:1])): numbers(len(data))}, {_name(as_cells(data[:1])): Mapped((data,))}
     if not isinstance(data, Mapping):
@@ -79,14 +79,14 @@ def _without_mapped(data: Any) -> tuple[Any, dict[str, Mapped]]:
 
 
 def _joined(parts: Mapping[str, Dataset]) -> tuple[list[pl.DataFrame], dict[str, Mapped]]:
-    """The tables of parts, and what stays on disk: a column is on disk in all parts where it is so in one."""
+    """The tables of parts, and what stays on disk: a column on disk in one part is on disk in all."""
     tables, mapped = [dataset.table for dataset in parts.values()], dict[str, Mapped]()
     for name in {name for dataset in parts.values() for name in dataset.mapped}:
         columns = [d.mapped.get(name) or Mapped((d.table[name].to_numpy(),)) for d in parts.values()]
         shapes = [(column.arrays[0].shape[1:], column.arrays[0].dtype == np.uint8) for column in columns]
         if len(set(shapes)) > 1:
             told = ", ".join(" x ".join(map(str, shape)) for shape, _ in shapes)
-            raise DataError(f"{name!r} comes in several shapes or types: {told}", remedy="give all parts the same.")
+            raise DataError(f"{name!r} has several shapes or types: {told}", remedy="use one for all parts.")
         mapped[name] = joined(columns)
         starts = np.cumsum([0, *map(len, columns)]).tolist()
         tables = [
@@ -119,7 +119,7 @@ def _table(data: Any) -> pl.DataFrame:
         return data.collect()
     if isinstance(data, pl.Series):
         return data.rename(data.name or NAME).to_frame()
-    pandas = sys.modules.get("pandas")  # data of pandas can only come where it has been imported
+    pandas = sys.modules.get("pandas")  # there are pandas data only if pandas has been imported
     if pandas is not None and isinstance(data, pandas.DataFrame):
         return pl.DataFrame([_of_pandas(str(name), data.iloc[:, k]) for k, name in enumerate(data.columns)])
     if pandas is not None and isinstance(data, pandas.Series):
@@ -132,12 +132,12 @@ def _table(data: Any) -> pl.DataFrame:
         return _of_columns(data)
     if isinstance(data, Sequence) and not isinstance(data, str | bytes) and data:
         return _of_list(data)
-    problem = f"data came as {type(data).__name__}"
+    problem = f"cannot read data of type {type(data).__name__}"
     raise DataError(problem, remedy="give a path, an array, a frame, a dict of columns, or (inputs, target).")
 
 
 def _of_pandas(name: str, column: Any) -> pl.Series:
-    """Through NumPy, so that pyarrow is not needed; NaN among words and pandas' NA are missing."""
+    """Through NumPy, to avoid pyarrow; NaN among words and pandas' NA are missing."""
     if str(column.dtype) not in ("category", "boolean") and column.dtype.kind in "biuf":
         return pl.Series(name, column.to_numpy(dtype=float, na_value=np.nan) if column.hasnans else column.to_numpy())
     missing = column.isna().to_numpy()
@@ -147,7 +147,7 @@ def _of_pandas(name: str, column: Any) -> pl.Series:
 
 def _of_array(array: np.ndarray) -> pl.DataFrame:
     if array.ndim == 0:
-        raise DataError(f"data came as one number, {array}", remedy="give an array with a row for each example.")
+        raise DataError(f"the data are one number, {array}", remedy="give an array with a row for each example.")
     if array.dtype == np.float16:
         array = array.astype(np.float32)
     if array.dtype.kind in "OUS" and array.ndim == 1:
@@ -205,6 +205,6 @@ def _of_list(data: Sequence[Any]) -> pl.DataFrame:
 def _ragged(data: Sequence[Any]) -> pl.DataFrame:
     """Series of one channel and different lengths."""
     if any(np.ndim(entry) != 1 for entry in data):
-        problem = "arrays of different shapes came"
+        problem = "the arrays have different shapes"
         raise DataError(problem, remedy="give images of one size, or series as a dict of lists for each channel.")
     return pl.Series("series", [np.asarray(e, np.float32).tolist() for e in data], pl.List(pl.Float32)).to_frame()

@@ -13,14 +13,14 @@ from netwright.records.errors import DataError, counted, listed
 from netwright.records.source import Source
 
 SERIES = "series"  # the column that holds each example's channels
-TIMES = "\0times"  # no name that a column has
+TIMES = "\0times"  # a name that no column has
 
 
 def read_series(source: Source) -> Dataset:
-    """A row for each series: column "series" holds a list of values for each channel, in the order of time.
+    """A row for each series: column "series" holds a list of values for each channel, ordered by time.
 
     Columns of numbers are channels. Other columns that never change within a series, and the target, become ordinary
-    columns, as do those of the second table (`source.labels`), which holds a row for each series.
+    columns, as do those of the second table (`source.labels`), which has a row for each series.
     """
     rows = without(read_table(source), source.drop)
     for name, what in ((source.series, "series"), *(((source.time, "time"),) if source.time else ())):
@@ -46,12 +46,12 @@ def read_series(source: Source) -> Dataset:
 
 
 def without(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
-    """The data without the columns that the user wants left out, where they stand in this table."""
+    """The data without the columns to drop, if this table has them."""
     return replace(dataset, table=dataset.table.drop(names, strict=False))
 
 
 def _ordered(rows: Dataset, source: Source) -> Dataset:
-    """The rows that have a series and a time, with times that sort."""
+    """The rows that have a series and a time, with sortable times."""
     wanted = [source.series, *([source.time] if source.time else [])]
     lost = rows.table.select(pl.any_horizontal(pl.col(wanted).is_null())).to_series()
     if lost.any():
@@ -61,19 +61,19 @@ def _ordered(rows: Dataset, source: Source) -> Dataset:
         return rows
     table = rows.table.with_columns(as_times(rows, source.time))
     twice = table.select(wanted).is_duplicated()
-    note = f"{counted(int(twice.sum()), 'row')} share their {source.time} with another row of the series and keep "
+    note = f"{counted(int(twice.sum()), 'row')} with the same {source.time} as another row of the series, kept in "
     note += f"the order of the file, the first is {rows.locate(twice.arg_max() or 0)}" if twice.any() else ""
     return replace(rows, table=table, notes=(*rows.notes, *((note,) if twice.any() else ())))
 
 
 def _roles(rows: Dataset, source: Source) -> tuple[list[str], list[str], tuple[str, ...]]:
-    """Which columns are channels, which are ordinary ones, and a note about those that are neither."""
+    """The columns of channels, the ordinary columns, and a note about those that are neither."""
     ordinary = {*source.target, source.split} & set(rows.table.columns)
     others = [c for c in rows.table.columns if c not in (source.series, source.time, *ordinary)]
     channels = [name for name in others if Number.matches(rows.table[name])]
     if not channels:
-        problem = f"{rows.origin} has no column of numbers beside {source.series!r}"
-        raise DataError(problem, remedy="name the column that tells the series apart, and that of the time.")
+        problem = f"{rows.origin} has no column of numbers besides {source.series!r}"
+        raise DataError(problem, remedy="name the column that identifies the series, and the column of times.")
     counts = rows.table.group_by(source.series).agg(pl.all().exclude(channels).n_unique())
     changing = [name for name in (*ordinary, *others) if name in counts.columns and counts[name].max() != 1]
     for name in changing:
@@ -81,7 +81,7 @@ def _roles(rows: Dataset, source: Source) -> tuple[list[str], list[str], tuple[s
             series = counts.filter(pl.col(name) != 1)[source.series][0]
             problem = f"{name!r} changes within {source.series} {series} of {Path(rows.origin).name}"
             raise DataError(problem, remedy="give each series one value.")
-    note = f"words that change within a series are left out: {listed(changing)}"
+    note = f"columns of words that change within a series are left out: {listed(changing)}"
     fixed = [name for name in rows.table.columns if name in (*ordinary, *others) and name not in (*channels, *changing)]
     return channels, fixed, (note,) if changing else ()
 
@@ -89,13 +89,13 @@ def _roles(rows: Dataset, source: Source) -> tuple[list[str], list[str], tuple[s
 def _with_labels(
     table: pl.DataFrame, labels: Dataset, source: Source
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:  # fmt: skip
-    """The labels' columns beside the series. A label without a series is counted; a series without one is kept."""
+    """The labels' columns joined to the series. A label without a series is counted; a series without one is kept."""
     require_column(labels, source.series, "series")
     key, file = source.series, Path(labels.origin).name
     twice = labels.table[key].is_duplicated()
     if twice.any():
         where = [labels.locate(row) for row in twice.arg_true()[:2]]
-        problem = f"{file} names {key} {labels.table[key][twice.arg_max() or 0]} twice: {where[0]} and {where[1]}"
+        problem = f"{file} has {key} {labels.table[key][twice.arg_max() or 0]} twice: {where[0]} and {where[1]}"
         raise DataError(problem, remedy="give each series one row.")
     right, left = (
         labels.table.with_columns(pl.col(key).cast(pl.String)),

@@ -1,4 +1,4 @@
-"""Tables in files: CSV and its relatives, Parquet, JSON lines; also columns that hold paths of images."""
+"""Tables in files: CSV and its relatives, Parquet, JSON lines; also columns of image paths."""
 
 import json
 import os
@@ -21,13 +21,13 @@ PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson")
 TABLES = (*DELIMITED, *PARQUET, *JSON_LINES)
 IMAGES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-RAGGED = 0.5  # a file where more rows than this do not fit the header is read with the wrong header or delimiter
-SHOWN = 100  # cells that show quickly that a column holds no images
-ROWS = 50_000  # rows read at once when a table is read in pieces
+RAGGED = 0.5  # if more than this share of rows does not fit the header, the header or delimiter is wrong
+SHOWN = 100  # cells that quickly show that a column has no images
+ROWS = 50_000  # rows at once when a table is read in pieces
 
 
 def read_table(source: Source) -> Dataset:
-    """The whole table. Columns in which every cell is a number hold numbers; all others keep their text."""
+    """The whole table. If every cell of a column is a number, it holds numbers; otherwise it keeps its text."""
     path = Path(source.data)
     with reading(path):
         pieces = list(_pieces(path, source, ROWS))
@@ -56,13 +56,13 @@ def _pieces(path: Path, source: Source, rows: int) -> Iterator[Dataset]:
         return _parquet(path, rows)
     if suffix in JSON_LINES:
         return _json_lines(path, rows)
-    raise DataError(f"{path} is no table: {suffix or 'no suffix'}", remedy=f"name a file of {listed(TABLES)}.")
+    raise DataError(f"{path} is not a table: {suffix or 'no suffix'}", remedy=f"give a file of {listed(TABLES)}.")
 
 
 def _joined(path: Path, pieces: list[Dataset], source: Source) -> Dataset:
     if not sum(map(len, pieces)):
         notes = "; ".join(dict.fromkeys(note for piece in pieces for note in piece.notes))
-        raise DataError(f"{path} has no rows{f' ({notes})' if notes else ''}", remedy="bring a line for each row.")
+        raise DataError(f"{path} has no rows{f' ({notes})' if notes else ''}", remedy="add a line for each row.")
     table = pl.concat([p.table for p in pieces if len(p)], how="diagonal_relaxed")
     places = None if pieces[0].places is None else pl.concat([p.places for p in pieces if p.places is not None])
     notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
@@ -75,14 +75,14 @@ def _finished(path: Path, dataset: Dataset, source: Source) -> Dataset:
 
 
 def typed(table: pl.DataFrame) -> pl.DataFrame:
-    """Text without blanks around it and with empty cells missing; numbers where every cell of a column is one."""
+    """Stripped text with empty cells missing; numbers if every cell of a column is one."""
     texts = pl.col(pl.String)
     table = table.with_columns(texts.str.strip_chars().replace("", None))
     return table.with_columns([typed_column(column) for column in table.iter_columns()])
 
 
 def typed_column(column: pl.Series) -> pl.Series:
-    """Int64 or Float64 where every cell that is there reads as a number; codes such as 01067 stay text."""
+    """Int64 or Float64 if every nonmissing cell reads as a number; codes such as 01067 stay text."""
     if column.dtype != pl.String or column.null_count() == len(column):
         return column
     for dtype in (pl.Int64, pl.Float64):
@@ -125,7 +125,7 @@ def _parquet(path: Path, rows: int) -> Iterator[Dataset]:
             places = pl.Series("row", range(start, start + table.height), pl.Int64)
             yield Dataset(plain(table), (), str(path), places, unit="row")
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path} cannot be read as Parquet: {error}", remedy="write the file again.") from None
+        raise DataError(f"cannot read {path} as Parquet: {error}", remedy="write the file again.") from None
 
 
 def plain(table: pl.DataFrame) -> pl.DataFrame:
@@ -152,7 +152,7 @@ def _json_lines(path: Path, rows: int) -> Iterator[Dataset]:
 
 
 def _objects(piece: list[tuple[int, str]]) -> tuple[pl.DataFrame, list[int], list[int]]:
-    """A table of the lines' objects, the lines read, and those that hold none. All at once where none is broken."""
+    """A table of the lines' objects, the lines read, and those without an object. All at once if none is broken."""
     lines = [number for number, _ in piece]
     try:
         table = pl.read_ndjson("".join(line for _, line in piece).encode(), infer_schema_length=None)
@@ -182,13 +182,13 @@ def with_image_paths(dataset: Dataset, folder: Path, kinds: Mapping[str, str]) -
         for row, path in enumerate(whole.table[name]):
             if path is not None and os.path.commonpath([root, path]) != root:
                 cell = dataset.table[name][row]
-                problem = f"{dataset.locate(row)}: {name!r} names {cell!r}, which is outside of the table's folder"
-                raise DataError(problem, remedy=f"move the files below {folder}.")
+                problem = f"{dataset.locate(row)}: {name!r} names {cell!r}, which is outside the table's folder"
+                raise DataError(problem, remedy=f"move the files into {folder}.")
     return whole
 
 
 def absolute_images(dataset: Dataset, root: str, kinds: Mapping[str, str]) -> Dataset:
-    """Columns of image paths, by their cells or by what the user said, as absolute paths and noted as images."""
+    """Columns of image paths, recognized by their cells or stated by the user, made absolute and marked as images."""
     paths, known = list[pl.Series](), dict[str, str]()
     for column in dataset.table.iter_columns():
         said = kinds.get(column.name, "")
@@ -200,14 +200,14 @@ def absolute_images(dataset: Dataset, root: str, kinds: Mapping[str, str]) -> Da
 
 
 def holds_images(column: pl.Series) -> bool:
-    """Whether every cell that is there ends as the name of an image does."""
+    """Whether every nonmissing cell ends like an image file."""
     cells = column.drop_nulls()
     pattern = rf"(?i)^[^\n]+({'|'.join(map(re.escape, IMAGES))})$"
     return len(cells) > 0 and cells.head(SHOWN).str.contains(pattern).all() and cells.str.contains(pattern).all()
 
 
 def require_column(dataset: Dataset, name: str, what: str) -> None:
-    """Raises DataError where the table has no such column; `what` is what it was wanted for ("target")."""
+    """Raises DataError if the table has no such column; `what` is its purpose ("target")."""
     if name not in dataset.table.columns:
         choices = f"choose the {what} from {listed(dataset.table.columns)}."
         near = nearest(name, dataset.table.columns)
