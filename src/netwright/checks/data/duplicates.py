@@ -60,7 +60,7 @@ def near_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
         return
     firsts = np.unique(found.pairs)
     groups = together(firsts, joined(firsts, firsts, found.pairs))
-    least = Measure("least likeness of a flagged pair", float(found.likeness.min()))
+    least = Measure("lowest similarity of a flagged pair", float(found.likeness.min()))
     drawn = len(np.unique(same.first)) > found.count
     what = "are nearly the same as another one" + (f" (of {found.count:,} drawn)" if drawn else "")
     yield _finding(evidence, what, groups, found.count, least)

@@ -55,7 +55,7 @@ def joint_leaks(evidence: DataEvidence) -> Iterator[Finding]:
             f"{target} = {formula.text} in {100 * formula.obeyed:.4g} % of {formula.count:,} rows",
             (
                 Measure("share of the variance left", formula.left, threshold=EXACT),
-                share(formula.obeyed * formula.count, formula.count).measure("rows that obey"),
+                share(formula.obeyed * formula.count, formula.count).measure("rows that follow it"),
             ),
             formula.names,
             confidence=0.95,

@@ -23,9 +23,7 @@ TEMPERED = 20_000  # rows on which the exponent is chosen
 SURE = 0.95  # highest probability of a wrong label: planted errors cannot rule out that other rows look alike
 WRONG = 0.5  # probability from which a label counts as wrong: more probable than not
 SEEN = 0.5  # of planted errors, from which they bound the rate: the few in the tail say nothing about the others
-MANY_WRONG = (
-    0.15  # share of labels from which the posterior alone is preferred; below, self-confidence is as good or better
-)
+MANY_WRONG = 0.15  # share of labels from which the posterior comes first; below, self-confidence is as good
 # Margin (AUC on planted errors) by which another score must beat the first to replace it. The posterior looks too good:
 # planted errors are drawn from the matrix it is computed with.
 BETTER_FEW, BETTER_MANY = 0.005, 0.001

@@ -17,9 +17,7 @@ from netwright.records.finding import Action, Finding, Fix, Measure, Remedy
 from netwright.records.task import Labels, Numbers
 from netwright.statistics import expected
 
-SURE = (
-    0.75  # of the way from guessing to certainty: the model's own errors are then few beside any noise worth reporting
-)
+SURE = 0.75  # of the way from guessing to certainty: the model's own errors are then few beside noise worth reporting
 HALF_SURE = 0.4  # of the way: below, the model has more errors than any careful labels
 NOISY = 1 / 3  # of what a half sure model doubts must be noise: 2,100 photos of cats, dogs and trucks, which are
 # labeled well, came to 0.24, telescope data to 0.02; with 20 % wrong labels telescope data 0.44, clothes 0.73

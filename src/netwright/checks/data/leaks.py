@@ -26,10 +26,7 @@ QUANTITY = 0.7  # similarity of rows of neighboring values over that of equal on
 KIN_ROWS = 20_000  # that the correlations use: their interval is then below 0.02
 LAG, LAG_ERROR = 0.2, 0.5  # of neighbors in time; in rows without an order it was below 0.03
 AFTER = 0.9  # share of test rows after all training rows
-BLOCKS, LEAST_BLOCK = (
-    2,
-    10,
-)  # at most so many blocks per value, each of at least so many rows: rows are sorted by the target
+BLOCKS, LEAST_BLOCK = 2, 10  # blocks per value at most, and rows per block at least: sorted by the target
 COUNTING = 0.8  # share of steps of one from which a column counts the rows
 ERROR_ROWS = 5  # at least: fewer are within any score's interval
 
@@ -213,9 +210,9 @@ def _grouped(name: str, groups: Rows, rows: Rows, shared: float, alike: Interval
         "error" if kin.low >= KIN_ERROR else "warning",
         f"{what} {count:,} groups of similar rows, and {shared:.0%} of the test rows have group members in training",
         (
-            Measure("share of test rows with company", shared, threshold=SHARED),
-            alike.measure("likeness of inputs within a group", ALIKE),
-            kin.measure("likeness of what inputs leave of the target", KIN),
+            Measure("share of test rows with group members in training", shared, threshold=SHARED),
+            alike.measure("correlation of inputs within a group", ALIKE),
+            kin.measure("correlation of the target's residuals", KIN),
         ),
         columns=(name,) if name else (),
         rows=tuple(rows.tolist()),

@@ -86,8 +86,8 @@ def _told(sizes: list[int], last: Interval, twice: Interval, ten: Interval, *, i
         "warning" if is_large else "note",
         f"{gain}; {seen}" if helps else f"{unclear}: {gain}; {seen}",
         (
-            twice.measure("gain by twice the rows", LARGE),
-            ten.measure("gain by ten times the rows"),
+            twice.measure("gain from twice the rows", LARGE),
+            ten.measure("gain from ten times the rows"),
         ),
         title="too little data" if is_large else "what more rows would bring",
         confidence=0.95,

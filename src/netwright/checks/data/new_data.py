@@ -35,7 +35,7 @@ from netwright.statistics import Interval, difference, share
 
 NEVER_SEEN = 0.01  # of new rows have what training never showed
 _NEW_ADVICE = (
-    Remedy("add labelled rows like the new ones to the training data, and train again."),
+    Remedy("add labeled rows like the new ones to the training data, and train again."),
     Remedy("restore what changed: units, exposure, codes, the wording of questions."),
 )
 _NEW_REASONS = ("new data chosen differently from the training data, such as from one season or place",)

@@ -80,7 +80,7 @@ def dark(evidence: DataEvidence) -> Iterator[Finding]:
             ("overexposed images", is_bright, -images.low, "are nearly white", "darkest level", BRIGHT),
             ("low-contrast images", is_faint, contrast, "are nearly one grey", "levels between the ends", FAINT),
         ):
-            measure = Measure(f"{unit} of the worst", _worst(score, mask), threshold=limit)
+            measure = Measure(f"{unit} of the worst picture", _worst(score, mask), threshold=limit)
             doubt = "the label may describe something that is not lit"
             yield from _told(evidence, images, Odd(name, mask, -score, text, (measure,), 0.9, doubt))
 
@@ -108,7 +108,9 @@ def blurred(evidence: DataEvidence) -> Iterator[Finding]:
         detail, sharp = (depths(np.log(values), SPREAD) for values in (images.detail, images.sharpness))
         is_soft = (images.detail <= BLURRED) & (detail + sharp >= 2 * BLURRED_BY)
         is_blurred = seen & (is_soft | (sharp >= EMPTIED_BY))
-        measure = Measure("detail of the worst", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED)
+        measure = Measure(
+            "detail of the worst picture", _worst(images.detail, is_blurred), SMOOTHEST, threshold=BLURRED
+        )
         doubt = "the subject itself may be smooth, such as sky or fog"
         text = "lack fine detail"
         yield from _told(evidence, images, Odd("", is_blurred, -images.detail, text, (measure,), 0.8, doubt))
@@ -132,7 +134,7 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
         rough = depths(-np.log(images.detail), SPREAD)
         is_strong = (images.noise >= NOISY) | ((images.noise >= VISIBLE) & (rough >= ROUGH_BY))
         is_noisy = is_strong & (images.noise >= NOISY_BY * middle)
-        measure = Measure("noise of the worst, levels", _worst(-images.noise, is_noisy), threshold=VISIBLE)
+        measure = Measure("noise of the worst picture, in levels", _worst(-images.noise, is_noisy), threshold=VISIBLE)
         doubt, text = "the subject may have a fine, even texture", "are much noisier than the others"
         yield from _told(evidence, images, Odd("", is_noisy, images.noise, text, (measure,), 0.7, doubt))
 

@@ -20,9 +20,7 @@ WORDS = ("text", "symbols")  # families in which equal cells are never chance
 BLOCK_BYTES = 32 << 20  # of encoded rows that are hashed at once
 FAST_BYTES = 256 << 20  # of encoded rows that a training's own audit hashes: a fifth of a second
 CHANCE_ROWS = 50_000  # rows that chance is estimated from: they form a billion pairs
-CHANCE_RATIO = (
-    3.0  # repeats over those expected by chance: the estimate may be off by a factor if columns are correlated
-)
+CHANCE_RATIO = 3.0  # repeats over those expected by chance: correlated columns distort the estimate by a factor
 
 Hashes = NDArray[np.uint64]
 

@@ -58,7 +58,7 @@ def _odd(ratio: Floats, size: Floats, grey: Mask) -> Iterator[Odd]:
         away = logs - float(np.median(logs))
         is_far = (np.abs(away) > np.log(times)) & (np.abs(deviations(logs, SPREAD)) >= BY)
         worst = float(np.exp(away[worst_first(is_far, np.abs(away))[:1]]).max(initial=0))
-        measure = Measure(f"times the usual {unit}, the worst", worst)
+        measure = Measure(f"times the usual {unit}, worst file", worst)
         text, title = f"of another {name} than the others", f"odd-{name}d images"
         yield Odd(title, is_far, np.abs(away), text, (measure,), 0.9, ANOTHER, drop=0.5)
     for name, mask in (("grey", grey), ("color", ~grey)):

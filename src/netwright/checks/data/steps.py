@@ -123,7 +123,7 @@ def flat(evidence: DataEvidence) -> Iterator[Finding]:
         moves = (steps.run[judged] <= MOVING).mean(0) >= OF_MOST
         is_flat = (steps.run >= STUCK) & moves & judged[:, None] & (steps.run * steps.lengths[:, None] >= LEAST_STEPS)
         worst = np.where(is_flat, steps.run, 0.0).max(1)
-        measure = Measure("share of the series, the worst", float(worst.max()), threshold=STUCK)
+        measure = Measure("share of the worst series", float(worst.max()), threshold=STUCK)
         yield from _told(evidence, steps, Odd("", worst > 0, worst, "are stuck", (measure,), 0.95, LABEL), is_flat)
         dead = [name for name, spread in zip(steps.channels, steps.spread.max(0), strict=True) if spread <= _FREE]
         if dead and len(steps.rows) > 1:
@@ -154,7 +154,7 @@ def clipped(evidence: DataEvidence) -> Iterator[Finding]:
         usual = at_bound.mean(0)
         is_clipped = at_bound & (usual <= 1 - OF_MOST)
         worst = np.where(is_clipped, steps.bound, 0.0).max(1)
-        measure = Measure("share of the values, the worst", float(worst.max()), threshold=BOUND)
+        measure = Measure("share of the values of the worst series", float(worst.max()), threshold=BOUND)
         odd = Odd("", worst > 0, worst, "stay at their bound", (measure,), 0.8, LABEL)
         yield from _told(evidence, steps, odd, is_clipped)
 
@@ -211,7 +211,7 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
             (off >= BY) & (logs >= middle + np.log(NOISY)) & (share > NOISE) & long[:, None] & (middle > np.log(_FREE))
         )
         worst = np.where(is_noisy, off, 0.0).max(1)
-        measure = Measure("robust standard deviations, the worst", float(worst.max()), threshold=BY)
+        measure = Measure("robust standard deviations of the worst series", float(worst.max()), threshold=BY)
         odd = Odd("", worst > 0, worst, "are much noisier than the others", (measure,), 0.7, LABEL)
         yield from _told(evidence, steps, odd, is_noisy)
         usual = np.median(share[long], axis=0)
@@ -232,13 +232,13 @@ def noisy(evidence: DataEvidence) -> Iterator[Finding]:
 
 def _incomplete(evidence: DataEvidence, steps: Steps) -> Iterator[Finding]:
     is_missing = (steps.missing >= MISSING) & (deviations(steps.missing, MISSING / BY) >= BY)
-    measure = Measure("share missing, the worst", float(steps.missing.max(initial=0)), threshold=MISSING)
+    measure = Measure("share missing in the worst series", float(steps.missing.max(initial=0)), threshold=MISSING)
     odd = Odd("series with gaps", is_missing, steps.missing, "have many missing values", (measure,), 0.9, LABEL)
     yield from _told(evidence, steps, odd)
     logs = np.log(np.maximum(_lengths(evidence, steps), 0.5))
     away = np.abs(logs - np.median(logs))
     is_odd = (away >= np.log(LENGTH)) & (np.abs(deviations(logs, SPREAD)) >= BY) & ~is_missing
-    measure = Measure("times the usual length, the worst", float(np.exp(away.max(initial=0))), threshold=LENGTH)
+    measure = Measure("times the usual length, worst series", float(np.exp(away.max(initial=0))), threshold=LENGTH)
     odd = Odd("series of odd length", is_odd, away, "are far shorter or longer", (measure,), 0.6, LABEL)
     yield from _told(evidence, steps, odd)
 

@@ -62,7 +62,7 @@ def leaking_columns(evidence: DataEvidence) -> Iterator[Finding]:
             yield Finding(
                 "error" if told.missed.value <= bar / PLAIN else "warning",
                 f"{name} alone predicts {target} {told.says}",
-                (told.missed.measure("missed, as a share of chance", bar),),
+                (told.missed.measure("error as a share of chance", bar),),
                 (name,),
                 confidence=0.95 if told.missed.value <= bar / PLAIN else 0.8,
                 otherwise=("it is known before the target: then this one column is enough",),

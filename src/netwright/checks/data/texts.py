@@ -15,9 +15,7 @@ from netwright.data.split import Rows
 from netwright.records.errors import counted
 from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
-LONG = (
-    25  # words in the middle text from which one or two words are short: reviews of 19 include a "Refreshing." or two
-)
+LONG = 25  # words in the middle text from which one or two words are short: reviews of 19 may just say "Refreshing."
 SHORT = 2  # words
 TIMES = 10  # repeats of one text that are no accident
 SHARE = 0.01  # of the rows that must have one text; greetings repeat naturally in short texts

@@ -102,7 +102,7 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
             f"{change.text}",
             (
                 of.measure("share of the rows"),
-                Measure("miss of the quantiles after the change", change.miss),
+                Measure("error of the quantiles after the change", change.miss),
             ),
             (name,),
             listed_rows(rows),

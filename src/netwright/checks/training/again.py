@@ -69,7 +69,7 @@ def too_little_data(evidence: TrainingEvidence) -> Iterator[Finding]:
         f"would bring about {_points(twice)}",
         (
             score.measure("gain from half to all rows", 0.0),
-            twice.measure("gain by twice the rows", LARGE),
+            twice.measure("gain from twice the rows", LARGE),
             loss.measure("fall of the loss from half to all rows", 0.0),
         ),
         confidence=0.9,

@@ -82,7 +82,7 @@ def miscalibrated(evidence: TrainingEvidence) -> Iterator[Finding]:
         "and changes no answer" + (f"; the cause is {declared}" if declared else ""),
         (
             error.measure("calibration error", OFF),
-            Measure("most that calibrated answers would show", chance),
+            Measure("highest error of calibrated answers", chance),
             Measure("temperature", temperature, threshold=1.0),
         ),
         confidence=0.95,

@@ -56,7 +56,7 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"the learning rate is below {LOW:.0%} of its peak in {share:.0%} of the steps",
-            (Measure("share of steps at a rate near nothing", share, threshold=LOW_SHARE),),
+            (Measure("share of steps at a rate near zero", share, threshold=LOW_SHARE),),
             remedies=(
                 Remedy("use a schedule that is scaled to the number of steps.", {"schedule": "cosine"}),
                 Remedy("keep the rate constant.", {"schedule": "constant"}),
