@@ -124,7 +124,7 @@ def test_an_engineers_convnet_and_tensors_are_trained_and_scored() -> None:
     assert told[0].startswith("arithmetic: ")
     assert told[-1] == "all 4 epochs done; there is no validation part, so the last weights are kept"
     assert all(torch.equal(tensor, before[name]) for name, tensor in copied(network).items())
-    assert nw.summary(trained).startswith("No simple model was scored beside the network.")
+    assert nw.summary(trained).startswith("No simple model was scored.")
 
 
 def test_changes_found_by_trial_are_told_drawn_and_kept(digits: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_training_is_refused_in_every_process_of_torchrun_and_writes_nothing(tab
         command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode != 0
-    assert "training in parallel is not built yet" in done.stderr
+    assert "parallel training is not supported yet" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

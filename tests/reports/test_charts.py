@@ -33,11 +33,11 @@ def test_layers_without_a_number_have_no_row_and_numbers_without_layers_no_chart
     charts = {chart.title: chart for chart in charts_of(History(), watched)}
     assert set(charts) == {
         "learning rate",
-        "update over weights",
-        "length of the gradient, before clipping",
-        "share of units that are dead",
+        "update / weights",
+        "gradient norm, before clipping",
+        "share of dead units",
     }
-    dead = charts["share of units that are dead"]
+    dead = charts["share of dead units"]
     assert (dead.names, dead.values, dead.places) == (("a",), ((0.5, 0.5),), (0.0, 5.0))
 
 
@@ -45,7 +45,7 @@ def test_of_many_layers_those_that_move_least_and_most_are_drawn_beside_the_usua
     names = tuple(f"layer{k}" for k in range(50))
     watched = Watched(names, ("Linear",) * 50, (moment(0, tuple(10.0 ** (k - 60) for k in range(50))),))
     chart = next(c for c in charts_of(History(), watched) if c.title.startswith("update"))
-    assert chart.title == "update over weights, 6 of 50 layers"
+    assert chart.title == "update / weights, 6 of 50 layers"
     assert (chart.names[0], chart.names[5]) == ("layer0", "layer49")
     assert chart.values[-2:] == ((1e-4,), (1e-2,))
     assert chart.is_log

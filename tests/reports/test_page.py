@@ -140,21 +140,21 @@ def test_findings_without_optional_parts_have_none() -> None:
     read = Reader(page(Section("t", Report("x", 0, (plain,), ()))))
     assert not {"table", "ul", "ol", "svg", "details", "img"} & {tag for tag, _ in read.tags}
     assert "OWN1" in read.words
-    assert "Nothing was found by 1 check." in Reader(page(Section("t", report()))).words
+    assert "1 check found nothing." in Reader(page(Section("t", report()))).words
 
 
 def test_the_verdict_is_one_sentence_that_begins_with_the_worst() -> None:
     error = replace(finding("wrong mode"), severity="error", code="NW314")
     warning, note = finding("label errors"), replace(finding("odd"), severity="note")
     full = report(note, warning, error, error)
-    assert verdict(full) == "Do not trust scores yet: 2 errors, first of all wrong mode (NW314)."
-    assert verdict(report(warning, note)) == "1 warning but no error: begin with label errors (NW110)."
+    assert verdict(full) == "Do not trust the scores yet: 2 errors, starting with wrong mode (NW314)."
+    assert verdict(report(warning, note)) == "1 warning but no error: start with label errors (NW110)."
     words = Reader(page(Section("t", full))).words.partition("measured")[2]
     assert words.index("wrong mode") < words.index("label errors") < words.index("odd")
     assert verdict(report(note)) == "Nothing is wrong, and 1 note may be worth knowing."
     skipped = replace(report(), checks=(Checked("a", "a", 0.0), Checked("b", "b", 0.0, "no labels")))
-    assert verdict(skipped) == "Nothing was found by 1 check; 1 check could not be made."
-    assert verdict(replace(skipped, checks=skipped.checks[1:])) == "No check could be made."
+    assert verdict(skipped) == "1 check found nothing; 1 check could not run."
+    assert verdict(replace(skipped, checks=skipped.checks[1:])) == "No check could run."
 
 
 def test_the_scores_of_a_run_stand_below_the_verdict() -> None:
@@ -164,7 +164,7 @@ def test_the_scores_of_a_run_stand_below_the_verdict() -> None:
     task = Classification(scores.labels)
     run = Run(network, task, Schema(()), Recipe(), part, part, part, lambda: network, results={"scores": scores})
     read = Reader(page(Section("t", report(finding()), summary(run))))
-    assert read.words.index("begin with") < read.words.index("accuracy") < read.words.index("What NW110 means")
+    assert read.words.index("start with") < read.words.index("accuracy") < read.words.index("What NW110 means")
     assert "<b>no" in read.words
 
 

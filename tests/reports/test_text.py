@@ -57,7 +57,7 @@ def test_a_simple_model_beyond_the_interval_is_better() -> None:
 
 
 def test_verdict_without_simple_models_says_so() -> None:
-    assert verdict(run(scored(0.3))) == "No simple model was scored beside the network."
+    assert verdict(run(scored(0.3))) == "No simple model was scored."
 
 
 def test_summary_names_the_run_folder_and_a_missing_test_part() -> None:

@@ -1,4 +1,4 @@
-"""Training pictures beside what augmentation makes of them, to see whether their labels still hold."""
+"""Training pictures next to their augmented versions, to see whether their labels still hold."""
 
 import torch
 from PIL import Image, ImageDraw
@@ -11,15 +11,15 @@ from netwright.records.run import Run
 from netwright.resolve import resolve
 
 ROWS = 8  # training rows
-VERSIONS = 7  # of each, beside the original
-LEAST_SIDE, MOST_SIDE = 64, 112  # pixels of a picture: smaller ones are enlarged, larger ones made smaller
+VERSIONS = 7  # of each, next to the original
+LEAST_SIDE, MOST_SIDE = 64, 112  # pixels of a picture: smaller ones are enlarged, larger ones shrunk
 GAP, TITLE = 2, 14  # pixels
 
 
 def augmented_picture(run: Run) -> Image.Image | None:
-    """A grid for each augmentation of pictures: a line for each of 8 training rows, the original and 7 changed ones.
+    """A grid per augmentation of pictures: one line for each of 8 training rows, the original and 7 changed versions.
 
-    None where no pictures are augmented.
+    None if no pictures are augmented.
     """
     place = next((k for k, block in enumerate(run.schema.blocks) if block.fields[0].family == "pictures"), None)
     names = [n for n in run.recipe.augment if kind_of(resolve("augmentation", n, AUGMENTATIONS)) == "image"]

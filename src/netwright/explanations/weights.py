@@ -1,4 +1,4 @@
-"""What weights have become: their signs and sizes, the columns that move the first layer, pictures of filters."""
+"""Trained weights: their signs and sizes, the columns that move the first layer, pictures of filters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from netwright.models.mlp import MemberLinear
 from netwright.models.network import Joined
 from netwright.records.schema import Schema
 
-NEAR_ZERO = 0.01  # of a layer's root mean square: such a weight does nothing that the others would not drown
+NEAR_ZERO = 0.01  # of a layer's root mean square: a smaller weight is drowned out by the others
 PIXEL = 12  # screen pixels for a weight
 MARGIN = 4  # screen pixels between filters
-MOST_FILTERS = 256  # in a picture; what a person can look at
+MOST_FILTERS = 256  # in a picture; as many as a person can look at
 
 
 @final
@@ -41,14 +41,14 @@ class Connection:
 
     column: str
     unit: int
-    strength: float  # standard deviation of the unit's input over the rows, were all other columns constant
-    direction: int  # 1: rises with a number, -1: falls with it, 0: neither way, or the column is no number
+    strength: float  # standard deviation of the unit's input over the rows, with all other columns constant
+    direction: int  # 1: rises with a number, -1: falls with it, 0: neither, or the column is not numeric
 
 
 @final
 @dataclass(frozen=True)
 class Learned:
-    """All of it: layers, the strongest connections, and the first convolution's filters where there is one."""
+    """Layers, the strongest connections, and the first convolution's filters if there is one."""
 
     layers: tuple[LayerWeights, ...]
     connections: tuple[Connection, ...]
@@ -64,8 +64,8 @@ def learned(network: nn.Module) -> tuple[LayerWeights, ...]:
 def strongest(network: nn.Module, schema: Schema, inputs: Sequence[Tensor], count: int = 10) -> tuple[Connection, ...]:
     """The strongest connections from columns of numbers, categories and dates to units of the first dense layer.
 
-    `inputs` are encoded rows, one tensor for each block, of which strengths are measured; a few hundred suffice.
-    Nothing for networks without such columns, or not built by `joined`. An ensemble's units show its members' mean.
+    `inputs` are encoded rows, one tensor per block, on which strengths are measured; a few hundred suffice. Empty for
+    networks without such columns, or not built by `joined`. An ensemble's units show its members' mean.
     """
     if not isinstance(network, Joined):
         return ()
@@ -85,7 +85,7 @@ def strongest(network: nn.Module, schema: Schema, inputs: Sequence[Tensor], coun
 
 
 def filters_picture(network: nn.Module) -> Image.Image | None:
-    """The filters of the first convolution, one beside the other: red raises the output, blue lowers it.
+    """The filters of the first convolution, side by side: red raises the output, blue lowers it.
 
     A filter with several input channels shows them from left to right; one along a sequence shows channels as rows and
     steps as columns. None for a network without convolutions.
@@ -117,14 +117,14 @@ def _layer(name: str, weight: Tensor) -> LayerWeights:
 
 
 def _alone(x: Tensor, place: int) -> Tensor:
-    """All rows with the values of one column, every other column as in the first row."""
+    """All rows with one column's values; every other column is as in the first row."""
     rows = x[:1].repeat(len(x), *[1] * (x.ndim - 1))
     rows[:, place] = x[:, place]
     return rows
 
 
 def _reached(network: Joined, features: Tensor, offset: int) -> Tensor | None:
-    """(rows, units): what the first dense layer makes of some of its inputs, from `offset` on."""
+    """(rows, units): the first dense layer's response to some of its inputs, from `offset` on."""
     trunk = network.branches[0] if isinstance(network.trunk, nn.Identity) else network.trunk
     layers = (m for part in (trunk, network.head) for m in part.modules() if isinstance(m, nn.Linear | MemberLinear))
     dense = next((m for m in layers if m.weight.shape[1] >= offset + features.shape[1]), None)
@@ -144,7 +144,7 @@ def _connections(column: str, values: Tensor, reached: Tensor) -> list[Connectio
 
 
 def _directions(values: Tensor, reached: Tensor) -> list[int]:
-    """The sign of the covariance with a number; 0 for what has no order."""
+    """The sign of the covariance with a number; 0 for values without order."""
     if not values.is_floating_point() or values.ndim > 1:
         return [0] * reached.shape[1]
     known = ~values.isnan()
@@ -155,7 +155,7 @@ def _directions(values: Tensor, reached: Tensor) -> list[int]:
 
 
 def _colored(shares: np.ndarray) -> np.ndarray:
-    """-1 to 1 as blue over white to red, uint8 with a last dimension of 3."""
+    """-1 to 1 as blue through white to red, uint8 with a last dimension of 3."""
     fade = 255 * (1 - np.abs(shares))
     full = np.full_like(fade, 255)
     red, blue = np.where(shares >= 0, full, fade), np.where(shares <= 0, full, fade)
@@ -163,7 +163,7 @@ def _colored(shares: np.ndarray) -> np.ndarray:
 
 
 def _grid(tiles: np.ndarray) -> Image.Image:
-    """(count, height, width, 3) pixels, enlarged, in about a square."""
+    """(count, height, width, 3) pixels, enlarged and arranged in about a square."""
     count, height, width, _ = tiles.shape
     columns = max(1, round((count * height / width) ** 0.5))
     rows = -(-count // columns)

@@ -1,4 +1,4 @@
-"""A network whose forward pass runs in the arithmetic that a recipe names."""
+"""A network whose forward pass runs in a recipe's arithmetic."""
 
 from contextlib import nullcontext
 from typing import final
@@ -28,12 +28,12 @@ class Arithmetic(nn.Module):
         own = OWN if recipe.kernels == "own" else {}
         own = {**own, **GRU} if any(isinstance(module, nn.GRU) for module in network.modules()) else own
         self._replacing = Replacing(own) if own and self._device == "cpu" else nullcontext()
-        self._compiled = [torch.compile(network)] if recipe.compile == "always" else []  # a list: it is no second part
+        self._compiled = [torch.compile(network)] if recipe.compile == "always" else []  # a list: not a submodule
 
     def forward(self, *inputs: Tensor) -> Outputs:
         """The network's outputs."""
         inputs = tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
-        # Evaluation would have to be compiled anew, for a fraction of the steps.
+        # Evaluation would need another compilation, for a fraction of the steps.
         network = self._compiled[0] if self._compiled and self.training else self.network
         if not self._is_bf16:
             return network(*inputs)

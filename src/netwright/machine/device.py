@@ -11,15 +11,15 @@ from netwright.machine.threads import threads
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
 
-SIZE, PRODUCTS = 256, 8  # of the products that tell whether bf16 pays: a millisecond each
-SLOW = 0.05  # seconds of a product, after which no second one is needed
+SIZE, PRODUCTS = 256, 8  # size of the products that show whether bf16 pays off: a millisecond each
+SLOW = 0.05  # seconds of a product; if the first takes longer, no second one is needed
 DENORMAL = 1e-40  # below float32's smallest normal number
 
 
 def device(name: str) -> torch.device:
-    """The device of a recipe's `device` setting; "auto" is the GPU where there is one.
+    """The device of a recipe's `device` setting; "auto" is the GPU if there is one.
 
-    Raises RecipeError where it asks for a GPU and there is none.
+    Raises RecipeError if it asks for a GPU and there is none.
     """
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
@@ -28,24 +28,24 @@ def device(name: str) -> torch.device:
 
 
 def suited(recipe: Recipe, on: torch.device, clock: Callable[[], float] = time.perf_counter) -> tuple[Recipe, str]:
-    """The recipe to compute with on this device, and what to tell where it is not the one trained with.
+    """The recipe to compute with on this device, and a note if it differs from the training's.
 
-    A network trained in bf16 answers in bf16, as it was scored. A CPU without instructions for it takes up to a hundred
+    A network trained in bf16 answers in bf16, as it was scored. A CPU without bf16 instructions takes up to a hundred
     times as long and gets fp32, which differs in the third digit.
     """
     if recipe.precision != "bf16" or not is_slow_in_bf16(on, clock):
         return recipe, ""
-    told = "this CPU is slow in bf16, in which the network was trained: it computes in fp32"
+    told = "the network was trained in bf16, which is slow on this CPU: computing in fp32"
     return recipe.edit({"precision": "fp32"}), told
 
 
 def is_slow_in_bf16(on: torch.device, clock: Callable[[], float] = time.perf_counter) -> bool:
-    """Whether this is a CPU whose products in bf16 take longer than those in fp32; found in .2 s at most."""
+    """Whether this is a CPU whose products take longer in bf16 than in fp32; takes .2 s at most."""
     return on.type == "cpu" and _rate(torch.bfloat16, clock) < _rate(torch.float32, clock)
 
 
 def _rate(dtype: torch.dtype, clock: Callable[[], float]) -> float:
-    """Matrix products a second, the best of a few; the first warms up and is enough where it is slow."""
+    """Matrix products per second, the best of a few; the first warms up and is enough if it is slow."""
     matrix, best = torch.ones(SIZE, SIZE, dtype=dtype), float("inf")
     for _ in range(PRODUCTS):
         began = clock()
@@ -58,7 +58,7 @@ def _rate(dtype: torch.dtype, clock: Callable[[], float]) -> float:
 
 @contextmanager
 def prepare_device(count: int = 0) -> Generator[None]:
-    """Arithmetic as it should be for training, with `count` threads (0: as many as now); all comes back at the end.
+    """Sets up arithmetic for training, with `count` threads (0: as many as now); restores everything at the end.
 
     Numbers below the smallest normal one count as 0: weights that decay into them make products 200 times slower.
     """

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps, never within one: half an update cannot be saved."""
+"""Ctrl-C takes effect between two steps, never within one: half an update cannot be saved."""
 
 import signal
 import threading
@@ -9,9 +9,9 @@ from types import FrameType
 
 @contextmanager
 def late_interrupts() -> Generator[Callable[[], bool]]:
-    """Gives a function that tells whether Ctrl-C was pressed. A second Ctrl-C raises KeyboardInterrupt at once.
+    """Gives a function that says whether Ctrl-C was pressed. A second Ctrl-C raises KeyboardInterrupt immediately.
 
-    Changes nothing outside the main thread, or where the program has a handler of its own.
+    Changes nothing outside the main thread, or if the program has its own handler.
     """
     asked = False
 
@@ -29,7 +29,7 @@ def late_interrupts() -> Generator[Callable[[], bool]]:
     signal.signal(signal.SIGINT, ask)
     try:
         yield lambda: asked
-    except GeneratorExit:  # the caller left its loop with the interrupt pending: it must not get lost
+    except GeneratorExit:  # the caller left its loop with the interrupt pending: do not lose it
         if asked:
             raise KeyboardInterrupt from None
         raise

@@ -1,4 +1,4 @@
-"""Replacements for weak CPU kernels of PyTorch, switched on around any network without touching it."""
+"""Replacements for slow CPU kernels of PyTorch, switched on around any network without changing it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 
-# Keys up to which own attention in bf16 pays: it is 3.6 times as fast as torch's at 64, 2.5 at 128, 1.4 at 256 (forward
-# and backward, AVX-512, one thread; whole steps in benchmarks/speed/kernels.py). Beyond, its memory outgrows that.
+# Keys up to which our attention in bf16 pays off: 3.6 times as fast as torch's at 64, 2.5 at 128, 1.4 at 256 (forward
+# and backward, AVX-512, one thread; whole steps in benchmarks/speed/kernels.py). Beyond, its memory outgrows the gain.
 LONGEST = 256
 CHUNK = 1 << 19  # scores at a time, 2 MB in fp32: they stay in the cache, and memory stays bounded
 # 3x3 convolutions whose weight gradient is faster as one product in bf16: 1.0-1.3 times with AVX-512, 2-5 with AMX.
@@ -23,12 +23,12 @@ MANY_CHANNELS = 128
 
 @final
 class Replacing(TorchFunctionMode):
-    """A context in which calls of the table's functions of torch go to the functions beside them.
+    """A context in which calls to the table's torch functions go to their replacements.
 
-    It reaches a user's own modules too, `nn.TransformerEncoderLayer` among them; what is computed within it takes the
-    replacement into its backward pass. A call costs about 1 us more. Not for networks that compute parts again in their
-    backward pass, where no mode holds: `torch.utils.checkpoint` raises CheckpointError. In evaluation
-    nn.TransformerEncoder gives up its own fast path within the context.
+    It also reaches a user's own modules, such as `nn.TransformerEncoderLayer`; what is computed within keeps the
+    replacement in its backward pass. A call costs about 1 us more. Not for networks that recompute parts in their
+    backward pass, outside any mode: `torch.utils.checkpoint` raises CheckpointError. In evaluation,
+    nn.TransformerEncoder does not use its own fast path within the context.
     """
 
     def __init__(self, table: Mapping[Callable[..., Any], Callable[..., Any]]) -> None:
@@ -38,12 +38,12 @@ class Replacing(TorchFunctionMode):
     def __torch_function__(  # Any: torch's protocol
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """torch calls it with the mode itself switched off."""
+        """torch calls it with the mode switched off."""
         return self.table.get(func, func)(*args, **(kwargs or {}))
 
 
 def _precision(x: Tensor) -> torch.dtype:
-    """What torch would compute a matrix product in; autocast takes part."""
+    """The type in which torch would compute a matrix product, with autocast."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) and x.is_floating_point() else x.dtype
 
@@ -53,7 +53,7 @@ def _is_covered(x: Tensor) -> bool:
 
 
 def _multi_head_attention(*args: Any, **kwargs: Any) -> Any:  # Any: torch's own signature
-    """torch's function with the attention in it replaced, which no mode sees: it is called while the mode is off."""
+    """torch's function with its inner attention replaced; no mode sees that, as it is called while the mode is off."""
     function = F.multi_head_attention_forward
     names = {**function.__globals__, "scaled_dot_product_attention": _attention}
     own = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
@@ -70,7 +70,7 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """F.scaled_dot_product_attention. Drawing a dropout of the shares takes so long that torch's own loses little."""
+    """F.scaled_dot_product_attention. Dropout of the shares takes so long to draw that torch's own loses little."""
     leading = query.shape[:-2]
     bias = None
     is_own = (
@@ -85,7 +85,7 @@ def _attention(
     )
     if is_own and (is_causal or attn_mask is not None):
         bias = _bias(attn_mask, query, key)
-        # A step that sees nothing, and a mask that learns, are torch's.
+        # Steps that see nothing, and trainable masks, go to torch.
         is_own = not bias.requires_grad and bool((bias > -torch.inf).any(-1).all())
     if not is_own:
         return F.scaled_dot_product_attention(
@@ -98,7 +98,7 @@ def _attention(
 
 
 def _bias(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
-    """What is added to the scores: (1 or all heads, T or 1, S), minus infinity where a step does not see another."""
+    """Added to the scores: (1 or all heads, T or 1, S), minus infinity where a step does not see another."""
     if mask is None:  # causal
         mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
     if mask.dtype == torch.bool:
@@ -110,10 +110,10 @@ def _bias(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
 
 @final
 class _Attention(Function):
-    """Attention as products over all heads, (N, T, D), (N, S, D) and (N, S, E), that keeps the shares for its backward.
+    """Attention as products over all heads, (N, T, D), (N, S, D) and (N, S, E); keeps the shares for backward.
 
-    All up to the softmax's derivative is float32, which costs 4 bytes a score; bfloat16 there would be less exact than
-    torch's kernel. The three products for the gradients take bfloat16, as torch's do.
+    Everything up to the softmax's derivative is float32, at 4 bytes per score; bfloat16 would be less exact than
+    torch's kernel. The three products for the gradients use bfloat16, as torch's do.
     """
 
     @staticmethod
@@ -161,7 +161,7 @@ def _conv2d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Any = 1,  # Any: a number, or one for each side
+    stride: Any = 1,  # Any: a number, or one per side
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
@@ -196,7 +196,7 @@ class _Conv2d(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  # torch's is open
-        """Of operations that can be derived again."""
+        """In operations that can be differentiated again."""
         x, weight = ctx.saved_tensors
         needs_x, _, needs_bias = ctx.needs_input_grad
         out, width = weight.shape[:2]
@@ -230,15 +230,15 @@ OWN: dict[Callable[..., Any], Callable[..., Any]] = {
     F.multi_head_attention_forward: _multi_head_attention,
     F.conv2d: _conv2d,
 }
-"""Attention over short rows and convolutions of small maps, faster in bfloat16 on a CPU; what they do not cover, other
-precisions and devices among it, goes to torch."""
+"""Attention over short rows and convolutions of small maps, faster in bfloat16 on a CPU; everything else, such as
+other precisions and devices, goes to torch."""
 
 GRU: dict[Callable[..., Any], Callable[..., Any]] = {torch.gru: _gru}
 """nn.GRU leaves autocast on a CPU, where torch has no fast kernel for it in bfloat16."""
 
 
 def calls_them(work: Callable[[], object]) -> bool:
-    """Whether the work calls a function that has a kernel of our own."""
+    """Whether the work calls a function that we have a kernel for."""
     called: list[object] = []
 
     def noting(function: Callable[..., Any]) -> Callable[..., Any]:

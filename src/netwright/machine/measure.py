@@ -1,4 +1,4 @@
-"""Which arithmetic is fastest: steps are timed with each choice, in turn, and what was found is remembered."""
+"""Which arithmetic is fastest: steps are timed with each choice, in turn, and the outcome is remembered."""
 
 import json
 import platform
@@ -28,7 +28,7 @@ Choice = tuple[str, str, int]
 """Precision, kernels, threads (0: as many as now)."""
 
 Steps = Callable[[Choice, int], float]
-"""(choice, how many steps) -> seconds of a step; infinite if torch cannot do it so."""
+"""(choice, number of steps) -> seconds per step; infinite if torch cannot do it."""
 
 
 @final
@@ -56,7 +56,7 @@ def fastest(
 ) -> tuple[Choice, float, float]:
     """The fastest of some precisions and kernels on `count` threads, or on one; its seconds, and its gain over PLAIN.
 
-    If PLAIN fails, nothing was measured: it is the choice, and takes for ever.
+    If PLAIN fails, nothing was measured: it is the choice, with infinite seconds.
     """
     taken = seconds_of(steps, [(p, k, count) for p, k in dict.fromkeys((PLAIN, *choices))])
     if taken[*PLAIN, count] == inf:

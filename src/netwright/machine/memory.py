@@ -1,4 +1,4 @@
-"""Memory that stays the process's own between steps: asking the system for it again costs more than small layers."""
+"""Keeps memory in the process between steps: asking the system for it again costs more than small layers."""
 
 import ctypes
 import os
@@ -11,23 +11,23 @@ from typing import Any
 
 import torch
 
-# Of mallopt(3). glibc gives each tensor above 32 MB, and often smaller ones, back to the system when it is freed, and
-# the system clears each page of the next one: a third of a step of an LSTM, a seventh of one of a small GPT.
+# Of mallopt(3). glibc returns each freed tensor above 32 MB, and often smaller ones, to the system, and the system
+# clears each page of the next one: a third of an LSTM's step, a seventh of a small GPT's.
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: -1}
-# What glibc comes to by itself in a process that frees large tensors: mallopt cannot bring its adapting back.
+# What glibc itself settles on in a process that frees large tensors: mallopt cannot restore its adaptation.
 GIVE_BACK = {MMAP_MAX: 65536, MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 64 << 20}
-OF_THE_USER = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # whoever sets these has chosen
+OF_THE_USER = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")  # a user who sets these has chosen
 
-_inside = 0  # contexts that are open, of all threads
+_inside = 0  # open contexts, over all threads
 _one_at_a_time = Lock()
 
 
 @contextmanager
 def keep_pages() -> Generator[None]:
-    """Freed memory is used again within; at the end of the outermost context the system gets it back.
+    """Freed memory is reused within; at the end of the outermost context it returns to the system.
 
-    Only with glibc, whose allocator it sets, and not where its settings are a user's own; else it changes nothing.
+    Only with glibc, whose allocator it sets, and only if the user has not set it; otherwise it changes nothing.
     """
     global _inside
     library = _glibc()
@@ -62,7 +62,7 @@ def _glibc() -> Any:  # Any: see `_set`
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory used so far: of the device, or of the process where the device is the CPU (0 on Windows)."""
+    """Peak memory so far: of the device, or of the process if the device is the CPU (0 on Windows)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":

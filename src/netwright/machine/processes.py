@@ -1,4 +1,4 @@
-"""Whether this process is one of several that were started to train together."""
+"""Whether this process is one of several that train together."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ from netwright.records.errors import RunError
 
 
 def refuse_ranks(environment: Mapping[str, str] = os.environ) -> None:
-    """Raises RunError in a process of torchrun, and of what sets its variables too: accelerate, DeepSpeed, Kubeflow.
+    """Raises RunError in a process of torchrun, or of others that set its variables: accelerate, DeepSpeed, Kubeflow.
 
     Each process would train on all rows and write the same folder. Processes that srun or mpirun starts without these
-    variables may be trainings of their own, with a folder each.
+    variables may be independent trainings with a folder each.
     """
     rank, world = environment.get("RANK", ""), environment.get("WORLD_SIZE", "")
     why = "RANK and WORLD_SIZE are set"
@@ -20,5 +20,5 @@ def refuse_ranks(environment: Mapping[str, str] = os.environ) -> None:
         rank, world = str(distributed.get_rank()), str(distributed.get_world_size())
         why = "torch.distributed is initialized"
     if rank.isdecimal() and world.isdecimal() and int(world) > 1:
-        problem = f"this is process {int(rank) + 1} of {world} ({why}), and training in parallel is not built yet"
+        problem = f"this is process {int(rank) + 1} of {world} ({why}), and parallel training is not supported yet"
         raise RunError(problem, remedy="start one process: without torchrun, or with --nproc-per-node 1.")

@@ -1,4 +1,4 @@
-"""Warnings that would tell a person nothing."""
+"""Hides warnings that would not help anyone."""
 
 import warnings
 from collections.abc import Generator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_warnings(*kinds: type[Warning]) -> Generator[None]:
-    """Warnings of these kinds, or all of them if none is named, are not shown."""
+    """Hides warnings of these kinds, or all if none is named."""
     with warnings.catch_warnings():
         for kind in kinds or (Warning,):
             warnings.simplefilter("ignore", kind)

@@ -1,25 +1,25 @@
-"""Seeds, and torch's own generators, which belong to the whole process: they are left as they were."""
+"""Seeds, and torch's own generators, which belong to the whole process and are restored."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
 
-GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: neighbouring numbers get seeds far apart
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: neighboring numbers get seeds far apart
 
 
 @contextmanager
 def forked() -> Generator[None]:
-    """At the end torch's generators, of the CPU and of all GPUs, stand where they stood."""
+    """Restores torch's generators, of the CPU and all GPUs, at the end."""
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(gpus):
         yield
 
 
 def reseed(seed: int) -> None:
-    """Within `forked`: what is drawn from here on depends on the seed alone.
+    """Within `forked`: random numbers from here on depend on the seed alone.
 
-    A step of a small network cannot afford torch.manual_seed, which also writes a stack trace for each kind of device.
+    torch.manual_seed is too slow for a step of a small network: it also records a stack trace per kind of device.
     """
     for generator in (torch.default_generator, *(torch.cuda.default_generators if torch.cuda.is_initialized() else ())):
         generator.manual_seed(seed)
@@ -27,14 +27,14 @@ def reseed(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Generator[None]:
-    """`forked`, and what is drawn within depends on the seed alone."""
+    """`forked`; random numbers within depend on the seed alone."""
     with forked():
         torch.manual_seed(seed)
         yield
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """What decides order, augmentation and dropout of an epoch (from 1). Pure; 0 to 2^63 - 1."""
+    """The seed for order, augmentation and dropout of an epoch (from 1). Pure; 0 to 2^63 - 1."""
     return mixed(mixed(seed) + epoch)
 
 

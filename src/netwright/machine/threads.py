@@ -1,4 +1,4 @@
-"""Fewer threads while other programs hold the cores: threads that wait for each other spin where another could work."""
+"""Fewer threads while other programs use the cores: waiting threads spin and block the others."""
 
 import time
 from collections.abc import Callable, Generator
@@ -7,15 +7,15 @@ from typing import final
 
 import torch
 
-WINDOW = 0.5  # seconds over which a rate is taken: tens of steps of a small network, and a person does not notice
-CROWDED = 0.75  # share of the time for which this thread has a core; 0.9 alone, 0.4 beside one busy core
-WORTH = 1.1  # another count of threads has to be so many times as fast: rates differ by some percent by chance
-WAIT, LONGEST = 5.0, 300.0  # seconds before the next trial; doubled after each that brought nothing
+WINDOW = 0.5  # seconds over which a rate is measured: tens of steps of a small network, and too short to notice
+CROWDED = 0.75  # share of the time in which this thread has a core; 0.9 alone, 0.4 with one core busy
+WORTH = 1.1  # another count of threads must be this many times as fast: rates vary by a few percent
+WAIT, LONGEST = 5.0, 300.0  # seconds before the next trial; doubled after each without a gain
 
 
 @contextmanager
 def threads(count: int) -> Generator[None]:
-    """Torch with so many threads, 0 for as many as now; the number it had comes back at the end."""
+    """Torch with this many threads (0: as many as now); restores the number at the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -35,11 +35,11 @@ def one_blas_thread() -> Generator[None]:
 
 @final
 class Watch:
-    """Compares the time that passes with the time this thread runs, and tries how many threads are fastest then.
+    """Compares wall time with this thread's running time, and tries which number of threads is fastest.
 
-    Two threads on two cores, one of which another program uses, made a step of a small perceptron 20 times slower than
-    one thread, and that of a convolutional network twice. Nothing is believed: each change is kept only if rows pass
-    faster than before it.
+    With one of two cores used by another program, two threads made a step of a small perceptron 20 times slower than
+    one thread did, and that of a convolutional network 2 times. Each change is kept only if rows pass faster than
+    before it.
     """
 
     def __init__(
@@ -49,17 +49,17 @@ class Watch:
     ) -> None:
         self._clock, self._worked = clock, worked
         self._most = self._count = torch.get_num_threads()
-        self._before: tuple[int, float] | None = None  # while trying: the count of threads and the rate before
+        self._before: tuple[int, float] | None = None  # during a trial: the count of threads and the rate before it
         self._wait, self._next = WAIT, clock()
         self.go_on()
         self._forget()
 
     def go_on(self) -> None:
-        """What happened since the last call was not training."""
+        """The time since the last call was not training."""
         self._mark = self._clock(), self._worked()
 
     def tick(self, rows: int) -> str:
-        """Takes rows trained since the last call into account; says what it changed, where it did."""
+        """Counts the rows trained since the last call; says what it changed, if anything."""
         now, worked = self._clock(), self._worked()
         self._seconds += now - self._mark[0]
         self._busy += worked - self._mark[1]

@@ -1,1 +1,1 @@
-"""What a person reads at the end."""
+"""Output for people: text, pages, charts."""

@@ -1,4 +1,4 @@
-"""Predictions beside the rows that they are for, on the screen or in a file."""
+"""Predictions next to their rows, on the screen or in a file."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 
 def placed(answers: Iterable[pl.DataFrame], dataset: Dataset) -> pl.DataFrame:
-    """Every row of the data in its order, with where it stands; null where a row could not be read."""
+    """Every row of the data in order, with its place; null if a row could not be read."""
     places = pl.Series(range(len(dataset))) if dataset.places is None else dataset.places
     name = "file" if places.dtype == pl.String else "row" if dataset.places is None else dataset.unit
     frame = pl.DataFrame({ROW: pl.Series(range(len(dataset)), dtype=pl.Int64), f"\0{name}": places})
@@ -25,7 +25,7 @@ def placed(answers: Iterable[pl.DataFrame], dataset: Dataset) -> pl.DataFrame:
 
 
 def as_csv(table: pl.DataFrame, *, header: bool) -> str:
-    """Text in comma-separated form. Raises DataError for cells that are lists or pictures."""
+    """Comma-separated text. Raises DataError for cells that are lists or pictures."""
     nested = [name for name, dtype in table.schema.items() if dtype.is_nested() or dtype == pl.Binary]
     if nested:
         raise DataError(f"column {nested[0]!r} does not fit a CSV", remedy="write to .parquet or .jsonl with --to.")
@@ -33,12 +33,12 @@ def as_csv(table: pl.DataFrame, *, header: bool) -> str:
 
 
 def written(tables: Iterator[pl.DataFrame], to: Path) -> int:
-    """Writes tables one below the other to a .csv, .parquet or .jsonl file; returns how many rows.
+    """Writes tables one after another to a .csv, .parquet or .jsonl file; returns the number of rows.
 
-    The file appears under its name when it is whole. Raises RunError where it cannot be written.
+    The file appears when it is complete. Raises RunError if it cannot be written.
     """
     if to.suffix not in SUFFIXES:
-        raise DataError(f"{to} is of no form that answers are written in", remedy=f"choose from {', '.join(SUFFIXES)}.")
+        raise DataError(f"cannot write {to}: unknown file type", remedy=f"choose from {', '.join(SUFFIXES)}.")
     if not to.parent.is_dir():
         raise DataError(f"there is no folder {to.parent}", remedy="create it, or choose another one.")
     with whole(to) as unfinished:
@@ -64,7 +64,7 @@ def _json_lines(tables: Iterator[pl.DataFrame], path: Path) -> int:
 
 
 def _parquet(tables: Iterator[pl.DataFrame], path: Path) -> int:
-    """Pieces in files of their own, then streamed into one: a Parquet file cannot be appended to."""
+    """Writes pieces to separate files, then streams them into one: a Parquet file cannot be appended to."""
     count, pieces = 0, list[Path]()
     for number, table in enumerate(tables):
         pieces.append(path.parent / f"{number:06}.parquet")

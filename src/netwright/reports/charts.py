@@ -1,4 +1,4 @@
-"""What was seen of a training, as charts."""
+"""Charts of a training."""
 
 from collections.abc import Callable
 from math import inf, isfinite
@@ -9,21 +9,21 @@ from netwright.records.history import History
 from netwright.records.watched import LayerMoment, Watched
 
 LAYERS = 6  # lines of one chart; more cannot be told apart
-# A step changes weights by about a thousandth (course notes of Stanford's CS231n, "ratio of weights:updates"), give or
-# take a factor of ten: to compare with, no threshold.
+# A step changes weights by about a thousandth (course notes of Stanford's CS231n, "ratio of weights:updates"), within a
+# factor of ten: for comparison, not a threshold.
 BAND = (1e-4, 1e-2)
 
 
 def charts_of(history: History, watched: Watched) -> tuple[Chart, ...]:
-    """Losses, learning rate, and layer by layer gradients, updates, dead and saturated units, where they are known."""
+    """Losses, learning rate, and per layer gradients, updates, dead and saturated units, if known."""
     found = (
         _epochs(history),
         _losses(watched),
         _rates(history, watched),
         _updates(watched),
-        _layers(watched, "length of the gradient, before clipping", lambda layer: layer.gradient, is_log=True),
-        _layers(watched, "share of units that are dead", lambda layer: layer.dead),
-        _layers(watched, "share of outputs in the flat parts", lambda layer: layer.saturated),
+        _layers(watched, "gradient norm, before clipping", lambda layer: layer.gradient, is_log=True),
+        _layers(watched, "share of dead units", lambda layer: layer.dead),
+        _layers(watched, "share of saturated outputs", lambda layer: layer.saturated),
     )
     return tuple(chart for chart in found if chart is not None)
 
@@ -36,7 +36,7 @@ def _epochs(history: History) -> Chart | None:
         lines["validation"] = tuple(epoch.valid.get("loss", float("nan")) for epoch in history.epochs)
     marks = ((float(history.best.epoch), "kept"),) if history.best else ()
     places = tuple(float(epoch.epoch) for epoch in history.epochs)
-    return Chart("lines", "loss, epoch by epoch", "epoch", "loss", tuple(lines), tuple(lines.values()), places, marks)
+    return Chart("lines", "loss by epoch", "epoch", "loss", tuple(lines), tuple(lines.values()), places, marks)
 
 
 def _losses(watched: Watched) -> Chart | None:
@@ -45,7 +45,7 @@ def _losses(watched: Watched) -> Chart | None:
     stretches = watched.losses
     values = tuple(tuple(getattr(s, name) for s in stretches) for name in ("mean", "least", "most"))
     places = tuple(s.first + s.count / 2 for s in stretches)
-    return Chart("lines", "loss of the batches", "step", "loss", ("mean", "least", "most"), values, places)
+    return Chart("lines", "batch loss", "step", "loss", ("mean", "least", "most"), values, places)
 
 
 def _rates(history: History, watched: Watched) -> Chart | None:
@@ -59,7 +59,7 @@ def _rates(history: History, watched: Watched) -> Chart | None:
 
 
 def _updates(watched: Watched) -> Chart | None:
-    """Of many layers those between the one that moves least and the one that moves most."""
+    """Of many layers, a selection from the one that moves least to the one that moves most."""
     lines = {
         name: values for name, values in _rows(watched, lambda layer: layer.update) if any(0 < v < inf for v in values)
     }
@@ -73,7 +73,7 @@ def _updates(watched: Watched) -> Chart | None:
     shown |= {f"usual, {'most' if bound == BAND[1] else 'least'}": (bound,) * len(places) for bound in BAND}
     more = f", {count} of {len(lines)} layers" if len(lines) > count else ""
     return Chart(
-        "lines", f"update over weights{more}", "step", "length of the step's change over length of the weights",
+        "lines", f"update / weights{more}", "step", "norm of the step's change / norm of the weights",
         tuple(shown), tuple(shown.values()), places, is_log=True,
     )  # fmt: skip
 

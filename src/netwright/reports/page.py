@@ -1,4 +1,4 @@
-"""A report as one HTML file that a person reads: it needs no network, holds no program, and prints."""
+"""A report as one HTML file for people: it needs no network, contains no script, and prints."""
 
 import json
 import shlex
@@ -22,14 +22,14 @@ from netwright.resolve import require, resolve
 
 PICTURES = 12  # of one finding: two lines of a wide page
 NAMES = 12  # columns or layers named
-FIXES = 20  # of one finding in its folded table; all are in the file that `netwright fix` writes
-LETTERS = 300  # of a name, a place or a cell: a longer one is cut
+FIXES = 20  # of one finding in its folded table; `netwright fix` writes all to a file
+LETTERS = 300  # of a name, a place or a cell: longer ones are cut
 TAIL = 40  # letters of a place below a picture
-EXTRA = "report"  # what installs jinja2
+EXTRA = "report"  # the extra that installs jinja2
 
 
 def page(*sections: Section) -> str:
-    """Of each section the verdict in one sentence, what was found with its evidence, and which checks were made.
+    """For each section: the verdict in one sentence, the findings with their evidence, and the checks that ran.
 
     Raises MissingPackage without jinja2.
     """
@@ -65,7 +65,7 @@ def page(*sections: Section) -> str:
         names=NAMES,
         fixes_shown=FIXES,
     )
-    return text.encode("utf-8", "replace").decode("utf-8")  # paths may hold bytes that are no text
+    return text.encode("utf-8", "replace").decode("utf-8")  # paths may contain bytes that are not text
 
 
 def require_pages(path: str) -> None:
@@ -77,7 +77,7 @@ def require_pages(path: str) -> None:
 def written(sections: Sequence[Section], path: Path | str) -> tuple[str, ...]:
     """Writes a page if a file is named for it; returns the line that says so.
 
-    The file appears under its name when it is whole. Raises RunError if it cannot be written.
+    The file appears when it is complete. Raises RunError if it cannot be written.
     """
     if not path:
         return ()
@@ -86,19 +86,19 @@ def written(sections: Sequence[Section], path: Path | str) -> tuple[str, ...]:
 
 
 def verdict(report: Report) -> str:
-    """What a report comes to, in one sentence."""
+    """The verdict of a report, in one sentence."""
     made = sum(not check.skipped for check in report.checks)
     left_out = len(report.checks) - made
     counts = Counter(finding.severity for finding in report.findings)
-    aside = f"; {_plural(left_out, 'check')} could not be made" if left_out else ""
+    aside = f"; {_plural(left_out, 'check')} could not run" if left_out else ""
     if not report.findings:
-        return f"Nothing was found by {_plural(made, 'check')}{aside}." if made else "No check could be made."
+        return f"{_plural(made, 'check')} found nothing{aside}." if made else "No check could run."
     worst = min(report.findings, key=_gravity)
     first = f"{worst.title} ({worst.code})"
     if counts["error"]:
-        return f"Do not trust scores yet: {_plural(counts['error'], 'error')}, first of all {first}{aside}."
+        return f"Do not trust the scores yet: {_plural(counts['error'], 'error')}, starting with {first}{aside}."
     if counts["warning"]:
-        return f"{_plural(counts['warning'], 'warning')} but no error: begin with {first}{aside}."
+        return f"{_plural(counts['warning'], 'warning')} but no error: start with {first}{aside}."
     return f"Nothing is wrong, and {_plural(counts['note'], 'note')} may be worth knowing{aside}."
 
 
@@ -108,7 +108,7 @@ def _gravity(finding: Finding) -> int:
 
 @dataclass(frozen=True)
 class _Part:
-    """A section with all that is looked up for it."""
+    """A section with everything the page shows."""
 
     section: Section
     verdict: str
@@ -132,13 +132,13 @@ def _part(section: Section, numbers: Iterator[int]) -> _Part:
 
 @dataclass(frozen=True)
 class _Card:
-    """A finding with all that is looked up for it."""
+    """A finding with everything the page shows."""
 
     number: int
     finding: Finding
     rule: tuple[str, ...]  # paragraphs
     charts: tuple[Any, ...]
-    pictures: tuple[tuple[str, str, str], ...]  # data URI or nothing, where it stands, what its fix would do
+    pictures: tuple[tuple[str, str, str], ...]  # data URI or empty, its place, what its fix would do
     fixes: str
 
 
@@ -156,7 +156,7 @@ def _card(number: int, finding: Finding, pictures: Pictures | None) -> _Card:
 
 
 def _paragraphs(text: str) -> tuple[str, ...]:
-    """Without the title, and without the line breaks of the source."""
+    """Without the title and the source's line breaks."""
     return tuple(" ".join(paragraph.split()) for paragraph in text.split("\n\n")[1:])
 
 
@@ -179,7 +179,7 @@ def _change(fix: Fix) -> str:
 
 
 def _option(edit: Mapping[str, object]) -> str:
-    """Changes of the recipe as the command line takes them."""
+    """Changes to the recipe as command-line options."""
     return " ".join(f"--set {shlex.quote(f'{name}={_value(value)}')}" for name, value in edit.items())
 
 
@@ -198,7 +198,7 @@ def _sure(confidence: float) -> str:
 
 
 def _tail(place: str) -> str:
-    """The end of a place, which tells places of one folder apart."""
+    """The end of a place, which distinguishes places in one folder."""
     return place if len(place) <= TAIL else f"…{place[-TAIL:]}"
 
 

@@ -1,4 +1,4 @@
-"""The pictures that rows hold, small enough to stand in a page."""
+"""The pictures in rows, small enough for a page."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from netwright.kinds.image import DECODED, Image
 from netwright.kinds.pictures import viewer
 from netwright.resolve import with_detail
 
-SIDE = 112  # pixels: even without compression 112 x 112 in color stay below 40 KB
-LOSSLESS = 64  # pixels of a side up to which pictures are kept as they are: JPEG would smear them
+SIDE = 112  # pixels: even uncompressed, 112 x 112 in color stay below 40 KB
+LOSSLESS = 64  # pixels per side up to which pictures stay lossless: JPEG would smear them
 
 Pictures = Callable[[int], PIL.Image | None]
-"""From a row's number to its picture; None where it has none that can be read."""
+"""From a row's number to its picture; None if it has no readable one."""
 
 
 def pictures_of(dataset: Dataset) -> Pictures | None:
-    """Looks up the pictures of rows in the first column of images; None where there is no such column."""
+    """Looks up the pictures of rows in the first image column; None if there is no such column."""
     name = next((name for name in dataset.inputs if _holds_images(dataset, name)), None)
     if name is None:
         return None
@@ -37,7 +37,7 @@ def pictures_of(dataset: Dataset) -> Pictures | None:
 
 
 def as_uri(picture: PIL.Image) -> str:
-    """A `data:` address of at most 40 KB that holds the picture."""
+    """The picture as a `data:` URI of at most 40 KB."""
     picture = picture.convert("RGB")
     picture.thumbnail((SIDE, SIDE))
     is_small = max(picture.size) <= LOSSLESS

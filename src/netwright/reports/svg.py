@@ -1,4 +1,4 @@
-"""Charts as small pictures in text (SVG), which take their colors from the page around them."""
+"""Charts as small SVG pictures that take their colors from the page."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from PIL import Image
 
 from netwright.records.finding import Chart, Measure
 
-WIDE, HIGH = 420, 240  # a telephone shows 420 units at about 0.8: letters of 12 stay readable
-LETTER = 6.6  # width of a letter of 12
-NAMES = 130.0  # width at most of names beside bars and maps
+WIDE, HIGH = 420, 240  # a phone shows 420 units at a scale of about 0.8: letters of size 12 stay readable
+LETTER = 6.6  # width of a letter of size 12
+NAMES = 130.0  # maximum width of names next to bars and maps
 LINES, BARS, MARKS = 8, 40, 6  # drawn; more cannot be told apart, and the caption says that there are more
-POINTS = 300  # of a line: nearly as many as it has pixels
-DOTTED = 20  # points of a line up to which each has a dot
+POINTS = 300  # of a line: nearly one per pixel
+DOTTED = 20  # a line with at most this many points has a dot for each
 MAP_ROWS, MAP_COLUMNS = 120, 160  # cells of a map: 26 KB at most
-ENDLESS, NOTHING = 1e300, 1e-290  # greater and smaller numbers are drawn as these: differences stay finite
-WIDE_RANGE = 100  # factor from which values of one sign are drawn on a logarithmic scale, where a measure is a bar
-# Nuñez, Anderton and Renslow 2018, arXiv:1712.01662: as bright to the color-blind as to others, and in grey.
+ENDLESS, NOTHING = 1e300, 1e-290  # larger numbers are drawn as this: differences stay finite
+WIDE_RANGE = 100  # from this factor on, bars of values with one sign use a logarithmic scale
+# Nuñez, Anderton and Renslow 2018, arXiv:1712.01662: equally bright to the color-blind, and in gray.
 CIVIDIS = ("00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "e1cc55", "fee838")
-TOLD = 400  # letters of a title or a name that is told to those who point at it
+TOLD = 400  # letters of a title or name shown on hover
 SHADES = 64  # of a map
 _DASHES = ("", "7 3", "2 3", "9 3 2 3")
 
@@ -34,7 +34,7 @@ Grid = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart's picture, its lines' names in the order of the classes `line0`, `line1`, ..., and what is not drawn."""
+    """A chart's picture, its lines' names in the order of the classes `line0`, `line1`, ..., and what is omitted."""
 
     svg: str
     legend: tuple[tuple[str, str], ...]  # a name, and the dashes of its line
@@ -42,10 +42,9 @@ class Drawing:
 
 
 def draw(chart: Chart) -> Drawing:
-    """Lines, bars or a map. NaN are gaps. Of a log chart zeros and less are drawn as gaps too, but for maps: the least.
+    """Lines, bars or a map. NaN are gaps. In a log chart zero and less are gaps too; in a map, the lowest color.
 
-    Along x a line's places are spaced by their logarithms where they crowd at the low end, as learning rates of a
-    ladder do.
+    A line's x axis is logarithmic if places crowd at the low end, as the learning rates of a ladder do.
     """
     drawn = {"lines": _lines, "bars": _bars, "map": _map}[chart.kind](chart)
     endless = sum(abs(v) == float("inf") for row in chart.values for v in row)
@@ -54,7 +53,7 @@ def draw(chart: Chart) -> Drawing:
 
 
 def bar(measure: Measure) -> str:
-    """A measure's value as a dot, its interval as a bar, its threshold as a line; empty where it has neither."""
+    """A measure's value as a dot, its interval as a bar, its threshold as a line; empty if it has neither."""
     around = [v for v in (measure.low, measure.high, measure.threshold) if v is not None]
     if not around or not all(map(isfinite, (measure.value, *around))):
         return ""
@@ -81,7 +80,7 @@ def _lines(chart: Chart) -> Drawing:
     if not heights:
         return _empty(chart, svg)
     if not chart.is_log and 0 < min(heights) < max(heights) / 3:
-        heights.append(0.0)  # the ground would be taken for 0
+        heights.append(0.0)  # the background would look like 0
     up = _scale(heights, chart.is_log, HIGH - 40, 28)
     left = 12 + LETTER * max(len(_number(tick)) for tick in up.ticks())
     is_log = _crowds(places)
@@ -116,7 +115,7 @@ def _polyline(svg: Element, points: Sequence[tuple[float, float] | None], k: int
 
 
 def _thinned(points: Sequence[tuple[float, float] | None]) -> list[tuple[float, float] | None]:
-    """No more than POINTS: of each stretch the highest and the lowest, so that peaks stay."""
+    """At most POINTS: the highest and lowest of each stretch, so that peaks stay."""
     if len(points) <= POINTS:
         return list(points)
     kept: list[tuple[float, float] | None] = []
@@ -194,12 +193,14 @@ def _map(chart: Chart) -> Drawing:
         nearest = min(range(columns), key=lambda column: abs(places[column] - place))
         _mark(svg, left + wide * (nearest + 0.5) / columns, 24, 24 + tall, 36 + 14 * (k % 3), word)
     _key(svg, chart.y, *((10**v for v in (low, high)) if is_log else (low, high)))
-    pooled = f"a cell is the most unusual of several of {len(grid)} x {columns}" if small.shape != grid.shape else ""
+    pooled = (
+        f"each cell shows the most unusual of several of {len(grid)} x {columns}" if small.shape != grid.shape else ""
+    )
     return Drawing(_text_of(svg), (), pooled)
 
 
 def _pooled(grid: Grid, most: int) -> Grid:
-    """At most so many rows: each cell the one farthest from the middle of all, so that what is odd stays to be seen."""
+    """At most this many rows: each cell is the value farthest from the overall median, so outliers stay visible."""
     if len(grid) <= most:
         return grid
     far = np.nan_to_num(np.abs(grid - np.nanmedian(grid)), nan=-1.0) if np.isfinite(grid).any() else np.zeros_like(grid)
@@ -208,7 +209,7 @@ def _pooled(grid: Grid, most: int) -> Grid:
 
 
 def _shaded(grid: Grid, low: float, high: float) -> str:
-    """A PNG with a pixel for each cell, as a data URI; NaN are transparent."""
+    """A PNG with one pixel per cell, as a data URI; NaN are transparent."""
     share = (grid - low) / (high - low) if high > low else np.full_like(grid, 0.5)
     shades = np.where(np.isnan(share), 0, 1 + np.nan_to_num(share) * (SHADES - 1)).round().astype(np.uint8)
     picture = Image.fromarray(shades)
@@ -219,14 +220,14 @@ def _shaded(grid: Grid, low: float, high: float) -> str:
 
 
 def _color(share: float) -> tuple[int, ...]:
-    """Of CIVIDIS at 0 to 1."""
+    """The color in CIVIDIS at 0 to 1."""
     anchors = np.array([tuple(bytes.fromhex(c)) for c in CIVIDIS])
     where = np.linspace(0, 1, len(CIVIDIS))
     return tuple(round(float(np.interp(share, where, anchors[:, channel]))) for channel in range(3))
 
 
 def _key(svg: Element, rows: str, low: float, high: float) -> None:
-    """What the colors mean, at the top right; what the rows are, at the top left."""
+    """The color legend at the top right; the meaning of the rows at the top left."""
     ends = _number(low), _number(high)
     _text(svg, 4, 14, _short(rows, 150), full=rows)
     right = WIDE - 14 - LETTER * len(ends[1])
@@ -292,7 +293,7 @@ def _bounded(value: float) -> float:
 
 
 def _crowds(places: Sequence[float]) -> bool:
-    """Whether half of the places stand in the first tenth of their range, and all are above 0."""
+    """Whether half of the places are in the first tenth of their range, and all are above 0."""
     found = sorted(p for p in places if isfinite(p))
     if len(found) < 4 or found[0] <= 0:
         return False
@@ -328,7 +329,7 @@ def _mark(svg: Element, x: float, top: float, bottom: float, y: float, word: str
 
 
 def _told(name: str, values: Sequence[float]) -> str:
-    """A row of numbers for those who hear it: `training: 2.3 to 0.12, least 0.11, most 2.4`."""
+    """A row of numbers for screen readers: `training: 2.3 to 0.12, least 0.11, most 2.4`."""
     found = [v for v in values if isfinite(v)]
     name = _short(name, TOLD)
     if not found:
@@ -349,7 +350,7 @@ def _number(value: float) -> str:
 
 
 def _short(text: str, wide: float) -> str:
-    """Cut to so many pixels, near the start: the ends of layers' names tell them apart."""
+    """Cut to this many pixels, near the start: the ends of layers' names distinguish them."""
     most = max(4, int(wide / LETTER))
     text = " ".join(text.split())
     return text if len(text) <= most else f"{text[: most // 4]}…{text[len(text) - (most - most // 4 - 1) :]}"
@@ -368,7 +369,7 @@ def _text_of(svg: Element) -> str:
 
 
 def _text(svg: Element, x: float, y: float, text: str, anchor: str = "start", full: str = "", style: str = "") -> None:
-    """`full` is told to those who point at a text that was cut."""
+    """`full` is shown on hover if the text was cut."""
     look: dict[str, str] = {"text-anchor": anchor} if anchor != "start" else {}
     look |= {"class": style} if style else {}
     element = SubElement(svg, "text", {"x": f"{x:.1f}", "y": f"{y:.1f}", **look})

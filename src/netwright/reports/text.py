@@ -1,4 +1,4 @@
-"""A run's outcome as text: the verdict against simple models first, then the scores with their intervals."""
+"""A run's result as text: the verdict against simple models first, then the scores with their intervals."""
 
 import time
 
@@ -13,7 +13,7 @@ MOST_CLASSES = 12  # a larger confusion matrix does not fit a terminal
 
 
 def summary(run: Run) -> str:
-    """The verdict, the table of scores beside the baselines', what is wrong with it, and where the run stands."""
+    """The verdict, the table of scores and baselines, what is wrong with the training, and the run's folder."""
     if run.scores is None:
         return "There is no test part: nothing was scored."
     parts = [verdict(run), "", scores_table(run.scores, run.baselines)]
@@ -28,7 +28,7 @@ def ending(history: History, metric: str) -> str:
     """Why training ended and which epoch's weights were kept."""
     best = history.best
     if best is not None and metric not in best.valid:
-        return history.ended  # without a validation part it says what was kept
+        return history.ended  # without a validation part it already says what was kept
     kept = f"kept epoch {best.epoch} with {metric} {best.valid[metric]:.4f}" if best else "the last weights were kept"
     return f"{history.ended}; {kept}" if history.ended else kept
 
@@ -36,10 +36,10 @@ def ending(history: History, metric: str) -> str:
 def verdict(run: Run) -> str:
     """Whether the network beats the best simple model on the watched metric.
 
-    A simple model within the network's 95 % interval is called as good: the test part cannot tell them apart.
+    A simple model within the network's 95 % interval counts as equally good: the test part cannot separate them.
     """
     if run.scores is None or not run.baselines:
-        return "No simple model was scored beside the network."
+        return "No simple model was scored."
     ours = run.scores.metrics[0]
     name, theirs = max(((n, s[ours.name]) for n, s in run.baselines), key=lambda pair: _signed(pair[1], pair[1].value))
     facts = f"{ours.name} {ours.value:.4f} against {theirs.value:.4f} of the {name} model"
@@ -52,15 +52,15 @@ def verdict(run: Run) -> str:
 
 
 def health(report: Report) -> str:
-    """One line for what is wrong with a training."""
+    """One line on what is wrong with the training."""
     made = sum(not check.skipped for check in report.checks)
     worse = [f"{finding.code} {finding.title}" for finding in report.findings if finding.severity != "note"]
-    told = ", ".join(worse) if worse else "nothing grave"
-    return f"{made} quick checks of the training found {told}; netwright diagnose makes all of them"
+    told = ", ".join(worse) if worse else "nothing serious"
+    return f"{made} quick checks of the training found {told}; netwright diagnose runs all checks"
 
 
 def cache_table(cache: Cache) -> str:
-    """Where decoded files are kept, and a line for each column of them."""
+    """Where decoded files are kept, and a line for each cached column."""
     lines = [f"{cache.folder}: {megabytes(cache.bytes)} of at most {megabytes(cache.limit)}"]
     for entry in cache.entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)) if entry.used else "unfinished"
