@@ -1,1 +1,1 @@
-"""The contract of every extension point: what a new kind, task, backbone, reader or baseline has to fulfil."""
+"""The contract of every extension point: what a new kind, task, backbone, reader or simple model must fulfill."""

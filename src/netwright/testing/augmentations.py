@@ -1,4 +1,4 @@
-"""What every change of training rows has to fulfil."""
+"""The contract of a change of training rows."""
 
 import torch
 from torch import Generator, Tensor
@@ -7,10 +7,10 @@ from netwright.data.augment import Augmentation, Mixing, Moving, kind_of, moves
 
 
 def check_augmentation(change: Augmentation | Mixing | Moving, x: Tensor, low: float, high: float) -> None:
-    """Shape and type stay, padding and missing cells too; the generator alone decides; `x` is left as it was.
+    """Keeps shape, type, padding and missing cells; depends on the generator alone; leaves `x` unchanged.
 
-    `x` are rows as the field encodes them, with padding or missing cells where it can have some; `low` and `high` are
-    the bounds of whole numbers (`changes` holds others within them).
+    `x` are rows as the field encodes them, with padding or missing cells if it can have some; `low` and `high` are the
+    bounds of whole numbers (`changes` keeps others within them).
     """
     before = x.clone()
     first, again, other = (change(x, Generator().manual_seed(seed)) for seed in (1, 1, 2))
@@ -31,7 +31,7 @@ def check_augmentation(change: Augmentation | Mixing | Moving, x: Tensor, low: f
     if kind_of(change) == "text":
         _expect(torch.equal(first == 0, x == 0), "padding was changed, or words became padding")
     single = change(x[:1], Generator().manual_seed(3))
-    _expect(single.shape == x[:1].shape, "a batch of one row is not taken")
+    _expect(single.shape == x[:1].shape, "a batch of one row is refused")
 
 
 def _filled(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a kind of column has to fulfil."""
+"""The contract of a kind of column."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,14 +13,14 @@ from netwright.records.errors import Unreadable
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Block, Field, Signal
 
-NAME = "x <b>"  # a column's name that a report has to escape
+NAME = "x <b>"  # a column name that a report must escape
 
 
 def check_kind(kind: type[Field], training: pl.Series, unseen: pl.Series) -> None:
-    """Runs the whole contract of a kind over training cells and cells that training has not seen.
+    """Runs the whole contract of a kind on training cells and unseen cells.
 
-    At least one training cell should be missing where the kind can learn from that, and `unseen` should hold missing
-    cells too. Raises AssertionError with a sentence that says what is broken.
+    At least one training cell should be missing if the kind can learn from that, and `unseen` should also hold missing
+    cells. Raises AssertionError with a sentence that says what is broken.
     """
     training, unseen = training.alias(NAME), unseen.alias(NAME)
     _claim(kind.matches(training), f"{kind.__name__} matches its own training cells")
@@ -35,7 +35,7 @@ def check_kind(kind: type[Field], training: pl.Series, unseen: pl.Series) -> Non
 
 
 def check_encoding(field: Field, training: pl.Series) -> None:
-    """One compact tensor of N rows, within the field's bounds, the same for a cell alone as in its column."""
+    """One compact tensor of N rows, within the field's bounds; a cell encodes the same alone as in its column."""
     encoded = encode(field, training)
     _claim(len(encoded) == len(training), f"{field.kind}: {len(training)} cells encode as as many rows")
     _claim(encoded.dtype != torch.float64, f"{field.kind}: the encoded type is compact, not float64")
@@ -54,7 +54,7 @@ def check_encoding(field: Field, training: pl.Series) -> None:
 
 
 def check_unseen(field: Field, training: pl.Series, unseen: pl.Series) -> None:
-    """Cells that training has not seen encode to the same shape and type."""
+    """Unseen cells encode to the same shape and type."""
     expected, encoded = encode(field, training), encode(field, unseen)
     _claim(
         encoded.shape == (len(unseen), *expected.shape[1:]) and encoded.dtype == expected.dtype,
@@ -72,7 +72,7 @@ def check_json(field: Field, cells: pl.Series) -> None:
 
 
 def check_target(field: Field, cells: pl.Series) -> None:
-    """A target's missing cells are unreadable; the others encode as those of an input."""
+    """A target's missing cells are unreadable; the others encode as for an input."""
     target = replace(field, role="target")
     encoded, missing = encode(target, cells), set(cells.is_null().arg_true().to_list())
     _claim(_same(encoded, encode(field, cells)), f"{field.kind}: a target encodes as an input")
@@ -90,7 +90,7 @@ def check_stem(field: Field, cells: pl.Series, recipe: Recipe | None = None) -> 
     inputs = encode(field, cells)
     inputs = torch.stack([inputs, inputs], dim=1) if field.joins else inputs
     stem, signal = block.stem(recipe)
-    if field.reach > 0:  # then attacks give floats where files give bytes
+    if field.reach > 0:  # attacks then pass floats instead of the bytes from files
         inputs = inputs.float()
     inputs = inputs.requires_grad_() if inputs.is_floating_point() else inputs
     _claim(isinstance(stem, Stem), f"{field.kind}: the first module is a Stem of models/stem.py")
@@ -107,7 +107,7 @@ def check_stem(field: Field, cells: pl.Series, recipe: Recipe | None = None) -> 
 
 
 def check_words(field: Field, cells: list[Any]) -> None:
-    """The field and its cells can be told to a person; HTML is escaped."""
+    """The field and its cells can be shown to a person; HTML is escaped."""
     _claim(bool(field.describe().strip()), f"{field.kind}: describe says something")
     for cell in cells:
         shown = field.show(cell)
@@ -125,9 +125,9 @@ def encode(field: Field, cells: pl.Series) -> Tensor:
 
 
 def _run(field: Field, stem: Any, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
-    """What the stem gives for a batch that is cut to its longest row; the same behind its lookup."""
+    """The stem's output for a batch cut to its longest row; the same after its lookup."""
     lengths = field.lengths(inputs)
-    _claim((lengths is not None) == stem.is_sequence, f"{field.kind}: lengths are known of a sequence, and of no other")
+    _claim((lengths is not None) == stem.is_sequence, f"{field.kind}: only sequences have lengths")
     said = () if lengths is None else (lengths,)
     if lengths is not None:
         _claim(torch.equal(lengths, stem.lengths(inputs)), f"{field.kind}: field and stem agree where padding begins")
@@ -139,7 +139,7 @@ def _run(field: Field, stem: Any, inputs: Tensor) -> tuple[Tensor, Tensor | None
         again = stem(looked_up, *said)
     _claim(looked_up.is_floating_point(), f"{field.kind}: the lookup gives floats")
     same = torch.equal(again[0] if isinstance(again, tuple) else again, out[0])
-    _claim(same, f"{field.kind}: the stem gives the same behind its lookup")
+    _claim(same, f"{field.kind}: the stem gives the same after its lookup")
     return out
 
 

@@ -33,7 +33,7 @@ def check_backbone(backbone: Backbone) -> None:
 
 
 def check_dense_backbone(backbone: Backbone) -> None:
-    """A key of DENSE_BACKBONES or a function: a backbone that keeps size and steps as well."""
+    """A key of DENSE_BACKBONES or a function: a backbone that also keeps size and steps."""
     for signal in _check_forms(backbone, DENSE_BACKBONES):
         after = _built(backbone, DENSE_BACKBONES, signal)[1]
         _claim((after.form, after.size) == (signal.form, signal.size), f"{backbone} makes a {after} of a {signal}")
@@ -42,7 +42,7 @@ def check_dense_backbone(backbone: Backbone) -> None:
 
 
 def check_causal_backbone(backbone: Backbone) -> None:
-    """A key of CAUSAL_BACKBONES or a function: no output changes with a later step."""
+    """A key of CAUSAL_BACKBONES or a function: no output depends on a later step."""
     signal = SIGNALS[2]
     module = _built(backbone, CAUSAL_BACKBONES, signal)[0].eval()
     x, lengths = examples(signal)
@@ -54,7 +54,7 @@ def check_causal_backbone(backbone: Backbone) -> None:
 
 
 def check_activation(name: str) -> None:
-    """A key of ACTIVATIONS: same shape, finite far out, a gain that keeps the size of a signal."""
+    """A key of ACTIVATIONS: same shape, finite for large inputs, a gain that keeps the size of a signal."""
     x = torch.linspace(-100, 100, 201).reshape(3, 67).requires_grad_()
     y = activation(name)(x)
     y.sum().backward()
@@ -67,7 +67,7 @@ def check_activation(name: str) -> None:
 
 
 def check_normalization(name: str) -> None:
-    """A key of NORMALIZATIONS: every form keeps its shape, and in evaluation rows do not see each other or padding."""
+    """A key of NORMALIZATIONS: every form keeps its shape; in evaluation, rows see neither each other nor padding."""
     for signal in SIGNALS:
         module = normalization(name, signal)
         inputs = examples(signal)
@@ -76,7 +76,7 @@ def check_normalization(name: str) -> None:
 
 
 def check_init(name: str) -> None:
-    """A key of INITS: fills in place, by torch's generator alone."""
+    """A key of INITS: fills in place, from torch's generator alone."""
     first, second = torch.full((8, 4, 3, 3), torch.nan), torch.full((8, 4, 3, 3), torch.nan)
     for weight in (first, second):
         with seeded(1):
@@ -86,7 +86,7 @@ def check_init(name: str) -> None:
 
 
 def examples(signal: Signal, count: int = EXAMPLES) -> tuple[Tensor, ...]:
-    """What a module behind this signal gets: x, and for sequences lengths from 1 to the longest, padded with zeros."""
+    """The input of a module after this signal: x, and for sequences lengths from 1 to the longest, zero-padded."""
     generator = torch.Generator().manual_seed(0)
     if signal.form == "vector":
         return (torch.randn(count, signal.width, generator=generator),)
@@ -99,7 +99,7 @@ def examples(signal: Signal, count: int = EXAMPLES) -> tuple[Tensor, ...]:
 
 
 def _check_forms(backbone: Backbone, table: dict[str, str]) -> list[Signal]:
-    """The signals that it takes; it must refuse the others by name, and give what it says."""
+    """The signals that it takes; it must refuse others by name, and output the signal it announces."""
     fits: list[Signal] = []
     for signal in SIGNALS:
         try:
@@ -112,8 +112,8 @@ def _check_forms(backbone: Backbone, table: dict[str, str]) -> list[Signal]:
         x = _first(output)
         width = x.shape[-1] if after.form == "sequence" else x.shape[1]
         size = {"vector": (), "map": tuple(x.shape[2:]), "sequence": tuple(x.shape[1:2])}[after.form]
-        _claim((width, size) == (after.width, after.size), f"{backbone} says {after} and gives {tuple(x.shape[1:])}")
-        _claim(isinstance(output, tuple) == (after.form == "sequence"), f"{backbone}: lengths go with sequences alone")
+        _claim((width, size) == (after.width, after.size), f"{backbone} says {after}, gives {tuple(x.shape[1:])}")
+        _claim(isinstance(output, tuple) == (after.form == "sequence"), f"{backbone}: only sequences have lengths")
     _claim(bool(fits), f"{backbone} takes no form of signal")
     return fits
 
@@ -136,7 +136,7 @@ def _check_rows_alone(backbone: Backbone, table: dict[str, str], signal: Signal)
 
 
 def _compare_rows(name: str, module: nn.Module, signal: Signal) -> None:
-    """In evaluation, each row alone and without padding gives what it gives in the batch."""
+    """In evaluation, each row gives the same alone, without padding, as in the batch."""
     inputs = examples(signal)
     with torch.no_grad():
         together = module(*inputs)
@@ -145,7 +145,7 @@ def _compare_rows(name: str, module: nn.Module, signal: Signal) -> None:
             among = _first(together)[row]
             among = among[: len(alone)] if isinstance(together, tuple) else among
             same = torch.allclose(alone, among, atol=TOLERANCE)
-            _claim(same, f"{name}: row {row} of a {signal} gives something else alone than in a batch")
+            _claim(same, f"{name}: row {row} of a {signal} gives a different output alone than in a batch")
 
 
 def _row(inputs: tuple[Tensor, ...], row: int) -> tuple[Tensor, ...]:

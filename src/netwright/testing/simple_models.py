@@ -1,4 +1,4 @@
-"""What a simple model has to fulfil."""
+"""The contract of a simple model."""
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,7 @@ ROWS = 400
 
 
 def check_simple_model(fit: Fit) -> None:
-    """Runs the whole contract of a simple model on numbers, with labels, several labels and a number to predict.
+    """Runs the whole contract of a simple model on numeric inputs; targets are labels, several labels and numbers.
 
     Raises AssertionError with a sentence that says what is broken.
     """
@@ -31,7 +31,7 @@ def check_simple_model(fit: Fit) -> None:
 
 
 def check_scores(fit: Fit, task: type[Task]) -> bool:
-    """The task's own metrics over all test rows, the same each time; False if it does not answer such a task."""
+    """The task's own metrics over all test rows, the same each time; False if it does not support the task."""
     data = _data(task, is_noise=False)
     scores = _scores(fit, data)
     if scores is None:
@@ -43,7 +43,7 @@ def check_scores(fit: Fit, task: type[Task]) -> bool:
 
 
 def check_honesty(fit: Fit, task: type[Task]) -> None:
-    """On targets that do not depend on the inputs it is no better than the best constant answer to the test rows."""
+    """If targets do not depend on the inputs, it is no better than the best constant answer on the test rows."""
     data = _data(task, is_noise=True)
     _, learned, _, test = data
     scores = _scores(fit, data)
@@ -67,7 +67,7 @@ def _scores(fit: Fit, data: tuple[Schema, Task, Examples, Examples]) -> Scores |
 
 
 def _data(task: type[Task], *, is_noise: bool) -> tuple[Schema, Task, Examples, Examples]:
-    """Targets that a line through the inputs gives, or that nothing gives; the second half is the test part."""
+    """Targets that are linear in the inputs, or pure noise; the second half is the test part."""
     generator = np.random.default_rng(0)
     inputs = pl.DataFrame(generator.normal(size=(ROWS, 4)), schema=["a", "b", "c", "d"])
     sums = generator.normal(size=ROWS) if is_noise else inputs.sum_horizontal().to_numpy()

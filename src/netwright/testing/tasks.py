@@ -1,4 +1,4 @@
-"""What a task has to fulfil."""
+"""The contract of a task."""
 
 from dataclasses import is_dataclass, replace
 from math import isnan
@@ -14,12 +14,12 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import ROW, Labels, Numbers, Scores, Task
 
-STEPS = 30  # of Adam: enough for any network to fit a handful of rows better than at first
-CLOSE = 1e-4  # two ways to sum float32 losses of a few thousand terms
+STEPS = 30  # of Adam: enough for any network to fit a few rows better than initially
+CLOSE = 1e-4  # between two ways to sum float32 losses of a few thousand terms
 
 
 def check_task(task: type[Task], cells: pl.DataFrame, table: pl.DataFrame, schema: Schema, recipe: Recipe) -> None:
-    """Runs the whole contract of a task over target cells and a table of inputs with as many rows, 16 or more.
+    """Runs the whole contract of a task on target cells and a table of inputs with as many rows, 16 or more.
 
     Raises AssertionError with a sentence that says what is broken.
     """
@@ -39,14 +39,14 @@ def check_task(task: type[Task], cells: pl.DataFrame, table: pl.DataFrame, schem
 
 
 def check_json(task: Task) -> None:
-    """The task comes back from JSON as it was, and says what it is on one line."""
+    """The task survives JSON, and describes itself on one line."""
     adapter = TypeAdapter(type(task))
     _claim(adapter.validate_json(adapter.dump_json(task)) == task, f"{task.name} survives JSON")
     _claim(bool(task.describe()) and "\n" not in task.describe(), f"{task.name} describes itself on one line")
 
 
 def check_losses(task: Task, network: nn.Module, batch: Batch) -> None:
-    """One loss for each example, finite, not negative, with a gradient, and the same alone as in the batch."""
+    """One loss per example: finite, not negative, with a gradient, and the same alone as in the batch."""
     network.eval()
     losses = task.losses(network, batch)
     _claim(losses.shape == (len(batch),), f"{task.name}: losses are (B,), not {tuple(losses.shape)}")
@@ -58,10 +58,10 @@ def check_losses(task: Task, network: nn.Module, batch: Batch) -> None:
 
 
 def check_chance(task: Task, batch: Batch) -> None:
-    """chance_loss is what the constant answer costs, and no other constant is found that costs less.
+    """chance_loss is the loss of the constant answer, and no other constant is better.
 
-    A task without targets cannot know the best constant: there the first half alone is checked. One without a constant
-    answer has none to check.
+    A task without targets cannot know the best constant: only the first half is checked. Without a constant answer
+    there is nothing to check.
     """
     answer, chance = task.constant(batch.targets), task.chance_loss(batch.targets)
     if not isinstance(answer, Tensor):
@@ -79,28 +79,28 @@ def check_chance(task: Task, batch: Batch) -> None:
 
 
 def check_score(task: Task, network: nn.Module, batch: Batch) -> None:
-    """Metrics do not depend on how the rows are cut, lie in their intervals, and are the same each time."""
+    """Metrics do not depend on how rows are batched, are within their intervals, and are the same each time."""
     network.eval()
     whole, cut = (
         _scored(task, network, [batch]),
         _scored(task, network, [_rows(batch, [0]), _rows(batch, range(1, len(batch)))]),
     )
-    _claim({"loss", task.metric} <= set(whole[0]), f"{task.name}: quick() tells the loss and {task.metric}")
+    _claim({"loss", task.metric} <= set(whole[0]), f"{task.name}: quick() reports the loss and {task.metric}")
     loss = _mean_loss(task, network, batch)
     _claim(abs(whole[0]["loss"] - loss) <= CLOSE * max(1.0, loss), f"{task.name}: quick()'s loss is the mean loss")
     for name, value in whole[0].items():
-        _claim(abs(value - cut[0][name]) <= CLOSE * max(1.0, abs(value)), f"{task.name}: {name} depends on the cut")
+        _claim(abs(value - cut[0][name]) <= CLOSE * max(1.0, abs(value)), f"{task.name}: {name} depends on the batches")
     _claim(whole[1] == _scored(task, network, [batch])[1], f"{task.name}: scores are the same each time")
     first = whole[1].metrics[0]
     _claim(first.name == task.metric, f"{task.name}: the first metric is {task.metric}, which training watches")
-    _claim(first.higher_is_better == task.higher_is_better, f"{task.name}: {first.name} knows which way is better")
+    _claim(first.higher_is_better == task.higher_is_better, f"{task.name}: {first.name} knows its direction")
     _claim(whole[1].count == len(batch), f"{task.name}: the score counts its examples")
     for metric in whole[1].metrics:
-        _claim(metric.low <= metric.value <= metric.high, f"{task.name}: {metric} lies in its interval")
+        _claim(metric.low <= metric.value <= metric.high, f"{task.name}: {metric} is within its interval")
 
 
 def check_predictions(task: Task, network: nn.Module, batch: Batch) -> None:
-    """A row of answers for each example, the same each time, and the network is left as it was."""
+    """One row of answers per example, the same each time, and the network stays unchanged."""
     network.train()
     answers = task.predict(network, batch)
     _claim(network.training, f"{task.name}: predicting leaves the network in training mode")
@@ -112,7 +112,7 @@ def check_predictions(task: Task, network: nn.Module, batch: Batch) -> None:
 
 
 def check_capabilities(task: Task, network: nn.Module, batch: Batch) -> None:
-    """What a task says of itself fits its targets, outputs and answers."""
+    """What a task declares fits its targets, outputs and answers."""
     view, rows = task.view(batch.targets), len(batch)
     outputs = task.answers(task.forward(network, batch))
     if task.link:
@@ -133,7 +133,7 @@ def check_capabilities(task: Task, network: nn.Module, batch: Batch) -> None:
 
 def check_learning(task: Task, network: nn.Module, batch: Batch) -> None:
     """A few steps of training lower the loss."""
-    network.eval()  # without dropout, so that the two losses are of the same network
+    network.eval()  # without dropout, so that both losses are of the same network
     before = _mean_loss(task, network, batch)
     _train(task, network, batch, STEPS, lr=1e-2)
     after = _mean_loss(task, network, batch)

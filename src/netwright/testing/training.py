@@ -1,4 +1,4 @@
-"""What every optimizer and every schedule has to fulfil."""
+"""The contract of optimizers and schedules."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -25,7 +25,7 @@ RECIPE = Recipe(lr=0.01, weight_decay=0.01)
 
 
 def check_schedule(schedule: Schedule) -> None:
-    """Factors are between 0 and 1, reach the peak, rise while warming up, never rise afterwards; any length works."""
+    """Factors are between 0 and 1, reach the peak, rise during warmup, never rise afterwards; any length works."""
     for steps in (1, 2, 7, 100, 1000):
         for warmup in (0.0, 0.05, 0.5, 0.9):
             factors = [schedule(step, steps, warmup) for step in range(steps)]
@@ -43,9 +43,9 @@ def check_schedule(schedule: Schedule) -> None:
 
 
 def check_optimizer(rule: Rule, folder: Path) -> None:
-    """It learns; equal starts give equal weights; decay falls on weight matrices only; its state survives a checkpoint.
+    """It learns; equal starts give equal weights; only weight matrices decay; its state survives a checkpoint.
 
-    `folder` is empty and may be written to.
+    `folder` is empty and writable.
     """
     network, losses = _train(rule, STEPS)
     _expect(losses[-1] < HALF * losses[0], f"{STEPS} steps took the loss from {losses[0]:.3f} to {losses[-1]:.3f} only")
@@ -104,7 +104,7 @@ def _train(rule: Rule, steps: int) -> tuple[nn.Module, list[float]]:
 
 
 def _step(network: nn.Module, optimizer: UpdateRule) -> float:
-    """One step on eight rows that any network of this size can learn by heart."""
+    """One step on eight rows that any network of this size can memorize."""
     rows = torch.arange(8)
     optimizer.zero_grad()
     loss = F.cross_entropy(network(rows), rows % 2)
