@@ -62,7 +62,8 @@ def main() -> None:
     words.add_argument("--minutes", type=float, default=10.0)
     said = words.parse_args()
     end = time.monotonic() + 60 * said.minutes
-    torch.set_num_threads(1)  # also lets a fork live: no pool of threads has been started
+    torch.set_num_threads(1)
+    os.environ["POLARS_MAX_THREADS"] = "1"  # its threads start with the first use, in the fork
     modules = said.modules or list(SUBJECTS)
     with tempfile.TemporaryDirectory() as folder:
         tree = _copied(Path(folder))

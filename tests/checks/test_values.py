@@ -37,33 +37,40 @@ def shuffled(numbers: np.ndarray, *first: float) -> np.ndarray:
 # Impossible values.
 
 
-@pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [
-        ("lat", -90, 90),
-        ("place_latitude", -90, 90),
-        ("lon", -180, 360),
-        ("lng", -180, 360),
-        ("Longitude", -180, 360),
-        ("percent", 0, 100),
-        ("fat %", 0, 100),
-        ("humidity", 0, 100),
-        ("probability", 0, 1),
-        ("age", 0, 125),
-        ("hour", 0, 24),
-        ("minute", 0, 60),
-        ("month", 1, 12),
-        ("weekday", 0, 7),
-    ],
-)
-def test_values_beyond_the_bounds_of_a_columns_name_are_impossible(name: str, low: float, high: float):
-    inside = np.linspace(low, high, sick.ROWS)
-    cells = shuffled(inside, low - 0.01, low, high, high + 0.01)
-    finding = one("NW137", sick.healthy().with_columns(pl.Series(name, cells)))
-    assert finding.rows == (0, 3)
-    assert f"{name} is not between {low:g} and {high:g} in 2 of 600 rows" in finding.summary
-    assert (finding.severity, finding.confidence) == ("warning", 0.9)
-    assert [fix.new for fix in finding.fixes] == ["", ""]
+BOUNDS = {
+    "lat": (-90, 90),
+    "place_latitude": (-90, 90),
+    "lon": (-180, 360),
+    "lng": (-180, 360),
+    "Longitude": (-180, 360),
+    "percent": (0, 100),
+    "percentage": (0, 100),
+    "pct": (0, 100),
+    "fat %": (0, 100),
+    "humidity": (0, 100),
+    "probability": (0, 1),
+    "prob": (0, 1),
+    "age": (0, 125),
+    "hour": (0, 24),
+    "minute": (0, 60),
+    "month": (1, 12),
+    "weekday": (0, 7),
+}
+
+
+def test_values_beyond_the_bounds_of_a_columns_name_are_impossible():
+    cells = {
+        name: shuffled(np.linspace(low, high, sick.ROWS), low - 0.01, low, high, high + 0.01)
+        for name, (low, high) in BOUNDS.items()
+    }
+    findings = {finding.columns[0]: finding for finding in found("NW137", sick.healthy().with_columns(**cells))}
+    assert findings.keys() == BOUNDS.keys()
+    for name, (low, high) in BOUNDS.items():
+        finding = findings[name]
+        assert finding.rows == (0, 3), name
+        assert f"{name} is not between {low:g} and {high:g} in 2 of 600 rows" in finding.summary
+        assert (finding.severity, finding.confidence) == ("warning", 0.9)
+        assert [fix.new for fix in finding.fixes] == ["", ""]
 
 
 def test_changes_of_a_bounded_quantity_have_no_bounds():
@@ -119,6 +126,13 @@ def test_negative_numbers_that_are_smaller_or_larger_than_usual_are_the_end_of_a
     assert _negatives(202, -50, -14.9) == 0
     assert _negatives(202, -50, -109.8) == 2
     assert _negatives(202, -50, -110.0) == 0
+
+
+def test_small_negative_numbers_among_small_ones_are_a_sign_too_many():
+    x = np.concatenate([[-0.5], np.linspace(0.1, 0.9, 299)])
+    wrong = values._negative(x, np.ones(300, bool))
+    assert wrong is not None
+    assert np.flatnonzero(wrong).tolist() == [0]
 
 
 def test_rows_that_are_not_there_are_not_negative():

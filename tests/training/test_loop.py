@@ -1,5 +1,7 @@
 """One weight and closed forms. tests/numerics/test_steps.py holds the loop to plain PyTorch, bit for bit."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -89,3 +91,18 @@ def test_losses_are_those_before_the_step_and_carry_no_graph() -> None:
     assert isinstance(step, Step)
     assert step.losses.tolist() == pytest.approx(((X - Y) ** 2).tolist())
     assert not step.losses.requires_grad
+
+
+def test_a_step_is_fixed_and_holds_nothing_else() -> None:
+    network = line()
+    (step,) = steps(network, pairs(5), squares, SGD(network.parameters(), lr=0.1))
+    with pytest.raises(FrozenInstanceError):
+        step.lr = 0.5  # type: ignore[misc]  that is the test
+    assert not hasattr(step, "__dict__")  # there is one at each step: slots are smaller
+
+
+def test_a_batch_of_its_own_is_not_copied() -> None:
+    network = line()
+    batch = Batch((X[:, None],), (Y,), torch.arange(5))
+    (step,) = steps(network, [batch], squares, SGD(network.parameters(), lr=0.1))
+    assert step.rows is batch.rows
