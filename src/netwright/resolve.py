@@ -29,10 +29,16 @@ def resolve(what: str, name: Any, table: Mapping[str, str]) -> Any:  # Any: tabl
         raise RecipeError(f"{what} {name!r}: {module} has no {attribute!r}", remedy="correct the path.") from None
 
 
-def with_detail(what: str, name: Any, table: Mapping[str, str]) -> tuple[Any, str]:  # Any: as in `resolve`
-    """The same, and the part after the colon of a table's key: `image:64`."""
+def with_detail(what: str, name: Any, table: Mapping[str, str], parent: type) -> tuple[Any, str]:  # Any: as `resolve`
+    """The same, and the part after the colon of a table's key: `image:64`.
+
+    Raises RecipeError for an import path to something other than a subclass of `parent`, or one of its objects.
+    """
     key, _, detail = name.partition(":") if isinstance(name, str) else ("", "", "")
-    return (resolve(what, key, table), detail) if key in table else (resolve(what, name, table), "")
+    found, detail = (resolve(what, key, table), detail) if key in table else (resolve(what, name, table), "")
+    if not (isinstance(found, parent) or (isinstance(found, type) and issubclass(found, parent))):
+        raise RecipeError(f"{name} is not a {what}", remedy=f"choose from {listed(tuple(table))}.")
+    return found, detail
 
 
 def refuse_code(path: Path, entries: Iterable[str], error: type[NetwrightError] = RunError) -> None:

@@ -246,3 +246,14 @@ def test_a_network_of_another_output_is_refused_before_it_trains() -> None:
     with pytest.raises(nw.NetwrightError, match=r"\(4, 7\)") as caught:
         nw.adopt(torch.nn.Linear(3, 7), nw.Classification(("no", "yes")), loader)
     assert "\n  fix: " in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [("--task", "os:getcwd"), ("--kind", "x=os:getcwd")])
+def test_an_import_path_to_something_else_is_refused(
+    words: tuple[str, str], tmp_path: Path, netwright: Callable
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("x,y\n" + "1,a\n2,b\n" * 20)
+    outcome = netwright("train", table, "-t", "y", *words, "--quiet")
+    assert outcome.code == 2
+    assert f"os:getcwd is not a {words[0][2:]}" in outcome.err

@@ -132,7 +132,7 @@ def is_constant(cells: pl.Series) -> bool:
 def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:
     """The field of a column: of the stated kind, else of the first that matches."""
     if said:
-        kind, detail = with_detail("kind", said, KINDS)
+        kind, detail = with_detail("kind", said, KINDS, Field)
         return kind.learn(cells.name, cells, detail)
     for kind in (resolve("kind", name, KINDS) for name in KINDS):
         if kind.is_input and kind.matches(cells):
@@ -179,7 +179,7 @@ def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, sc
         rows = rows[:: -(-len(rows) // most)]
     cells = dataset.cells(rows, dataset.targets)
     if task is not None:
-        chosen, detail = with_detail("task", task, TASKS)
+        chosen, detail = with_detail("task", task, TASKS, Task)
         return chosen.learn(cells, schema, detail)
     if not dataset.targets and len(schema.inputs) > 1:
         name = Path(dataset.origin).name

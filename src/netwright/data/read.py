@@ -17,6 +17,7 @@ from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks
 from netwright.records.errors import DataError, counted, listed
 from netwright.records.options import existing, worded
 from netwright.records.source import Source
+from netwright.records.task import Task
 from netwright.resolve import resolve, with_detail
 from netwright.tasks import TASKS
 
@@ -127,7 +128,7 @@ def _framed(dataset: Dataset, source: Source) -> Dataset:
     """The examples that the task cuts rows into."""
     if source.task is None or dataset.spans is not None:
         return dataset
-    task, detail = with_detail("task", source.task, TASKS)
+    task, detail = with_detail("task", source.task, TASKS, Task)
     frames = task.frame(dataset.table, dataset.targets, detail)
     return dataset if frames is None else dataset.framed(frames)
 

@@ -12,6 +12,7 @@ from netwright.data.dataset import Dataset
 from netwright.kinds import KINDS
 from netwright.kinds.image import DECODED, Image
 from netwright.kinds.pictures import viewer
+from netwright.records.schema import Field
 from netwright.resolve import with_detail
 
 SIDE = 112  # pixels: even uncompressed, 112 x 112 in color stay below 40 KB
@@ -48,7 +49,7 @@ def as_uri(picture: PIL.Image) -> str:
 
 def _holds_images(dataset: Dataset, name: str) -> bool:
     if name in dataset.kinds:
-        return with_detail("kind", dataset.kinds[name], KINDS)[0].family == "pictures"
+        return with_detail("kind", dataset.kinds[name], KINDS, Field)[0].family == "pictures"
     return Image.matches(_some(dataset, name))
 
 

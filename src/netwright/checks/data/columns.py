@@ -13,6 +13,7 @@ from netwright.kinds import KINDS
 from netwright.kinds.cells import is_single, words
 from netwright.kinds.number import Number
 from netwright.records.finding import Action, Fix
+from netwright.records.schema import Field
 from netwright.resolve import with_detail
 
 Floats = NDArray[np.float64]
@@ -76,7 +77,7 @@ def columns(evidence: DataEvidence) -> Columns:
 
 
 def _family(kind: str) -> str:
-    return with_detail("kind", kind, KINDS)[0].family
+    return with_detail("kind", kind, KINDS, Field)[0].family
 
 
 def as_numbers(cells: pl.Series) -> Floats | None:
