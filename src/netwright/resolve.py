@@ -1,4 +1,4 @@
-"""From a name to the thing named."""
+"""From a name to what it names."""
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -9,7 +9,7 @@ from netwright.records.errors import MissingPackage, NetwrightError, RecipeError
 
 
 def resolve(what: str, name: Any, table: Mapping[str, str]) -> Any:  # Any: tables hold functions and classes
-    """The function or class behind a table's key, an import path `package.module:thing`, or itself.
+    """The function or class of a table's key or of an import path `package.module:thing`; others are returned as is.
 
     `what` names the table for people ("optimizer"). Raises RecipeError for an unknown name.
     """

@@ -96,7 +96,7 @@ REFUSED = [
     Case(
         "another label in every row",
         csv(target(lambda n: f"name {n}")),
-        ("every row of 'y' has another value", "choose another target, or the task regression."),
+        ("'y' is different in every row", "choose another target, or the task regression."),
         "t.csv -t y --task classification",
     ),
     Case("no target anywhere", csv(target(lambda _: "")), ("every row is without a 'y'", "or fill it in.")),

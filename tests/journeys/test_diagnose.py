@@ -102,7 +102,7 @@ def test_a_simple_model_that_fails_is_a_note_and_the_run_is_written_before_anyth
     run = nw.train(
         rings, target="place", settings={**PLAIN, "epochs": 1}, folder=tmp_path / "run", show=heard.append, audit=False
     )  # fmt: skip
-    note = "no constant model beside the network: ZeroDivisionError: no luck"
+    note = "the constant model failed: ZeroDivisionError: no luck"
     assert note in heard
     assert note in nw.load(run.folder).notes
     assert [name for name, _ in nw.load(run.folder).baselines] == ["linear"]

@@ -76,5 +76,5 @@ def test_sentences_in_scripts_without_blanks_are_no_categories():
 
 
 def test_lists_are_no_categories():
-    with pytest.raises(DataError, match=r"column 'x': category cells are text, numbers or truth values, .* List"):
+    with pytest.raises(DataError, match=r"column 'x': category cells must be text, numbers or booleans, .* List"):
         Category.learn("x", pl.Series([[1], [2]]))

@@ -39,7 +39,7 @@ def test_a_day_above_twelve_decides_between_day_first_and_month_first():
 
 def test_undecided_dates_are_said_to_be():
     field = Date.learn("when", pl.Series(["1/2/2003", "3/4/2003"]))
-    assert field.describe().endswith("read as month-day-year (the data do not tell day from month)")
+    assert field.describe().endswith("read as month-day-year (day and month are ambiguous)")
 
 
 def test_dots_put_the_day_first():
@@ -85,7 +85,7 @@ def test_missing_and_unreadable_dates_are_nan_and_counted():
     assert Date.matches(cells)
     assert field.encode(cells[-2:]).isnan().sum() == 2 * FEATURES
     assert field.describe() == (
-        "dates 2003-02-28 to 2003-02-28, read as year-month-day, 5 % missing, 1 cell is no date (first: 'soon'), "
+        "dates 2003-02-28 to 2003-02-28, read as year-month-day, 5 % missing, 1 cell is not a date (first: 'soon'), "
         "read as missing"
     )
 
@@ -108,5 +108,5 @@ def test_time_zones_keep_their_local_time():
 
 
 def test_numbers_are_refused():
-    with pytest.raises(DataError, match="column 'when': date cells are dates or text, but the column holds Int64"):
+    with pytest.raises(DataError, match="column 'when': date cells must be dates or text, but the column holds Int64"):
         Date.learn("when", pl.Series([1, 2]))

@@ -112,7 +112,7 @@ def test_the_user_chooses_the_size():
     cells = column(color(), color())
     assert Image.learn("photo", cells, "12").encode(cells).shape == (2, 3, 12, 12)
     assert Image.learn("photo", cells, "16x12").encode(cells).shape == (2, 3, 12, 16)
-    with pytest.raises(DataError, match="column 'photo': behind image: stands the size, but 'big' came") as error:
+    with pytest.raises(DataError, match="column 'photo': the detail of image must be the size, not 'big'") as error:
         Image.learn("photo", cells, "big")
     assert error.value.remedy == "write for example photo=image:64, or photo=image:64x48 for 64 wide and 48 high."
 
@@ -131,7 +131,7 @@ def test_unreadable_pictures_are_named_with_their_reasons(tmp_path: Path):
     reasons = error.value.bad
     assert "truncated" in reasons[1]
     assert reasons[2] == "the file is empty"
-    assert reasons[3] == "it is no image that pillow knows"
+    assert reasons[3] == "it is not an image that pillow can read"
     assert reasons[4] == "the cell is empty"
     assert reasons[5] == f"it has more than {MAX_PIXELS:,} pixels"
     assert error.value.encoded[0][0].any()

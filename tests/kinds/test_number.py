@@ -56,7 +56,7 @@ def test_thousands_are_not_taken_for_decimal_commas():
 def test_cells_that_are_no_numbers_are_counted_and_the_first_named():
     field = Number.learn("age", pl.Series([*map(str, range(98)), "unknown", "old"]))
     assert field.describe() == (
-        "numbers 0 to 97, 2 % missing, 2 cells are no number (first: 'unknown'), read as missing"
+        "numbers 0 to 97, 2 % missing, 2 cells are not a number (first: 'unknown'), read as missing"
     )
 
 
@@ -93,7 +93,7 @@ def test_scale_falls_back_to_the_range_and_then_to_zero():
 
 def test_a_column_without_any_number_is_learned_and_said():
     field = Number.learn("x", pl.Series([None, None], dtype=pl.Float64))
-    assert field.describe() == "no number at all"
+    assert field.describe() == "no numbers"
     assert field.encode(pl.Series([3.0])).tolist() == [3]
 
 
@@ -122,10 +122,10 @@ def test_encoded_columns_may_be_changed():
 
 
 def test_errors_name_the_column_and_a_remedy():
-    with pytest.raises(DataError, match="column 'x': the kind number takes no detail, but '3' came") as error:
+    with pytest.raises(DataError, match="column 'x': the kind number takes no detail, got '3'") as error:
         Number.learn("x", pl.Series([1]), "3")
     assert error.value.remedy == "write x=number."
-    with pytest.raises(DataError, match=r"column 'x': number cells are numbers or text, but the column holds List"):
+    with pytest.raises(DataError, match=r"column 'x': number cells must be numbers or text, but the column holds List"):
         Number.learn("x", pl.Series([[1], [2]]))
 
 
@@ -150,7 +150,7 @@ def test_what_is_learned_of_a_column_is_exact():
 def test_a_column_without_rows_has_no_number_at_all():
     field = Number.learn("x", pl.Series([], dtype=pl.Float64))
     assert (field.low, field.high, field.center, field.scale, field.reach, field.knots) == (0, 0, 0, 0, 0, ())
-    assert field.describe() == "no number at all"
+    assert field.describe() == "no numbers"
 
 
 def test_one_text_in_a_hundred_with_a_leading_zero_makes_names_of_digits():

@@ -67,7 +67,7 @@ def test_series_without_values_and_cells_of_text_are_errors():
     with pytest.raises(DataError, match="column 'x' has no values in any series"):
         Series.learn("x", pl.Series([[], None], dtype=pl.List(pl.Float64)))
     with pytest.raises(
-        DataError, match=r"column 'x': series cells are lists of numbers, .* but the column holds String"
+        DataError, match=r"column 'x': series cells must be lists of numbers, .* but the column holds String"
     ):
         Series.learn("x", pl.Series(["a"]))
 

@@ -34,10 +34,10 @@ def test_missing_rows_are_nan():
 
 def test_another_shape_is_an_error():
     field = TensorField.learn("x", pl.Series(VALUES))
-    with pytest.raises(DataError, match=r"column 'x': expected arrays of shape \(2, 3, 4\), but \(3, 4\) came"):
+    with pytest.raises(DataError, match=r"column 'x': expected arrays of shape \(2, 3, 4\), got \(3, 4\)"):
         field.encode(pl.Series(VALUES[:, 0]))
 
 
 def test_lists_are_refused():
-    with pytest.raises(DataError, match="column 'x': tensor cells are arrays of numbers, all of one shape, but"):
+    with pytest.raises(DataError, match="column 'x': tensor cells must be arrays of numbers, all of one shape, but"):
         TensorField.learn("x", pl.Series([[1.0], [1.0, 2.0]]))

@@ -63,11 +63,11 @@ def test_text_without_any_known_word_is_unknown():
 
 def test_details_and_cells_that_do_not_fit_are_errors():
     with pytest.raises(
-        DataError, match=r"column 'x': behind text: stands the greatest length, .* but 'long' came"
+        DataError, match=r"column 'x': the detail of text must be the greatest length, .* not 'long'"
     ) as error:
         Text.learn("x", REVIEWS, "long")
     assert error.value.remedy == "write for example x=text:128."
-    with pytest.raises(DataError, match="column 'x': text cells are text, but the column holds List"):
+    with pytest.raises(DataError, match="column 'x': text cells must be text, but the column holds List"):
         Text.learn("x", pl.Series([["a"]]))
 
 

@@ -168,7 +168,7 @@ def test_members_do_not_see_each_other():
 
 def test_members_without_a_perceptron_are_an_error():
     for recipe in (SMALL.edit({"members": 2}), SMALL.edit({"members": 2, "layers": [{"conv": 4}]})):
-        with pytest.raises(RecipeError, match="members=2 needs an mlp trunk, which this network does not have"):
+        with pytest.raises(RecipeError, match="members=2 needs an mlp trunk, but this network has none"):
             joined(Schema((MAP,)), recipe, 3)
 
 
@@ -235,8 +235,8 @@ def test_causal_answers_do_not_see_later_steps():
         ((VECTOR,), {}, False, "a 6 vector has no pixels or steps to answer for"),
         ((SEQUENCE,), {"backbone": "bag"}, False, "backbone 'bag' has no answer for each pixel or step"),
         ((SEQUENCE,), {"backbone": "bilstm"}, True, "backbone 'bilstm' sees later steps"),
-        ((SEQUENCE,), {"layers": [{"gru": 3}]}, True, "layers may look ahead, which this task forbids"),
-        ((MAP,), {"layers": [{"pool": 2}]}, False, "layers makes a 3 x 6 x 5 map of a 3 x 12 x 9 map"),
+        ((SEQUENCE,), {"layers": [{"gru": 3}]}, True, "layers may see later steps, which this task forbids"),
+        ((MAP,), {"layers": [{"pool": 2}]}, False, "layers turns a 3 x 12 x 9 map into a 3 x 6 x 5 map"),
         ((MAP,), {"members": 2}, False, "members=2 needs an mlp trunk"),
     ],
 )

@@ -131,11 +131,11 @@ def test_all_problems_of_a_list_are_told_at_once():
         "layer 1 'rellu' is unknown: did you mean 'relu'?; "
         "layer 2 'dens' is unknown: did you mean 'dense'?; "
         "layer 3 {conv: 8, kernal: 3}: there is no option 'kernal': did you mean 'kernel'?; "
-        "layer 4 {dropout: 1.5}: dropout is at least 0 and below 1, not 1.5; "
-        "layer 5 {pool: 0}: pool is a whole number from 1, not 0; "
+        "layer 4 {dropout: 1.5}: dropout must be at least 0 and below 1, not 1.5; "
+        "layer 5 {pool: 0}: pool must be a whole number from 1, not 0; "
         "layer 6 'dense' needs a value, as in {dense: 2}; "
         "layer 7 'relu' takes no value; "
-        "layer 8 is a word or a mapping, not 7"
+        "layer 8 must be a word or a mapping, not 7"
     )
 
 
@@ -147,12 +147,12 @@ def test_all_problems_of_a_list_are_told_at_once():
         ([{"group_norm": 2}], MAP, "group_norm needs a width that 2 groups can share"),
         ([{"pool": 20}], MAP, "pool needs at least 20 pixels or steps"),
         ([{"dense": 3}, {"embedding": 8}], SEQUENCE, "embedding comes first"),
-        ([{"residual": ["flatten"]}], MAP, "layer 1 {residual: [...]} makes a 324 vector of a 3 x 12 x 9 map"),
-        ([{"parallel": [["relu"], [{"pool": 2}]]}], MAP, "give 3 x 12 x 9 map, 3 x 6 x 5 map"),
-        ([{"conv": 8, "kernel": 4}], MAP, "kernel is an odd number, not 4"),
-        ([{"repeat": 3}], MAP, "layers is a list of layers, not ()"),
-        ([{"dense": 8, "bias": 1}], VECTOR, "bias is true or false, not 1"),
-        ([{"pool": 2, "kind": "min"}], MAP, "kind is max or avg, not 'min'"),
+        ([{"residual": ["flatten"]}], MAP, "layer 1 {residual: [...]} turns a 3 x 12 x 9 map into a 324 vector"),
+        ([{"parallel": [["relu"], [{"pool": 2}]]}], MAP, "return 3 x 12 x 9 map, 3 x 6 x 5 map"),
+        ([{"conv": 8, "kernel": 4}], MAP, "kernel must be an odd number, not 4"),
+        ([{"repeat": 3}], MAP, "layers must be a list of layers, not ()"),
+        ([{"dense": 8, "bias": 1}], VECTOR, "bias must be true or false, not 1"),
+        ([{"pool": 2, "kind": "min"}], MAP, "kind must be max or avg, not 'min'"),
         ([{"dropout": 0.1, "share": 3}], MAP, "there is no option 'share': dropout has none."),
     ],
 )

@@ -19,4 +19,4 @@ def test_a_simple_model_that_fails_is_a_note():
     data = [InMemory(inputs, targets, part, str) for part in (rows[:30], rows[30:])]
     scores, notes = compare({"constant": constant.fit, "broken": broken}, schema, task, *data)
     assert [name for name, _ in scores] == ["constant"]
-    assert notes == ("no broken model beside the network: ValueError: singular",)
+    assert notes == ("the broken model failed: ValueError: singular",)

@@ -51,7 +51,7 @@ def test_unknown_and_missing_labels_are_unreadable_and_the_others_are_read():
     assert caught.value.encoded[0].tolist() == [1, -1, -1]
     assert caught.value.bad == {1: "the label is 'bird'", 2: "the label is None"}
     assert str(caught.value) == (
-        "in 2 rows 'y' holds no label that was learned: the first is row 1, 'bird'\n  fix: choose labels from cat, dog."
+        "in 2 rows 'y' holds no known label: the first is row 1, 'bird'\n  fix: choose labels from cat, dog."
     )
 
 
@@ -60,11 +60,11 @@ def test_unknown_and_missing_labels_are_unreadable_and_the_others_are_read():
     [
         (
             ("a", "a"),
-            "'y' is 'a' in every row: one class cannot be told from another\n  fix: add rows of another class.",
+            "'y' is 'a' in every row: there must be two classes or more\n  fix: add rows of another class.",
         ),
         (
             ("a", "b", "c"),
-            "every row of 'y' has another value: a network cannot learn classes seen once\n"
+            "'y' is different in every row: a network cannot learn classes seen once\n"
             "  fix: choose another target, or the task regression.",
         ),
         (
@@ -80,7 +80,7 @@ def test_targets_that_cannot_be_learned_are_refused(cells, text: str):
 
 
 def test_several_columns_are_refused():
-    with pytest.raises(DataError, match="classification predicts one column, and 2 were given"):
+    with pytest.raises(DataError, match="classification predicts one column, but 2 were given"):
         Classification.learn(pl.DataFrame({"a": ["x"], "b": ["y"]}))
 
 
@@ -133,7 +133,7 @@ def test_a_network_with_outputs_of_another_shape_is_refused():
     with pytest.raises(NetworkError) as caught:
         Classification(("a", "b", "c")).losses(Lookup(torch.zeros(2, 2)), _batch(torch.tensor([0, 1])))
     assert str(caught.value) == (
-        "the network gave (2, 2) where classification into 3 classes: a, b, c takes (2, 3)\n"
+        "the network returned (2, 2), but classification into 3 classes: a, b, c needs (2, 3)\n"
         "  fix: give the network outputs of shape (2, 3)."
     )
 

@@ -50,9 +50,9 @@ def test_other_inputs_and_targets_are_refused():
         LanguageModel.learn(NOTHING, Schema((number,)))
     assert str(caught.value) == (
         "a language model learns from one column of text or symbols, not from age (number)\n"
-        "  fix: leave one such column, or name a target."
+        "  fix: keep one such column, or name a target."
     )
-    with pytest.raises(DataError, match="a language model has no targets, and y came"):
+    with pytest.raises(DataError, match="a language model has no targets, got y"):
         LanguageModel.learn(pl.DataFrame({"y": [1]}), Schema((number,)))
     with pytest.raises(DataError, match="not from nothing"):
         LanguageModel.learn(NOTHING)
@@ -117,12 +117,12 @@ def test_losses_and_weights_of_other_tasks_and_outputs_of_another_shape_are_refu
     task = LanguageModel(("a", "b", "c", "d"))
     with pytest.raises(RecipeError, match="the loss 'mse' does not suit a language model"):
         task.objective(Recipe(loss="mse"))
-    with pytest.raises(RecipeError, match="a language model has no classes to weigh"):
+    with pytest.raises(RecipeError, match="a language model has no class weights"):
         task.objective(Recipe(class_weights="balanced"))
     with pytest.raises(NetworkError) as caught:
         task.losses(_Always(torch.zeros(1, 1, 4)), _batch([[2, 3]]))
     assert str(caught.value) == (
-        "the network gave (1, 2, 4) where language model of 6 tokens takes (1, any, 6)\n"
+        "the network returned (1, 2, 4), but language model of 6 tokens needs (1, any, 6)\n"
         "  fix: give the network outputs of shape (1, any, 6)."
     )
 

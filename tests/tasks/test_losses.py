@@ -83,7 +83,7 @@ def test_balanced_weights_without_counts_are_refused():
     with pytest.raises(RecipeError) as caught:
         class_weights(Recipe(class_weights="balanced"), (), "classification")
     assert caught.value.problem == (
-        "class_weights=balanced needs the rows of each class, and classification does not know them"
+        "class_weights=balanced needs the rows of each class, but classification does not know them"
     )
 
 

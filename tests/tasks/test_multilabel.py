@@ -61,7 +61,7 @@ def test_unknown_labels_are_unreadable_and_the_others_are_read():
         ),
         (
             {"y": ["a", "b"]},
-            "'y' holds neither lists nor text separated by ; or |\n"
+            "'y' has neither lists nor text separated by ; or |\n"
             "  fix: name one column for each label, or choose the task classification.",
         ),
     ],
@@ -94,7 +94,7 @@ def test_scores_agree_with_counts_by_hand():
 
 
 def test_class_weights_and_other_losses_are_refused():
-    with pytest.raises(RecipeError, match="several labels at once have no class weights"):
+    with pytest.raises(RecipeError, match="multilabel classification has no class weights"):
         Multilabel(("a", "b")).objective(Recipe(class_weights="balanced"))
     with pytest.raises(RecipeError, match="the loss 'focal' does not suit multilabel"):
         Multilabel(("a", "b")).objective(Recipe(loss="focal"))

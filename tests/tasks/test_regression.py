@@ -100,7 +100,7 @@ def test_members_losses_are_averaged():
 
 
 def test_class_weights_are_refused():
-    with pytest.raises(RecipeError, match="regression has no classes to weigh"):
+    with pytest.raises(RecipeError, match="regression has no class weights"):
         Regression().objective(Recipe(class_weights="balanced"))
 
 

@@ -85,18 +85,18 @@ def test_masks_that_cannot_be_read_are_unreadable_and_the_others_are_read(tmp_pa
         task.encode(_cells(good, color, good[:40], b"", None, _png([[0, 9], [0, 0]])))
     assert sorted(caught.value.bad) == [1, 2, 3, 4, 5]
     assert caught.value.encoded[0][0].tolist() == [[0, 1], [0, 0]]
-    assert caught.value.bad[1] == "which is a colour image: class numbers are grey values or palette indexes"
-    assert caught.value.bad[5] == "which holds the value 9 that no training mask has"
-    assert str(caught.value).startswith("in 5 rows 'mask' holds no mask that can be read: the first is row 1, which is")
-    with pytest.raises(Unreadable, match=r"nowhere\.png, which is no whole image"):
+    assert caught.value.bad[1] == "which is a color image: class numbers are grey values or palette indexes"
+    assert caught.value.bad[5] == "which has the value 9, unknown from training"
+    assert str(caught.value).startswith("in 5 rows 'mask' has no readable mask: the first is row 1, which is")
+    with pytest.raises(Unreadable, match=r"nowhere\.png, which is not a complete image"):
         task.encode(_cells(str(tmp_path / "nowhere.png")))
 
 
 @pytest.mark.parametrize(
     ("cells", "text"),
     [
-        (_cells(b"x"), "'mask' holds no mask that can be read: the first, encoded in 1 bytes, which is no whole image"),
-        (_cells(_png([[3, 3], [255, 3]])), "the masks of 'mask' hold one class (3): it cannot be told from another"),
+        (_cells(b"x"), "'mask' has no readable mask: the first, encoded in 1 bytes, which is not a complete image"),
+        (_cells(_png([[3, 3], [255, 3]])), "the masks of 'mask' have only one class (3)"),
     ],
 )
 def test_masks_that_cannot_be_learned_are_refused(cells: pl.DataFrame, text: str):
@@ -142,7 +142,7 @@ def test_outputs_of_another_size_are_interpolated_and_of_another_shape_refused()
     with pytest.raises(NetworkError) as caught:
         task.predict(Same(), Batch((coarse[:, :1],), (), torch.arange(1)))
     assert str(caught.value) == (
-        "the network gave (1, 1, 2, 2) where segmentation into 2 classes at 4 x 4 takes (1, 2, 4, 4)\n"
+        "the network returned (1, 1, 2, 2), but segmentation into 2 classes at 4 x 4 needs (1, 2, 4, 4)\n"
         "  fix: give the network outputs of shape (1, 2, 4, 4)."
     )
 

@@ -147,7 +147,7 @@ def test_adopted_run_has_the_loaders_batch_size_and_an_untrained_twin() -> None:
 
 def test_adopting_a_network_of_the_wrong_width_says_expected_and_got() -> None:
     part = examples()
-    with pytest.raises(NetworkError, match=r"the network gave \(20, 5\) where classification .* takes \(20, 2\)"):
+    with pytest.raises(NetworkError, match=r"the network returned \(20, 5\), but classification .* needs \(20, 2\)"):
         adopt(nn.Linear(3, 5), TASK, [(part.columns[0][:20], part.target_columns[0][:20])])
 
 

@@ -1,4 +1,4 @@
-"""What columns hold: one class for each kind of column, asked in this order."""
+"""Kinds of columns: one class each, tried in this order."""
 
 KINDS = {
     "series": "netwright.kinds.series:Series",

@@ -27,21 +27,23 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
 UNSEEN, ABSENT, FIRST = 0, 1, 2  # indexes: not seen in training, missing, the most frequent value
-RARE = 3  # rows; a value seen less often says nothing of its own and teaches what an unseen value means
-FEW = 0.1  # distinct values for each cell, up to which texts are categories
-FEW_AT_LEAST = 20  # distinct values that are few in a small table too, where each comes twice on average
+RARE = 3  # rows; a value seen less often tells nothing by itself, but teaches what an unseen value means
+FEW = 0.1  # distinct values per cell, up to which texts are categories
+FEW_AT_LEAST = 20  # distinct values that are few in a small table too, if each occurs twice on average
 
 _CLOSED = (pl.Boolean, pl.Categorical, pl.Enum, pl.Null)
-_NAME = r"^[\w.\-'+&#/]{1,32}$"  # one word or code; addresses of mail and web hold other signs, and words to learn from
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{7}"  # phrases need no blanks there
+_NAME = (
+    r"^[\w.\-'+&#/]{1,32}$"  # one word or code; email and web addresses have other characters, and words to learn from
+)
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{7}"  # their phrases need no spaces
 
 
 @final
 @dataclass(frozen=True)
 class Category(Field):
-    """Encoded as int32 indexes (N,): 0 unseen in training or rare there, 1 missing, 2 and on by falling frequency."""
+    """Encoded as int32 indexes (N,): 0 unseen or rare in training, 1 missing, from 2 on by descending frequency."""
 
-    values: tuple[str, ...]  # by falling frequency
+    values: tuple[str, ...]  # by descending frequency
     rare: int  # distinct values seen in fewer than RARE rows: encoded as unseen
     missing: float  # share of training cells
 
@@ -52,13 +54,13 @@ class Category(Field):
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
-        """Truth values, categorical columns, and texts of few distinct values or of single words."""
+        """Booleans, categorical columns, and texts with few distinct values or of single words."""
         if any(cells.dtype == dtype for dtype in _CLOSED):
             return True
         if cells.dtype != pl.String:
             return False
         present = words(sample(cells)).drop_nulls()
-        count, distinct = cells.count(), cells.n_unique()  # of all cells: a sample shows fewer of each value
+        count, distinct = cells.count(), cells.n_unique()  # of all cells: a sample has fewer of each value
         if distinct <= max(FEW * count, min(FEW_AT_LEAST, count / 2)):
             return True
         single = present.unique()
@@ -67,7 +69,7 @@ class Category(Field):
 
     @classmethod
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
-        """The values that came often enough. Raises DataError for columns of lists and the like."""
+        """The values that are frequent enough. Raises DataError for columns of lists and the like."""
         refuse_detail(cls.kind, name, detail)
         raw = cells.alias("raw").value_counts(name="rows")
         counts = (
@@ -103,7 +105,7 @@ class Category(Field):
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
-        """One-hot where there are few values, embedded where there are many: a vector."""
+        """One-hot for few values, embedded for many: a vector."""
         return categories([len(f.values) + FIRST for f in fields], recipe)
 
     def describe(self) -> str:
@@ -129,12 +131,12 @@ class Category(Field):
         )
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
-        """The name as it was written."""
+        """The name as written."""
         return shaded("missing" if cell is None else str(cell), total(attribution))
 
 
 def _as_text(name: str, cells: pl.Series) -> pl.Series:
-    """Names without outer blanks, null where missing."""
+    """Stripped names, null if missing."""
     if not is_single(cells):
-        raise refuse_cells(Category.kind, name, cells, "text, numbers or truth values")
+        raise refuse_cells(Category.kind, name, cells, "text, numbers or booleans")
     return words(names(cells))

@@ -1,4 +1,4 @@
-"""Raw cells before their kind is known: how they are read, which are missing, a sample of them, their usual scale."""
+"""Raw cells before their kind is known: reading them, missing ones, samples, the usual scale."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,15 +12,15 @@ from netwright.records.errors import DataError, Unreadable, counted
 from netwright.records.schema import Field
 
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")
-MISSING = ("", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none")  # words for nothing, lower case
-NEARLY_ALL = 0.95  # share of cells that have to look like a kind; the rest are taken for slips and counted
-SAMPLE = 10_000  # cells looked at to recognize a kind: enough to see it, and no dearer for a million rows
+MISSING = ("", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none")  # lower case
+NEARLY_ALL = 0.95  # share of cells that must look like a kind; the rest count as mistakes
+SAMPLE = 10_000  # cells to recognize a kind from: enough to see it, and no slower for a million rows
 
 Values = NDArray[Any]
 
 
 def names(cells: pl.Series) -> pl.Series:
-    """Single cells as text without outer blanks, blank and NaN ones missing: 3, 3.0 and "3" are one name."""
+    """Single cells as stripped text; empty and NaN cells are missing. 3, 3.0 and "3" are one name."""
     if cells.dtype.is_float():
         column = pl.col("x")
         is_whole = column.is_finite() & (column == column.floor()) & (column.abs() < 2**53)
@@ -32,20 +32,20 @@ def names(cells: pl.Series) -> pl.Series:
 
 
 def plain_numbers(cells: pl.Series) -> pl.Series:
-    """Cells as float64, unreadable ones missing, without the ways in which `Number` lets people write them."""
+    """Cells as float64, missing if unreadable; without the number formats that `Number` accepts."""
     if cells.dtype == pl.String or cells.dtype == pl.Categorical or isinstance(cells.dtype, pl.Enum):
         cells = cells.cast(pl.String).str.strip_chars()
     return cells.cast(pl.Float64, strict=False)
 
 
 def yes_no(cells: pl.Series) -> pl.Series:
-    """1.0 for 1, true and yes, 0.0 for 0, false and no, whatever their case; missing for anything else."""
+    """1.0 for 1, true and yes, 0.0 for 0, false and no, in any case; missing for anything else."""
     text = names(cells).str.to_lowercase()
     return text.replace_strict([*YES, *NO], [1.0] * len(YES) + [0.0] * len(NO), default=None, return_dtype=pl.Float64)
 
 
 def words(cells: pl.Series) -> pl.Series:
-    """Text without outer blanks; null where it is one of `MISSING`."""
+    """Stripped text; null if it is one of `MISSING`."""
     bare = cells.str.strip_chars()
     is_short = bare.str.len_bytes() <= max(map(len, MISSING))
     if not is_short.any():
@@ -61,7 +61,7 @@ def sample(cells: pl.Series, most: int = SAMPLE) -> pl.Series:
 
 
 def each_distinct(cells: pl.Series, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
-    """`read(cells)`, done once for each distinct cell where cells repeat: most columns of text do."""
+    """`read(cells)`, once for each distinct cell if cells repeat, as in most columns of text."""
     distinct = cells.unique()
     if len(distinct) > len(cells) / 2 or cells.is_empty():
         return read(cells)
@@ -70,9 +70,9 @@ def each_distinct(cells: pl.Series, read: Callable[[pl.Series], pl.Series]) -> p
 
 
 def robust(values: Values) -> tuple[float, float]:
-    """Median, and the factor that takes values around it to a spread of about one; 0 where they do not vary.
+    """Median, and the factor that scales values around it to a spread of about one; 0 if they do not vary.
 
-    1 / (q75 - q25), or 2 / range where the quartiles are equal: Holzmueller et al. 2024, arXiv:2407.04491, section 3.
+    1 / (q75 - q25), or 2 / range if the quartiles are equal: Holzmueller et al. 2024, arXiv:2407.04491, section 3.
     """
     low, quarter, median, three_quarters, high = np.quantile(values, (0, 0.25, 0.5, 0.75, 1))
     spread = three_quarters - quarter or (high - low) / 2
@@ -81,7 +81,7 @@ def robust(values: Values) -> tuple[float, float]:
 
 
 def stacked(cells: pl.Series) -> tuple[Values, NDArray[np.bool_]]:
-    """The Array cells that are not null as one array (n, *shape), and which rows they are."""
+    """The Array cells that are not null as one array (n, *shape), and their rows."""
     return cells.drop_nulls().to_numpy(), cells.is_not_null().to_numpy()
 
 
@@ -103,18 +103,18 @@ def is_single(cells: pl.Series) -> bool:
 
 
 def refuse_detail(kind: str, name: str, detail: str) -> None:
-    """For kinds that have nothing to choose. Raises DataError where the user wrote something behind the kind."""
+    """For kinds without options. Raises DataError if the user wrote something after the kind."""
     if detail:
         raise DataError(
-            f"column {name!r}: the kind {kind} takes no detail, but {detail!r} came", remedy=f"write {name}={kind}."
+            f"column {name!r}: the kind {kind} takes no detail, got {detail!r}", remedy=f"write {name}={kind}."
         )
 
 
 def read_longest(kind: str, name: str, detail: str) -> int:
-    """The length that a user wrote behind the kind, 0 for none. Raises DataError for anything but a whole number."""
+    """The length that the user wrote after the kind, 0 for none. Raises DataError for anything but a whole number."""
     if detail and not (detail.isdecimal() and int(detail) > 0):
         raise DataError(
-            f"column {name!r}: behind {kind}: stands the greatest length, a whole number, but {detail!r} came",
+            f"column {name!r}: the detail of {kind} must be the greatest length, a whole number, not {detail!r}",
             remedy=f"write for example {name}={kind}:128.",
         )
     return int(detail or 0)
@@ -123,7 +123,7 @@ def read_longest(kind: str, name: str, detail: str) -> int:
 def refuse_cells(kind: str, name: str, cells: pl.Series, wanted: str) -> DataError:
     """The error for cells of a type that the kind cannot read."""
     return DataError(
-        f"column {name!r}: {kind} cells are {wanted}, but the column holds {cells.dtype}",
+        f"column {name!r}: {kind} cells must be {wanted}, but the column holds {cells.dtype}",
         remedy=f"choose another kind for {name!r}.",
     )
 
@@ -135,9 +135,9 @@ def unreadable(what: str, first: str, remedy: str, encoded: tuple[Tensor, ...], 
 
 
 def refuse_missing(field: Field, cells: pl.Series, encoded: Tensor, least: int = 1) -> Tensor:
-    """The encoded column. Raises Unreadable for missing cells of a target; those of an input are values.
+    """The encoded column. Raises Unreadable for missing cells of a target; in an input they are values.
 
-    A cell is missing if it is NaN, or if no index in it is `least` or above.
+    A cell is missing if it is NaN, or if none of its indexes is `least` or above.
     """
     if field.role == "input":
         return encoded

@@ -26,7 +26,7 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
 ISO = "%Y-%m-%d"
-FORMATS = {  # how the day may be written, once its parts are joined by "-"; an earlier one wins a tie
+FORMATS = {  # formats of a day, after its parts are joined by "-"; an earlier one wins a tie
     ISO: r"^\d{4}-\d{1,2}-\d{1,2}$",
     "%m-%d-%Y": r"^\d{1,2}-\d{1,2}-\d{4}$",
     "%d-%m-%Y": r"^\d{1,2}-\d{1,2}-\d{4}$",
@@ -36,11 +36,11 @@ FORMATS = {  # how the day may be written, once its parts are joined by "-"; an 
     "%d-%B-%y": r"^\d{1,2}-\p{L}{3,9}-\d{2}$",
     "%B-%d-%Y": r"^\p{L}{3,9}-\d{1,2}-\d{4}$",
 }
-SWAPPED = {"%m-%d-%Y": "%d-%m-%Y", "%m-%d-%y": "%d-%m-%y"}  # undecided while no day is above 12
+SWAPPED = {"%m-%d-%Y": "%d-%m-%Y", "%m-%d-%y": "%d-%m-%y"}  # ambiguous if no day is above 12
 FEATURES = 9  # days, then sine and cosine of the phase in the year, the month, the week and the day
 DAY = 86_400_000_000  # microseconds
 
-_DAY_FIRST_SIGN = r"^\d{1,2}[.]"  # 3.4.2020 puts the day first wherever it is written so
+_DAY_FIRST_SIGN = r"^\d{1,2}[.]"  # with points, as in 3.4.2020, the day is always first
 _TIME = r"(?i)^(.*\d)[t\s]+(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?\s*([ap]m)?\s*(?:z|utc|([+-]\d{2}):?(\d{2})?)?$"
 _WEEKDAY = r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[,.]?\s+"
 _WORDING = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%B": "month"}
@@ -49,16 +49,16 @@ _WORDING = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%B": "month
 @final
 @dataclass(frozen=True)
 class Date(Field):
-    """Encoded as float32 (N, FEATURES); all NaN where missing or unreadable.
+    """Encoded as float32 (N, FEATURES); all NaN if missing or unreadable.
 
     Days since `origin`, then sine and cosine of the phase in the year, the month, the week and the day. Times with an
-    offset from UTC are taken to UTC; dates of a time zone keep their local time.
+    offset from UTC are converted to UTC; dates with a time zone keep their local time.
     """
 
-    format: str  # of the day, a key of FORMATS; empty for columns that hold dates already
+    format: str  # of the day, a key of FORMATS; empty if the column already holds dates
     is_certain: bool  # whether the data decide between day first and month first
-    origin: float  # days since 1970 of the median
-    scale: float  # factor that takes days to a spread of about one
+    origin: float  # the median, in days since 1970
+    scale: float  # factor that scales days to a spread of about one
     first: str  # ISO
     last: str
     missing: float  # share of training cells
@@ -72,7 +72,7 @@ class Date(Field):
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
-        """Date columns, and texts of which nearly all are dates written in one way."""
+        """Date columns, and texts that are nearly all dates in one format."""
         if cells.dtype == pl.Date or cells.dtype == pl.Datetime:
             return True
         if cells.dtype != pl.String:
@@ -84,7 +84,7 @@ class Date(Field):
 
     @classmethod
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
-        """The way of writing, and the range. Raises DataError for columns that cannot hold dates."""
+        """The format and the range. Raises DataError for columns that cannot hold dates."""
         refuse_detail(cls.kind, name, detail)
         written, is_certain = _way_of_writing(cells) if cells.dtype == pl.String else ("", True)
         moments = _read(name, cells, written)
@@ -96,7 +96,7 @@ class Date(Field):
             name=name,
             low=min(-1.0, float(around.min(initial=0))),
             high=max(1.0, float(around.max(initial=0))),
-            reach=0.0,  # the phases move together: no single encoded value can be changed alone
+            reach=0.0,  # the phases move together: no encoded value can change alone
             format=written,
             is_certain=is_certain,
             origin=origin,
@@ -113,7 +113,7 @@ class Date(Field):
         return refuse_missing(self, cells, torch.from_numpy(_features(self.moments(cells), self.origin)))
 
     def moments(self, cells: pl.Series) -> pl.Series:
-        """The dates as datetimes in microseconds, null where missing or unreadable: what orders rows in time."""
+        """The dates as datetimes in microseconds, to order rows in time; null if missing or unreadable."""
         return _read(self.name, cells, self.format)
 
     @classmethod
@@ -124,16 +124,16 @@ class Date(Field):
     def describe(self) -> str:
         """`dates 1999-01-04 to 2018-12-31, read as month-day-year`."""
         if self.missing == 1:
-            return "no date at all"
+            return "no dates"
         parts = [f"dates {self.first} to {self.last}"]
         if self.format:
             read_as = "-".join(_WORDING[part] for part in self.format.split("-"))
-            parts.append(f"read as {read_as}" + ("" if self.is_certain else " (the data do not tell day from month)"))
+            parts.append(f"read as {read_as}" + ("" if self.is_certain else " (day and month are ambiguous)"))
         if self.missing:
             parts.append(f"{share(self.missing)} missing")
         if self.unreadable:
             cells = counted(self.unreadable, "cell is", "cells are")
-            parts.append(f"{cells} no date (first: {self.example!r}), read as missing")
+            parts.append(f"{cells} not a date (first: {self.example!r}), read as missing")
         return ", ".join(parts)
 
     @classmethod
@@ -143,12 +143,12 @@ class Date(Field):
         return tuple(Summary(f.name, f.name, day + f.origin, is_date=True) for f, day in zip(fields, days, strict=True))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
-        """The date as it was written."""
+        """The date as written."""
         return shaded("missing" if cell is None else str(cell), total(attribution))
 
 
 def _way_of_writing(cells: pl.Series) -> tuple[str, bool]:
-    """The format that reads most cells, and whether no other reads as many with another meaning."""
+    """The format that reads most cells, and whether no other format reads as many with another meaning."""
     present = words(sample(cells)).drop_nulls()
     counts = _readable(present)
     best = max(counts, key=lambda written: counts[written])
@@ -160,21 +160,21 @@ def _way_of_writing(cells: pl.Series) -> tuple[str, bool]:
 
 
 def _readable(texts: pl.Series) -> dict[str, int]:
-    """How many cells each format reads."""
+    """The number of cells that each format reads."""
     counts = _day_part(_split(texts)["day"]).alias("day").value_counts(name="rows")
     days, rows = counts["day"], counts["rows"]
     return {written: int(rows.filter(_read_days(days, written).is_not_null()).sum()) for written in FORMATS}
 
 
 def _read(name: str, cells: pl.Series, written: str) -> pl.Series:
-    """Moments in microseconds, without time zone; null where missing or unreadable."""
+    """Datetimes in microseconds, without time zone; null if missing or unreadable."""
     if cells.dtype == pl.Datetime:
         return cells.dt.replace_time_zone(None).cast(pl.Datetime("us"))
     if cells.dtype == pl.Date or cells.dtype == pl.Null:
         return cells.cast(pl.Datetime("us"))
     if cells.dtype != pl.String:
         raise refuse_cells(Date.kind, name, cells, "dates or text")
-    way = written or ISO  # learned from a column of dates, asked with text: as CSV and JSON write dates
+    way = written or ISO  # text for a column that was learned from dates: CSV and JSON write ISO
     moments = each_distinct(cells, lambda texts: _read_text(words(texts), way))
     return moments.cast(pl.Datetime("us")).alias(cells.name)
 
@@ -195,7 +195,7 @@ def _read_parts(texts: pl.Series, written: str) -> pl.Series:
 
 
 def _split(texts: pl.Series) -> pl.DataFrame:
-    """The part of each cell that names the day, and the microseconds to add for its time (in UTC if offset)."""
+    """The part of each cell with the day, and the microseconds to add for its time (in UTC if it has an offset)."""
     if not texts.str.contains(":", literal=True).any():
         return pl.DataFrame({"day": texts, "microseconds": pl.repeat(0, len(texts), dtype=pl.Int64, eager=True)})
     groups = texts.str.extract_groups(_TIME).struct.unnest()
@@ -215,18 +215,18 @@ def _split(texts: pl.Series) -> pl.DataFrame:
 
 
 def _day_part(days: pl.Series) -> pl.Series:
-    """With "-" between the parts, without the weekday; a month alone stands for its first day."""
+    """With "-" between the parts, without the weekday; a month alone means its first day."""
     bare = days.str.replace(_WEEKDAY, "").str.strip_chars()
     return bare.str.replace_all(r"[\s,/.\-]+", "-").str.replace(r"^(\d{4}-\d{1,2})$", "$1-01")
 
 
 def _read_days(days: pl.Series, written: str) -> pl.Series:
-    fits = days.str.contains(FORMATS[written])  # or "%Y" would read the year 99
+    fits = days.str.contains(FORMATS[written])  # otherwise "%Y" would read the year 99
     return days.set(~fits.fill_null(False), None).str.to_date(written, strict=False)
 
 
 def _features(moments: pl.Series, origin: float) -> np.ndarray:
-    """(N, FEATURES) float32, NaN where null."""
+    """(N, FEATURES) float32, NaN if null."""
     frame = moments.alias("at").to_frame()
     at = pl.col("at")
     day_share = (at.cast(pl.Int64) % DAY) / DAY
@@ -243,5 +243,5 @@ def _features(moments: pl.Series, origin: float) -> np.ndarray:
 
 
 def _iso(moment: object) -> str:
-    """A moment without its time where that is midnight."""
+    """A datetime, without its time if that is midnight."""
     return "" if moment is None else str(moment).removesuffix(" 00:00:00")

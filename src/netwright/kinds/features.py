@@ -1,4 +1,4 @@
-"""What simple models read of each kind: one-hot codes, pixels, statistics of steps, words."""
+"""Columns of each kind for simple models: one-hot codes, pixels, statistics of steps, words."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from netwright.records.features import Features, Matrix, floats, scaled
 
-PIXELS = 32  # sides of images are averaged down to this
+PIXELS = 32  # images are averaged down to this many pixels a side
 AVERAGED = 16  # images at once
-SEEN = 2  # rows that a word or a pair of words has to be in
+SEEN = 2  # least number of rows with a word or a pair of words
 
 
 def one_hot(cells: Tensor, sizes: Sequence[int]) -> Matrix:
@@ -26,7 +26,7 @@ def one_hot(cells: Tensor, sizes: Sequence[int]) -> Matrix:
 
 
 def symbols(size: int, most: int) -> Features:
-    """One-hot by position, of the first positions if all are more than `most` columns."""
+    """One-hot by position; only the first positions if all would take more than `most` columns."""
 
     def read(cells: Tensor) -> Matrix:
         first = cells[:, : max(1, most // size)]
@@ -36,14 +36,14 @@ def symbols(size: int, most: int) -> Features:
 
 
 def pixels(channels: int, most: int) -> Features:
-    """Pixels of 0 to 1 on a common scale, averaged to PIXELS x PIXELS or fewer."""
+    """Pixels from 0 to 1, on a common scale, averaged to PIXELS x PIXELS or fewer."""
     side = min(PIXELS, max(1, int((most / channels) ** 0.5)))
 
     def read(cells: Tensor) -> NDArray[np.float64]:
         size = (min(side, cells.shape[-2]), min(side, cells.shape[-1]))
         if cells.shape[-2:] == size:
             return floats(cells.float() / 255)
-        parts = cells.split(AVERAGED)  # as floats, all at once would take four times the memory of the bytes
+        parts = cells.split(AVERAGED)  # all at once, floats would take four times the memory of the bytes
         return floats(torch.cat([F.adaptive_avg_pool2d(part.float() / 255, size) for part in parts]))
 
     return read
@@ -74,7 +74,7 @@ def _of_steps(cells: Tensor) -> Tensor:
 
 
 def words(train: Tensor, size: int, most: int) -> Features:
-    """TF-IDF of the words and pairs of words that SEEN or more rows hold, of the most frequent ones at most `most`."""
+    """TF-IDF of the words and pairs of words that are in SEEN or more rows; at most the `most` most frequent."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
     grams, rows = _grams(train, size)
@@ -89,7 +89,7 @@ def words(train: Tensor, size: int, most: int) -> Features:
 
 
 def _grams(cells: Tensor, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of all words and pairs of words, and the row of each; padding left out."""
+    """Numbers of all words and pairs of words, and the row of each; without padding."""
     x = cells.numpy().astype(np.int64)
     rows, steps = np.nonzero(x)
     single = x[rows, steps]

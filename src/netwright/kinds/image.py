@@ -1,4 +1,4 @@
-"""Pictures: files, encoded bytes, or arrays."""
+"""Images: files, encoded bytes, or arrays."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
-MAX_SIDE = 224  # pixels; larger pictures are made smaller unless the user says so
-MULTIPLE = 8  # sides of resized pictures: three halvings without a rest
-SQUARE = 1.25  # ratio of the sides up to which pictures of mixed sizes become square
-ONE_SIZE = 0.9  # share of pictures of one size that makes it the size
-HEADERS, DECODED = 512, 256  # pictures whose size is read, and that are decoded, to learn from
-GREY = 2  # of 255: how far channels may stand apart in a grey picture stored as color JPEG
-INVISIBLE = 8.0  # of 255: the usual L-infinity radius for natural pictures
-DECODER = 1  # grows when files come out with other pixels than before: what was kept of them is decoded again
+MAX_SIDE = 224  # pixels; larger images are shrunk unless the user sets a size
+MULTIPLE = 8  # sides of resized images are multiples: they can be halved three times
+SQUARE = 1.25  # images of mixed sizes become square up to this ratio of the sides
+ONE_SIZE = 0.9  # if this share of images has one size, it is the size
+HEADERS, DECODED = 512, 256  # images to learn from: by their headers, and decoded
+GREY = 2  # of 255: the most that channels differ in a grey image stored as color JPEG
+INVISIBLE = 8.0  # of 255: the usual L-infinity radius for natural images
+DECODER = 1  # raise it when files decode to other pixels than before: then cached files are decoded again
 
 _FILES = r"(?i)\.(?:jpe?g|png|gif|bmp|webp|tiff?|ppm|pgm|pbm|jp2|ico|avif)$"
 _ORIENTATION = 0x0112  # EXIF tag; from 5 on the sides are swapped
@@ -44,19 +44,19 @@ class Image(Field):
     """Encoded as uint8 (N, channels, height, width), 0 to 255.
 
     Cells are paths, the bytes of files, or arrays (H, W), (H, W, C) or (C, H, W). Other sizes are stretched to one;
-    transparent pixels become white; pictures stand as their EXIF data say. Float arrays between `black` and `white`
-    (0 and 1, or 0 and 255, or the column's own bounds where it keeps to neither) are taken to 0 to 255.
+    transparent pixels become white; images are rotated as their EXIF data say. Float arrays between `black` and
+    `white` (0 and 1, or 0 and 255, or the column's own bounds if neither fits) are scaled to 0 to 255.
     """
 
     height: int
     width: int
-    channels: int  # 1 where all training pictures are grey, else 3
+    channels: int  # 1 if all training images are grey, else 3
     mean: tuple[float, ...]  # of each channel, of values in [0, 1]
     std: tuple[float, ...]
     black: float  # raw array values that mean 0 and 255
     white: float
     sizes: tuple[str, ...]  # "640 x 480", seen in training, the most frequent first
-    resized: bool  # whether training pictures had to be
+    resized: bool  # whether training images were resized
 
     kind: ClassVar[str] = "image"
     family: ClassVar[Family] = "pictures"
@@ -66,7 +66,7 @@ class Image(Field):
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
-        """Bytes, texts that end like image files, arrays of two or three dimensions that are like pictures."""
+        """Bytes, texts that end like image files, arrays of two or three dimensions that look like images."""
         if cells.dtype == pl.Binary:
             return True
         if cells.dtype == pl.String:
@@ -83,7 +83,7 @@ class Image(Field):
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
         """Size, color and brightness, from a sample. `detail` is the size: `64`, or width x height: `64x48`.
 
-        Raises DataError where none of the sample can be read.
+        Raises DataError if none of the sample can be read.
         """
         chosen = _read_size(name, detail)
         black, white = 0.0, 255.0
@@ -120,7 +120,7 @@ class Image(Field):
         )
 
     def encode(self, cells: pl.Series) -> Tensor:
-        """(N, channels, height, width) uint8. Raises Unreadable for broken, missing and far too large pictures."""
+        """(N, channels, height, width) uint8. Raises Unreadable for broken, missing and far too large images."""
         encoded, bad = pixels_of(cells, (self.height, self.width), self.channels, self.black, self.white)
         if bad:
             first = min(bad)
@@ -140,7 +140,7 @@ class Image(Field):
         return pixels(field.mean, field.std, (field.height, field.width), recipe)
 
     def describe(self) -> str:
-        """`images 28 x 28, grey`, width first as people say it."""
+        """`images 28 x 28, grey`, width first, as usual."""
         text = f"images {self.width} x {self.height}, {'grey' if self.channels == 1 else 'color'}"
         others = ", ".join(self.sizes)
         return (
@@ -149,7 +149,7 @@ class Image(Field):
 
     @classmethod
     def features(cls, fields: tuple[Self, ...], cells: Tensor, most: int = ALL) -> Features:
-        """Pixels, averaged where there are many."""
+        """Pixels, averaged if there are many."""
         return features.pixels(fields[0].channels, most)
 
     @classmethod
@@ -158,14 +158,14 @@ class Image(Field):
         return tuple(of_picture(fields[0].name, cells))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
-        """The picture as the network sees it, tinted by its attribution (channels, height, width)."""
+        """The image as the network sees it, tinted by its attribution (channels, height, width)."""
         cells = pl.Series([cell] if cell is None or isinstance(cell, str | bytes) else np.asarray(cell)[None])
         encoded, bad = pixels_of(cells, (self.height, self.width), self.channels, self.black, self.white)
         return shaded(f"{_title(cell)}: {bad[0]}") if bad else picture(encoded[0], attribution, _title(cell))
 
 
 def _brightness(images: Values) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and spread of each channel, in [0, 1], by how often each value comes: as floats, 224 x 224 took 300 MB."""
+    """Mean and spread of each channel, in [0, 1], from the counts of values: as floats, 224 x 224 took 300 MB."""
     counts = np.zeros((images.shape[1], 256))
     for image in images:
         for channel, plane in enumerate(image):
@@ -182,20 +182,20 @@ def _title(cell: object, position: int = 0) -> str:
 
 
 def _read_size(name: str, detail: str) -> tuple[int, int] | None:
-    """(height, width) out of `64` or `64x48`; None where nothing is said."""
+    """(height, width) from `64` or `64x48`; None if there is no detail."""
     if not detail:
         return None
     sides = detail.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
         raise DataError(
-            f"column {name!r}: behind image: stands the size, but {detail!r} came",
+            f"column {name!r}: the detail of image must be the size, not {detail!r}",
             remedy=f"write for example {name}=image:64, or {name}=image:64x48 for 64 wide and 48 high.",
         )
     return int(sides[-1]), int(sides[0])
 
 
 def _sizes(name: str, cells: pl.Series) -> Counter[tuple[int, int]]:
-    """How often each (height, width) comes, as the headers say."""
+    """The count of each (height, width), from the headers."""
     found: Counter[tuple[int, int]] = Counter()
     with without_warnings():
         for cell in cells:
@@ -206,12 +206,12 @@ def _sizes(name: str, cells: pl.Series) -> Counter[tuple[int, int]]:
                     is_turned = file.getexif().get(_ORIENTATION, 1) >= 5
                     found[(width, height) if is_turned else (height, width)] += 1
             except BROKEN:
-                continue  # counted and named when the column is encoded
+                continue  # counted and reported when the column is encoded
     return found
 
 
 def _usual_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
-    """The size of nearly all pictures, or one between; no side above MAX_SIDE."""
+    """The size of nearly all images, or one in between; no side above MAX_SIDE."""
     if not sizes:
         return MULTIPLE, MULTIPLE  # none can be read: `learn` says so
     most, count = sizes.most_common(1)[0]

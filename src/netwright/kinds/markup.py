@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image as PIL
 from torch import Tensor
 
-SPEAKS_FOR, SPEAKS_AGAINST = "230, 120, 0", "0, 90, 200"  # orange and blue: told apart by colour-blind people too
-LINE_HEIGHT = 40  # units of the picture of a series
-TINT = 0.8  # of a pixel's color that gives way where the attribution is strongest
+SPEAKS_FOR, SPEAKS_AGAINST = "230, 120, 0", "0, 90, 200"  # orange and blue: color-blind people can tell them apart
+LINE_HEIGHT = 40  # units of a series' drawing
+TINT = 0.8  # share of a pixel's color that the tint replaces at the strongest attribution
 
 
 def shaded(text: str, weight: float = 0.0) -> str:
-    """Escaped text on a ground as deep as its weight in [-1, 1] is strong: orange for, blue against."""
+    """Escaped text on a background whose strength is its weight in [-1, 1]: orange for, blue against."""
     return f'<span style="{shade(weight)}">{escape(text)}</span>' if weight else f"<span>{escape(text)}</span>"
 
 
 def shade(weight: float) -> str:
-    """The style of a ground for a weight in [-1, 1]."""
+    """The background style for a weight in [-1, 1]."""
     return f"background: {_color(weight)}"
 
 
@@ -33,7 +33,7 @@ def total(attribution: Tensor | None) -> float:
 
 
 def polylines(values: Tensor, attribution: Tensor | None, names: Sequence[str]) -> str:
-    """Channels (T, channels) as lines over each other, each in its own range; a step's ground shows its attribution."""
+    """Channels (T, channels) as stacked lines, each in its own range; a step's background shows its attribution."""
     low, high = values.nan_to_num(torch.inf).amin(0), values.nan_to_num(-torch.inf).amax(0)
     heights = (LINE_HEIGHT * (high - values) / (high - low).clamp(min=1e-30)).tolist()
     grounds = [] if attribution is None else attribution.sum(1).tolist()
@@ -52,7 +52,7 @@ def polylines(values: Tensor, attribution: Tensor | None, names: Sequence[str]) 
 
 
 def picture(pixels: NDArray[Any], attribution: Tensor | None, title: str) -> str:
-    """Pixels (C, H, W) uint8 as an image inside the page; pixels of strong attribution (C, H, W) are tinted."""
+    """Pixels (C, H, W) uint8 as an inline image; pixels with strong attribution (C, H, W) are tinted."""
     shown = np.broadcast_to(pixels, (3, *pixels.shape[1:])).astype(np.float32)
     if attribution is not None:
         weights = attribution.sum(0).numpy().clip(-1, 1)

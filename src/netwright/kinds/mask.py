@@ -1,4 +1,4 @@
-"""Masks: pictures whose pixel values are class numbers. Targets only."""
+"""Masks: images whose pixel values are class numbers. Targets only."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Field, Signal
 
 IGNORED = 255  # the value of pixels without a label: Pascal VOC's, and every library's since
-LONGEST = 256  # pixels: longer sides are shrunk to it; a thousand masks then stay below 64 MB
-MOST_PIXELS = 100_000_000  # a mask that claims more is a slip or a decompression bomb
+LONGEST = 256  # pixels: longer sides are shrunk to it, so a thousand masks stay below 64 MB
+MOST_PIXELS = 100_000_000  # a mask that claims more is a mistake or a decompression bomb
 
 _FILES = r"(?i)\.(?:png|bmp|gif|tiff?|jpe?g|webp|pgm)$"
 
@@ -29,11 +29,11 @@ _FILES = r"(?i)\.(?:png|bmp|gif|tiff?|jpe?g|webp|pgm)$"
 @final
 @dataclass(frozen=True)
 class Mask(Field):
-    """Encoded as (N, H, W) uint8 positions in `values`, 255 where a pixel is ignored or the mask cannot be read.
+    """Encoded as (N, H, W) uint8 positions in `values`, 255 for ignored pixels and unreadable masks.
 
-    Cells are grey or palette images, or arrays; 255 is ignored. Masks of the two values 0 and 255 are black and white:
-    both are classes. `counts` are the training pixels of each value, `size` the (height, width) to which masks are
-    brought, by the nearest pixel.
+    Cells are grey or palette images, or arrays; 255 is ignored. If masks have only the values 0 and 255, they are black
+    and white, and both are classes. `counts` are the training pixels of each value. Masks are resized to `size`
+    (height, width) by the nearest pixel.
     """
 
     values: tuple[int, ...]
@@ -46,7 +46,7 @@ class Mask(Field):
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
-        """Paths with a picture's ending, encoded files, or arrays of two or three axes."""
+        """Paths that end like image files, encoded files, or arrays of two or three axes."""
         if isinstance(cells.dtype, pl.Array):
             return len(array_shape(cells)) in (2, 3)
         if cells.dtype != pl.String:
@@ -56,9 +56,9 @@ class Mask(Field):
 
     @classmethod
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
-        """The classes, their pixels and the size (the median's). Masks that cannot be read are left to `encode`.
+        """The classes, their pixels and the (median) size. `encode` reports masks that cannot be read.
 
-        Raises DataError if no mask can be read, or if all hold one class.
+        Raises DataError if no mask can be read, or if all have only one class.
         """
         refuse_detail(cls.kind, name, detail)
         counts, sizes, reasons = np.zeros(256, dtype=np.int64), list[tuple[int, int]](), list[str]()
@@ -72,24 +72,24 @@ class Mask(Field):
             sizes.append((mask.shape[0], mask.shape[1]))
         if not sizes:
             first = f": the first, {reasons[0]}" if reasons else ""
-            raise DataError(f"{name!r} holds no mask that can be read{first}", remedy="choose another target.")
+            raise DataError(f"{name!r} has no readable mask{first}", remedy="choose another target.")
         present = [int(value) for value in np.flatnonzero(counts)]
         values = present if present == [0, IGNORED] else [value for value in present if value != IGNORED]
         if len(values) < 2:
             held = listed([str(value) for value in values]) or "no labelled pixel"
             raise DataError(
-                f"the masks of {name!r} hold one class ({held}): it cannot be told from another",
+                f"the masks of {name!r} have only one class ({held})",
                 remedy="add masks with pixels of another class.",
             )
         return cls.of(name, tuple(values), _usual(sizes), tuple(int(counts[value]) for value in values))
 
     @classmethod
     def of(cls, name: str, values: tuple[int, ...], size: tuple[int, int], counts: tuple[int, ...] = ()) -> Self:
-        """A target column of these classes and this size."""
+        """A target column with these classes and this size."""
         return cls(name, 0.0, float(IGNORED), 0.0, values, size, counts, role="target")
 
     def encode(self, cells: pl.Series) -> Tensor:
-        """(N, H, W) uint8. Raises Unreadable for masks that cannot be read or hold values that were not learned."""
+        """(N, H, W) uint8. Raises Unreadable for masks that cannot be read or have unknown values."""
         encoded = np.full((len(cells), *self.size), IGNORED, dtype=np.uint8)
         bad: dict[int, str] = {}
         for row, cell in enumerate(_cells(cells)):
@@ -100,7 +100,7 @@ class Mask(Field):
         tensor = torch.from_numpy(encoded)
         if bad:
             raise unreadable(
-                f"{cells.name!r} holds no mask that can be read",
+                f"{cells.name!r} has no readable mask",
                 next(iter(bad.values())),
                 "leave these rows out, or save the masks as grey or palette images of class numbers.",
                 (tensor,),
@@ -116,11 +116,11 @@ class Mask(Field):
 
     @classmethod
     def stem(cls, fields: tuple[Any, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
-        """Raises DataError: a network does not take masks."""
-        raise DataError("a mask is a target, not an input", remedy="choose the kind image for pictures.")
+        """Raises DataError: masks cannot be inputs."""
+        raise DataError("a mask is a target, not an input", remedy="choose the kind image.")
 
     def describe(self) -> str:
-        """`masks 32 x 32 of 3 classes`, width first as people say it."""
+        """`masks 32 x 32 of 3 classes`, width first, as usual."""
         return f"masks {self.size[1]} x {self.size[0]} of {counted(len(self.values), 'class', 'classes')}"
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
@@ -137,7 +137,7 @@ class Mask(Field):
         places[list(self.values)] = np.arange(len(self.values))
         found = places[mask]
         if found.min() < 0:
-            raise ValueError(f"which holds the value {int(mask[found < 0].min())} that no training mask has")
+            raise ValueError(f"which has the value {int(mask[found < 0].min())}, unknown from training")
         return found.astype(np.uint8)
 
 
@@ -153,7 +153,7 @@ def _read(cell: object) -> NDArray[np.uint8]:
     if pixels.ndim == 3 and 1 in (pixels.shape[0], pixels.shape[-1]):
         pixels = pixels.squeeze(0 if pixels.shape[0] == 1 else -1)
     if pixels.ndim != 2:
-        raise ValueError("which is a colour image: class numbers are grey values or palette indexes")
+        raise ValueError("which is a color image: class numbers are grey values or palette indexes")
     if pixels.size == 0 or pixels.min() < 0 or pixels.max() > IGNORED or (pixels != np.floor(pixels)).any():
         raise ValueError("whose values are not whole numbers from 0 to 255")
     return pixels.astype(np.uint8)
@@ -170,11 +170,11 @@ def _opened(cell: str | bytes) -> NDArray[np.generic]:
                 raise ValueError(f"{where}, which has {image.width} x {image.height} pixels")
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{where}, which is no whole image ({error})") from None
+        raise ValueError(f"{where}, which is not a complete image ({error})") from None
 
 
 def _resized(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The pixel nearest to each new pixel's centre: class numbers have no mean."""
+    """The pixel nearest to each new pixel's center: class numbers cannot be averaged."""
     if mask.shape == size:
         return mask
     rows, columns = (
@@ -184,7 +184,7 @@ def _resized(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
 
 
 def _usual(sizes: list[tuple[int, int]]) -> tuple[int, int]:
-    """The median height and width, shrunk to LONGEST with the sides' ratio kept."""
+    """The median height and width, shrunk to LONGEST with the same aspect ratio."""
     height, width = np.median(np.array(sizes), axis=0)
     shrink = min(1.0, LONGEST / max(height, width))
     return max(1, round(height * shrink)), max(1, round(width * shrink))

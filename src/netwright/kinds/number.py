@@ -27,8 +27,8 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
 BINS = 48  # pieces of the piecewise-linear encoding, as Gorishniy et al. 2022 use (arXiv:2203.05556)
-CODE_LIKE = 0.01  # share of texts with a leading zero (zip codes) from which digits are names, not numbers
-INVISIBLE = 0.1  # of the robust scale: a change of a number that nobody minds
+CODE_LIKE = 0.01  # from this share of texts with a leading zero (zip codes), digits are names, not numbers
+INVISIBLE = 0.1  # of the robust scale: a change too small to matter
 
 _COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:[. ']\d{3})+),\d+$"  # 3,14 and 1.234,5
 _POINT = r"^[+-]?(?:0?\.\d+|\d+\.(?:\d{1,2}|\d{4,})|\d{4,}\.\d+)$"  # 3.14; not 1.234, which may be a thousand
@@ -38,15 +38,15 @@ _THOUSANDS = r"^[+-]?\d{1,3}(?:[, '\u{a0}\u{202f}]\d{3})+(?:\.\d+)?$"  # 1,234.5
 @final
 @dataclass(frozen=True)
 class Number(Field):
-    """Encoded as float32 in the column's own units, (N,); NaN where missing, unreadable or infinite.
+    """Encoded as float32 in the column's own units, (N,); NaN if missing, unreadable or infinite.
 
     Whole numbers of few values (0/1, grades) are numbers too; texts of digits with leading zeros are categories.
     Cells outside [low, high] are not clipped: the stem flattens them smoothly.
     """
 
     center: float  # median
-    scale: float  # factor to a spread of about one; 0 where the column is constant
-    knots: tuple[float, ...]  # quantiles, rising; fewer than two where the column is constant
+    scale: float  # factor to a spread of about one; 0 if the column is constant
+    knots: tuple[float, ...]  # ascending quantiles; fewer than two if the column is constant
     missing: float  # share of training cells that are NaN
     unreadable: int  # training cells that are neither numbers nor missing
     example: str  # the first of them
@@ -97,13 +97,13 @@ class Number(Field):
         )
 
     def encode(self, cells: pl.Series) -> Tensor:
-        """(N,) float32, raw; NaN where there is no finite number."""
+        """(N,) float32, raw; NaN for anything but a finite number."""
         values = self.values(cells).cast(pl.Float32).to_numpy(writable=True)
         np.copyto(values, np.nan, where=np.isinf(values))
         return refuse_missing(self, cells, torch.from_numpy(values))
 
     def values(self, cells: pl.Series) -> pl.Series:
-        """Float64 as the cells say; null where a cell is missing or no number."""
+        """Float64 as in the cells; null if a cell is missing or not a number."""
         return read_numbers(self.name, cells, decimal_comma=self.decimal_comma)
 
     def decode(self, encoded: Tensor) -> pl.Series:
@@ -112,13 +112,13 @@ class Number(Field):
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
-        """Scaled, smoothly clipped and embedded as `recipe.embedding` says: a vector."""
+        """Scaled, smoothly clipped and embedded by `recipe.embedding`: a vector."""
         return numbers([NumberColumn(f.center, f.scale, f.knots, f.missing > 0) for f in fields], recipe)
 
     def describe(self) -> str:
         """`numbers 17 to 90, 3 % missing`."""
         if self.missing == 1:
-            return "no number at all"
+            return "no numbers"
         parts = [f"numbers {figure(self.low)} to {figure(self.high)}"]
         if self.low == self.high:
             parts = [f"always {figure(self.low)}"]
@@ -126,7 +126,7 @@ class Number(Field):
             parts.append(f"{share(self.missing)} missing")
         if self.unreadable:
             cells = counted(self.unreadable, "cell is", "cells are")
-            parts.append(f"{cells} no number (first: {self.example!r}), read as missing")
+            parts.append(f"{cells} not a number (first: {self.example!r}), read as missing")
         if self.infinite:
             parts.append(f"{counted(self.infinite, 'cell is', 'cells are')} infinite, read as missing")
         if self.decimal_comma:
@@ -139,17 +139,17 @@ class Number(Field):
         return tuple(Summary(f.name, f.name, column) for f, column in zip(fields, cells.numpy().T, strict=True))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
-        """The number as it was written."""
+        """The number as written."""
         return shaded("missing" if cell is None else str(cell), total(attribution))
 
 
 def has_decimal_comma(cells: pl.Series) -> bool:
-    """Whether a column of text is written 1.234,5."""
+    """Whether a column of text has numbers like 1.234,5."""
     return cells.dtype == pl.String and _has_decimal_comma(words(sample(cells)).drop_nulls())
 
 
 def read_numbers(name: str, cells: pl.Series, *, decimal_comma: bool) -> pl.Series:
-    """Float64; null where a cell is missing or no number."""
+    """Float64; null if a cell is missing or not a number."""
     if cells.dtype == pl.Categorical or isinstance(cells.dtype, pl.Enum):
         cells = cells.cast(pl.String)
     if cells.dtype == pl.String:
@@ -167,7 +167,7 @@ def _read_text(cells: pl.Series, decimal_comma: bool) -> pl.Series:
     if decimal_comma:
         return each_distinct(cells, lambda c: _read_written(c, decimal_comma))
     values = cells.cast(pl.Float64, strict=False)
-    hard = (values.is_null() & cells.is_not_null()).arg_true()  # nearly always few: the fast cast reads the rest
+    hard = (values.is_null() & cells.is_not_null()).arg_true()  # usually few: the fast cast reads the rest
     if hard.is_empty():
         return values
     return values.scatter(hard, each_distinct(cells.gather(hard), lambda c: _read_written(c, decimal_comma)))
@@ -186,12 +186,12 @@ def _read_written(cells: pl.Series, decimal_comma: bool) -> pl.Series:
 
 
 def _bare(texts: pl.Series) -> pl.Series:
-    """Without signs of currency and percent."""
+    """Without currency and percent signs."""
     return texts.str.replace(r"^([+-]?)[$€£¥]\s*", "$1").str.replace(r"\s*[%$€£¥]$", "")
 
 
 def _has_decimal_comma(texts: pl.Series) -> bool:
-    """Whether more cells are written with a decimal comma than with a decimal point or thousands by commas."""
+    """Whether more cells have a decimal comma than a decimal point or commas between thousands."""
     bare = _bare(texts)
     return int(bare.str.contains(_COMMA).sum()) > int(bare.str.contains(f"{_THOUSANDS}|{_POINT}").sum())
 
@@ -203,10 +203,10 @@ def _unreadable(cells: pl.Series, column: pl.Series) -> pl.Series:
 
 
 def _knots(values: Values) -> tuple[float, ...]:
-    """Distinct quantiles, the least and the greatest value among them.
+    """Distinct quantiles, including the least and the greatest value.
 
-    A value that fills more than one bin counts as one bin: the zeros of a column that is nearly always 0 would take
-    every knot, and leave none for the numbers that tell something.
+    A value that fills more than one bin counts as one bin. Otherwise the zeros of a column that is nearly always 0
+    would take every knot, and leave none for the informative numbers.
     """
     if not len(values):
         return ()

@@ -17,9 +17,9 @@ from torch import nn
 from netwright.kinds.cells import Values, array_shape, leaf, refuse_cells, stacked
 from netwright.machine.quiet import without_warnings
 
-MAX_PIXELS = 80_000_000  # of a file, read from its header: decoded it takes 240 MB; pillow's own alarm is at 89 million
-BRIGHT = 128  # a float column whose greatest value is from here to 255 holds pixels of 0 to 255
-BLOCK = 16  # pictures a thread takes at once: a block of large ones is enough for many threads
+MAX_PIXELS = 80_000_000  # of a file, from its header: decoded they take 240 MB; pillow itself warns at 89 million
+BRIGHT = 128  # a float column with a greatest value from this to 255 holds pixels of 0 to 255
+BLOCK = 16  # images that a thread takes at once: a block of large ones is enough for many threads
 CHANNELS = (1, 3, 4)
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as pillow makes color grey
 BROKEN = (
@@ -31,7 +31,7 @@ BROKEN = (
 def pixels_of(
     cells: pl.Series, size: tuple[int, int], channels: int, black: float, white: float
 ) -> tuple[Values, dict[int, str]]:
-    """(N, channels, *size) uint8, zeros where a cell cannot be read, and the reasons by position."""
+    """(N, channels, *size) uint8, zeros if a cell cannot be read, and the reasons by position."""
     if array_shape(cells):
         return _of_arrays(cells, size, channels, black, white)
     out = np.zeros((len(cells), channels, *size), dtype=np.uint8)
@@ -48,7 +48,7 @@ def pixels_of(
 
 
 def _fill(out: Values, cells: pl.Series, rows: range) -> Iterable[tuple[int, str]]:
-    """Decodes some rows in place; yields those that cannot be, with the reason."""
+    """Decodes some rows in place; yields the unreadable ones, with the reason."""
     _, channels, height, width = out.shape
     for row, cell in zip(rows, cells[rows.start : rows.stop], strict=True):
         try:
@@ -68,7 +68,7 @@ def _decode(cell: str | bytes | None, mode: str, size: tuple[int, int]) -> Value
 
 
 def _open(cell: str | bytes | None, mode: str, side: int) -> PIL.Image:
-    """One file as a person sees it, in its own proportions; both sides above `side`, if they are in the file."""
+    """One file as a person sees it, in its own proportions; both sides are above `side` if they are in the file."""
     if cell is None:
         raise ValueError("the cell is empty")
     content = _content(cell) if isinstance(cell, str) else cell
@@ -78,7 +78,7 @@ def _open(cell: str | bytes | None, mode: str, side: int) -> PIL.Image:
         check_pixels(file)
         if min(file.size) > 2 * side:
             file.draft(mode, (2 * side, 2 * side))  # JPEG decodes to a half, a quarter, an eighth several times faster
-        ImageOps.exif_transpose(file, in_place=True)  # a copy of each picture was a seventh of decoding small ones
+        ImageOps.exif_transpose(file, in_place=True)  # copying each image took a seventh of the time for small ones
         return _flattened(file, mode)
 
 
@@ -110,7 +110,7 @@ def check_pixels(file: PIL.Image) -> None:
 def _reason(error: Exception) -> str:
     match error:
         case PIL.UnidentifiedImageError():
-            return "it is no image that pillow knows"
+            return "it is not an image that pillow can read"
         case PIL.DecompressionBombError():
             return f"it has more than {MAX_PIXELS:,} pixels"
         case _:
@@ -151,9 +151,9 @@ def _as_channels(images: Values, channels: int) -> Values:
 
 
 def viewer(column: pl.Series) -> Callable[[pl.Series, int], PIL.Image | None]:
-    """Shows one cell (a series of one) as a person sees it, in color and proportion, no side above so many pixels.
+    """Shows one cell (a series of one) as a person sees it, in color and proportion, with no side above the limit.
 
-    None where the cell cannot be read. From `column` is learned which values of arrays are black and white.
+    None if the cell cannot be read. `column` decides which values of arrays are black and white.
     """
     black, white = bounds(column) if array_shape(column) else (0.0, 255.0)
 

@@ -21,25 +21,25 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
 SYMBOLS = 255 - FIRST + 1  # indexes fit a byte
-SHORTEST = 8  # symbols from which nearly all cells look like sequences and not like names
-USUAL = 20  # symbols in the middle cell from which they do
-ALPHABET = 30  # symbols that make up nearly all of a sequence: proteins have 20 and a few for what is not sure
-VARIED = 0.1  # distinct cells for each cell below which they are names that repeat
+SHORTEST = 8  # symbols: nearly all cells must have this many to look like sequences, not names
+USUAL = 20  # symbols that the median cell must have
+ALPHABET = 30  # symbols that make up nearly all of a sequence: proteins have 20 and a few for uncertain ones
+VARIED = 0.1  # distinct cells per cell: if fewer, they are repeating names
 LONGEST = 1024  # symbols read at most by default
 
-_SYMBOLS = r"^[\p{L}*.\-]+$"  # digits make codes and hashes; blanks make text
+_SYMBOLS = r"^[\p{L}*.\-]+$"  # digits mean codes and hashes; spaces mean text
 _CODE_POINTS = 0x110000
 
 
 @final
 @dataclass(frozen=True)
 class Sequence(Field):
-    """Encoded as uint8 indexes (N, longest): 0 padding, 1 unknown symbols, 2 and on by falling frequency."""
+    """Encoded as uint8 indexes (N, longest): 0 padding, 1 unknown symbols, from 2 on by descending frequency."""
 
-    alphabet: str  # by falling frequency
+    alphabet: str  # by descending frequency
     longest: int  # symbols; longer cells are cut
     shortest: int  # in training
-    cut: float  # share of training cells that are
+    cut: float  # share of training cells that are cut
 
     kind: ClassVar[str] = "sequence"
     family: ClassVar[Family] = "symbols"
@@ -47,7 +47,7 @@ class Sequence(Field):
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
-        """Long strings of few letters without blanks, that do not repeat much."""
+        """Long strings of few letters without spaces that rarely repeat."""
         if cells.dtype != pl.String:
             return False
         present = words(sample(cells)).drop_nulls()
@@ -94,11 +94,11 @@ class Sequence(Field):
         return refuse_missing(self, cells, torch.from_numpy(encoded))
 
     def lengths(self, encoded: Tensor) -> Tensor | None:
-        """Up to the last that is no padding."""
+        """Up to the last symbol that is not padding."""
         return row_lengths(encoded != PADDING)
 
     def decode(self, encoded: Tensor) -> pl.Series:
-        """The text of indexes (N, T); padding is left out."""
+        """The text of indexes (N, T), without padding."""
         symbols = ("", "\N{REPLACEMENT CHARACTER}", *self.alphabet)
         texts = ["".join(symbols[token] for token in row) for row in encoded.tolist()]
         return pl.Series(self.name, texts, dtype=pl.String)
@@ -125,7 +125,7 @@ class Sequence(Field):
         return tuple(of_symbols(fields[0].name, cells, fields[0].alphabet))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
-        """The symbols that were read, each shaded by its part of the attribution (longest,)."""
+        """The symbols read, each shaded by its part of the attribution (longest,)."""
         if not cell:
             return shaded("missing" if cell is None else "empty")
         text = str(cell)[: self.longest]

@@ -21,16 +21,16 @@ from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
-MOST_SERIES = 0.995  # share of training series that are read to their end, where a few are far longer than the rest
+MOST_SERIES = 0.995  # share of training series that are read in full, if a few are far longer than the rest
 FAR_LONGER = 1.5  # times the length of the rest
-LONGEST = 4096  # steps read at most by default: longer series want windows
+LONGEST = 4096  # steps read at most by default: longer series need windows
 INVISIBLE = 0.1  # of the smallest channel's robust scale
 
 
 @final
 @dataclass(frozen=True)
 class Series(Field):
-    """Encoded as float32 (N, longest, channels) in the channels' own units; NaN where missing and behind the end.
+    """Encoded as float32 (N, longest, channels) in the channels' own units; NaN if missing and after the end.
 
     Cells are structs of equally long lists (a channel each), lists of numbers (one channel), or arrays (T, channels).
     """
@@ -49,7 +49,7 @@ class Series(Field):
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
-        """Lists of numbers, structs of them, and float arrays (T, channels) that are not square like pictures."""
+        """Lists of numbers, structs of them, and float arrays (T, channels) that are not square like images."""
         if isinstance(cells.dtype, pl.Struct):
             return all(isinstance(f.dtype, pl.List) and leaf(f.dtype).is_numeric() for f in cells.dtype.fields)
         if isinstance(cells.dtype, pl.List):
@@ -90,7 +90,7 @@ class Series(Field):
         return self.channels
 
     def encode(self, cells: pl.Series) -> Tensor:
-        """(N, longest, channels) float32. Raises DataError where channels are missing."""
+        """(N, longest, channels) float32. Raises DataError if channels are missing."""
         if cells.dtype == pl.Null:
             return torch.full((len(cells), self.longest, len(self.channels)), torch.nan)
         channels = _channels(self.name, cells)
@@ -109,7 +109,7 @@ class Series(Field):
         return refuse_missing(self, cells, torch.from_numpy(_encode(cells, self.channels, self.longest)))
 
     def lengths(self, encoded: Tensor) -> Tensor | None:
-        """Up to the last step that holds a value."""
+        """Up to the last step with a value."""
         return row_lengths(~encoded.isnan().all(2))
 
     @classmethod
@@ -139,7 +139,7 @@ class Series(Field):
         return tuple(of_steps(fields[0].name, cells, fields[0].channels))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
-        """A line for each channel, on a ground shaded by the attribution (longest, channels) of each step."""
+        """A line for each channel, on a background shaded by the attribution (longest, channels) of each step."""
         if cell is None:
             return shaded("missing")
         if isinstance(cell, dict):
@@ -151,7 +151,7 @@ class Series(Field):
 
 
 def _channels(name: str, cells: pl.Series) -> tuple[str, ...]:
-    """The names of the channels. Raises DataError for cells that are no series."""
+    """The names of the channels. Raises DataError for cells that are not series."""
     if isinstance(cells.dtype, pl.Struct) and Series.matches(cells):
         return tuple(channel.name for channel in cells.dtype.fields)
     if isinstance(cells.dtype, pl.List) and Series.matches(cells):
@@ -199,7 +199,7 @@ def _padded(lists: pl.Series, longest: int) -> Values:
 
 
 def _share_missing(values: Values) -> float:
-    """Of the values before the end of their series."""
+    """Among the values before the end of their series."""
     has_values = np.asarray(~np.isnan(values).all(axis=2))
     is_inside = np.maximum.accumulate(has_values[:, ::-1], axis=1)[:, ::-1]
     return float(np.isnan(values[is_inside]).mean()) if is_inside.any() else 0.0

@@ -1,4 +1,4 @@
-"""Rows of pictures, texts and steps as a few columns that a person can name."""
+"""Rows of images, texts and steps as a few columns that a person can name."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from torch import Tensor
 from netwright.kinds.padded import FIRST, UNKNOWN
 from netwright.records.features import Numbers, Summary, moments
 
-WORDS = 100  # the most frequent ones: those whose shares are known well from some thousand texts
+WORDS = 100  # the most frequent; a few thousand texts are enough to know their shares well
 CHANNELS = 16  # of a series; symbols of an alphabet
-GRID = 6  # sides to which pictures are averaged: what is where, for classifiers
+GRID = 6  # cells a side to which images are averaged: shows classifiers what is where
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
@@ -27,7 +27,7 @@ def of_picture(name: str, cells: Tensor) -> Iterator[Summary]:
     named = {
         "brightness": flat.mean(1),
         "contrast": contrast,
-        "sharpness": (across + down) / (contrast + 0.01),  # of the contrast there is: blur lowers it, dimming does not
+        "sharpness": (across + down) / (contrast + 0.01),  # relative to contrast: blur lowers it, dimming does not
         "tilt in degrees": _tilt(grey),
     }
     if pixels.shape[1] == 3:
@@ -39,11 +39,11 @@ def of_picture(name: str, cells: Tensor) -> Iterator[Summary]:
 
 
 def _sides(cells: Tensor) -> tuple[int, int]:
-    return min(cells.shape[-2], 64), min(cells.shape[-1], 64)  # enough for a summary, and cheap for large pictures
+    return min(cells.shape[-2], 64), min(cells.shape[-1], 64)  # enough for a summary, and cheap for large images
 
 
 def _tilt(grey: Tensor) -> Tensor:
-    """The angle of the longest axis of what stands out from the border, -90 to 90, counterclockwise; NaN for discs."""
+    """Angle of the main axis of what differs from the border, -90 to 90, counterclockwise; NaN for discs."""
     border = torch.cat([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], dim=1).median(1).values
     mass = (grey - border[:, None, None]).abs()
     total = mass.sum((1, 2)).clamp(min=1e-6)
@@ -53,11 +53,11 @@ def _tilt(grey: Tensor) -> Tensor:
     xx, yy, xy = ((mass * part).sum((1, 2)) / total for part in (x * x, y * y, x * y))
     long = torch.sqrt((xx - yy) ** 2 + 4 * xy**2) / (xx + yy).clamp(min=1e-6)
     angle = torch.rad2deg(0.5 * torch.atan2(2 * xy, xx - yy))
-    return torch.where(long > 0.1, angle, torch.nan)  # rounder things have no direction
+    return torch.where(long > 0.1, angle, torch.nan)  # rounder shapes have no direction
 
 
 def of_text(name: str, cells: Tensor, vocabulary: Sequence[str]) -> Iterator[Summary]:
-    """Length, unknown words and the frequent words that rows hold."""
+    """Length, unknown words and frequent words in each row."""
     x = cells.numpy()
     length = (x > 0).sum(1)
     yield Summary(f"words in {name}", name, length.astype(np.float32))

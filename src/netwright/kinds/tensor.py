@@ -1,4 +1,4 @@
-"""Columns that come encoded, from an engineer's own pipeline."""
+"""Columns that are already encoded by an engineer's own pipeline."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Self, final
@@ -19,7 +19,7 @@ from netwright.records.schema import Field, Signal
 @final
 @dataclass(frozen=True)
 class TensorField(Field):
-    """Arrays that pass through as they are: (N, *shape) of their own type; missing rows are NaN, or 0 for integers."""
+    """Arrays that pass through unchanged: (N, *shape) of their own type; missing rows are NaN, or 0 for integers."""
 
     shape: tuple[int, ...]
     dtype: str  # numpy's name: "float32", "int64"
@@ -29,7 +29,7 @@ class TensorField(Field):
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
-        """Arrays of numbers that no other kind took."""
+        """Arrays of numbers that no other kind matches."""
         return bool(array_shape(cells)) and leaf(cells.dtype).is_numeric()
 
     @classmethod
@@ -44,18 +44,18 @@ class TensorField(Field):
             name=name,
             low=float(finite.min()) if finite.size else 0.0,
             high=float(finite.max()) if finite.size else 0.0,
-            reach=0.0,  # only the engineer knows which change is small
+            reach=0.0,  # only the engineer knows which changes are small
             shape=array_shape(cells),
             dtype=str(values.dtype),
         )
 
     def encode(self, cells: pl.Series) -> Tensor:
-        """(N, *shape) as it came. Raises DataError for another shape."""
+        """(N, *shape), unchanged. Raises DataError for another shape."""
         shape = array_shape(cells)
         if shape != self.shape:
             raise DataError(
-                f"column {self.name!r}: expected arrays of shape {self.shape}, but {shape or cells.dtype} came",
-                remedy="encode new rows as the training rows were.",
+                f"column {self.name!r}: expected arrays of shape {self.shape}, got {shape or cells.dtype}",
+                remedy="encode new rows like the training rows.",
             )
         values, present = stacked(cells)
         if present.all():

@@ -1,4 +1,4 @@
-"""Text of any script, as words."""
+"""Text in any script, as words."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Self, final
@@ -20,12 +20,12 @@ from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
-VOCABULARY = 30_000  # words; rarer ones of larger texts are seldom seen in new text
-SEEN = 2  # a word seen once teaches nothing of its own; it teaches what an unknown word means
-MOST_TEXTS = 0.99  # share of training texts that are read to their end
+VOCABULARY = 30_000  # words; rarer ones of larger texts seldom appear in new text
+SEEN = 2  # a word seen once teaches nothing about itself; it teaches what an unknown word means
+MOST_TEXTS = 0.99  # share of training texts that are read in full
 LONGEST = 512  # words read at most by default: a transformer's cost grows with the square
 
-# Scripts written without blanks: each character is a word.
+# Scripts without spaces: each character is a word.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}]--[{_UNSPACED}]]+(?:['\u{{2019}}]\p{{L}}+)*|\p{{N}}+|[^\s\p{{L}}\p{{N}}]"
 
@@ -33,15 +33,15 @@ _WORD = rf"[{_UNSPACED}]|[[\p{{L}}\p{{M}}]--[{_UNSPACED}]]+(?:['\u{{2019}}]\p{{L
 @final
 @dataclass(frozen=True)
 class Text(Field):
-    """Encoded as (N, longest) indexes, int16 or int32: 0 padding, 1 unknown words, 2 and on by falling frequency.
+    """Encoded as (N, longest) indexes, int16 or int32: 0 padding, 1 unknown words, from 2 on by descending frequency.
 
     Words are lower case; numbers and single punctuation marks are words, and so is each character of Chinese,
-    Japanese, Thai and their like.
+    Japanese, Thai and similar scripts.
     """
 
-    vocabulary: tuple[str, ...]  # by falling frequency
+    vocabulary: tuple[str, ...]  # by descending frequency
     longest: int  # words; longer texts are cut
-    cut: float  # share of training texts that are
+    cut: float  # share of training texts that are cut
     unknown: float  # share of training words that are not in the vocabulary
     median: float  # words in a training text
 
@@ -84,7 +84,7 @@ class Text(Field):
         return self.vocabulary
 
     def encode(self, cells: pl.Series) -> Tensor:
-        """(N, longest) int16, or int32 where the vocabulary needs it; missing cells are all padding."""
+        """(N, longest) int16, or int32 if the vocabulary needs it; missing cells are all padding."""
         lists = _split(self.name, cells).list.head(self.longest)
         dtype = pl.Int16 if len(self.vocabulary) + FIRST <= 2**15 else pl.Int32
         known = pl.Series(self.vocabulary, dtype=pl.String)
@@ -95,11 +95,11 @@ class Text(Field):
         return refuse_missing(self, cells, torch.from_numpy(encoded))
 
     def lengths(self, encoded: Tensor) -> Tensor | None:
-        """Up to the last that is no padding."""
+        """Up to the last word that is not padding."""
         return row_lengths(encoded != PADDING)
 
     def decode(self, encoded: Tensor) -> pl.Series:
-        """The text of indexes (N, T): words with blanks between, none before punctuation; padding is left out."""
+        """The text of indexes (N, T): words separated by spaces, none before punctuation; without padding."""
         words = ("", "?", *self.vocabulary)
         texts = [" ".join(words[token] for token in row if token) for row in encoded.tolist()]
         column = pl.Series(self.name, texts, dtype=pl.String)
@@ -126,11 +126,11 @@ class Text(Field):
 
     @classmethod
     def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
-        """Length, unknown words and the frequent words that rows hold."""
+        """Length, unknown words and frequent words in each row."""
         return tuple(of_text(fields[0].name, cells, fields[0].vocabulary))
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
-        """The words that were read, each shaded by its part of the attribution (longest,)."""
+        """The words read, each shaded by its part of the attribution (longest,)."""
         if cell is None or not str(cell).strip():
             return shaded("missing" if cell is None else "empty")
         names = pl.Series([str(cell)]).str.normalize("NFKC").str.extract_all(_WORD)[0].to_list()[: self.longest]
@@ -139,11 +139,11 @@ class Text(Field):
 
 
 def _split(name: str, cells: pl.Series) -> pl.Series:
-    """Lists of words, empty where a cell is missing."""
+    """Lists of words, empty if a cell is missing."""
     if not is_single(cells):
         raise refuse_cells(Text.kind, name, cells, "text")
     texts = words(cells.cast(pl.String)).fill_null("")
-    is_wide = texts.str.len_bytes() > texts.str.len_chars()  # normalizing is dear, and ASCII is normal
+    is_wide = texts.str.len_bytes() > texts.str.len_chars()  # normalizing is expensive, and ASCII is already normal
     if is_wide.any():
         texts = texts.scatter(is_wide.arg_true(), texts.filter(is_wide).str.normalize("NFKC"))
     return texts.str.to_lowercase().str.extract_all(_WORD)

@@ -22,7 +22,7 @@ DENSE_BACKBONES = {  # an answer for each pixel or step: same backbones, full re
     "transformer": "netwright.models.transformer:transformer",
 }
 
-CAUSAL_BACKBONES = {  # the answer for a step knows that step and the ones before it
+CAUSAL_BACKBONES = {  # the answer for a step sees only that step and earlier ones
     "lstm": "netwright.models.recurrent:lstm",
     "gru": "netwright.models.recurrent:gru",
     "transformer": "netwright.models.transformer:causal_transformer",

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from netwright.models import ACTIVATIONS
 from netwright.resolve import resolve
 
-REACH = 8.0  # standard deviations of the integral below; beyond lies less than 1e-14 of a normal distribution
+REACH = 8.0  # standard deviations of the integral below; less than 1e-14 of a normal distribution is beyond
 
 
 def activation(name: str) -> nn.Module:
@@ -20,7 +20,7 @@ def activation(name: str) -> nn.Module:
 
 @cache
 def gain(name: str) -> float:
-    """The factor on weights that keeps the size of a signal: 1 / sqrt(E[f(z)^2]) for z ~ N(0, 1).
+    """The factor on weights that preserves the size of a signal: 1 / sqrt(E[f(z)^2]) for z ~ N(0, 1).
 
     sqrt(2) for relu, as in He et al. 2015 (arXiv:1502.01852), and 1 for selu (Klambauer et al. 2017, arXiv:1706.02515);
     the same integral serves every other activation. 1 for softmax, whose size depends on the number of features.

@@ -14,17 +14,17 @@ from netwright.models.normalizations import normalization
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Signal
 
-LARGE = 64  # pixels a side: from here on the first convolution is a patchify that brings the side below
-LAST_SIDE = 4.5  # pixels a side of the last map, about: 28 after three halvings, where many channels cost little
+LARGE = 64  # pixels a side: from this size the first convolution is a patchify that reduces the side below it
+LAST_SIDE = 4.5  # approximate pixels a side of the last map: 28 after three halvings; many channels cost little there
 WIDEST = 8  # the last stages are at most this many times as wide as the first
 
 
 def convnet(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
-    """Stages of `width`, 2 x `width`, 4 x `width`, ... channels, each half the side of the one before.
+    """Stages of `width`, 2 x `width`, 4 x `width`, ... channels, each with half the side of the one before.
 
-    `depth` residual blocks of two 3x3 convolutions (He et al. 2015, arXiv:1512.03385) are dealt to the stages from the
-    last, where they cost least, to the first. Pooling comes before normalization and activation, which
-    gives the same shapes for a quarter of the memory traffic. Gives the last map.
+    `depth` residual blocks of two 3x3 convolutions (He et al. 2015, arXiv:1512.03385) are distributed to the stages
+    from the last, where they cost least, to the first. Pooling comes before normalization and activation: the shapes
+    are the same, for a quarter of the memory traffic. Returns the last map.
     """
     require_form("convnet", signal, "map")
     network = _ConvNet(signal, recipe)
@@ -32,9 +32,9 @@ def convnet(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
 
 
 def pyramid(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
-    """The convnet with a way back up: a map of `width` channels at the input's full resolution.
+    """The convnet with a path back up: a map of `width` channels at the input's full resolution.
 
-    Each stage's map goes through a 1x1 convolution and is added to the enlarged map of the stage below
+    Each stage's map goes through a 1x1 convolution and is added to the upsampled map of the stage below
     (Lin et al. 2016, arXiv:1612.03144).
     """
     require_form("convnet", signal, "map")
@@ -95,7 +95,7 @@ class _Pyramid(nn.Module):
         total = self.across[-1](maps[-1])
         for across, finer in zip(reversed(self.across[:-1]), reversed(maps[:-1]), strict=True):
             total = across(finer) + F.interpolate(total, size=finer.shape[-2:], mode="nearest")
-        if total.shape[-2:] != size:  # a patchify stem began smaller than the input
+        if total.shape[-2:] != size:  # after a patchify stem the maps are smaller than the input
             total = F.interpolate(total, size=size, mode="bilinear", align_corners=False)
         return self.smooth(total)
 
@@ -129,5 +129,5 @@ def _shrunk(size: tuple[int, ...], by: int) -> tuple[int, ...]:
 
 
 def _dealt(count: int, stages: int) -> list[int]:
-    """How many blocks each stage gets: one after the other from the last stage back to the first, then again."""
+    """The number of blocks of each stage: dealt one by one from the last stage back to the first, then again."""
     return [(count + stage) // stages for stage in range(stages)]

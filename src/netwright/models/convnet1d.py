@@ -14,7 +14,7 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Signal
 
 KERNEL = 5  # steps that a convolution sees
-LONG = 256  # steps: a longer sequence is thinned by the first convolution's stride
+LONG = 256  # steps: the first convolution's stride thins longer sequences
 LAST_STEPS = 16  # steps: a sequence is halved between blocks until it is about this short
 
 
@@ -34,7 +34,7 @@ def convnet1d(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
 
 
 def full_length(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
-    """The same blocks with an answer for each step: instead of halving, each block looks twice as far as the last."""
+    """The same blocks with an answer for each step: instead of halving, each block sees twice as far as the last."""
     require_form("convnet1d", signal, "sequence")
     layers: list[nn.Module] = [_conv(signal.width, recipe), *_after(recipe)]
     for block in range(recipe.depth):

@@ -1,4 +1,4 @@
-"""Dropout whose draws cost little on a CPU."""
+"""Dropout with cheap random draws on a CPU."""
 
 from typing import final
 
@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-# Of a draw: four come out of one number of the generator. torch's dropout takes a number for each unit, 8 ns where MKL
-# does not draw for it (not on Intel's processors); a unit of a small layer costs less than that otherwise.
+# Of a draw: one number of the generator gives four. torch's dropout takes a number for each unit, 8 ns if MKL does not
+# draw for it (on processors other than Intel's); otherwise a unit of a small layer costs less than that.
 BITS = 16
 LOWEST, MOST = -(1 << BITS - 1), (1 << BITS - 1) - 1  # of a draw
 
 
 @final
 class Dropout(nn.Dropout):
-    """As nn.Dropout, by draws of its own on a CPU; what looks for nn.Dropout finds it. The share is kept to 1/65536."""
+    """Like nn.Dropout, with its own draws on a CPU; a search for nn.Dropout finds it. The share is exact to 1/65536."""
 
     def forward(self, input: Tensor) -> Tensor:
         """The same shape."""
@@ -28,26 +28,26 @@ class Dropout(nn.Dropout):
 
 
 def needed(units: int) -> int:
-    """How many numbers so many units take."""
+    """The number of random numbers for so many units."""
     return -(-units * BITS // 64)
 
 
 def draw(numbers: Tensor, generator: Generator | None = None) -> Tensor:
-    """Fills int64 with numbers that are as likely each."""
+    """Fills int64 with uniformly distributed numbers."""
     return numbers.random_(-(1 << 63), None, generator=generator)
 
 
 def mask(draws: Tensor, limit: int | Tensor, scale: float | Tensor, like: Tensor) -> Tensor:
-    """What units are multiplied with: `scale` where their int16 draw is below the limit, else 0."""
-    # Written as floats at once: all that torch does with truth values takes three times as long.
+    """The factor of each unit: `scale` if its int16 draw is below the limit, else 0."""
+    # Written directly as floats: with booleans torch takes three times as long.
     return torch.lt(draws.reshape(like.shape), limit, out=torch.empty_like(like)).mul_(scale)
 
 
 def limit(kept: float) -> int:
-    """The share of all draws below it is the kept share."""
+    """The share of draws below it is the kept share."""
     return min(LOWEST + round(kept * (1 << BITS)), MOST)
 
 
 def scale(kept: float) -> float:
-    """By which units that are kept grow, so that the expected sum stays."""
+    """The factor by which kept units grow, to preserve the expected sum."""
     return 1 / kept if kept else 0.0

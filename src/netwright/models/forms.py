@@ -1,4 +1,4 @@
-"""What a module can follow."""
+"""The forms of signals that modules accept."""
 
 from netwright.records.errors import RecipeError
 from netwright.records.schema import Form, Signal
@@ -11,11 +11,11 @@ MEANING = {
 
 
 class Misfit(RecipeError):
-    """A backbone stands behind a signal of a form that it cannot take."""
+    """A backbone follows a signal of a form that it cannot take."""
 
 
 def require_form(backbone: str, signal: Signal, form: Form) -> None:
-    """Raises Misfit, naming both, unless the signal has the form."""
+    """Raises Misfit, which names both, unless the signal has the form."""
     if signal.form != form:
         fits = {"vector": "mlp", "map": "convnet", "sequence": "convnet1d, lstm or transformer"}[signal.form]
         raise Misfit(

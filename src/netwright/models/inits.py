@@ -1,4 +1,4 @@
-"""First weights, each a function (weight, gain) that fills in place and draws from torch's generator."""
+"""Initial weights: functions (weight, gain) that fill in place and draw from torch's generator."""
 
 from torch import Tensor, nn
 
@@ -7,26 +7,26 @@ from netwright.models.activations import gain
 from netwright.resolve import resolve
 
 SMALL = 0.02  # the standard deviation of "normal", as in GPT (Radford et al. 2018)
-HEAD_SCALE = 0.1  # first logits of about 0.1 around zero: the first loss is chance, and gradients still reach the trunk
+HEAD_SCALE = 0.1  # initial logits of about 0.1: the loss starts at chance, and gradients still reach the trunk
 
 
 def he(weight: Tensor, gain: float) -> None:
-    """Keeps the size of a signal through the layer and its activation (He et al. 2015, arXiv:1502.01852)."""
+    """Preserves the size of a signal through the layer and its activation (He et al. 2015, arXiv:1502.01852)."""
     nn.init.normal_(weight, std=gain / _fans(weight)[0] ** 0.5)
 
 
 def xavier(weight: Tensor, gain: float) -> None:
-    """A compromise between keeping signal and gradient, whatever the activation (Glorot and Bengio 2010)."""
+    """A compromise between preserving signal and gradient, for any activation (Glorot and Bengio 2010)."""
     nn.init.normal_(weight, std=(2 / sum(_fans(weight))) ** 0.5)
 
 
 def lecun(weight: Tensor, gain: float) -> None:
-    """Keeps the size of a signal through the layer alone (LeCun et al. 1998); what selu needs."""
+    """Preserves the size of a signal through the layer alone (LeCun et al. 1998); selu needs it."""
     nn.init.normal_(weight, std=1 / _fans(weight)[0] ** 0.5)
 
 
 def orthogonal(weight: Tensor, gain: float) -> None:
-    """Keeps lengths and angles (Saxe et al. 2013, arXiv:1312.6120)."""
+    """Preserves lengths and angles (Saxe et al. 2013, arXiv:1312.6120)."""
     nn.init.orthogonal_(weight, gain)
 
 
@@ -36,7 +36,7 @@ def normal(weight: Tensor, gain: float) -> None:
 
 
 def zeros(weight: Tensor, gain: float) -> None:
-    """All units alike: a network that cannot learn, to show why first weights differ."""
+    """All units alike: the network cannot learn, which shows why initial weights must differ."""
     nn.init.zeros_(weight)
 
 
@@ -56,6 +56,6 @@ def initialize(layer: nn.Module, init: str, activation: str, *, scale: float = 1
 
 
 def _fans(weight: Tensor) -> tuple[int, int]:
-    """Inputs of a unit, and units that an input goes to. (outputs, inputs, *kernel), as torch lays weights out."""
+    """Fan-in and fan-out of a weight (outputs, inputs, *kernel), in torch's layout."""
     kernel = weight[0, 0].numel()
     return weight.shape[1] * kernel, weight.shape[0] * kernel

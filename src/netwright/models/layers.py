@@ -1,4 +1,4 @@
-"""A list of layers as it is written down: read, and everything that is wrong with it told at once."""
+"""Parsing of a list of layers; all its problems are reported at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 from netwright.models import ACTIVATIONS
 from netwright.records.errors import RecipeError, nearest
 
-# Layers with a value: what may stand beside it, with the default.
+# Layers with a value: their options, with defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
     "dense": {"bias": True},
     "conv": {"kernel": 3, "stride": 1, "dilation": 1, "groups": 1, "bias": True},
@@ -39,8 +39,8 @@ class Layer:
     name: str
     value: Any
     options: Mapping[str, Any]
-    place: str  # "3", or "3.2" inside of the third
-    text: str  # as it was written
+    place: str  # "3", or "3.2" inside the third
+    text: str  # as written
 
     def __str__(self) -> str:
         return f"layer {self.place} {self.text}"
@@ -56,7 +56,7 @@ def read(layers: Sequence[Any]) -> list[Layer]:
 
 
 def total_stride(layers: Sequence[Layer]) -> int:
-    """How many pixels or steps of the input become one of the output."""
+    """The number of input pixels or steps for one of the output."""
     product = 1
     for layer in layers:
         if layer.name == "pool":
@@ -83,7 +83,7 @@ def _read_layer(entry: Any, place: str, problems: list[str]) -> Layer | None:
         problems.append(f"layer {place} {entry!r} {why}")
         return None
     if not isinstance(entry, Mapping) or not entry:
-        problems.append(f"layer {place} is a word or a mapping, not {entry!r}")
+        problems.append(f"layer {place} must be a word or a mapping, not {entry!r}")
         return None
     name = next((key for key in entry if key in OPTIONS), None)
     if name is None:
@@ -106,11 +106,13 @@ def _unknown_options(layer: Layer, given: Mapping[str, Any]) -> list[str]:
 
 def _bad_values(layer: Layer) -> list[str]:
     values = {layer.name: layer.value, **{key: layer.options[key] for key in OPTIONS[layer.name]}}
-    return [f"{layer}: {key} is {need}, not {value!r}" for key, value in values.items() if (need := _need(key, value))]
+    return [
+        f"{layer}: {key} must be {need}, not {value!r}" for key, value in values.items() if (need := _need(key, value))
+    ]
 
 
 def _need(key: str, value: Any) -> str:
-    """What a value should have been, or nothing."""
+    """What a value must be, or nothing if it is right."""
     if key in LISTS:
         return "" if isinstance(value, list | tuple) and value else "a list of layers"
     if key in ("bias", "bidirectional"):
@@ -128,7 +130,7 @@ def _need(key: str, value: Any) -> str:
 
 
 def _read_branches(layer: Layer, problems: list[str]) -> Layer:
-    """The layer with the lists in it read as well."""
+    """The layer, with the lists in it parsed too."""
     if layer.name == "residual":
         return replace(layer, value=_read(layer.value, f"{layer.place}.", problems))
     if layer.name == "repeat":

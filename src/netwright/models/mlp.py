@@ -1,4 +1,4 @@
-"""Residual perceptron for tables and for joined columns, alone or as an ensemble that shares its weights."""
+"""Residual perceptron for tables and for joined columns, alone or as an ensemble with shared weights."""
 
 from typing import final
 
@@ -15,12 +15,12 @@ from netwright.records.schema import Signal
 
 
 def mlp(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
-    """`depth` hidden layers of `width` units, with dropout; all but the first are residual, normalized before.
+    """`depth` hidden layers of `width` units, with dropout; all but the first are residual and pre-normalized.
 
-    RealMLP (Holzmueller et al. 2024, arXiv:2407.04491) and TabM (Gorishniy et al. 2024, arXiv:2410.24210) are plain;
-    at a depth of 3 residual layers did no worse on Adult and telescope (AUC .9128 for .9121 and .9428 for .9422, one
-    seed, 9 epochs: a tie), and 150 of them train.
-    With `members` above 1 it takes (B, inputs) and gives (B, members, width).
+    RealMLP (Holzmueller et al. 2024, arXiv:2407.04491) and TabM (Gorishniy et al. 2024, arXiv:2410.24210) are plain.
+    At a depth of 3, residual layers were no worse on Adult and telescope (AUC .9128 vs. .9121 and .9428 vs. .9422, one
+    seed, 9 epochs: a tie), and 150 of them can be trained.
+    With `members` above 1 it maps (B, inputs) to (B, members, width).
     """
     require_form("mlp", signal, "vector")
     layers: list[nn.Module] = [Fan(recipe.members)] if recipe.members > 1 else []
@@ -30,7 +30,7 @@ def mlp(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
 
 
 def head(width: int, outputs: int, recipe: Recipe) -> nn.Module:
-    """The last layer: small outputs at first. For members a head for each, and the members' mean in evaluation."""
+    """The last layer, with small initial outputs. Members have a head each; evaluation takes the members' mean."""
     if recipe.members > 1:
         return MemberHead(width, outputs, recipe.members)
     linear = nn.Linear(width, outputs)
@@ -62,7 +62,7 @@ def _norm(name: str, recipe: Recipe) -> nn.Module:
 
 @final
 class ResidualBlock(nn.Module):
-    """The sum of a vector and `scale` times what its body makes of it."""
+    """x + scale * body(x), for vectors."""
 
     def __init__(self, body: nn.Module, scale: float) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The body's shape."""
-        # 1 / sqrt(depth): the sum of all branches is as large as the trunk's first layer, at any depth
+        # 1 / sqrt(depth): at any depth, the sum of all branches is as large as the trunk's first layer
         return torch.add(x, self.body(x), alpha=self.scale)
 
 
@@ -100,10 +100,10 @@ class _EachMember(nn.Module):
 
 @final
 class MemberLinear(nn.Module):
-    """One weight matrix for all members, and for each its own scales of inputs and outputs and its own bias.
+    """One weight matrix for all members; each member has its own input and output scales and its own bias.
 
     (B, members, inputs) -> (B, members, outputs): ((x * r) W^T) * s + b, Wen et al. 2020 (arXiv:2002.06715). Scales
-    start at 1, but for the first layer's r, which are random signs and make the members differ, as in TabM (Gorishniy
+    start at 1, except the first layer's r: these are random signs and make the members differ, as in TabM (Gorishniy
     et al. 2024, arXiv:2410.24210, section 3.3).
     """
 
@@ -122,7 +122,7 @@ class MemberLinear(nn.Module):
 
 @final
 class MemberHead(nn.Module):
-    """A linear layer for each member: (B, members, outputs) while training, their mean (B, outputs) else."""
+    """A linear layer for each member: (B, members, outputs) in training, their mean (B, outputs) in evaluation."""
 
     def __init__(self, width: int, outputs: int, members: int) -> None:
         super().__init__()

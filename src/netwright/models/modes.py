@@ -1,4 +1,4 @@
-"""A network asked, and left as it was."""
+"""Evaluating a network without changing it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from torch import nn
 
 @contextmanager
 def evaluating(network: nn.Module) -> Generator[None]:
-    """Evaluation mode without gradients; every module comes back in the mode it was in.
+    """Evaluation mode without gradients; afterwards every module returns to its own mode.
 
     Not `torch.inference_mode`: a module that keeps a tensor made here (a mask, a table of positions) could not train
-    with it afterwards.
+    with it later.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
@@ -25,5 +25,5 @@ def evaluating(network: nn.Module) -> Generator[None]:
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where the network is; one without parameters is on the CPU."""
+    """The network's device; the CPU if it has no parameters."""
     return next((p.device for p in network.parameters()), torch.device("cpu"))

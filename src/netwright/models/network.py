@@ -25,15 +25,15 @@ CAUSAL_DEFAULT = "transformer"
 
 
 def joined(schema: Schema, recipe: Recipe, outputs: int) -> nn.Module:
-    """A network for whole examples: (B, outputs), or (B, members, outputs) while training with `members` above 1.
+    """A network for whole examples: (B, outputs), or (B, members, outputs) in training with `members` above 1.
 
-    Maps and sequences go through a backbone each (`recipe.backbone` where it suits their form, else the form's default)
-    and are pooled to vectors; vectors go side by side through a perceptron; a lone map or sequence goes to the head
-    at once. `recipe.layers` takes the place of the backbone of a lone input, of the perceptron of several. The seed
-    alone decides the weights; torch's generator is left as it was.
+    Each map or sequence goes through a backbone (`recipe.backbone` if it suits the form, else the form's default) and
+    is pooled to a vector. The concatenated vectors go through a perceptron; a single map or sequence goes directly to
+    the head. `recipe.layers` replaces the backbone of a single input, or the perceptron of several. Only the seed
+    decides the weights; torch's generator is unchanged.
 
     Raises RecipeError for a backbone that suits no input, layers that do not fit, `members` without a perceptron, or
-    `mirror` without a picture.
+    `mirror` without an image.
     """
     with seeded(recipe.seed):
         stems = [block.stem(recipe) for block in schema.blocks]
@@ -46,20 +46,20 @@ def joined(schema: Schema, recipe: Recipe, outputs: int) -> nn.Module:
 
 
 def dense(schema: Schema, recipe: Recipe, outputs: int, *, causal: bool = False) -> nn.Module:
-    """A network with an answer everywhere: (B, outputs, H, W) for an image, (B, T, outputs) for a sequence.
+    """A network with an answer for each pixel or step: (B, outputs, H, W) or (B, T, outputs).
 
-    T is that of the batch. With `causal` a step's answer depends on no later step. Takes one input column;
-    raises RecipeError for several, for a table, and for a backbone or layers that cannot do it.
+    T is that of the batch. With `causal`, a step's answer depends on no later step. Takes one input column; raises
+    RecipeError for several, for a table, and for a backbone or layers that cannot do it.
     """
     if len(schema.blocks) != 1:
         names = listed([block.name for block in schema.blocks])
         raise RecipeError(
             f"an answer for each pixel or step needs one input column, not {len(schema.blocks)}: {names}",
-            remedy="leave one input column.",
+            remedy="keep one input column.",
         )
     if recipe.mirror:
         raise RecipeError(
-            "mirror=true is for one answer to a picture, not one to each pixel or step", remedy="set mirror to false."
+            "mirror=true needs one answer per image, not one per pixel or step", remedy="set mirror to false."
         )
     with seeded(recipe.seed):
         stem, signal = schema.blocks[0].stem(recipe)
@@ -68,16 +68,16 @@ def dense(schema: Schema, recipe: Recipe, outputs: int, *, causal: bool = False)
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """The network with the weights of its convolutions in the memory layout in which they are fastest.
+    """The network with the weights of its convolutions in their fastest memory layout.
 
-    A map of one channel has both layouts at once, so it is the weights that decide: 1.4 times on a CPU in bf16.
+    A map of one channel has both layouts at once, so the weights decide: 1.4 times as fast on a CPU in bf16.
     """
     return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  torch's stub lacks it
 
 
 @final
 class Joined(nn.Module):
-    """Branches, each a Chain of stem and body that gives a vector; a trunk for them side by side; a head."""
+    """Branches, each a Chain of stem and body that returns a vector; a trunk for their concatenation; a head."""
 
     def __init__(self, branches: Sequence[nn.Module], trunk: nn.Module, head: nn.Module) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Joined(nn.Module):
         return [_stem(branch.branch if isinstance(branch, Mirrored) else branch) for branch in self.branches]
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """One tensor for each block of the schema, in its order, then the lengths of those that are sequences."""
+        """One tensor for each block of the schema, in order, then the lengths of the sequences."""
         pairs = zip(self.branches, arguments(self.stems, tensors), strict=True)
         features = [branch(*some) for branch, some in pairs]
         return self.head(self.trunk(features[0] if len(features) == 1 else torch.cat(features, dim=1)))
@@ -99,9 +99,9 @@ class Joined(nn.Module):
 
 @final
 class Mirrored(nn.Module):
-    """In evaluation the mean of what a branch makes of pictures and of their mirror images; in training the branch.
+    """In evaluation the mean of a branch's outputs for images and their mirror images; in training the branch.
 
-    Under a linear head that is the mean of the answers, as Krizhevsky, Sutskever and Hinton 2012 take it.
+    With a linear head that is the mean of the answers, as in Krizhevsky, Sutskever and Hinton 2012.
     """
 
     def __init__(self, branch: nn.Module) -> None:
@@ -117,14 +117,14 @@ class Mirrored(nn.Module):
 def _stem(chain: nn.Module) -> Stem:
     first = next(chain.children())
     if not isinstance(first, Stem):
-        raise TypeError(f"{type(first).__name__} is no Stem: the kind's `stem` has to give one")
+        raise TypeError(f"{type(first).__name__} is not a Stem: the kind's `stem` must return one")
     return first
 
 
 def looked_up(network: "Joined | Dense", *tensors: Tensor) -> tuple[Tensor, ...]:
-    """What a network is called with, indexes replaced by their vectors: `network(*looked_up(network, *tensors))`.
+    """A network's arguments, with indexes replaced by their vectors: `network(*looked_up(network, *tensors))`.
 
-    The answers are the same; all inputs are floats, so that they have gradients. Lengths are said behind them.
+    The answers are the same, and all inputs are floats, so they have gradients. Lengths come after them.
     """
     stems = network.stems
     found = arguments(stems, tensors)
@@ -136,7 +136,7 @@ def looked_up(network: "Joined | Dense", *tensors: Tensor) -> tuple[Tensor, ...]
 
 def _mirrored(branches: Sequence[nn.Module], signals: Sequence[Signal]) -> list[nn.Module]:
     if all(signal.form != "map" for signal in signals):
-        raise RecipeError("mirror=true is for pictures, and no input is one", remedy="set mirror to false.")
+        raise RecipeError("mirror=true needs an image, and no input is one", remedy="set mirror to false.")
     pairs = zip(branches, signals, strict=True)
     return [Mirrored(branch) if signal.form == "map" else branch for branch, signal in pairs]
 
@@ -152,7 +152,7 @@ class Dense(nn.Module):
 
     @property
     def stems(self) -> list[Stem]:
-        """The first module, as `Joined` has several."""
+        """The first module, in a tuple as in `Joined`."""
         return [_stem(self.body)]
 
     def forward(self, *tensors: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class Dense(nn.Module):
 
 
 def _trunk(signals: Sequence[Signal], recipe: Recipe) -> tuple[list[nn.Module], tuple[nn.Module, Signal]]:
-    """A body for each signal, which makes it a vector, and the trunk that takes all these vectors."""
+    """A body for each signal, which turns it into a vector, and the trunk for all these vectors."""
     is_lone = len(signals) == 1
     misfits: list[Misfit] = []
     if is_lone and recipe.layers:
@@ -190,7 +190,7 @@ def _body(signal: Signal, recipe: Recipe, misfits: list[Misfit]) -> tuple[nn.Mod
 
 
 def _suited(signal: Signal, recipe: Recipe, misfits: list[Misfit]) -> tuple[nn.Module, Signal]:
-    """The recipe's backbone, or the form's default where that one does not fit, which `misfits` then holds."""
+    """The recipe's backbone, or the form's default if it does not fit; then `misfits` records why."""
     if recipe.backbone != "auto":
         try:
             return resolve("backbone", recipe.backbone, BACKBONES)(signal, recipe)
@@ -202,7 +202,7 @@ def _suited(signal: Signal, recipe: Recipe, misfits: list[Misfit]) -> tuple[nn.M
 def _refuse_members(recipe: Recipe) -> None:
     if recipe.members > 1:
         raise RecipeError(
-            f"members={recipe.members} needs an mlp trunk, which this network does not have",
+            f"members={recipe.members} needs an mlp trunk, but this network has none",
             remedy="set members to 1, or backbone to mlp and layers to none.",
         )
 
@@ -215,7 +215,7 @@ def _dense_body(signal: Signal, recipe: Recipe, *, causal: bool) -> tuple[nn.Mod
         )
     _refuse_members(recipe)
     if recipe.layers and causal:
-        raise RecipeError("layers may look ahead, which this task forbids", remedy="set a backbone instead of layers.")
+        raise RecipeError("layers may see later steps, which this task forbids", remedy="set a backbone, not layers.")
     if recipe.layers:
         body, after = stack(recipe.layers, signal, recipe)
         name = "layers"
@@ -229,7 +229,7 @@ def _dense_body(signal: Signal, recipe: Recipe, *, causal: bool) -> tuple[nn.Mod
         name = f"backbone {name!r}"
     if (after.form, after.size) != (signal.form, signal.size):
         raise RecipeError(
-            f"{name} makes a {after} of a {signal}, and each pixel or step needs an answer",
+            f"{name} turns a {signal} into a {after}, but each pixel or step needs an answer",
             remedy="leave out pooling, flattening and strides.",
         )
     return body, after

@@ -10,8 +10,8 @@ from netwright.models.sequences import EachStep, valid_steps
 from netwright.records.schema import Signal
 from netwright.resolve import resolve
 
-EPSILON = torch.finfo(torch.float32).eps  # of RMS norm; torch's default is the input's, 0.008 in bfloat16
-GROUP_WIDTH = 16  # channels in a group, which did best in Wu and He 2018 (arXiv:1803.08494, table 3)
+EPSILON = torch.finfo(torch.float32).eps  # of RMS norm; torch's default is the input type's, 0.008 in bfloat16
+GROUP_WIDTH = 16  # channels in a group, the best in Wu and He 2018 (arXiv:1803.08494, table 3)
 
 
 def normalization(name: str, signal: Signal) -> nn.Module:
@@ -20,7 +20,7 @@ def normalization(name: str, signal: Signal) -> nn.Module:
 
 
 def none(signal: Signal) -> nn.Module:
-    """Nothing."""
+    """No normalization."""
     return EachStep(nn.Identity()) if signal.form == "sequence" else nn.Identity()
 
 
@@ -58,7 +58,7 @@ def _each(module: nn.Module, signal: Signal) -> nn.Module:
 
 @final
 class RMSNorm(nn.Module):
-    """torch's RMS norm with its weight in the input's precision, without which its fused kernel refuses bfloat16."""
+    """torch's RMS norm with its weight in the input's precision: its fused kernel needs that for bfloat16."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -78,13 +78,13 @@ class ChannelRMSNorm(nn.Module):
         self.norm = RMSNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, width, H, W), no copy where the map is channels_last."""
+        """(B, width, H, W), without a copy if the map is channels_last."""
         return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 @final
 class FlatSteps(nn.Module):
-    """A module for vectors, applied to each step as if it were an example of its own."""
+    """A module for vectors, applied to each step as if it were an example."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class FlatSteps(nn.Module):
 
 @final
 class SequenceBatchNorm(nn.Module):
-    """Batch norm over the valid steps of all rows: how far a batch is padded changes nothing."""
+    """Batch norm over the valid steps of all rows, so the amount of padding changes nothing."""
 
     running_mean: Tensor
     running_var: Tensor

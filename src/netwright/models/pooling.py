@@ -9,13 +9,13 @@ from torch.nn import functional as F
 from netwright.models.sequences import LOWEST, Chain, Segments, valid_steps
 from netwright.records.schema import Signal
 
-SEGMENTS = 8  # parts of a sequence whose means stand apart: enough to tell begin, middle and end
+SEGMENTS = 8  # parts of a sequence with separate means: enough to tell beginning, middle and end apart
 
 
 def pooled(body: nn.Module, signal: Signal) -> tuple[nn.Module, Signal]:
-    """`body`, whose output is `signal`, followed by what makes it a vector; nothing where it is one.
+    """`body`, with output `signal`, followed by pooling to a vector, unless it is one.
 
-    A map gives mean and maximum of each channel, a sequence the means of SEGMENTS parts and the maximum of all steps.
+    For a map, mean and maximum of each channel; for a sequence, the means of SEGMENTS parts and the maximum over steps.
     """
     if signal.form == "vector":
         return body, signal
@@ -27,7 +27,7 @@ def pooled(body: nn.Module, signal: Signal) -> tuple[nn.Module, Signal]:
 
 @final
 class MeanAndMax(nn.Module):
-    """(B, width, H, W) -> (B, 2 x width); sequences with lengths, (B, T, width), likewise over their valid steps."""
+    """(B, width, H, W) -> (B, 2 x width); sequences (B, T, width) with lengths, the same over their valid steps."""
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Means, then maxima."""

@@ -1,7 +1,7 @@
-"""Building blocks for sequences: modules that take (x, lengths) and return both, and never let padding be seen.
+"""Building blocks for sequences: modules that take (x, lengths), return both, and never see padding.
 
-x is (B, T, width), lengths (B,) int64 with at least 1. What stands in the padding of an output is undefined: a module
-that looks at more than one step masks its input itself.
+x is (B, T, width), lengths (B,) int64, at least 1. The values in an output's padding are undefined: a module that looks
+at more than one step masks its own input.
 """
 
 from typing import final
@@ -9,11 +9,11 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-LOWEST = -1e30  # stands in for minus infinity in maxima: its gradient is 0, and no NaN comes of it
+LOWEST = -1e30  # replaces minus infinity in maxima: its gradient is 0, and it never makes NaN
 
 
 def valid_steps(x: Tensor, lengths: Tensor) -> Tensor:
-    """(B, T, 1) bool: True where a step is no padding."""
+    """(B, T, 1) bool: True for steps that are not padding."""
     return (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
 
 
@@ -30,10 +30,10 @@ def cut(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 @final
 class Chain(nn.Sequential):
-    """Modules one after the other, whatever flows: tensors alone, or sequences with their lengths."""
+    """Modules in sequence, for tensors alone or for sequences with their lengths."""
 
     def forward(self, *signal: Tensor) -> Tensor | tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]  # torch's takes one input
-        """What the last module gives."""
+        """The output of the last module."""
         out: Tensor | tuple[Tensor, ...] = signal
         for module in self:
             out = module(*out) if isinstance(out, tuple) else module(out)
@@ -42,7 +42,7 @@ class Chain(nn.Sequential):
 
 @final
 class EachStep(nn.Module):
-    """A module that works on the last dimension, as one for sequences."""
+    """A module that works on the last dimension, made a module for sequences."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class EachStep(nn.Module):
 class Conv(nn.Module):
     """A convolution along the steps. With stride s a row of length L becomes one of ceil(L / s).
 
-    The weight is that of a two-dimensional convolution of height 1, (out, in, 1, kernel): (B, T, width) is its
-    channels_last layout already, which spares the transposes of Conv1d (2.2 times faster at 256 x 60 x 64 on a CPU).
+    The weight is that of a two-dimensional convolution of height 1, (out, in, 1, kernel): (B, T, width) is already its
+    channels_last layout, which saves the transposes of Conv1d (2.2 times faster at 256 x 60 x 64 on a CPU).
     """
 
     def __init__(
@@ -110,10 +110,10 @@ class PoolSteps(nn.Module):
 
 @final
 class Segments(nn.Module):
-    """The means of `count` equal parts of each row, in order: where in a row something stands is kept.
+    """The means of `count` equal parts of each row, in order, which keeps rough positions.
 
-    Parts are cut as adaptive pooling cuts them, by each row's own length: part i covers the steps from
-    floor(i L / count) to ceil((i + 1) L / count), so that none is empty.
+    Parts are cut as in adaptive pooling, by each row's own length: part i covers the steps from floor(i L / count) to
+    ceil((i + 1) L / count), so none is empty.
     """
 
     def __init__(self, count: int) -> None:

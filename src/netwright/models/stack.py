@@ -1,4 +1,4 @@
-"""A trunk written down layer by layer."""
+"""A trunk given layer by layer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,35 +24,36 @@ from netwright.records.schema import Form, Signal
 
 
 def stack(layers: Sequence[Any], signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
-    """Modules for a list of layers, the sizes between them worked out.
+    """Modules for a list of layers, with the sizes between them inferred.
 
     A layer is a word ("relu", "batch_norm", "flatten", "global_pool", ...) or a mapping whose first key names it:
     {conv=32, kernel=3, stride=1, dilation=1, groups=1}, {depthwise=3}, {pool=2, kind="avg"}, {dense=64}, {dropout=0.2},
     {lstm=128, bidirectional=true}, {gru=128}, {attention=4} (heads), {embedding=32}, {residual=[...]},
     {parallel=[[...], [...]]} (side by side), {repeat=50, layers=[...]}.
 
-    Convolutions and pools are one-dimensional behind a sequence, two-dimensional behind a map. Dense works on each step
-    of a sequence; a map has to be flattened or pooled first. A residual branch of another shape gets a projection on
-    its way past. Weights fit the activation that follows them. Embedding sizes the symbols' vectors: the stem holds
-    their table, so that padding and unknown symbols mean the same to every network, and the layer maps it to any width.
+    Convolutions and pools are one-dimensional after a sequence, two-dimensional after a map. Dense works on each step
+    of a sequence; a map must be flattened or pooled first. If a residual branch changes the shape, its shortcut gets a
+    projection. Weights fit the activation that follows them. Embedding sets the width of the symbols' vectors: the stem
+    holds their table, so padding and unknown symbols mean the same to every network, and the layer maps it to any
+    width.
 
     Raises RecipeError: all unknown layers, options and values at once, or the first layer that cannot follow another.
     """
     return _build(read(layers), signal, recipe, "the input")
 
 
-# Building: each layer sees the signal before it, and what stands before and behind it.
+# Building: each layer sees the signal before it, and the layers before and after it.
 
 
 @dataclass(frozen=True)
 class _Spot:
-    """Where a layer is built."""
+    """The context in which a layer is built."""
 
     layer: Layer
     signal: Signal
     recipe: Recipe
-    before: str  # the layer before, for people
-    activation: str  # the one that follows, which first weights fit
+    before: str  # the layer before, for messages
+    activation: str  # the next one, which initial weights fit
 
 
 def _build(layers: Sequence[Layer], signal: Signal, recipe: Recipe, before: str) -> tuple[Chain, Signal]:
@@ -129,7 +130,7 @@ def _depthwise(spot: _Spot) -> tuple[nn.Module, Signal]:
 
 
 def _convolution(spot: _Spot, out: int, kernel: int, groups: int) -> tuple[nn.Module, Signal]:
-    """Keeps the size at stride 1, whatever kernel and dilation."""
+    """Keeps the size at stride 1, for any kernel and dilation."""
     _require(spot, "map", "sequence")
     signal, options = spot.signal, spot.layer.options
     stride, dilation, bias = int(options["stride"]), int(options["dilation"]), options["bias"]
@@ -146,7 +147,7 @@ def _convolution(spot: _Spot, out: int, kernel: int, groups: int) -> tuple[nn.Mo
 
 
 def _pool(spot: _Spot) -> tuple[nn.Module, Signal]:
-    """Windows beside each other; the last may be smaller, so that nothing is dropped."""
+    """Adjacent windows; the last may be smaller, so nothing is dropped."""
     _require(spot, "map", "sequence")
     size, is_mean = int(spot.layer.value), spot.layer.options["kind"] == "avg"
     if size > max(spot.signal.size):
@@ -164,7 +165,7 @@ def _global_pool(spot: _Spot) -> tuple[nn.Module, Signal]:
 
 
 def _flatten(spot: _Spot) -> tuple[nn.Module, Signal]:
-    """All pixels, or all steps up to the longest row that training saw, as one vector."""
+    """All pixels, or all steps up to the longest row of training, as one vector."""
     _require(spot, "map", "sequence")
     width = spot.signal.width
     for n in spot.signal.size:
@@ -203,7 +204,7 @@ def _attention(spot: _Spot) -> tuple[nn.Module, Signal]:
 
 
 def _residual(spot: _Spot) -> tuple[nn.Module, Signal]:
-    """x + body(x); where the body gives another shape, x goes through a linear map to it."""
+    """x + body(x); if the body changes the shape, x goes through a linear map to it."""
     body, after = _build(spot.layer.value, spot.signal, spot.recipe, spot.before)
     return Residual(body, _way_past(spot, after)), after
 
@@ -214,7 +215,7 @@ def _way_past(spot: _Spot, after: Signal) -> nn.Module:
         return _each_step(nn.Identity(), before)
     if before.form != after.form:
         raise RecipeError(
-            f"{spot.layer} makes a {after} of a {before}", remedy="keep the form within a residual branch."
+            f"{spot.layer} turns a {before} into a {after}", remedy="keep the form within a residual branch."
         )
     if before.form == "vector":
         path = linear = nn.Linear(before.width, after.width, bias=False)
@@ -233,7 +234,7 @@ def _parallel(spot: _Spot) -> tuple[nn.Module, Signal]:
     strides = {total_stride(branch) for branch in spot.layer.value}
     if len({(signal.form, signal.size) for signal in signals}) > 1 or len(strides) > 1:
         gives = ", ".join(str(signal) for signal in signals)
-        raise RecipeError(f"the branches of {spot.layer} give {gives}", remedy="end them in the same form and size.")
+        raise RecipeError(f"the branches of {spot.layer} return {gives}", remedy="end them in the same form and size.")
     return Parallel([b for b, _ in branches]), replace(signals[0], width=sum(signal.width for signal in signals))
 
 
@@ -267,7 +268,7 @@ BUILDERS: dict[str, Callable[[_Spot], tuple[nn.Module, Signal]]] = {
 
 @final
 class Residual(nn.Module):
-    """The sum of a body and a way past it."""
+    """The sum of a body and its shortcut."""
 
     def __init__(self, body: nn.Module, past: nn.Module) -> None:
         super().__init__()
@@ -284,14 +285,14 @@ class Residual(nn.Module):
 
 @final
 class Parallel(nn.Module):
-    """Branches of the same signal, joined along the features."""
+    """Branches of the same signal, concatenated along the features."""
 
     def __init__(self, branches: Sequence[nn.Module]) -> None:
         super().__init__()
         self.branches = nn.ModuleList(branches)
 
     def forward(self, *signal: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """The branches' form; the lengths are the first branch's, and the others' are the same."""
+        """The branches' form; all branches have the same lengths."""
         outs = [branch(*signal) for branch in self.branches]
         if isinstance(outs[0], tuple):
             return torch.cat([x for x, _ in outs], dim=2), outs[0][1]

@@ -1,4 +1,4 @@
-"""What every first module fulfils, and how a network hands each one its part of a batch."""
+"""The contract of first modules, and how a network passes each one its part of a batch."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
@@ -10,27 +10,27 @@ from netwright.models.sequences import cut
 
 
 class Stem(nn.Module):
-    """A first module in two steps: `lookup` makes floats of indexes, and the rest works on floats.
+    """A first module in two steps: `lookup` turns indexes into floats, and the rest works on floats.
 
-    `stem(stem.lookup(x))` is `stem(x)`, so that attacks and explanations can start behind the lookup. The stem of a
-    sequence takes (x, lengths) and gives both.
+    `stem(stem.lookup(x))` is `stem(x)`, so attacks and explanations can start after the lookup. The stem of a sequence
+    takes (x, lengths) and returns both.
     """
 
     is_sequence: ClassVar[bool] = False
 
     def lookup(self, x: Tensor) -> Tensor:
-        """Floats that can be changed a little: of an index its vector, of anything else the same values."""
+        """Floats that can change a little: vectors for indexes, the same values for anything else."""
         return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
     def lengths(self, x: Tensor) -> Tensor:
-        """(B,) steps of the rows of a sequence, if nobody said them: up to the last that is no padding."""
+        """(B,) steps of a sequence's rows if lengths are not given: up to the last that is not padding."""
         return torch.full((len(x),), x.shape[1], device=x.device)
 
 
 def arguments(stems: Sequence[Stem], tensors: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-    """What each stem is called with, out of the inputs of a network and the lengths of sequences after them.
+    """The arguments of each stem, from a network's inputs and the lengths of sequences after them.
 
-    If no lengths are given, they are read from the padding, and sequences are cut to the longest row, as batches are.
+    If no lengths are given, they are inferred from the padding, and sequences are cut to the longest row, like batches.
     """
     found, said = list[tuple[Tensor, ...]](), iter(tensors[len(stems) :])
     is_said = len(tensors) > len(stems)
@@ -46,9 +46,9 @@ def arguments(stems: Sequence[Stem], tensors: Sequence[Tensor]) -> list[tuple[Te
 
 @final
 class Standardized(nn.Module):
-    """A network behind inputs of mean 0 and spread 1; what is missing or infinite is put to the mean.
+    """A network after inputs are standardized to mean 0 and spread 1; missing and infinite values become the mean.
 
-    `moments` are mean and spread for each input, in a shape that fits its rows; None where it holds no numbers.
+    `moments` are mean and spread for each input, in a shape that fits its rows; None if it is not numeric.
     """
 
     def __init__(self, network: nn.Module, moments: Sequence[tuple[Tensor, Tensor] | None]) -> None:
@@ -59,7 +59,7 @@ class Standardized(nn.Module):
             self.register_buffer(f"spread{number}", spread)
 
     def forward(self, *inputs: Tensor) -> Any:
-        """What the network gives."""
+        """The network's output."""
         return self.network(*(self._scaled(x, number) for number, x in enumerate(inputs)))
 
     def _scaled(self, x: Tensor, number: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""First modules: what takes encoded columns, scales or embeds them, and hands on a vector, a map or a sequence.
+"""First modules: they scale or embed encoded columns, and return a vector, a map or a sequence.
 
-All scaling lives here, so that encoded values stay in the units people know. Every module works row by row, takes NaN
-for missing, and lets gradients through to float inputs. New weights are drawn from torch's generator.
+All scaling is here, so encoded values stay in the units people know. Every module works row by row, reads NaN as
+missing, and passes gradients to float inputs. New weights are drawn from torch's generator.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,31 +20,31 @@ from netwright.records.schema import Signal
 from netwright.resolve import resolve
 
 CLIP = 3.0  # where the smooth clip bends values, in robust scales: Holzmueller et al. 2024, arXiv:2407.04491
-FAR = 1e6  # robust scales; beyond it squares leave float32
+FAR = 1e6  # robust scales; beyond it squares overflow float32
 PIECE_WIDTH = 16  # of a number's piecewise embedding, as TabM uses: Gorishniy et al. 2024, arXiv:2410.24210
-NUMBERS_WIDTH = 4096  # units that all numbers together may take: beyond it, each of many columns gets a narrower part
-ALL_PIECES = 8192  # pieces of all columns together, a bound on memory: (batch, columns, pieces) is built in a step
+NUMBERS_WIDTH = 4096  # most units of all numbers together: with many columns, each gets a narrower part
+ALL_PIECES = 8192  # pieces of all columns together; bounds memory: a step builds (batch, columns, pieces)
 FREQUENCIES, WAVES_WIDTH, FREQUENCY_SPREAD = 16, 3, 0.1  # of the periodic embedding, arXiv:2407.04491, table A.1
-ONE_HOT = 64  # indexes of a category up to which each has its own unit, as in TabM: no worse than embeddings in trials
-CATEGORY_WIDTH, MANY_WIDTH = 8, 32  # of embedded categories, of up to MANY values and of more
+ONE_HOT = 64  # a category with up to this many indexes is one-hot, as in TabM: no worse than embeddings in trials
+CATEGORY_WIDTH, MANY_WIDTH = 8, 32  # of embedded categories, with up to MANY values and with more
 MANY = 1000
 TOKEN_WIDTH = 128  # of embedded words: a vocabulary of 30,000 stays below 4 million weights
 FEW_TOKENS = 512  # letters and other small alphabets are embedded as wide as the trunk
-FEWEST_TOKENS, NARROW = 32, 32  # a handful of symbols spans no more dimensions than it has symbols
+FEWEST_TOKENS, NARROW = 32, 32  # a few symbols span no more dimensions than there are symbols
 
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """What a stem has to know of a column of numbers: scaled values are (x - center) * scale."""
+    """What a stem must know about a column of numbers: scaled values are (x - center) * scale."""
 
     center: float
     scale: float
-    knots: tuple[float, ...]  # rising quantiles in the column's own units
+    knots: tuple[float, ...]  # ascending quantiles in the column's own units
     may_miss: bool  # whether training rows had missing cells
 
 
 def numbers(columns: Sequence[NumberColumn], recipe: Recipe) -> tuple[Stem, Signal]:
-    """(B, columns) float, NaN where missing, to a vector: scaled, clipped, embedded by `recipe.embedding`."""
+    """(B, columns) float, NaN if missing, to a vector: scaled, clipped, embedded by `recipe.embedding`."""
     embed: Callable[[Sequence[NumberColumn], Recipe], tuple[nn.Module, int]]
     embed = resolve("embedding", recipe.embedding, NUMBER_EMBEDDINGS)
     embedding, width = embed(columns, recipe)
@@ -91,9 +91,9 @@ def tokens(size: int, longest: int, recipe: Recipe) -> tuple[Stem, Signal]:
 def steps(
     centers: Sequence[float], scales: Sequence[float], longest: int, recipe: Recipe, *, may_miss: bool
 ) -> tuple[Stem, Signal]:
-    """(B, T, channels) float, NaN where missing and behind the end, to a sequence of scaled, clipped values.
+    """(B, T, channels) float, NaN if missing and after the end, to a sequence of scaled, clipped values.
 
-    With gaps in training (`may_miss`), each channel is followed by a unit that says where it is missing.
+    With gaps in training (`may_miss`), each channel is followed by a unit that marks missing values.
     """
     width = len(centers) * (2 if may_miss else 1)
     return Steps(centers, scales, may_miss), Signal("sequence", width, (longest,))
@@ -105,7 +105,7 @@ def pixels(mean: Sequence[float], std: Sequence[float], size: tuple[int, int], r
 
 
 def encoded(shape: tuple[int, ...], recipe: Recipe) -> tuple[Stem, Signal]:
-    """Columns that come encoded: (T, W) is a sequence, (C, H, W) a map, anything else is flattened to a vector."""
+    """Columns that are already encoded: (T, W) is a sequence, (C, H, W) a map, the rest is flattened to a vector."""
     if len(shape) == 2:
         return WholeSequence(), Signal("sequence", shape[1], (shape[0],))
     if len(shape) == 3:
@@ -120,7 +120,7 @@ def smooth_clip(x: Tensor) -> Tensor:
 
 @final
 class Numbers(Stem):
-    """Fills gaps, scales, embeds, and puts a learned vector where a number is missing."""
+    """Fills gaps, scales, embeds, and uses a learned vector if a number is missing."""
 
     def __init__(self, columns: Sequence[NumberColumn], embedding: nn.Module, width: int, gaps: Sequence[int]) -> None:
         super().__init__()
@@ -149,18 +149,18 @@ class Plain(nn.Module):
 
 @final
 class Piecewise(nn.Module):
-    """Piecewise-linear encoding and a linear layer for each column, beside a plain linear layer.
+    """Piecewise-linear encoding and a linear layer for each column, plus a plain linear layer.
 
-    Gorishniy et al. 2022, arXiv:2203.05556, section 3.2, in the form without activation and with a linear shortcut
-    that TabM uses (arXiv:2410.24210): the pieces' weights begin at zero, so that training begins with a linear model
-    of each number and bends it where that helps.
+    Gorishniy et al. 2022, arXiv:2203.05556, section 3.2, without activation and with a linear shortcut, as in TabM
+    (arXiv:2410.24210). The pieces' weights start at zero: training starts with a linear model of each number and bends
+    it where that helps.
     """
 
     def __init__(self, knots: Sequence[Sequence[float]], width: int) -> None:
         super().__init__()
         pieces = max(1, max(len(column) for column in knots) - 1)
         starts, slopes = torch.zeros(len(knots), pieces), torch.zeros(len(knots), pieces)
-        for row, column in enumerate(knots):  # pieces that a column lacks keep slope 0 and so are 0 always
+        for row, column in enumerate(knots):  # pieces that a column lacks keep slope 0, so they are always 0
             edges = torch.tensor(column, dtype=torch.float64)
             starts[row, : max(0, len(edges) - 1)] = edges[:-1].float()
             slopes[row, : max(0, len(edges) - 1)] = (1 / edges.diff()).float().nan_to_num(posinf=0.0)
@@ -199,7 +199,7 @@ class Periodic(nn.Module):
 class Categories(Stem):
     """A unit for each value of small columns, and one table for all columns of a width.
 
-    Index 0, unseen, is a zero vector in either: it says nothing, until training has rare values to teach it by.
+    Index 0, unseen, is a zero vector in both: it says nothing until rare values in training teach it.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -222,13 +222,13 @@ class Categories(Stem):
         return x if x.is_floating_point() else torch.cat([part(x.long()) for part in self.parts], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, columns) indexes, or what `lookup` made of them, to (B, width)."""
+        """(B, columns) indexes, or the result of `lookup`, to (B, width)."""
         return self.lookup(x)
 
 
 @final
 class OneHot(nn.Module):
-    """A unit for each index but 0, of some columns, side by side."""
+    """A unit for each index but 0, for some columns, side by side."""
 
     def __init__(self, columns: Sequence[int], sizes: Sequence[int]) -> None:
         super().__init__()
@@ -244,7 +244,7 @@ class OneHot(nn.Module):
 
 @final
 class Lookup(nn.Module):
-    """Embeddings of some columns out of one table."""
+    """Embeddings of some columns from one table."""
 
     def __init__(self, columns: Sequence[int], sizes: Sequence[int], width: int) -> None:
         super().__init__()
@@ -262,7 +262,7 @@ class Lookup(nn.Module):
 
 @final
 class Dates(Stem):
-    """Days scaled and clipped, phases as they are, and a unit that says whether the date is missing."""
+    """Days scaled and clipped, phases unchanged, and a unit that says whether the date is missing."""
 
     def __init__(self, scales: Sequence[float]) -> None:
         super().__init__()
@@ -296,7 +296,7 @@ class Tokens(Stem):
         return row_lengths(x != 0)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T) tokens, or what `lookup` made of them, to (B, T, width), and the lengths (B,)."""
+        """(B, T) tokens, or the result of `lookup`, to (B, T, width), and the lengths (B,)."""
         return self.dropout(self.lookup(x)), lengths
 
 
@@ -313,7 +313,7 @@ class Steps(Stem):
         self.may_miss = may_miss
 
     def lengths(self, x: Tensor) -> Tensor:
-        """(B,): steps up to the last that holds a value."""
+        """(B,): steps up to the last with a value."""
         return row_lengths(~x.isnan().all(2))
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -325,7 +325,7 @@ class Steps(Stem):
 
 @final
 class Pixels(Stem):
-    """Standardizes each channel; hands on the memory layout that convolutions are fastest in."""
+    """Standardizes each channel, in the memory layout that is fastest for convolutions."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -336,7 +336,7 @@ class Pixels(Stem):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) uint8 or float, 0 to 255, to the same shape, channels last in memory."""
-        x = x.contiguous(memory_format=torch.channels_last)  # bytes move faster than the floats made of them
+        x = x.contiguous(memory_format=torch.channels_last)  # bytes move faster than floats
         return x.to(self.factor.dtype) * self.factor + self.shift
 
 
@@ -374,7 +374,7 @@ def _scaled(x: Tensor, center: Tensor | float, scale: Tensor) -> Tensor:
 
 
 def _buffer(module: nn.Module, name: str, values: Tensor) -> Tensor:
-    """A constant that moves with the module; it is not a weight, and comes from the schema, so it is not saved."""
+    """A constant that moves with the module. It is not a weight and comes from the schema, so it is not saved."""
     module.register_buffer(name, values, persistent=False)
     return values
 
@@ -384,13 +384,13 @@ def _constant(module: nn.Module, name: str, values: Sequence[float]) -> Tensor:
 
 
 def _embedding(size: int, width: int) -> nn.Embedding:
-    """Rows of length about one, whatever the width."""
+    """Rows with a norm of about one, for any width."""
     table = nn.Embedding(size, width)
     nn.init.normal_(table.weight, std=width**-0.5)
     return table
 
 
 def _thinned(knots: tuple[float, ...], most: int) -> tuple[float, ...]:
-    """At most `most` pieces: evenly chosen knots, both ends among them."""
+    """At most `most` pieces: evenly chosen knots, including both ends."""
     pieces = len(knots) - 1
     return knots if pieces <= most else tuple(knots[round(i * pieces / most)] for i in range(most + 1))

@@ -16,15 +16,15 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Signal
 
 HEAD_WIDTH = 32  # features of a head: the narrowest that attends well in small networks
-WIDENING = 4  # hidden units of the feed-forward part over the width, as in Vaswani et al. 2017
+WIDENING = 4  # ratio of hidden units of the feed-forward part to the width, as in Vaswani et al. 2017
 WAVELENGTHS = 10000.0  # the base of rotary positions (Su et al. 2021, arXiv:2104.09864, section 3.2.2)
 
 
 def transformer(signal: Signal, recipe: Recipe) -> tuple[nn.Module, Signal]:
-    """`depth` blocks of self-attention and feed-forward, `width` features, every step seeing all others.
+    """`depth` blocks of self-attention and feed-forward with `width` features; every step sees all others.
 
-    Normalization before each part (Xiong et al. 2020, arXiv:2002.04745; RMS unless the recipe says
-    other), rotary positions, the last layer of each part shrunk by 1 / sqrt(2 depth) (Radford et al. 2019).
+    Normalization before each part (Xiong et al. 2020, arXiv:2002.04745; RMS unless the recipe says otherwise), rotary
+    positions, and the last layer of each part scaled by 1 / sqrt(2 depth) (Radford et al. 2019).
     """
     return _transformer(signal, recipe, causal=False)
 
@@ -60,7 +60,7 @@ def _feed_forward(width: int, recipe: Recipe, scale: float) -> nn.Module:
 
 
 def _even_heads(width: int) -> int:
-    """The width, raised until heads of an even width share it."""
+    """The width, raised until it divides into heads of even width."""
     heads = max(1, width // HEAD_WIDTH)
     return -(-width // (2 * heads)) * 2 * heads
 
@@ -94,14 +94,14 @@ class Attention(nn.Module):
         """(B, T, width) and lengths, unchanged."""
         queries, keys, values = self.mix(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         queries, keys = _rotated(queries), _rotated(keys)
-        # Padding stands on the right: a causal step never sees it.
+        # Padding is on the right: a causal step never sees it.
         mask = None if self.causal else valid_steps(x, lengths).mT[:, None]
         mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=self.causal)
         return self.leave(mixed.transpose(1, 2).flatten(2)), lengths
 
 
 def _rotated(x: Tensor) -> Tensor:
-    """Turns each pair of features by an angle that grows with the step: x is (B, heads, T, width of a head)."""
+    """Rotates each pair of features by an angle that grows with the step: x is (B, heads, T, width of a head)."""
     half = x.shape[-1] // 2
     rate = WAVELENGTHS ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
     angle = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32)[:, None] * rate

@@ -1,4 +1,4 @@
-"""Quick models: what a network has to beat, and what checks ask how far the data can be predicted at all."""
+"""Quick models: the baselines of a network; checks use them to see how predictable the data are."""
 
 SIMPLE_MODELS = {
     "constant": "netwright.simple_models.constant:fit",

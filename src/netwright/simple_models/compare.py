@@ -17,7 +17,7 @@ from netwright.simple_models import SIMPLE_MODELS
 from netwright.simple_models.wanted import Answer, Fit, Wanted
 
 ROWS = 1024  # in a batch, fewer if rows are large
-BATCH_CELLS = 4_000_000  # encoded cells in a batch: features of them are float64 for a moment, 32 MB
+BATCH_CELLS = 4_000_000  # encoded cells in a batch: their features are briefly float64, 32 MB
 MOST_ROWS = 20_000  # training rows used: seconds on one core
 MOST_CELLS = 20_000_000  # rows x encoded cells: 80 MB, and seconds
 
@@ -30,9 +30,9 @@ def named(names: Sequence[str]) -> dict[str, Fit]:
 def compare(
     models: Mapping[str, Fit], schema: Schema, task: Task, train: Examples, test: Examples
 ) -> tuple[tuple[tuple[str, Scores], ...], tuple[str, ...]]:
-    """The scores of those that can answer the task, and a note about each that failed.
+    """The scores of the models that suit the task, and a note about each that failed.
 
-    They learn from at most MOST_ROWS training rows; the constant is that of all.
+    They learn from at most MOST_ROWS training rows, the constant from all.
     """
     wanted = Wanted.of(task, train.targets())
     x, read = np.empty((0, 0)), None
@@ -52,7 +52,7 @@ def compare(
                 with _noted(failed, name):
                     scores[name].add(each_tensor(answers[name](columns), Tensor.float), batch)
     found = tuple((name, score.result(test.groups)) for name, score in scores.items() if name not in failed)
-    notes = (f"no {name} model beside the network: {type(e).__name__}: {e}" for name, e in failed.items())
+    notes = (f"the {name} model failed: {type(e).__name__}: {e}" for name, e in failed.items())
     return found, tuple(notes)
 
 
@@ -60,7 +60,7 @@ def compare(
 def _noted(failed: dict[str, Exception], name: str) -> Generator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001  a finished training is not lost for a model that it is compared with
+    except Exception as error:  # noqa: BLE001  a failed baseline must not lose a finished training
         failed[name] = error
 
 
@@ -74,6 +74,6 @@ def _drawn(train: Examples) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
 
 
 def _batch_rows(examples: Examples) -> int:
-    """How many rows of a batch are a few megabytes."""
+    """Rows in a batch of a few megabytes."""
     first = next(examples.uncut().batches(1, seed=None)).inputs
     return max(1, min(ROWS, BATCH_CELLS // max(1, sum(x.numel() for x in first))))

@@ -1,4 +1,4 @@
-"""The best answer that does not look at the inputs: the shares of the classes, the mean of the numbers."""
+"""The best answer that ignores the inputs: the shares of the classes, the mean of the numbers."""
 
 from netwright.records.features import Matrix
 from netwright.records.task import expanded
@@ -6,7 +6,7 @@ from netwright.simple_models.wanted import Answer, Wanted
 
 
 def fit(x: Matrix, wanted: Wanted, seed: int = 0) -> Answer | None:
-    """What chance scores; None if the task has no best constant answer."""
+    """The score of chance; None if the task has no best constant answer."""
     constant = wanted.constant
     if constant is None:
         return None

@@ -13,15 +13,15 @@ from netwright.records.features import Matrix
 from netwright.simple_models.wanted import RARE, Answer, Wanted
 
 STRENGTHS = (0.1, 1.0, 10.0)  # inverse penalties tried on held-out rows: a tenfold step shows the difference
-TRIED = 5_000  # rows on which the penalty is chosen: which is best shows long before the fit is final
-HELD_OUT = 0.2  # share of these that answers are measured on
-ITERATIONS = 100  # of the solver; a baseline that has not settled by then is near enough
+TRIED = 5_000  # rows to choose the penalty on: the best one shows long before the fit is final
+HELD_OUT = 0.2  # share of these to score on
+ITERATIONS = 100  # of the solver; a baseline that has not converged by then is close enough
 
 
 def fit(
     x: Matrix, wanted: Wanted, seed: int = 0, *, strength: float | None = None, weights: str | None = None
 ) -> Answer | None:
-    """A linear model with this inverse penalty; None chooses the one that answers held-out rows best.
+    """A linear model with this inverse penalty; None chooses the best one on held-out rows.
 
     `weights` "balanced" counts all classes the same.
     """
@@ -33,7 +33,7 @@ def fit(
 
 
 def _chosen(x: Matrix, wanted: Wanted) -> float:
-    """The penalty that answers held-out rows best, in the loss that models are fitted by."""
+    """The best penalty on held-out rows, by the loss that models are fitted to."""
     rows = np.random.default_rng(0).permutation(len(wanted.values))[:TRIED]
     held = rows[: round(len(rows) * HELD_OUT)]
     kept = rows[len(held) :]
@@ -59,7 +59,7 @@ def _fitted(x: Matrix, values: NDArray[Any], wanted: Wanted, strength: float, we
 
 
 def _of_classes(x: Matrix, values: NDArray[Any], outputs: int, strength: float, weights: str | None) -> Answer:
-    """Log-probabilities, exact where a float32 probability is rounded to 0."""
+    """Log-probabilities, exact even if a float32 probability would round to 0."""
     seen = np.unique(values)
     if one := Wanted.classes(values, outputs).of_one_class():
         return one
@@ -76,7 +76,7 @@ def _of_classes(x: Matrix, values: NDArray[Any], outputs: int, strength: float, 
 
 
 def _of_labels(x: Matrix, values: NDArray[Any], strength: float) -> Answer:
-    """Log odds of each label; of one that all rows or none have, the log odds of RARE."""
+    """Log odds of each label; for a label that all rows or none have, the log odds of RARE."""
     models: list[Any] = [
         _logistic(x, column, strength) if 0 < column.sum() < len(column) else float(np.sign(column[0] - 0.5))
         for column in values.T

@@ -1,4 +1,4 @@
-"""What the rows most like a row have on average."""
+"""The average target of the most similar rows."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ UNSEEN = 1e-3  # probability of a class that no neighbor has
 
 
 def fit(x: Matrix, wanted: Wanted, seed: int = 0) -> Answer | None:
-    """Of columns of one scale."""
+    """For columns on one scale."""
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
     if wanted.form not in ("classes", "numbers"):

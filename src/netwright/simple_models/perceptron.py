@@ -1,4 +1,4 @@
-"""One hidden layer, a few passes: what a small network makes of pictures, words and steps in a second or two."""
+"""One hidden layer, a few passes: a small network for images, words and steps in a second or two."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SETTINGS = {"hidden_layer_sizes": (64,), "batch_size": 64, "max_iter": 12, "lear
 
 
 def fit(x: Matrix, wanted: Wanted, seed: int = 0) -> Answer | None:
-    """Columns are scaled before."""
+    """Columns are scaled first."""
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -24,7 +24,7 @@ def fit(x: Matrix, wanted: Wanted, seed: int = 0) -> Answer | None:
         return one
     settings: dict[str, Any] = SETTINGS | {"random_state": seed}
     network = MLPClassifier(**settings) if wanted.form == "classes" else MLPRegressor(**settings)
-    with without_warnings():  # of a network that has not settled: the number of passes is a budget
+    with without_warnings():  # about convergence: the number of passes is a budget
         model: Any = make_pipeline(StandardScaler(), network).fit(dense(x), wanted.values)
     if wanted.form == "classes":
         return lambda x: log_chances(model.predict_proba(dense(x)), model.classes_, wanted.outputs)

@@ -1,4 +1,4 @@
-"""Boosted trees: what to beat on tables. They take gaps as they are."""
+"""Boosted trees: the baseline to beat on tables. They accept missing values."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from netwright.simple_models.wanted import RARE, Answer, Wanted, log_chances
 def fit(
     x: Matrix, wanted: Wanted, seed: int = 0, *, rounds: int = 80, leaves: int = 15, bins: int = 255, least: int = 20
 ) -> Answer | None:
-    """So many rounds of trees with so many leaves of `least` rows or more; values are sorted into `bins` before."""
+    """`rounds` of trees with up to `leaves` leaves of `least` rows or more; values are first sorted into `bins`."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     def learned(kind: Any, values: NDArray[Any]) -> Any:  # Any: scikit-learn has no types
@@ -41,7 +41,7 @@ def fit(
 
 
 def _log_odds(model: Any, x: NDArray[Any]) -> NDArray[np.float64]:
-    """Of a label that all rows or none have, those of RARE."""
+    """For a label that all rows or none have, those of RARE."""
     if hasattr(model, "decision_function"):
         return model.decision_function(x)
     return np.full(len(x), np.log(RARE) if model < 0.5 else -np.log(RARE))

@@ -1,4 +1,4 @@
-"""What simple models learn to answer: classes, several labels or numbers, as a task encodes them."""
+"""Targets of simple models: classes, several labels or numbers, as a task encodes them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from netwright.records.features import Matrix
 from netwright.records.task import Task
 
 RARE = 1e-4  # probability of a class that no training row has
-FLOOR = 1e-6  # of a probability: of several thousand rows nothing is known beyond
+FLOOR = 1e-6  # of a probability: several thousand rows tell nothing about smaller ones
 
 Form = Literal["classes", "labels", "numbers", ""]
 FORMS: dict[str, Form] = {"softmax": "classes", "sigmoid": "labels", "identity": "numbers"}  # by a task's link
@@ -23,7 +23,7 @@ FORMS: dict[str, Form] = {"softmax": "classes", "sigmoid": "labels", "identity":
 @final
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """Targets of the training rows. Of the form "" they are something else, which only a constant answers."""
+    """Targets of the training rows. Form "" means something else, which only a constant can answer."""
 
     values: NDArray[Any]  # (N,) classes or numbers, (N, L) zeros and ones
     form: Form
@@ -49,7 +49,7 @@ class Wanted:
         return cls(values, "classes", count)
 
     def of_one_class(self) -> "Answer | None":
-        """What answers if all rows are of one class: many models cannot learn from such."""
+        """The answer if all rows have one class: many models cannot learn from that."""
         if self.form != "classes" or (self.values != self.values[0]).any():
             return None
         only = torch.full((1, self.outputs), float(np.log(RARE)), dtype=torch.float64)
@@ -57,17 +57,17 @@ class Wanted:
         return lambda x: only.repeat(x.shape[0], 1)
 
 
-Answer = Callable[[Matrix], Any]  # Any: a constant is as a task's outputs are
+Answer = Callable[[Matrix], Any]  # Any: a constant has the form of the task's outputs
 """Features -> a network's outputs (N, outputs), float64: log-probabilities, log odds of each label, or numbers."""
 Fit = Callable[[Matrix, Wanted, int], Answer | None]
-"""(features of the training rows, what they want, seed) -> what answers; None for a form that it cannot learn.
+"""(features of the training rows, targets, seed) -> an Answer; None for a form that it cannot learn.
 
-One thread for linear algebra (the caller sees to it), seconds at most for the rows that callers give.
+Linear algebra on one thread (set by the caller), seconds at most for the rows that callers pass.
 """
 
 
 def log_chances(chances: NDArray[np.float64], seen: NDArray[Any], outputs: int, floor: float = FLOOR) -> Tensor:
-    """(N, outputs) log-probabilities of the probabilities of the classes that were seen."""
+    """(N, outputs) log-probabilities from the probabilities of the classes that were seen."""
     whole = np.full((len(chances), outputs), RARE)
     whole[:, np.asarray(seen, np.int64)] = chances
     whole = np.maximum(whole, floor)

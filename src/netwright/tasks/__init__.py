@@ -1,4 +1,4 @@
-"""What is predicted: one class for each task, asked in this order."""
+"""What is predicted: one class for each task, tried in this order."""
 
 TASKS = {
     "multilabel": "netwright.tasks.multilabel:Multilabel",

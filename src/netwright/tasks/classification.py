@@ -25,17 +25,17 @@ from netwright.tasks.outputs import check_answers, check_outputs, mean_over_memb
 
 FEW_CLASSES = 20  # more distinct whole numbers are a quantity; digits, stars and months are fewer
 ROWS_PER_CLASS = 3  # whole numbers that repeat less often than this are a quantity in a small table
-RARE = 0.5  # rows: what a class without a row counts in the best constant answer, whose logit is then finite
-MOST_CLASSES = 100  # more are scored without AUC and confusion, which grow with the classes (and their square)
+RARE = 0.5  # a class without rows counts as this many in the best constant answer, so its logit is finite
+MOST_CLASSES = 100  # with more, AUC and confusion are skipped: they grow with the classes (and their square)
 
 
 @final
 @dataclass(frozen=True)
 class Classification(Task):
-    """Labels are text, sorted (numbers by size); `counts` are their training rows, empty where not known.
+    """Labels are text, sorted (numbers by size); `counts` are their training rows, empty if unknown.
 
-    Training watches the log loss: accuracy moves in steps of one row on a small validation part and is blind to a rare
-    class, while log loss uses every row's probability and falls before the accuracy rises.
+    Training watches the log loss. On a small validation part accuracy moves in steps of one row and is blind to a rare
+    class; log loss uses every row's probability and falls before the accuracy rises.
     """
 
     labels: tuple[str, ...]
@@ -49,7 +49,7 @@ class Classification(Task):
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
-        """One column of text, truth values, categories, or few whole numbers: see `_hold_few_whole_numbers`."""
+        """One column of text, booleans, categories, or few whole numbers: see `_hold_few_whole_numbers`."""
         if cells.width != 1 or cells.to_series().dtype.is_nested() or Mask.matches(cells.to_series()):
             return False
         column = cells.to_series()
@@ -57,7 +57,7 @@ class Classification(Task):
 
     @classmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
-        """The labels and their counts. Raises DataError for missing labels, one class, or a label for every row."""
+        """The labels and their counts. Raises DataError for missing labels, one class, or a new label in every row."""
         refuse_detail(cls.name, detail)
         column = only_column(cells, cls.name)
         known = names(column)
@@ -73,22 +73,22 @@ class Classification(Task):
         return cls(tuple(found[column.name]), tuple(found["count"]))
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
-        """(N,) int64 positions in `labels`; -1 where a label is missing or not among them (then Unreadable)."""
+        """(N,) int64 positions in `labels`; -1 if a label is missing or unknown (then Unreadable)."""
         column, known = only_column(cells, self.name), list(self.labels)
         found = names(column).replace_strict(known, range(len(known)), default=None, return_dtype=pl.Int64)
         encoded = torch.from_numpy(found.fill_null(-1).to_numpy().copy())
         if found.null_count():
             bad = {row: f"the label is {column[row]!r}" for row in found.is_null().arg_true()}
-            what, first = f"{column.name!r} holds no label that was learned", repr(column[next(iter(bad))])
+            what, first = f"{column.name!r} holds no known label", repr(column[next(iter(bad))])
             raise unreadable(what, first, f"choose labels from {listed(self.labels)}.", (encoded,), bad)
         return (encoded,)
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
-        """As many logits as labels, also for two."""
+        """One logit for each label, also for two."""
         return joined(schema, recipe, len(self.labels))
 
     def objective(self, recipe: Recipe) -> Objective:
-        """Cross entropy or focal loss, smoothed and weighted as the recipe says."""
+        """Cross entropy or focal loss, smoothed and weighted by the recipe."""
         loss = choose_loss(recipe, ("cross_entropy", "focal"), self.name)
         weights = class_weights(recipe, self.counts, self.name)
 
@@ -103,8 +103,8 @@ class Classification(Task):
     def score(self) -> Score:
         """log_loss, accuracy, balanced_accuracy, f1, auc, average_precision (two classes), calibration_error.
 
-        With two classes f1, auc and average_precision are about the rarer one (the last where counts are unknown or
-        equal); with more, f1 and auc are the mean over the classes, each against the rest.
+        With two classes f1, auc and average_precision are about the rarer one (the last if counts are unknown or
+        equal); with more, f1 and auc are the mean over the classes, one versus rest.
         """
         confused = self._confused if len(self.labels) <= MOST_CLASSES else None
         columns = len(self.labels) if len(self.labels) > 2 else 1
@@ -140,7 +140,7 @@ class Classification(Task):
 
     @property
     def rarer(self) -> int:
-        """The class that is looked for, of two: the one with fewer training rows."""
+        """The positive class of two: the one with fewer training rows."""
         return 0 if self.counts and self.counts[0] < self.counts[1] else 1
 
     def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
@@ -175,12 +175,12 @@ class Classification(Task):
 
 
 def _flat(batch: Batch) -> Tensor:
-    """(B,) int64, also out of an engineer's (B, 1) or smaller integers."""
+    """(B,) int64, also from an engineer's (B, 1) or smaller integers."""
     return batch.targets[0].reshape(len(batch)).long()
 
 
 def _hold_few_whole_numbers(cells: pl.Series) -> bool:
-    """Whether numbers look like classes: whole, at most FEW_CLASSES of them, each on ROWS_PER_CLASS rows or more."""
+    """Whether numbers look like classes: whole, at most FEW_CLASSES of them, each in ROWS_PER_CLASS rows or more."""
     numbers = plain_numbers(cells).drop_nulls().drop_nans()
     distinct = numbers.n_unique()
     few = 0 < distinct <= FEW_CLASSES and len(numbers) >= ROWS_PER_CLASS * distinct
@@ -190,9 +190,9 @@ def _hold_few_whole_numbers(cells: pl.Series) -> bool:
 def _check_learnable(name: str, found: pl.DataFrame, rows: int) -> None:
     if found.height < 2:
         only = f"is {found[name][0]!r} in every row" if found.height else "has no rows"
-        raise DataError(f"{name!r} {only}: one class cannot be told from another", remedy="add rows of another class.")
+        raise DataError(f"{name!r} {only}: there must be two classes or more", remedy="add rows of another class.")
     if found.height == rows and rows > 2:
         raise DataError(
-            f"every row of {name!r} has another value: a network cannot learn classes seen once",
+            f"{name!r} is different in every row: a network cannot learn classes seen once",
             remedy="choose another target, or the task regression.",
         )

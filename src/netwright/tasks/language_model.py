@@ -1,4 +1,4 @@
-"""The next token of a text, from all before it."""
+"""The next token of a text, from all tokens before it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ CONTINUATION = 64  # tokens that `predict` adds to a row: a line or two
 @final
 @dataclass(frozen=True)
 class LanguageModel(Task):
-    """The lone input column is its own target. `joiner` stands between words when they are written out.
+    """The only input column is its own target. `joiner` goes between words in written answers.
 
-    Training watches the log loss per token, whose exponential is the perplexity.
+    Training watches the log loss per token; its exponential is the perplexity.
     """
 
     vocabulary: tuple[str, ...]
@@ -53,13 +53,13 @@ class LanguageModel(Task):
         refuse_detail(cls.name, detail)
         if cells.width:
             raise DataError(
-                f"a language model has no targets, and {listed(cells.columns)} came", remedy="leave the targets out."
+                f"a language model has no targets, got {listed(cells.columns)}", remedy="leave the targets out."
             )
         if len(schema.inputs) != 1 or schema.inputs[0].family not in ("text", "symbols"):
             inputs = listed([f"{field.name} ({field.seen_as})" for field in schema.inputs]) or "nothing"
             raise DataError(
                 f"a language model learns from one column of text or symbols, not from {inputs}",
-                remedy="leave one such column, or name a target.",
+                remedy="keep one such column, or name a target.",
             )
         (field,) = schema.inputs
         if not (vocabulary := field.known_tokens()):
@@ -68,7 +68,7 @@ class LanguageModel(Task):
 
     @property
     def size(self) -> int:
-        """Different tokens, padding and unknown among them."""
+        """Distinct tokens, including padding and unknown."""
         return len(self.vocabulary) + 2
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
@@ -80,12 +80,10 @@ class LanguageModel(Task):
         return dense(schema, recipe, self.size, causal=True)
 
     def objective(self, recipe: Recipe) -> Objective:
-        """The mean over a row's tokens, from the second on, of their cross entropy; 0 for shorter rows."""
-        choose_loss(
-            recipe, ("cross_entropy",), "a language model"
-        )  # a loss of one's own has no way to leave out padding
+        """Mean cross entropy of a row's tokens, from the second on; 0 for shorter rows."""
+        choose_loss(recipe, ("cross_entropy",), "a language model")  # a user's loss cannot leave out padding
         if recipe.class_weights != "none":
-            raise RecipeError("a language model has no classes to weigh", remedy="set class_weights=none.")
+            raise RecipeError("a language model has no class weights", remedy="set class_weights=none.")
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
             total, count = self._totals(self.forward(network, batch), batch, recipe.label_smoothing)
@@ -106,14 +104,14 @@ class LanguageModel(Task):
         return pl.DataFrame({"text": pl.Series([self._words(row) for row in rows], dtype=pl.String)})
 
     def defaults(self, schema: Schema, rows: int) -> Mapping[str, object]:
-        """A transformer: letters or words are read in their order, whatever the column would choose."""
+        """A transformer: letters or words are read in order, whatever the column suggests."""
         return {
             "backbone": "transformer", "width": 128, "depth": 3, "dropout": 0.1, "lr": 2e-3, "batch_size": 32,
             "epochs": 5,
         }  # fmt: skip
 
     def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
-        """What answering every token alike costs: how often each occurs is not known beforehand."""
+        """The loss of a uniform answer: token frequencies are not known beforehand."""
         return log(self.size)
 
     def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
@@ -144,7 +142,7 @@ class LanguageModel(Task):
 def generate(
     network: nn.Module, field: Field, prompt: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> str:
-    """The prompt's text and `count` more tokens; temperature 0 takes the likeliest each time, 1 draws as learned."""
+    """The prompt's text and `count` more tokens; temperature 0 takes the likeliest each time, 1 samples as learned."""
     tokens = field.encode(pl.Series([prompt]))
     row = continue_rows(network, tokens, count, temperature=temperature, seed=seed)[0]
     return field.decode(row[row != PADDING].cpu()[None])[0]
@@ -153,7 +151,7 @@ def generate(
 def continue_rows(network: nn.Module, tokens: Tensor, count: int, *, temperature: float = 0.0, seed: int = 0) -> Tensor:
     """(B, T) tokens, padded on the right -> (B, T + count): each row followed by `count` more, then padding.
 
-    The network sees the last T tokens of a row. Draws depend on the seed alone.
+    The network sees the last T tokens of a row. Samples depend only on the seed.
     """
     generator = torch.Generator().manual_seed(seed)
     rows, longest = tokens.shape
@@ -186,7 +184,7 @@ def _lengths(tokens: Tensor) -> Tensor:
 
 
 def _joiner(field: Field) -> str:
-    """What the field writes between two of its words; punctuation may stand closer."""
+    """What the field writes between two words; before punctuation it may write less."""
     vocabulary = field.known_tokens()
     place = next((k for k, word in enumerate(vocabulary) if word.isalnum()), 0)
     word, text = vocabulary[place], field.decode(torch.tensor([[place + 2, place + 2]]))[0]

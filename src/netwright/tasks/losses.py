@@ -1,7 +1,7 @@
-"""Losses by name: outputs and targets in, one loss for each example out.
+"""Losses by name: from outputs and targets to one loss for each example.
 
 Classes: outputs (B, K) logits, targets (B,) int64. Several labels: outputs (B, L) logits, targets (B, L) of 0 and 1.
-Numbers: outputs (B,) and targets (B,) in standardised units. A loss of one's own has the same shape.
+Numbers: outputs (B,) and targets (B,) in standardized units. A user's own loss has the same shape.
 """
 
 from collections.abc import Callable
@@ -19,21 +19,21 @@ from netwright.tasks import LOSSES
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> (B,)."""
 
-SMOOTHED = ("cross_entropy", "focal", "binary")  # a target that is a probability can be smoothed; a number cannot
+SMOOTHED = ("cross_entropy", "focal", "binary")  # probability targets can be smoothed; numbers cannot
 FOCUS = 2.0  # gamma: the value Lin et al. found best
 HUBER_DELTA = 1.0  # one standard deviation of the targets: errors beyond it count linearly
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
-    """-log p(target), the target sharing `smoothing` with all classes evenly. Szegedy et al. 2015, arXiv:1512.00567."""
+    """-log p(target), with `smoothing` spread evenly over all classes. Szegedy et al. 2015, arXiv:1512.00567."""
     return F.cross_entropy(outputs, targets, reduction="none", label_smoothing=smoothing)
 
 
 def focal(outputs: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
     """(1 - p)^2 times the cross entropy: examples that are already right count little.
 
-    Lin et al. 2017, arXiv:1708.02002, equation 4, over a softmax in place of a sigmoid and without alpha, which is
-    the recipe's class weights.
+    Lin et al. 2017, arXiv:1708.02002, equation 4, over a softmax instead of a sigmoid and without alpha: the recipe's
+    class weights do that.
     """
     right = outputs.log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1).exp()
     return (1 - right) ** FOCUS * cross_entropy(outputs, targets, smoothing=smoothing)
@@ -67,9 +67,9 @@ def quantile(outputs: Tensor, targets: Tensor, *, share: float = 0.5) -> Tensor:
 
 
 def choose_loss(recipe: Recipe, suited: tuple[str, ...], task: str) -> Loss:
-    """The recipe's loss with its label smoothing; "auto" is the first of those that suit the task.
+    """The recipe's loss with its label smoothing; "auto" is the first that suits the task.
 
-    A function given by its import path is taken as it is. Raises RecipeError for a loss, a smoothing or class weights
+    A function given by its import path is used unchanged. Raises RecipeError for a loss, smoothing or class weights
     that the task cannot use.
     """
     name = suited[0] if recipe.loss == "auto" else recipe.loss
@@ -85,15 +85,15 @@ def choose_loss(recipe: Recipe, suited: tuple[str, ...], task: str) -> Loss:
 
 
 def class_weights(recipe: Recipe, counts: tuple[int, ...], task: str) -> Tensor | None:
-    """(K,) weights n / (K * count), whose mean over the training rows is 1; None where all classes weigh the same.
+    """(K,) weights n / (K * count), with mean 1 over the training rows; None if all classes weigh the same.
 
-    Classes without a training row weigh nothing. Raises RecipeError where the counts are not known.
+    Classes without training rows weigh 0. Raises RecipeError if the counts are unknown.
     """
     if recipe.class_weights == "none":
         return None
     if not counts:
         raise RecipeError(
-            f"class_weights={recipe.class_weights} needs the rows of each class, and {task} does not know them",
+            f"class_weights={recipe.class_weights} needs the rows of each class, but {task} does not know them",
             remedy="set class_weights=none, or give the task its counts.",
         )
     count = torch.tensor(counts, dtype=torch.float64)

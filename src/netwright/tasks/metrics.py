@@ -1,7 +1,7 @@
-"""Metrics: functions of row weights, so that a resample of the rows is a weighting, that know which way is better.
+"""Metrics: functions of row weights that know which direction is better. A resample of rows is a weighting.
 
 What a metric needs beforehand (the order of the scores, the bins) is computed once and used for all resamples. Metrics
-of sets are functions of what rows add to them (`of_sums`: BLEU) or of what belongs to rows (`of_items`: mAP).
+of sets are functions of sums over rows (`of_sums`: BLEU) or of items that belong to rows (`of_items`: mAP).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from netwright.records.errors import DataError
 from netwright.records.task import Metric, Score, Scores
 from netwright.statistics import Array, Weighted, bootstrap, unweighted
 
-FEW_GROUPS = 64  # sums over so many groups are cheaper as a matrix product than by sorting
+FEW_GROUPS = 64  # sums over up to this many groups are cheaper as a matrix product than by sorting
 BINS = 15  # of confidence, as in Guo et al. 2017
 
 Better = Literal["higher", "lower"]
@@ -31,7 +31,7 @@ class Statistic:
 
     of: Weighted
     better: Better
-    is_biased: bool = False  # a sum of absolute values: resampling noise adds to it
+    is_biased: bool = False  # a sum of absolute values, which resampling noise inflates
 
     def __call__(self, weights: Array) -> Array:
         """The values."""
@@ -43,15 +43,15 @@ class Statistic:
 
 
 Measure = Callable[..., Mapping[str, Statistic]]
-"""From what was kept of some rows, as arrays with a row for each example, to their metrics."""
+"""From kept arrays, with a row for each example, to metrics."""
 
 
 @final
 class Kept(Score):
-    """Keeps a few tensors of each batch (`keep`), and computes the metrics of all rows when asked.
+    """Keeps a few tensors of each batch (`keep`), and computes the metrics of all rows on request.
 
-    `quick` gives the metrics that an epoch's line shows; its "loss" is no metric of its own. `dear` gives those that
-    are computed once at the end. `columns` is how much dearer to resample a row is than one number.
+    `quick` gives the metrics of an epoch's line; its "loss" is not a separate metric. `dear` gives those that are
+    computed once at the end. `columns` is the cost of resampling a row, relative to one number.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Kept(Score):
         self._kept = Rows()
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
-        """Keeps what the metrics need, on the device where it is: nothing waits here."""
+        """Keeps what the metrics need, on its own device, without waiting."""
         self._kept.add(tuple(t.detach() for t in self._keep(outputs, batch)))
 
     def quick(self) -> dict[str, float]:
@@ -94,7 +94,7 @@ class Kept(Score):
     def _joined(self) -> list[NDArray[np.generic]]:
         kept = self._kept.joined()
         if not kept:
-            raise DataError("there are no rows to score", remedy="give this part of the data some rows.")
+            raise DataError("there are no rows to score", remedy="add rows to this part of the data.")
         return [t.cpu().numpy() for t in kept]
 
 
@@ -115,15 +115,15 @@ def intervals(
 
 
 def of_sums(table: Array, function: Callable[[Array], Array], better: Better) -> Statistic:
-    """A function of sums over rows: `table` (n, K) is what each row adds, `function` takes (R, K) to (R,)."""
+    """A function of sums over rows: `table` (n, K) is what each row adds, `function` maps (R, K) to (R,)."""
     table = table.astype(np.float64)
     return Statistic(lambda weights: function(weights @ table), better)
 
 
 def of_items(statistic: Statistic, owners: NDArray[np.intp]) -> Statistic:
-    """A metric of items that belong to rows, as boxes to pictures: `owners` (m,) is the row of each.
+    """A metric of items that belong to rows, as boxes to images: `owners` (m,) is the row of each.
 
-    An item weighs what its row weighs.
+    An item has the weight of its row.
     """
     return replace(statistic, of=lambda weights: statistic.of(weights[:, owners]))
 
@@ -140,19 +140,19 @@ def root_mean_of(squares: Array) -> Statistic:
 
 
 def ratio_of(above: Array, below: Array, better: Better) -> Statistic:
-    """Sum over sum: nats per token if rows have as many tokens as they like."""
+    """Ratio of sums, such as nats per token if rows have different numbers of tokens."""
     above, below = above.astype(np.float64), below.astype(np.float64)
     return Statistic(lambda weights: _divide(weights @ above, weights @ below), better)
 
 
 def mean_ratio_of(above: Array, below: Array, better: Better) -> Statistic:
-    """The mean over columns, (n, K) each, of sum over sum; columns whose divisor is 0 are left out."""
+    """The mean over columns, (n, K) each, of the ratio of sums; columns whose divisor is 0 are left out."""
     above, below = above.astype(np.float64), below.astype(np.float64)
     return Statistic(lambda weights: mean_over_known(_divide(weights @ above, weights @ below)), better)
 
 
 def median_of(numbers: Array) -> Statistic:
-    """The median; of an even number of rows, the mean of the two in the middle."""
+    """The median; for an even number of rows, the mean of the two in the middle."""
     order = np.argsort(numbers, kind="stable")
     ranked = numbers[order].astype(np.float64)
 
@@ -165,7 +165,7 @@ def median_of(numbers: Array) -> Statistic:
 
 
 def r2(targets: Array, answers: Array) -> Statistic:
-    """Share of the targets' variance that the answers explain; undefined where the targets are all the same."""
+    """Share of the targets' variance that the answers explain; undefined if all targets are equal."""
     centred = targets.astype(np.float64) - targets.mean(dtype=np.float64)
     errors = (targets.astype(np.float64) - answers) ** 2
 
@@ -202,14 +202,14 @@ def average_precision(scores: Array, positive: NDArray[np.bool_]) -> Statistic:
     def statistic(weights: Array) -> Array:
         found, false = _cumulated(weights, ups), _cumulated(weights, downs)
         right_so_far = np.take(found, right, axis=1)
-        seen = np.maximum(right_so_far + np.take(false, wrong, axis=1), 1e-300)  # 0 only where the row weighs 0
+        seen = np.maximum(right_so_far + np.take(false, wrong, axis=1), 1e-300)  # 0 only if the row weighs 0
         return _divide(np.einsum("rn,rn->r", np.diff(found, axis=1), right_so_far / seen), found[:, -1])
 
     return Statistic(statistic, "higher")
 
 
 def mean_auc(scores: Array, positive: NDArray[np.bool_]) -> Statistic:
-    """The mean AUC of the columns, (n, K) each; columns with one outcome only are left out."""
+    """The mean AUC of the columns, (n, K) each; columns with only one outcome are left out."""
     each = [auc(scores[:, k], positive[:, k]) for k in range(scores.shape[1])]
     return Statistic(
         lambda weights: mean_over_known(np.stack([statistic(weights) for statistic in each], axis=1)), "higher"
@@ -217,13 +217,13 @@ def mean_auc(scores: Array, positive: NDArray[np.bool_]) -> Statistic:
 
 
 def balanced_accuracy(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> Statistic:
-    """The mean over classes of the share found, classes without a row left out."""
+    """The mean recall of classes; classes without rows are left out."""
     right, rows = group_sums(targets, classes, targets == answers), group_sums(targets, classes)
     return Statistic(lambda weights: mean_over_known(_divide(right(weights), rows(weights))), "higher")
 
 
 def f1(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int, positive: int | None = None) -> Statistic:
-    """F1 of the positive class, or the mean F1 of all classes that are in the targets or in the answers."""
+    """F1 of the positive class, or the mean F1 of all classes in the targets or the answers."""
     right = group_sums(targets, classes, targets == answers)
     rows, given = group_sums(targets, classes), group_sums(answers, classes)
 
@@ -235,13 +235,13 @@ def f1(targets: NDArray[np.int64], answers: NDArray[np.int64], classes: int, pos
 
 
 def label_f1(truth: NDArray[np.bool_], given: NDArray[np.bool_]) -> Statistic:
-    """The mean F1 of several labels, (n, L) each; a label that is neither true nor given counts 0."""
+    """The mean F1 of several labels, (n, L) each; a label that is neither true nor predicted counts 0."""
     right, either = (truth & given).astype(np.float64), truth.astype(np.float64) + given
     return Statistic(lambda weights: np.nan_to_num(_divide(2 * (weights @ right), weights @ either)).mean(1), "higher")
 
 
 def calibration_error(confidence: Array, right: NDArray[np.bool_]) -> Statistic:
-    """Expected calibration error: how far the confidence lies from the share that is right, over BINS of equal width.
+    """Expected calibration error: the gap between confidence and accuracy, over BINS of equal width.
 
     Guo et al. 2017, arXiv:1706.04599, equation 3.
     """
@@ -251,7 +251,7 @@ def calibration_error(confidence: Array, right: NDArray[np.bool_]) -> Statistic:
 
 
 def group_sums(groups: NDArray[np.int64], count: int, numbers: Array | NDArray[np.bool_] | None = None) -> Weighted:
-    """(R, n) weights -> (R, count): the weighted sum of the numbers (1 for each row where none are given) by group."""
+    """(R, n) weights -> (R, count): the weighted sum of the numbers (1 for each row by default) by group."""
     factor = np.ones(len(groups)) if numbers is None else numbers.astype(np.float64)
     if count <= FEW_GROUPS:
         columns = np.where(groups[:, None] == np.arange(count), factor[:, None], 0.0)
@@ -268,7 +268,7 @@ def group_sums(groups: NDArray[np.int64], count: int, numbers: Array | NDArray[n
 
 
 def mean_over_known(numbers: Array) -> Array:
-    """(R, K) -> (R,): the mean over the columns that are not NaN; NaN where all are."""
+    """(R, K) -> (R,): the mean over the columns that are not NaN; NaN if all are."""
     known = ~np.isnan(numbers)
     return _divide(np.where(known, numbers, 0.0).sum(1), known.sum(1))
 
@@ -282,7 +282,7 @@ def confusion(
 
 
 def _by_score(scores: Array, chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The chosen rows by rising score."""
+    """The chosen rows by ascending score."""
     rows = np.flatnonzero(chosen)
     return rows[np.argsort(scores[rows], kind="stable")]
 
@@ -295,6 +295,6 @@ def _cumulated(weights: Array, rows: NDArray[np.intp]) -> Array:
 
 
 def _divide(above: Array, below: Array) -> Array:
-    """Elementwise; NaN where the divisor is 0."""
+    """Elementwise; NaN if the divisor is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(below != 0, above / below, np.nan)

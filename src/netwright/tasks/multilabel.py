@@ -22,10 +22,10 @@ from netwright.tasks.cells import refuse_detail
 from netwright.tasks.losses import choose_loss, over_members
 from netwright.tasks.outputs import check_answers, check_outputs, mean_over_members
 
-SEPARATORS = (";", "|")  # a comma is left to people's names and to numbers
-OFTEN = 0.05  # share of cells with a separator from which a column of text is read as lists
-JOINER = ";"  # between the labels of one answer, where the targets are columns or lists
-RARE = 0.5  # rows: what a label never or always seen counts in the best constant answer, whose logit is then finite
+SEPARATORS = (";", "|")  # not commas: names of people and numbers have them
+OFTEN = 0.05  # from this share of cells with a separator, a column of text is read as lists
+JOINER = ";"  # between the labels of one answer, if the targets are columns or lists
+RARE = 0.5  # rows: count of a label never or always seen, in the best constant answer, so its logit is finite
 
 
 @final
@@ -33,8 +33,8 @@ RARE = 0.5  # rows: what a label never or always seen counts in the best constan
 class Multilabel(Task):
     """Targets are one column of yes and no for each label, or one column of lists or of separated text (`a;b`).
 
-    `counts` are the training rows of each label; `separator` is empty unless the targets are separated text, where an
-    empty cell has no label. Training watches the log loss, for the reasons given in `Classification`.
+    `counts` are the training rows of each label. `separator` is empty unless the targets are separated text; there an
+    empty cell means no label. Training watches the log loss, for the reasons given in `Classification`.
     """
 
     labels: tuple[str, ...]
@@ -51,7 +51,7 @@ class Multilabel(Task):
     def matches(cells: pl.DataFrame) -> bool:
         """Two or more columns of yes and no; one column of lists of text; one of text with a clear separator.
 
-        Clear means: in OFTEN of the cells or more, and fewer different parts than different cells.
+        Clear means: in OFTEN of the cells or more, and fewer distinct parts than distinct cells.
         """
         if cells.width > 1:
             return all(_is_yes_no(column) for column in cells)
@@ -62,12 +62,12 @@ class Multilabel(Task):
 
     @classmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
-        """The labels and their counts. Raises DataError where no label is on some rows and off others."""
+        """The labels and their counts. Raises DataError if every label is the same in all rows."""
         refuse_detail(cls.name, detail)
         separator = _separator(cells.to_series()) if cells.width == 1 else ""
         if cells.width == 1 and not separator and not isinstance(cells.to_series().dtype, pl.List):
             raise DataError(
-                f"{cells.columns[0]!r} holds neither lists nor text separated by {' or '.join(SEPARATORS)}",
+                f"{cells.columns[0]!r} has neither lists nor text separated by {' or '.join(SEPARATORS)}",
                 remedy="name one column for each label, or choose the task classification.",
             )
         labels = tuple(cells.columns) if cells.width > 1 else _parts(cells.to_series(), separator)
@@ -81,7 +81,7 @@ class Multilabel(Task):
         return cls(labels, tuple(counts.tolist()), separator)
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
-        """(N, L) float32 of 0 and 1; NaN rows where a cell is missing or holds an unknown label (then Unreadable)."""
+        """(N, L) float32 of 0 and 1; NaN rows if a cell is missing or has an unknown label (then Unreadable)."""
         encoded, bad = self._columns(cells) if cells.width > 1 else self._lists(cells.to_series())
         if bad:
             encoded[list(bad)] = torch.nan
@@ -95,10 +95,10 @@ class Multilabel(Task):
         return joined(schema, recipe, len(self.labels))
 
     def objective(self, recipe: Recipe) -> Objective:
-        """The mean over the labels of each label's own log loss, smoothed as the recipe says."""
+        """The mean over the labels of each label's own log loss, smoothed by the recipe."""
         loss = choose_loss(recipe, ("binary",), self.name)
         if recipe.class_weights != "none":
-            raise RecipeError("several labels at once have no class weights", remedy="set class_weights=none.")
+            raise RecipeError("multilabel classification has no class weights", remedy="set class_weights=none.")
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
             outputs = check_outputs(self.forward(network, batch), batch, len(self.labels), self.describe())
@@ -202,7 +202,7 @@ def _parts(column: pl.Series, separator: str) -> tuple[str, ...]:
 
 
 def _exploded(column: pl.Series, separator: str) -> pl.DataFrame:
-    """A row for each part of each cell: its row number and its text, blank parts left out."""
+    """A row for each part of each cell: its row number and its text, without empty parts."""
     lists = column.str.split(separator) if separator else column.cast(pl.List(pl.String))
     table = pl.DataFrame({"row": pl.int_range(len(column), eager=True), "part": lists}).explode("part")
     return table.with_columns(pl.col("part").str.strip_chars()).filter(pl.col("part").fill_null("") != "")

@@ -1,4 +1,4 @@
-"""What a network gave, checked at the border and brought into one form."""
+"""Outputs of networks, checked and brought into one form."""
 
 from typing import NoReturn
 
@@ -9,9 +9,9 @@ from netwright.records.errors import NetworkError
 
 
 def check_outputs(outputs: Outputs, batch: Batch, width: int, task: str) -> Tensor:
-    """Outputs (B, width), or (B, members, width) while members train, as float32.
+    """Outputs (B, width), or (B, members, width) in training with members, as float32.
 
-    Raises NetworkError if the shape is another.
+    Raises NetworkError for any other shape.
     """
     if (
         isinstance(outputs, Tensor)
@@ -34,9 +34,9 @@ def mean_over_members(outputs: Outputs) -> Outputs:
 
 
 def fail_shape(outputs: object, expected: tuple[int, ...], task: str) -> NoReturn:
-    """Raises the NetworkError for outputs of the wrong shape; `expected` may hold -1 for any size."""
+    """Raises the NetworkError for outputs of the wrong shape; -1 in `expected` means any size."""
     got = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     text = ", ".join("any" if n < 0 else str(n) for n in expected)
     raise NetworkError(
-        f"the network gave {got} where {task} takes ({text})", remedy=f"give the network outputs of shape ({text})."
+        f"the network returned {got}, but {task} needs ({text})", remedy=f"give the network outputs of shape ({text})."
     )

@@ -1,4 +1,4 @@
-"""An engineer's own loss as a task: what it means is not known, only that less is better."""
+"""An engineer's own loss as a task: its meaning is unknown, except that less is better."""
 
 import inspect
 from collections.abc import Callable
@@ -31,7 +31,7 @@ REMEDY = "adopt the network with a task: nw.adopt(network, nw.Classification(lab
 @final
 @dataclass(frozen=True)
 class OwnLoss(Task):
-    """Scored by the loss itself. One that only gives a mean is asked row by row."""
+    """Scored by the loss itself. If it only returns a mean, it is called row by row."""
 
     loss: Loss
 
@@ -51,7 +51,7 @@ class OwnLoss(Task):
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
         """Raises DataError."""
-        raise DataError("a loss alone does not say which outputs a network has", remedy=REMEDY)
+        raise DataError("a loss alone does not say which outputs a network needs", remedy=REMEDY)
 
     def objective(self, recipe: Recipe) -> Objective:
         """The loss of each example."""
@@ -77,12 +77,12 @@ class OwnLoss(Task):
 
 
 def task_of(loss: Loss, outputs: Any, batch: Batch) -> Task:  # Any: what an engineer's network gives
-    """The task that a loss stands for: classification for a plain cross entropy of logits, else the loss alone."""
+    """The task of a loss: classification for a plain cross entropy of logits, else the loss alone."""
     is_plain = loss is F.cross_entropy or (
         isinstance(loss, nn.CrossEntropyLoss)
         and loss.weight is None
         and loss.label_smoothing == 0
-        and loss.ignore_index == -100  # torch's default, which no label is
+        and loss.ignore_index == -100  # torch's default, which is never a label
     )
     fits = isinstance(outputs, Tensor) and outputs.ndim == 2 and len(batch.targets) == 1
     if is_plain and fits and batch.targets[0].ndim == 1 and not batch.targets[0].is_floating_point():
@@ -95,12 +95,12 @@ def _quick(losses: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
 
 
 def _single(loss: Loss) -> Loss:
-    """The loss without its mean over examples, where it has a switch for that."""
+    """The loss without its mean over examples, if it has a `reduction`."""
     if isinstance(loss, nn.Module):
         if "reduction" not in vars(loss):
             return loss
         copy = deepcopy(loss)
-        copy.reduction = "none"  # pyright: ignore[reportArgumentType]  a text, as it was
+        copy.reduction = "none"  # pyright: ignore[reportArgumentType]  a string, as before
         return copy
     try:
         has_switch = "reduction" in inspect.signature(loss).parameters
@@ -110,7 +110,7 @@ def _single(loss: Loss) -> Loss:
 
 
 def _each(loss: Loss, single: Loss, outputs: Any, batch: Batch) -> Tensor:  # Any: as `task_of`
-    """(B,): means over what is left of each example's shape."""
+    """(B,): means over the other axes of each example."""
     values = single(outputs, *batch.targets)
     if values.ndim and len(values) == len(batch):
         return values.reshape(len(batch), -1).mean(1)

@@ -25,8 +25,8 @@ from netwright.tasks.cells import hold_numbers, only_column, refuse_detail
 from netwright.tasks.losses import choose_loss, over_members
 from netwright.tasks.outputs import check_answers, check_outputs, mean_over_members
 
-SKEWED = 2.0  # skewness of an exponential: below it squared errors are not yet ruled by a few large targets
-STRAIGHTENED = 0.5  # the logarithm has to bring the skewness below this share of what it was
+SKEWED = 2.0  # skewness of an exponential: below it, a few large targets do not dominate squared errors
+STRAIGHTENED = 0.5  # the logarithm must reduce the skewness below this share
 
 
 @final
@@ -34,8 +34,8 @@ STRAIGHTENED = 0.5  # the logarithm has to bring the skewness below this share o
 class Regression(Task):
     """The network answers in standard deviations from the mean; people see the target's own units.
 
-    Where `on_log`, `mean` and `scale` are of the target's natural logarithm. `low` and `high` are the ends of the
-    training targets, and no answer leaves them.
+    If `on_log`, `mean` and `scale` are of the target's natural logarithm. `low` and `high` are the ends of the training
+    targets; answers stay between them.
     """
 
     mean: float = 0.0
@@ -43,7 +43,7 @@ class Regression(Task):
     low: float = -float_info.max
     high: float = float_info.max
     on_log: bool = False
-    decimal_comma: bool = False  # the target is text, written 1.234,5
+    decimal_comma: bool = False  # the target is text like 1.234,5
 
     name: ClassVar[str] = "regression"
     metric: ClassVar[str] = "rmse"
@@ -53,7 +53,7 @@ class Regression(Task):
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
-        """One column of numbers, or of text that reads as numbers; classification is asked before."""
+        """One column of numbers, or of text that reads as numbers; classification is tried first."""
         return cells.width == 1 and not cells.to_series().dtype.is_nested() and hold_numbers(cells.to_series())
 
     @classmethod
@@ -70,9 +70,9 @@ class Regression(Task):
         return cls(float(units.mean()), float(units.std()), float(raw.min()), float(raw.max()), on_log, decimal_comma)
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
-        """(N,) float32 in standardised units; NaN where a cell is no finite number (then Unreadable).
+        """(N,) float32 in standardized units; NaN if a cell is not a finite number (then Unreadable).
 
-        Where the task is on a log scale, so is every target that is not positive.
+        On a log scale, targets that are not positive are NaN too.
         """
         column = only_column(cells, self.name)
         numbers = read_numbers(column.name, column, decimal_comma=self.decimal_comma)
@@ -88,14 +88,14 @@ class Regression(Task):
         return (encoded,)
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
-        """One output: the answer in standardised units."""
+        """One output: the answer in standardized units."""
         return joined(schema, recipe, 1)
 
     def objective(self, recipe: Recipe) -> Objective:
-        """Squared, absolute, Huber or quantile loss of the standardised target."""
+        """Squared, absolute, Huber or quantile loss of the standardized target."""
         loss = choose_loss(recipe, ("mse", "mae", "huber", "quantile"), self.name)
         if recipe.class_weights != "none":
-            raise RecipeError("regression has no classes to weigh", remedy="set class_weights=none.")
+            raise RecipeError("regression has no class weights", remedy="set class_weights=none.")
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
             outputs = check_outputs(self.forward(network, batch), batch, 1, self.describe())
@@ -123,11 +123,11 @@ class Regression(Task):
         return Numbers(self._raw(scaled), scaled)
 
     def chance_loss(self, targets: tuple[Tensor, ...]) -> float:
-        """The variance of the standardised targets: what always answering with their mean costs."""
+        """The variance of the standardized targets: the loss of always answering with their mean."""
         return float(targets[0].double().var(correction=0))
 
     def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
-        """(1, 1): the mean of the standardised targets."""
+        """(1, 1): the mean of the standardized targets."""
         return targets[0].double().mean().float().reshape(1, 1)
 
     def describe(self) -> str:
@@ -150,7 +150,7 @@ class Regression(Task):
         }
 
     def _answers(self, outputs: NDArray[np.float32]) -> metrics.Array:
-        """Standardised outputs in the target's units, inside the training range."""
+        """Standardized outputs in the target's units, inside the training range."""
         top = log(self.high) if self.on_log else float_info.max
         units = np.minimum(outputs.astype(np.float64) * self.scale + self.mean, top)  # before exp: it would overflow
         return np.clip(np.exp(units) if self.on_log else units, self.low, self.high)
@@ -161,7 +161,7 @@ class Regression(Task):
 
 
 def _flat(batch: Batch) -> Tensor:
-    """(B,) float32, also out of an engineer's (B, 1) or float64."""
+    """(B,) float32, also from an engineer's (B, 1) or float64."""
     return batch.targets[0].reshape(len(batch)).float()
 
 

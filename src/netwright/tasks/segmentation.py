@@ -21,7 +21,7 @@ from netwright.tasks.cells import only_column, refuse_detail
 from netwright.tasks.losses import Loss, choose_loss, class_weights
 from netwright.tasks.outputs import fail_shape
 
-RARE = 0.5  # pixels: what a class without one counts in the best constant answer, whose logit is then finite
+RARE = 0.5  # a class without pixels counts as this many in the best constant answer, so its logit is finite
 
 
 @final
@@ -29,10 +29,10 @@ RARE = 0.5  # pixels: what a class without one counts in the best constant answe
 class Segmentation(Task):
     """Masks are grey or palette images, or arrays, whose pixel values are class numbers; 255 is ignored.
 
-    Masks of the two values 0 and 255 are black and white: both are classes. `values` are the pixel values of the
-    classes, `counts` their training pixels, `size` the (height, width) to which masks are brought, by the nearest
-    pixel. Outputs of another size are interpolated to it. Training watches the mean IoU: an image holds thousands of
-    pixels, so it is steady on few images, and unlike the loss it does not forget small classes.
+    If masks have only the values 0 and 255, they are black and white, and both are classes. `values` are the pixel
+    values of the classes, `counts` their training pixels. Masks are resized to `size` (height, width) by the nearest
+    pixel; outputs of another size are interpolated to it. Training watches the mean IoU: an image has thousands of
+    pixels, so it is stable on few images, and unlike the loss it does not neglect small classes.
     """
 
     values: tuple[int, ...]
@@ -47,7 +47,7 @@ class Segmentation(Task):
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
-        """One column of pictures."""
+        """One column of images."""
         return cells.width == 1 and Mask.matches(cells.to_series())
 
     @classmethod
@@ -59,12 +59,12 @@ class Segmentation(Task):
         return cls(mask.values, mask.size, mask.counts)
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
-        """(N, H, W) uint8 positions in `values`, 255 where ignored; masks that cannot be read are all 255."""
+        """(N, H, W) uint8 positions in `values`, 255 if ignored; masks that cannot be read are all 255."""
         column = only_column(cells, self.name)
         return (self._mask(column.name).encode(column),)
 
     def moved(self, targets: tuple[Tensor, ...], geometry: Geometry) -> tuple[Tensor, ...]:
-        """Masks as the pictures were, by the nearest pixel."""
+        """Masks moved like the images, by the nearest pixel."""
         return tuple(map(geometry.maps, targets))
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
@@ -72,7 +72,7 @@ class Segmentation(Task):
         return dense(schema, recipe, len(self.values))
 
     def objective(self, recipe: Recipe) -> Objective:
-        """The mean over an image's labelled pixels of cross entropy or focal loss; 0 for an image without any."""
+        """Mean cross entropy or focal loss over an image's labeled pixels; 0 for an image without any."""
         loss = choose_loss(recipe, ("cross_entropy", "focal"), self.name)
         weights = class_weights(recipe, self.counts, self.name)
 
@@ -88,7 +88,7 @@ class Segmentation(Task):
         )
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
-        """mask: an array (H, W) of the pixel values that the training masks use, as `encode` takes it back."""
+        """mask: an array (H, W) of the training masks' pixel values; `encode` accepts it."""
         with evaluating(network):
             best = self._sized(self.forward(network, batch), batch).argmax(1)
         return self._mask("mask").decode(best).to_frame()
@@ -98,7 +98,7 @@ class Segmentation(Task):
         return {"augment": ()}
 
     def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
-        """(1, K, 1, 1): the logarithm of each class's share, every image counting the same."""
+        """(1, K, 1, 1): the logarithm of each class's share, with equal weight for every image."""
         known = torch.stack([(targets[0] == k).flatten(1).sum(1) for k in range(len(self.values))], dim=1).double()
         pixels = known.sum(1, keepdim=True)
         shares = (known / pixels.clamp(min=1)).sum(0).clamp(min=RARE / max(float(pixels.max()), 1.0))
@@ -112,7 +112,7 @@ class Segmentation(Task):
         return Mask.of(name, self.values, self.size, self.counts)
 
     def _sized(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Logits (B, K, *size) as float32, interpolated where the network answers at another size."""
+        """Logits (B, K, *size) as float32, interpolated if the network answers at another size."""
         if not isinstance(outputs, Tensor) or outputs.ndim != 4 or outputs.shape[:2] != (len(batch), len(self.values)):
             fail_shape(outputs, (len(batch), len(self.values), *self.size), self.describe())
         logits = outputs.float()
@@ -129,7 +129,7 @@ class Segmentation(Task):
         return each.flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)
 
     def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
-        """For each image its loss, and for each class its right, its true and its answered pixels: (B, K) each."""
+        """For each image its loss, and for each class its correct, true and predicted pixels: (B, K) each."""
         logits, targets, count = self._sized(outputs, batch), batch.targets[0], len(self.values)
         known = targets != IGNORED
         truth, answers = targets.long(), logits.argmax(1)
