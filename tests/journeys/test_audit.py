@@ -182,8 +182,8 @@ def test_what_the_user_must_correct_is_exit_code_2(people: Path, tmp_path: Path,
         (("--prove",), "--prove needs --fix FILE"),
         (("--next", 3, "--fix", tmp_path / "fixes.csv"), "--next only lists rows"),
         (("--to", tmp_path / "next.csv"), "--to is for --next"),
-        (("--fix", tmp_path / "no" / "fixes.csv"), "cannot be written"),
-        (("--page", tmp_path / "no" / "audit.html"), "cannot be written"),
+        (("--fix", tmp_path / "no" / "fixes.csv"), "its folder does not exist"),
+        (("--page", tmp_path / "no" / "audit.html"), "its folder does not exist"),
         (("--page", tmp_path), "it is a folder"),
     ):
         outcome = netwright(*data, *words)
