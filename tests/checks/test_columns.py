@@ -1,11 +1,9 @@
 """Checks of columns beside their sick cases: what must be found too, what must not, and odd tables."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
+from tests.sick import columns as sick
 
 from netwright.checks import DATA_CHECKS
 from netwright.checks.evidence import DataEvidence, Skip, examine
@@ -17,11 +15,6 @@ from netwright.resolve import resolve
 from netwright.testing.checks import check_finding
 
 CODES = ("NW113", *(f"NW{n}" for n in range(130, 140)))
-
-_spec = importlib.util.spec_from_file_location("sick_columns", Path(__file__).parents[1] / "sick" / "columns.py")
-assert _spec is not None and _spec.loader is not None
-sick = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sick)
 
 
 def found(code: str, frame: pl.DataFrame) -> list[Finding]:

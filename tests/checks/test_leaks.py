@@ -1,11 +1,9 @@
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from tests.sick import duplicates as SICK
 
 from netwright.checks.data.leaks import (
     groups_in_several_parts,
@@ -16,18 +14,6 @@ from netwright.checks.data.leaks import (
     test_rows_in_training as rows_in_training,
 )
 from netwright.checks.evidence import DataEvidence, Skip
-
-
-def _sick() -> ModuleType:
-    path = Path(__file__).parents[1] / "sick" / "duplicates.py"
-    spec = importlib.util.spec_from_file_location("sick_duplicates", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SICK = _sick()
 
 
 def test_copies_are_dropped_from_training_and_the_test_part_stays():

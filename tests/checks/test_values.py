@@ -1,23 +1,17 @@
 """Where values begin to be impossible, and where outlying: columns that are known to the last value, on both sides."""
 
-import importlib.util
 from datetime import date, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from tests.sick import columns as sick
 
 from netwright.checks import DATA_CHECKS
 from netwright.checks.data import values
 from netwright.checks.data.columns import columns
 from netwright.records.finding import Finding
 from netwright.resolve import resolve
-
-_spec = importlib.util.spec_from_file_location("sick_columns", Path(__file__).parents[1] / "sick" / "columns.py")
-assert _spec is not None and _spec.loader is not None
-sick = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sick)
 
 
 def found(code: str, frame: pl.DataFrame) -> list[Finding]:
