@@ -41,7 +41,7 @@ def test_every_block_of_the_page_runs_and_says_what_the_page_says(page: Path, fo
 def _run_console(text: str, folder: Path) -> None:
     """Lines behind `$` are commands, the others what they print; `...` stands for any lines."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-        command, _, expected = part.partition("\n")
+        command, _, expected = part.replace("\\\n", " ").partition("\n")  # a command may go on in the next line
         if command.startswith(SETS_UP):
             continue
         words = shlex.split(command)
