@@ -253,7 +253,7 @@ def test_a_part_that_was_empty_may_stay_so(book: tuple[Dataset, Split]) -> None:
 
 def test_the_row_behind_the_last_one_is_no_place(book: tuple[Dataset, Split]) -> None:
     assert located(book[0], [Fix(0, "book, row 19", "drop")])[0].row == 19
-    with pytest.raises(DataError, match="a fix is for book, row 20, and book has no row there"):
+    with pytest.raises(DataError, match="a fix is for book, row 20, but book has no row there"):
         located(book[0], [Fix(0, "book, row 20", "drop")])
 
 

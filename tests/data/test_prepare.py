@@ -118,7 +118,7 @@ def test_no_column_that_varies_is_an_error() -> None:
 
 
 def test_one_class_only_is_an_error() -> None:
-    assert "one class" in _error(lambda: _prepared(_frame().with_columns(income=pl.lit("high")))).problem
+    assert "two classes or more" in _error(lambda: _prepared(_frame().with_columns(income=pl.lit("high")))).problem
 
 
 def test_constant_number_as_target_is_an_error() -> None:

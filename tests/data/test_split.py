@@ -236,7 +236,7 @@ def test_windows_that_share_a_row_with_a_later_part_are_left_out() -> None:
     dataset = Dataset(pl.DataFrame({"x": range(20)}), (), "series.csv", spans=spans, order=np.arange(20))
     parts = split(dataset, test=0.3, valid=0.3)
     assert _rows(parts) == [list(range(8)), [10, 11], [14, 15, 16, 17, 18, 19]]
-    assert parts.notes == ("4 examples left out that share rows of the data with a later part",)
+    assert parts.notes == ("4 examples left out: they share rows of the data with a later part",)
     assert parts.how == "by time, the latest examples last: 8 training, 2 validation, 6 test"
 
 
@@ -251,9 +251,9 @@ def test_windows_beside_each_other_are_all_kept() -> None:
 def test_classes_of_one_row_are_counted_and_the_first_named() -> None:
     labels = ["a"] * 9 + ["rare", "b"] + ["c"] * 9
     parts = split(_data({"x": range(20), "y": labels}, "y"))
-    assert parts.notes[0].startswith("2 values of 'y' on one row only, the first is 'b' (people.csv, row 10)")
+    assert parts.notes[0].startswith("2 values of 'y' in only one row, the first is 'b' (people.csv, row 10)")
     by_time = split(_data({"x": range(20), "y": labels}, "y"), Source(by_time="x"))
-    assert by_time.notes == ("2 values of 'y' on one row only, the first is 'b' (people.csv, row 10)",)
+    assert by_time.notes == ("2 values of 'y' in only one row, the first is 'b' (people.csv, row 10)",)
     assert split(_data({"x": range(20), "y": ["a"] * 20}, "y")).notes == ()
 
 
