@@ -344,7 +344,7 @@ def main() -> None:
     print("| data | fault | code | recall | false alarms in a data set, mean |\n|---|---|---|---|---|")
     for (name, fault, code), (hits, count, extra, runs) in recalled.items():
         print(f"| {name} | {fault} | {code} | {share(hits, count):.3f} of {count} | {extra / runs:.2g} |")
-    print("\n| clean data | rows | false alarms | all that is told |\n|---|---|---|---|")
+    print("\n| clean data | rows | false alarms | all findings |\n|---|---|---|---|")
     print("\n".join(clean))
     print(f"\n{seconds(given.data)}")
 

@@ -161,7 +161,7 @@ def page(done: Sequence[Measured], rates: Sequence[float], threads: int) -> str:
     lines = [
         conditions(threads, ("netwright", "torch")),
         f"Plain fp32 ResNet-9 loop: {rates[0]:.0f} samples/s before, {rates[-1]:.0f} after. Scaled seconds are for a",
-        f"machine where it does {REFERENCE:.0f}. Seconds are of training alone; those of validation stand behind +.",
+        f"machine where it does {REFERENCE:.0f}. Seconds are of training alone; those of validation follow the +.",
         "",
         "| goal | seed | settings | parameters | samples/s | seconds | scaled | allowed | test accuracy | met |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",

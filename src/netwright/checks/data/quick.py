@@ -73,7 +73,7 @@ class Quick:
 
 
 def quick(evidence: DataEvidence) -> Quick:
-    """At most MOST_ROWS or MOST_LARGE rows of all parts. Raises Skip if the target is no class and no number."""
+    """At most MOST_ROWS or MOST_LARGE rows of all parts. Raises Skip if the target is neither a class nor a number."""
     prepared = evidence.prepared
     if prepared is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
