@@ -28,7 +28,7 @@ from torch import Generator
 import netwright as nw
 from machine import machine, processor
 from netwright.data import AUGMENTATIONS
-from netwright.data.augment import Mixing, kind_of
+from netwright.data.augment import Mixing, family_of
 from netwright.resolve import resolve
 
 ROWS = 10_000  # training rows drawn from the larger data sets, by the seed
@@ -173,19 +173,19 @@ def _speeds() -> str:
         for shape in ((1, 28, 28), (3, 64, 64))
     )
     inputs = {
-        "1 x 28 x 28": ("image", grey),
-        "3 x 64 x 64": ("image", color),
-        "series of 200 x 6": ("series", torch.randn(BATCH, 200, 6, generator=generator)),
+        "1 x 28 x 28": ("pictures", grey),
+        "3 x 64 x 64": ("pictures", color),
+        "series of 200 x 6": ("steps", torch.randn(BATCH, 200, 6, generator=generator)),
         "text of 200 words": ("text", torch.randint(1, 5000, (BATCH, 200), dtype=torch.int16, generator=generator)),
-        "20 numbers": ("number", torch.randn(BATCH, 20, generator=generator)),
-        "20 categories": ("category", torch.randint(0, 9, (BATCH, 20), dtype=torch.int32, generator=generator)),
+        "20 numbers": ("numbers", torch.randn(BATCH, 20, generator=generator)),
+        "20 categories": ("labels", torch.randint(0, 9, (BATCH, 20), dtype=torch.int32, generator=generator)),
     }
     taken: dict[tuple[str, str], list[float]] = {}
     for _ in range(ROUNDS):
         for name in AUGMENTATIONS:
             change = resolve("augmentation", name, AUGMENTATIONS)
-            for shape, (kind, x) in inputs.items():
-                if kind_of(change) == kind:
+            for shape, (family, x) in inputs.items():
+                if family_of(change) == family:
                     began = time.thread_time()
                     change.mix(x, generator) if isinstance(change, Mixing) else change(x, generator)
                     taken.setdefault((name, shape), []).append(time.thread_time() - began)

@@ -170,7 +170,7 @@ def test_mixed_pictures_train_and_are_drawn(digits: Path, tmp_path: Path) -> Non
 
 
 def test_change_that_suits_no_column_is_an_error_before_training(digits: Path) -> None:
-    with pytest.raises(RecipeError, match="augment word_dropout needs columns of kind text, but the data have"):
+    with pytest.raises(RecipeError, match="augment word_dropout changes text, but the data have only"):
         nw.train(digits, settings={"augment": "word_dropout"})
 
 

@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw
 from torch import Generator, Tensor
 
 from netwright.data import AUGMENTATIONS
-from netwright.data.augment import changes, kind_of
+from netwright.data.augment import changes, family_of
 from netwright.records.batch import Batch
 from netwright.records.run import Run
 from netwright.resolve import resolve
@@ -22,7 +22,7 @@ def augmented_picture(run: Run) -> Image.Image | None:
     None if no pictures are augmented.
     """
     place = next((k for k, block in enumerate(run.schema.blocks) if block.fields[0].family == "pictures"), None)
-    names = [n for n in run.recipe.augment if kind_of(resolve("augmentation", n, AUGMENTATIONS)) == "image"]
+    names = [n for n in run.recipe.augment if family_of(resolve("augmentation", n, AUGMENTATIONS)) == "pictures"]
     if place is None or not names or not run.sample:
         return None
     inputs = tuple(x[:ROWS] for x in run.sample)

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from netwright.data.augment import Augmentation, Mixing, Moving, kind_of, moves
+from netwright.data.augment import Augmentation, Mixing, Moving, family_of, moves
 
 
 def check_augmentation(change: Augmentation | Mixing | Moving, x: Tensor, low: float, high: float) -> None:
@@ -28,7 +28,7 @@ def check_augmentation(change: Augmentation | Mixing | Moving, x: Tensor, low: f
         _expect(bool((first.isnan() >= x.isnan()).all()), "missing cells were filled")
     elif x.ndim == 3:
         _expect(bool(first[x.isnan().all(2).all(1)].isnan().all()), "a series without values got some")
-    if kind_of(change) == "text":
+    if family_of(change) == "text":
         _expect(torch.equal(first == 0, x == 0), "padding was changed, or words became padding")
     single = change(x[:1], Generator().manual_seed(3))
     _expect(single.shape == x[:1].shape, "a batch of one row is refused")

@@ -1,6 +1,8 @@
 """Which changes suit which data, and their targets."""
 
 import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -45,7 +47,7 @@ def test_mixed_pictures_bring_the_targets_of_the_pictures_they_were_mixed_with()
 @pytest.mark.parametrize(
     ("fields", "task", "name", "problem"),
     [
-        ((AGE,), TWO, "flip", "augment flip needs columns of kind image, but the data have number"),
+        ((AGE,), TWO, "flip", "augment flip changes pictures, but the data have only columns of kind number"),
         ((PICTURE, AGE), TWO, "mixup", "augment mixup mixes images, but the other columns cannot be mixed"),
         ((PICTURE,), MASKS, "cutmix", "augment cutmix moves content, but the targets of segmentation"),
         ((WORDS,), LETTERS, "word_swap", "augment word_swap moves content, but the targets of language"),
@@ -132,3 +134,17 @@ def test_changed_numbers_stay_within_the_bounds_of_their_columns() -> None:
     changed = changes(Schema((AGE, other)), ("noise",), TWO)(batch, Generator().manual_seed(0)).inputs[0]
     assert (changed >= 0).all() and (changed <= torch.tensor([49.0, 1000.0])).all()
     assert (changed == 0).any() and (changed[::2] < x[::2]).any()
+
+
+@dataclass(frozen=True)
+class _Scan(Image):
+    """A kind of pictures from outside the package."""
+
+    kind: ClassVar[str] = "scan"
+
+
+def test_a_foreign_kind_of_pictures_is_changed_like_images() -> None:
+    schema = Schema((_Scan(**vars(PICTURE)),))
+    assert suited(schema, TWO) == suited(Schema((PICTURE,)), TWO)
+    changed = changes(schema, ("flip", "grain"), TWO)(_batch(), Generator().manual_seed(0))
+    assert not torch.equal(changed.inputs[0], _batch().inputs[0])

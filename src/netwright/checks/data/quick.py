@@ -22,7 +22,7 @@ FOLDS = 3
 MOST_FEATURES = 1_200  # per block: color pictures of 20 x 20, the most frequent words
 MOST_CELLS = 20_000_000  # encoded, that features are learned from: 80 MB
 AT_ONCE = 256  # rows
-TABLE_KINDS = ("number", "category", "date")
+TABLE = ("numbers", "labels", "dates")  # families of cells that trees read as they are
 
 Numbers = NDArray[Any]
 
@@ -77,7 +77,7 @@ def quick(evidence: DataEvidence) -> Quick:
     prepared = evidence.prepared
     if prepared is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
-    is_table = all(field.kind in TABLE_KINDS for field in prepared.schema.inputs)
+    is_table = all(field.family in TABLE for field in prepared.schema.inputs)
     index = np.concatenate([part.rows.cpu().numpy() for part in (prepared.train, prepared.valid, prepared.test)])
     most = MOST_ROWS if is_table else MOST_LARGE
     rows = np.random.default_rng(evidence.seed).permutation(index)[:most]

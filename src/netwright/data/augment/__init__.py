@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from netwright.data import AUGMENTATIONS
 from netwright.records.batch import Batch, Geometry, Mix
 from netwright.records.errors import RecipeError, listed
-from netwright.records.schema import Block, Schema
+from netwright.records.schema import Block, Family, Schema
 from netwright.records.task import Task
 from netwright.resolve import resolve
 
@@ -21,12 +21,12 @@ Changes = Callable[[Batch, Generator], Batch]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A change, and the kind of column that it suits.
+    """A change, and the family of kinds that it suits.
 
     `moves`: it changes positions, so a mask, or a text that is its own target, no longer fits.
     """
 
-    kind: str
+    family: Family
     change: Change
     moves: bool = False
 
@@ -100,7 +100,7 @@ def changes(schema: Schema, names: Sequence[str | Change], task: Task) -> Change
         for _, change in chosen:
             move = None
             for k, block in enumerate(blocks):
-                if block.fields[0].kind != kind_of(change):
+                if block.fields[0].family != family_of(change):
                     continue
                 if isinstance(change, Moving):
                     move = move or change.draw(inputs[k], generator)
@@ -128,10 +128,11 @@ def suited(schema: Schema, task: Task) -> tuple[str, ...]:
 
 def _problem(name: str, change: object, schema: Schema, task: Task) -> str:
     """Why these rows cannot be changed this way, or nothing."""
-    kind, kinds = kind_of(change), [block.fields[0].kind for block in schema.blocks]
-    if kind not in kinds:
-        return f"augment {name} needs columns of kind {kind}, but the data have {listed(kinds)}"
-    if isinstance(change, Mixing) and len(kinds) > 1:
+    suits, families = family_of(change), [block.fields[0].family for block in schema.blocks]
+    if suits not in families:
+        kinds = listed([block.fields[0].kind for block in schema.blocks])
+        return f"augment {name} changes {suits}, but the data have only columns of kind {kinds}"
+    if isinstance(change, Mixing) and len(families) > 1:
         return f"augment {name} mixes images, but the other columns cannot be mixed"
     if task.has_places and moves(change) and not (isinstance(change, Moving) and task.follows):
         return f"augment {name} moves content, but the targets of {task.name} cannot follow"
@@ -143,9 +144,9 @@ def moves(change: object) -> bool:
     return change.moves if isinstance(change, Augmentation) else isinstance(change, Moving | Mixing)
 
 
-def kind_of(change: object) -> str:
-    """The kind of column that a change suits."""
-    return change.kind if isinstance(change, Augmentation) else "image"
+def family_of(change: object) -> Family:
+    """The family of kinds that a change suits."""
+    return change.family if isinstance(change, Augmentation) else "pictures"
 
 
 def _bounds(block: Block) -> tuple[Tensor, Tensor]:

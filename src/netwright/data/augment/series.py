@@ -81,9 +81,9 @@ def _between(x: Tensor, generator: Generator) -> Tensor:
     return (torch.rand(len(x), 1, generator=generator) * 2 - 1).to(x.device)
 
 
-jitter = Augmentation("series", _jitter)
-move = Augmentation("series", _move, moves=True)
-stretch = Augmentation("series", _stretch, moves=True)
-window = Augmentation("series", _window, moves=True)
-time_mask = Augmentation("series", _time_mask)
-channel_dropout = Augmentation("series", _channel_dropout)
+jitter = Augmentation("steps", _jitter)
+move = Augmentation("steps", _move, moves=True)
+stretch = Augmentation("steps", _stretch, moves=True)
+window = Augmentation("steps", _window, moves=True)
+time_mask = Augmentation("steps", _time_mask)
+channel_dropout = Augmentation("steps", _channel_dropout)

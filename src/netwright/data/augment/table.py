@@ -37,6 +37,6 @@ def _lost(x: Tensor, generator: Generator) -> Tensor:
     return torch.rand(x.shape, generator=beside(x, generator), device=x.device) < LOST
 
 
-noise = Augmentation("number", _noise)
-number_dropout = Augmentation("number", _number_dropout)
-category_dropout = Augmentation("category", _category_dropout)
+noise = Augmentation("numbers", _noise)
+number_dropout = Augmentation("numbers", _number_dropout)
+category_dropout = Augmentation("labels", _category_dropout)
