@@ -73,6 +73,15 @@ def watched(**counts: int) -> TrainingEvidence:
     return replace(trained(), watched=Watched(steps=100, looked=20, **counts))
 
 
+def broadcast(*, fault: bool) -> TrainingEvidence:
+    """Squared errors of outputs (B, 1); where `fault`, of targets (B,), as in many forum threads."""
+    x, y = digits()
+    targets = y.float() if fault else y.float()[:, None]
+    return of_run(
+        adopt(nn.Linear(64, 1), lambda o, t: (o - t).square().mean(), (x, targets), recipe=Recipe().edit(PLAIN))
+    )
+
+
 def _trained(network: nn.Module, data: object) -> TrainingEvidence:
     events = fit(adopt(network, Classification(tuple("0123456789")), data, recipe=Recipe().edit(PLAIN)))
     while True:
@@ -89,5 +98,6 @@ CASES = {
     "NW314": (partial(trained, "random"), trained),
     "NW315": (partial(trained, "leaking"), trained),
     "NW316": (partial(loaded, apart=True), partial(loaded, apart=False)),
+    "NW318": (partial(broadcast, fault=True), partial(broadcast, fault=False)),
     "NW317": (partial(trained, "python's own random"), trained),
 }

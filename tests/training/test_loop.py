@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from netwright.records.batch import Batch
+from netwright.records.errors import NetworkError
 from netwright.training.loop import Step, steps
 
 X, Y = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), torch.tensor([2.0, 1.0, 0.0, 1.0, 2.0])
@@ -106,3 +107,20 @@ def test_a_batch_of_its_own_is_not_copied() -> None:
     batch = Batch((X[:, None],), (Y,), torch.arange(5))
     (step,) = steps(network, [batch], squares, SGD(network.parameters(), lr=0.1))
     assert step.rows is batch.rows
+
+
+def test_losses_that_are_not_one_for_each_row_are_refused() -> None:
+    def broadcast(network: nn.Module, batch: Batch) -> Tensor:
+        return (network(batch.inputs[0]) - batch.targets[0]) ** 2
+
+    def mean(network: nn.Module, batch: Batch) -> Tensor:
+        return squares(network, batch).mean()
+
+    network = line()
+    before = network.weight.item()
+    with pytest.raises(NetworkError, match=r"shape \(5, 5\) for 5 rows.*needs \(5,\)") as caught:
+        next(steps(network, pairs(5), broadcast, SGD(network.parameters(), lr=0.1)))
+    assert caught.value.remedy == "give outputs and targets one shape: (B, 1) and (B,) are broadcast to (B, B)."
+    with pytest.raises(NetworkError, match=r"shape \(\) for 5 rows"):
+        next(steps(network, pairs(5), mean, SGD(network.parameters(), lr=0.1)))
+    assert network.weight.item() == before

@@ -51,6 +51,7 @@ MODEL_CHECKS: dict[str, str] = {
 # Of training, stage by stage: after a serious finding, checks of later stages would be meaningless.
 TRAINING_STAGES: dict[str, dict[str, str]] = {
     "wiring": {
+        "NW318": "netwright.checks.training.outputs:broadcast_loss",
         "NW316": "netwright.checks.training.wiring:misaligned_labels",
         "NW311": "netwright.checks.training.wiring:gradients_not_cleared",
         "NW312": "netwright.checks.training.wiring:parameters_not_training",

@@ -167,6 +167,10 @@ class Task(ABC):
         """
         return self.objective(Recipe())(network, batch)
 
+    def batch_loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """(): the mean loss of a batch with these outputs, as a training loop computes it."""
+        return self.losses(Given(outputs), batch).mean()
+
     @abstractmethod
     def score(self) -> Score:
         """An empty score."""

@@ -55,4 +55,7 @@ class Watched:
     never_updated: tuple[str, ...] = ()  # parameters with a gradient that no update ever changed
     not_in_optimizer: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()  # with requires_grad off
+    repeated: tuple[
+        tuple[int, ...], ...
+    ] = ()  # shapes of outputs, and of what the loss made of them: (64, 1), (64, 64)
     accumulates: bool = False  # several backward passes for one update, as gradient accumulation does

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, Outputs
 from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
@@ -61,6 +61,10 @@ class OwnLoss(Task):
             return _each(self.loss, single, self.forward(network, batch), batch)
 
         return losses
+
+    def batch_loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """What the loss gives for all rows at once."""
+        return self.loss(outputs, *batch.targets).mean()
 
     def score(self) -> Score:
         """The mean loss."""

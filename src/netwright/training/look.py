@@ -74,17 +74,17 @@ class Call:
     module: nn.Module
     shape: tuple[int, ...]  # of its output, or of the first of several
     is_answer: bool  # whether it is the network's output
-    entered: Tensor | None  # of the first row; None if no floating tensor has one row per batch row
+    entered: Tensor | None  # of one row; None if no floating tensor has one row per batch row
     left: Tensor | None
 
 
-def calls(network: nn.Module, batch: Batch, forward: Forward = of_inputs) -> tuple[Call, ...]:
-    """A network's module calls in order, for a batch in evaluation mode."""
+def calls(network: nn.Module, batch: Batch, forward: Forward = of_inputs, row: int = 0) -> tuple[Call, ...]:
+    """A network's module calls in order, for a batch in evaluation mode. They show one row of it."""
     called = list[tuple[str, nn.Module, tuple[Any, ...], Any]]()
     with hooked(after_calls(layers(network, is_layer), lambda *call: called.append(call))), evaluating(network):
         answer = forward(network, batch)
     return tuple(
-        Call(name, module, _shape(output), output is answer, _row(inputs, len(batch)), _row(output, len(batch)))
+        Call(name, module, _shape(output), output is answer, *(_row(x, row, len(batch)) for x in (inputs, output)))
         for name, module, inputs, output in called
     )
 
@@ -160,14 +160,14 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def parting(
-    network: nn.Module, first: Batch, second: Batch, tolerance: float, forward: Forward = of_inputs
+    network: nn.Module, first: Batch, second: Batch, tolerance: float, forward: Forward = of_inputs, row: int = 0
 ) -> tuple[str, ...]:
-    """Where outputs for the first row of two batches begin to differ in evaluation, though the inputs were the same.
+    """Where outputs for one row of two batches begin to differ in evaluation, though the inputs were the same.
 
     A module's name, or the names of the modules before and after the code between them; () if they never differ.
     Numbers differ if they do so by more than `tolerance` of their size.
     """
-    one, other, before = calls(network, first, forward), calls(network, second, forward), ""
+    one, other, before = calls(network, first, forward, row), calls(network, second, forward, row), ""
     for call, again in zip(one, other, strict=False):
         if not _alike(call.left, again.left, tolerance):
             is_here = not before or _alike(call.entered, again.entered, tolerance)
@@ -176,11 +176,11 @@ def parting(
     return (before,) if before and len(one) == len(other) else ()
 
 
-def _row(values: Any, count: int) -> Tensor | None:
-    """The first row of the first tensor with one row per batch row."""
+def _row(values: Any, row: int, count: int) -> Tensor | None:
+    """A row of the first tensor with one row per batch row."""
     found = (v for v in tensors(values) if v.is_floating_point() and v.ndim and len(v) == count)
     tensor = next(found, None)
-    return None if tensor is None else tensor[0].detach().clone()
+    return None if tensor is None else tensor[row].detach().clone()
 
 
 def _alike(one: Tensor | None, other: Tensor | None, tolerance: float) -> bool:

@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 from netwright.data.examples import as_batch
 from netwright.machine.fused import UpdateRule
 from netwright.records.batch import Batch
+from netwright.records.errors import NetworkError
 from netwright.records.task import Objective
 
 
@@ -42,7 +43,7 @@ def steps(
     The loss of a step is the mean over all its examples, however they are cut into batches: its batches are fetched
     before the first backward pass, so that their examples can be counted. `clip` is the largest gradient norm (0 does
     not clip). `rates` gives the learning rate of each step, from 0, for all parameter groups. Gradients stay until the
-    next step. The network keeps the mode it is in.
+    next step. The network keeps the mode it is in. Raises NetworkError for losses that are not (B,).
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for index, parts in enumerate(_grouped(_numbered(batches), accumulate)):
@@ -54,11 +55,23 @@ def steps(
         losses: list[Tensor] = []
         for batch in parts:
             part = objective(network, batch)
+            if part.shape != (len(batch),):
+                raise NetworkError(
+                    f"the objective returned losses of shape {tuple(part.shape)} for {len(batch)} rows; "
+                    f"steps needs ({len(batch)},), one loss for each row",
+                    remedy=_remedy(part),
+                )
             (part.sum() / count).backward()
             losses.append(part.detach())
         norm = clip_grad_norm_(parameters, clip) if clip > 0 else None
         optimizer.step()
         yield Step(index, _joined(losses), _joined([b.rows for b in parts]), norm, optimizer.param_groups[0]["lr"])
+
+
+def _remedy(losses: Tensor) -> str:
+    if losses.ndim > 1 and losses.shape[0] == losses.shape[1]:
+        return "give outputs and targets one shape: (B, 1) and (B,) are broadcast to (B, B)."
+    return 'compute the loss with reduction="none", and take the mean over all axes but the first.'
 
 
 def _numbered(batches: Iterable[Any]) -> Iterator[Batch]:  # Any: see `steps`

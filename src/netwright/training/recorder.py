@@ -96,6 +96,11 @@ class Recorder:
                 self._next_loss = following(self._next_loss)
             self._losses.add(loss)
 
+    def went_backward(self, loss: Tensor) -> None:
+        """A backward pass of the loop, from a number."""
+        if self._window is not None:
+            self._window.went_backward(loss)
+
     def watched(self) -> Watched:
         """Everything seen so far; waits for the device. Works at any time, even after `close`."""
         self._read()
@@ -169,6 +174,7 @@ class Recorder:
                 uncleared=seen.uncleared + any(min(v) > 0 for (what, _), v in values.items() if what == "stale"),
                 evaluating=seen.evaluating + unread.is_evaluating,
                 accumulates=seen.accumulates or unread.accumulates,
+                repeated=unread.repeated or seen.repeated,
             )
         self._unread.clear()
         spacing = _spacing(self._moments[-1].step) if self._moments else EVERY

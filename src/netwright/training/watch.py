@@ -126,6 +126,7 @@ class Watching:
 
     def went_backward(self, loss: Tensor) -> None:
         """A backward pass from a number."""
+        self._recorder.went_backward(loss)
         self._seen = loss.detach() if self._seen is None else self._seen + loss.detach()
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from netwright.machine.fused import UpdateRule
 from netwright.training.layers import CHANNELS_FIRST, Layout, after_calls, tensor_of
 from netwright.training.signals import functional, signals
+from netwright.training.spread import repeated
 
 MOST_CALLS = 8  # calls of a layer to look at in one pass: a cell called at each time step is called hundreds of times
 
@@ -31,6 +32,7 @@ class Unread:
     lr: float
     is_evaluating: bool
     accumulates: bool
+    repeated: tuple[tuple[int, ...], ...]
     keys: tuple[Key, ...]
     numbers: Tensor
 
@@ -87,6 +89,8 @@ class Window:
         self._is_open = True
         self.called: dict[int, None] = {}  # numbers of layers, in the order of their first calls
         self.inputs: tuple[Any, ...] = ()  # of the last pass
+        self._answer: Tensor | None = None  # its outputs
+        self._repeated: tuple[tuple[int, ...], ...] = ()
         self._enter(network)
         self._sentinels = {n: _Sentinel(p) for n, o in enumerate(optimizers) if (p := _smallest(o)) is not None}
         self._handles: list[RemovableHandle] = [sentinel.handle for sentinel in self._sentinels.values()]
@@ -101,7 +105,7 @@ class Window:
 
     def close(self) -> None:
         """Removes the hooks."""
-        self._is_open = False
+        self._is_open, self._answer = False, None
         for handle in self._handles:
             handle.remove()
         for parameter in self._parameters:
@@ -124,6 +128,12 @@ class Window:
                     if place not in self._gradients:  # it was set by hand
                         self._arrived(place, parameter)
 
+    def went_backward(self, loss: Tensor) -> None:
+        """A loop's own backward pass: whether its loss repeated the outputs over rows."""
+        if self._answer is not None and (wider := repeated(loss, self._answer)):
+            self._repeated = tuple(self._answer.shape), wider
+        self._answer = None
+
     @torch.no_grad()
     def ended(self, step: int) -> Unread:
         """Removes the hooks and returns what was seen."""
@@ -142,6 +152,7 @@ class Window:
             lr=self._lr,
             is_evaluating=self._is_evaluating,
             accumulates=self._accumulates,
+            repeated=self._repeated,
             keys=tuple(key for key, _ in notes),
             numbers=torch.stack(numbers) if numbers else torch.empty(0),
         )
@@ -163,6 +174,8 @@ class Window:
     def _leaves(
         self, _network: nn.Module, _inputs: object, outputs: Any
     ) -> None:  # Any: what the user's module returns
+        if self._is_open and (answer := tensor_of(outputs)) is not None and answer.grad_fn is not None:
+            self._answer = answer
         if self._is_open and self._producers:
             found = functional(outputs, self._producers, self._channels_first)
             self._outputs += [((what, number), value) for what, number, value in found]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from itertools import islice
+from itertools import islice, product
 
 import torch
 from torch import Tensor, nn
@@ -222,28 +222,41 @@ def rows_leak(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     Why it matters: scores depend on how rows are batched, and a single row has no answer of its own.
 
-    How it is decided: in evaluation mode, the network answers 16 rows (ROWS), and again after all rows but one are
-    replaced. The answer to the row that stays must not change by more than 1e-3 (LEAKED) of the outputs' size.
+    How it is decided: in evaluation mode, the network answers 16 rows (ROWS), and again after half of them are replaced
+    by other rows: half of the halves, and so on, until each row has stayed once while any other one was replaced. The
+    answers to the rows that stay must not change by more than 1e-3 (LEAKED) of the outputs' size.
     """
     batch = evidence.batch
     count = min(ROWS, len(batch) // 2)
     if count < 2:
         raise Skip("the batches have fewer than four rows")
-    beside, beside_others = batch.head(count), batch.pick(torch.tensor([0, *range(count, 2 * count - 1)]))
-    one, other = _answers(evidence, beside), _answers(evidence, beside_others)
-    if len(one) != count or len(other) != count:
+    one, changes = _answers(evidence, batch.head(count)), torch.zeros(count)
+    if len(one) != count:
         return
-    size = float(one.abs().mean()) or 1.0
-    change = float((one[0] - other[0]).abs().max()) / size
-    if change > LEAKED:
+    size, worst, numbers = float(one.abs().mean()) or 1.0, batch, torch.arange(count)
+    for bit, value in product(range((count - 1).bit_length()), (0, 1)):
+        stays = (numbers >> bit) % 2 == value
+        others = batch.pick(torch.where(stays, numbers, numbers + count))
+        changed = (_answers(evidence, others) - one).abs().amax(1).cpu() / size
+        if float(changed[stays].max()) > float(changes.max()):
+            worst = others
+        changes = torch.maximum(changes, changed * stays)
+    if (change := float(changes.max())) > LEAKED:
+        row = int(changes.argmax())
+        where = parting(evidence.network, batch.head(count), worst, LEAKED, evidence.forward, row)
         yield Finding(
             "error",
-            f"the answer to a row changes by {change:.2g} of its size with other rows in the batch"
-            + _told(where := parting(evidence.network, beside, beside_others, LEAKED, evidence.forward)),
+            f"{int((changes > LEAKED).sum())} of {count} answers change with other rows in the batch, by up to "
+            f"{change:.2g} of their size" + _told(where),
             (Measure("change of an answer", change, threshold=LEAKED),),
             layers=where,
             confidence=0.95,
-            remedies=(Remedy("look for a view, reshape or mean that mixes the batch with another axis."),),
+            remedies=(
+                Remedy(
+                    "look for what mixes the batch with another axis: a recurrent or attention layer without "
+                    "batch_first=True, or a view, reshape, softmax or mean over the rows."
+                ),
+            ),
         )
 
 
