@@ -7,6 +7,7 @@ import pytest
 from netwright import console
 from netwright.console import duration, progress
 from netwright.records.history import Epoch, Progress
+from netwright.records.result import Warned
 
 
 class Terminal(io.StringIO):
@@ -95,3 +96,11 @@ def test_durations_are_read_as_clocks() -> None:
 def test_long_names_of_metrics_are_shortened_to_their_column() -> None:
     header = lines(epoch(1, median_error=1.0, balanced_accuracy=0.5, average_precision=0.5, a_very_long_name=0.0))[0]
     assert header.split()[3:8] == ["accuracy", "med_error", "bal_acc", "avg_precisi", "a_very_long"]
+
+
+def test_quiet_keeps_warnings_and_nothing_else() -> None:
+    out = Terminal()
+    show = progress(out, quiet=True)
+    for event in ("a note", step(1), epoch(1), Warned("warning NW127, test rows among the training rows")):
+        show(event)
+    assert out.getvalue() == "warning NW127, test rows among the training rows\n"

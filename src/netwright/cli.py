@@ -99,7 +99,7 @@ def _sentence(function: Callable[..., Any]) -> str:
 def _param(word: inspect.Parameter | Field[Any]) -> click.Parameter | None:
     if isinstance(word, inspect.Parameter):
         if word.name == TELL:
-            return click.Option(["--quiet"], is_flag=True, help="No progress.")
+            return click.Option(["--quiet"], is_flag=True, help="Warnings only, no progress.")
         return click.Argument([word.name])
     about, default = word.metadata, default_of(word)
     if about["typed"] is None or callable(about["typed"]):
@@ -139,8 +139,8 @@ def _call(function: Callable[..., Any], is_json: bool, quiet: bool = False, **ty
         if isinstance(word := known[name], Field) and (now := word.metadata["moved"]) and typed[name]:
             flag = word.metadata["word"] or name
             click.echo(f"--{flag} is now a command of its own: netwright {now}; the next version drops it", err=True)
-    if TELL in known and not quiet:
-        given[SHOW] = progress()
+    if TELL in known:
+        given[SHOW] = progress(quiet=quiet)
     result: Result = worded(function, is_typed=True)(**given)
     if is_json:
         click.echo(json.dumps(result.record(), indent=2, default=str))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from netwright.records.history import Epoch, Progress
+from netwright.records.result import Warned
 
 REFRESH_SECONDS = 0.25  # four refreshes a second: faster than people read, cheap on a slow terminal
 PLAIN_SECONDS = 30.0  # without a terminal nothing moves: a line in mid-epoch shows that training is alive
@@ -15,13 +16,15 @@ WIDEST = 11  # letters of a metric's name above its column of 12
 Event = str | Progress | Epoch
 
 
-def progress(stream: TextIO | None = None) -> Callable[[Event], None]:
+def progress(stream: TextIO | None = None, *, quiet: bool = False) -> Callable[[Event], None]:
     """A listener for `train(..., show=progress())`: notes as text, a line per epoch, a moving line for the step.
 
-    Writes to `stream` (stderr by default). If that is not a terminal, it prints plain lines only.
+    Writes to `stream` (stderr by default). If that is not a terminal, it prints plain lines only;
+    with `quiet` only warnings.
     """
     out = sys.stderr if stream is None else stream
-    return _Screen(out).show
+    show = _Screen(out).show
+    return (lambda event: show(event) if isinstance(event, Warned) else None) if quiet else show
 
 
 class _Screen:

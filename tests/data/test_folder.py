@@ -114,3 +114,20 @@ def test_one_file_is_read_where_no_label_is_needed(tmp_path: Path) -> None:
     _picture(tmp_path / "cat.png")
     dataset = read_folder(Source(tmp_path / "cat.png", is_labelled=False))
     assert dataset.table.rows() == [(f"{tmp_path}/cat.png",)]
+
+
+def test_a_given_part_may_lack_a_label_and_a_note_says_which(tmp_path: Path) -> None:
+    for name in ("train/a/1.png", "train/b/2.png", "train/c/3.png", "val/a/4.png", "test/a/5.png", "test/b/6.png"):
+        _picture(tmp_path / name)
+    dataset = read_folder(Source(tmp_path))
+    assert len(dataset) == 6
+    assert dataset.notes == (
+        f"{tmp_path}: the valid part has no files of b, c",
+        f"{tmp_path}: the test part has no files of c",
+    )
+
+
+def test_a_training_part_of_one_label_is_an_error(tmp_path: Path) -> None:
+    for name in ("train/a/1.png", "test/a/2.png", "test/b/3.png"):
+        _picture(tmp_path / name)
+    assert _fails(tmp_path).problem == f"{tmp_path}/train has only one subfolder, 'a', so there is only one label"

@@ -150,7 +150,9 @@ def test_a_picture_above_the_limit_is_refused_from_its_header():
 
 def test_unreadable_pictures_do_not_hinder_learning_unless_all_are():
     assert Image.learn("photo", pl.Series([b"", file(color(12, 8)), b"no image"])).width == 12
-    with pytest.raises(DataError, match="column 'photo': none of 2 images can be read; the first: the file is empty"):
+    with pytest.raises(
+        DataError, match="none of 2 images can be read; the first is the one at position 0: the file is"
+    ):
         Image.learn("photo", pl.Series([b"", b"no image"]))
 
 
@@ -202,3 +204,43 @@ def test_show_gives_a_picture_or_the_reason():
         '<img alt="the one at position 0" src="data:image/png;base64,'
     )
     assert field.show("<b>.png") == "<span>&#x27;&lt;b&gt;.png&#x27;: there is no such file</span>"
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (np.array([0, 250], dtype=np.uint16), (0, 255)),
+        (np.array([7, 3000], dtype=np.uint16), (0, 4095)),
+        (np.array([7, 9000], dtype=np.uint16), (0, 16383)),
+        (np.array([7, 30000], dtype=np.uint16), (0, 65535)),
+        (np.array([0, 100000], dtype=np.int32), (0, 100000)),
+        (np.array([-1024, 3071], dtype=np.int32), (-1024, 3071)),
+        (np.array([0, 0.5], dtype=np.float32), (0, 1)),
+        (np.array([-2000, 1000], dtype=np.float32), (-2000, 1000)),
+        (np.array([np.nan, 200], dtype=np.float32), (0, 255)),
+    ],
+)
+def test_files_of_more_than_eight_bits_keep_their_contrast(values: np.ndarray, levels: tuple[float, float]):
+    picture = np.repeat(values, 32).reshape(8, 8)
+    cells = pl.Series([file(PIL.fromarray(picture), "tiff")])
+    field = Image.learn("photo", cells)
+    assert (field.black, field.white, field.deep) == (*levels, True)
+    black, white = levels
+    expected = np.clip((np.nan_to_num(picture.astype(np.float64)) - black) * 255 / (white - black), 0, 255)
+    assert np.abs(field.encode(cells)[0, 0].numpy() - expected).max() <= 0.51
+
+
+def test_a_file_of_more_bits_than_the_training_files_is_scaled_by_its_own_depth():
+    field = Image.learn("photo", column(color(8, 8)))
+    assert not field.deep
+    deep = pl.Series([file(PIL.fromarray(np.full((8, 8), 65535, dtype=np.uint16)))])
+    assert field.encode(deep).unique().tolist() == [255]
+
+
+def test_pictures_that_do_not_exist_are_named_with_their_path(tmp_path: Path):
+    gone = str(tmp_path / "gone.png")
+    with pytest.raises(DataError) as error:
+        Image.learn("photo", pl.Series([gone]))
+    assert error.value.problem == (
+        f"column 'photo': none of 1 image can be read; the first is {gone!r}: there is no such file"
+    )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from netwright.kinds import features
 from netwright.kinds.cells import NEARLY_ALL, Values, array_shape, leaf, sample
 from netwright.kinds.markup import picture, shaded
-from netwright.kinds.pictures import BROKEN, CHANNELS, array_size, bounds, check_pixels, pixels_of
+from netwright.kinds.pictures import BROKEN, CHANNELS, Levels, array_size, bounds, check_pixels, deep_levels, pixels_of
 from netwright.kinds.summaries import of_picture
 from netwright.machine.quiet import without_warnings
 from netwright.models.stems import pixels
@@ -44,8 +44,9 @@ class Image(Field):
     """Encoded as uint8 (N, channels, height, width), 0 to 255.
 
     Cells are paths, the bytes of files, or arrays (H, W), (H, W, C) or (C, H, W). Other sizes are stretched to one;
-    transparent pixels become white; images are rotated as their EXIF data say. Float arrays between `black` and
-    `white` (0 and 1, or 0 and 255, or the column's own bounds if neither fits) are scaled to 0 to 255.
+    transparent pixels become white; images are rotated as their EXIF data say. Float arrays, and files of more than
+    eight bits, are scaled from `black` and `white` to 0 and 255: the depth of the files, 0 and 1, 0 and 255, or the
+    column's own bounds.
     """
 
     height: int
@@ -53,16 +54,17 @@ class Image(Field):
     channels: int  # 1 if all training images are grey, else 3
     mean: tuple[float, ...]  # of each channel, of values in [0, 1]
     std: tuple[float, ...]
-    black: float  # raw array values that mean 0 and 255
+    black: float  # raw values that mean 0 and 255
     white: float
     sizes: tuple[str, ...]  # "640 x 480", seen in training, the most frequent first
     resized: bool  # whether training images were resized
+    deep: bool = False  # whether files of more than eight bits use black and white; else each its own depth
 
     kind: ClassVar[str] = "image"
     family: ClassVar[Family] = "pictures"
     seen_as: ClassVar[str] = "image"
     decoder: ClassVar[str] = f"{DECODER}, pillow {PILLOW}"
-    decided_by: ClassVar[tuple[str, ...]] = ("height", "width", "channels")
+    decided_by: ClassVar[tuple[str, ...]] = ("height", "width", "channels", "black", "white")
 
     @staticmethod
     def matches(cells: pl.Series) -> bool:
@@ -86,20 +88,23 @@ class Image(Field):
         Raises DataError if none of the sample can be read.
         """
         chosen = _read_size(name, detail)
-        black, white = 0.0, 255.0
+        deep: Levels | None = None
         if size := array_size(name, cells):
             sizes = Counter({size: 1})
             black, white = bounds(cells)
         else:
             sizes = _sizes(name, sample(cells, HEADERS))
+            deep = deep_levels(sample(cells, DECODED))
+            black, white = deep or (0.0, 255.0)
         height, width = chosen or _usual_size(sizes)
-        decoded, bad = pixels_of(sample(cells, DECODED), (height, width), 3, black, white)
+        decoded, bad = pixels_of(sample(cells, DECODED), (height, width), 3, (black, white) if size else deep)
         readable = np.delete(decoded, list(bad), axis=0)
         if not len(readable):
-            reason = next(iter(bad.values()), "there is no image")
+            which = sample(cells, DECODED)
+            first = f"; the first is {_title(which[0])}: {bad[0]}" if bad else ""
             raise DataError(
-                f"column {name!r}: none of {counted(len(decoded), 'image')} can be read; the first: {reason}",
-                remedy="check the files.",
+                f"column {name!r}: none of {counted(len(decoded), 'image')} can be read{first}",
+                remedy="check the paths and the files.",
             )
         is_grey = int(np.ptp(readable, axis=1).max()) <= GREY
         mean, std = _brightness(readable[:, :1] if is_grey else readable)
@@ -116,12 +121,13 @@ class Image(Field):
             black=black,
             white=white,
             sizes=tuple(f"{w} x {h}" for (h, w), _ in sizes.most_common(3)),
+            deep=deep is not None,
             resized=set(sizes) != {(height, width)},
         )
 
     def encode(self, cells: pl.Series) -> Tensor:
         """(N, channels, height, width) uint8. Raises Unreadable for broken, missing and far too large images."""
-        encoded, bad = pixels_of(cells, (self.height, self.width), self.channels, self.black, self.white)
+        encoded, bad = pixels_of(cells, (self.height, self.width), self.channels, self._levels(cells))
         if bad:
             first = min(bad)
             raise Unreadable(
@@ -160,8 +166,11 @@ class Image(Field):
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The image as the network sees it, tinted by its attribution (channels, height, width)."""
         cells = pl.Series([cell] if cell is None or isinstance(cell, str | bytes) else np.asarray(cell)[None])
-        encoded, bad = pixels_of(cells, (self.height, self.width), self.channels, self.black, self.white)
+        encoded, bad = pixels_of(cells, (self.height, self.width), self.channels, self._levels(cells))
         return shaded(f"{_title(cell)}: {bad[0]}") if bad else picture(encoded[0], attribution, _title(cell))
+
+    def _levels(self, cells: pl.Series) -> Levels | None:
+        return (self.black, self.white) if self.deep or array_shape(cells) else None
 
 
 def _brightness(images: Values) -> tuple[tuple[float, ...], tuple[float, ...]]:

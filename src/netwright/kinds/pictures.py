@@ -18,6 +18,8 @@ from netwright.kinds.cells import Values, array_shape, leaf, refuse_cells, stack
 from netwright.machine.quiet import without_warnings
 
 MAX_PIXELS = 80_000_000  # of a file, from its header: decoded they take 240 MB; pillow itself warns at 89 million
+DEPTHS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # white in files of 8 to 16 bits: cameras of 12 bits fill 16
+MOST_DEEP = 64  # files of more than eight bits, that are decoded to see which values they use
 BRIGHT = 128  # a float column with a greatest value from this to 255 holds pixels of 0 to 255
 BLOCK = 16  # images that a thread takes at once: a block of large ones is enough for many threads
 CHANNELS = (1, 3, 4)
@@ -28,17 +30,24 @@ BROKEN = (
 )  # fmt: skip  # what pillow's decoders raise on broken files
 
 
+Levels = tuple[float, float]
+"""The raw values that mean black and white."""
+
+
 def pixels_of(
-    cells: pl.Series, size: tuple[int, int], channels: int, black: float, white: float
+    cells: pl.Series, size: tuple[int, int], channels: int, levels: Levels | None
 ) -> tuple[Values, dict[int, str]]:
-    """(N, channels, *size) uint8, zeros if a cell cannot be read, and the reasons by position."""
+    """(N, channels, *size) uint8, zeros if a cell cannot be read, and the reasons by position.
+
+    `levels` count for arrays, and for files of more than eight bits; None: each file's own.
+    """
     if array_shape(cells):
-        return _of_arrays(cells, size, channels, black, white)
+        return _of_arrays(cells, size, channels, levels or bounds(cells))
     out = np.zeros((len(cells), channels, *size), dtype=np.uint8)
     blocks = [range(start, min(start + BLOCK, len(cells))) for start in range(0, len(cells), BLOCK)]
 
     def fill(rows: range) -> list[tuple[int, str]]:
-        return list(_fill(out, cells, rows))
+        return list(_fill(out, cells, rows, levels))
 
     with without_warnings():
         if len(blocks) == 1:
@@ -47,39 +56,45 @@ def pixels_of(
             return out, dict(chain.from_iterable(threads.map(fill, blocks)))
 
 
-def _fill(out: Values, cells: pl.Series, rows: range) -> Iterable[tuple[int, str]]:
+def _fill(out: Values, cells: pl.Series, rows: range, levels: Levels | None) -> Iterable[tuple[int, str]]:
     """Decodes some rows in place; yields the unreadable ones, with the reason."""
     _, channels, height, width = out.shape
     for row, cell in zip(rows, cells[rows.start : rows.stop], strict=True):
         try:
-            out[row] = _decode(cell, "L" if channels == 1 else "RGB", (width, height))
+            out[row] = _decode(cell, "L" if channels == 1 else "RGB", (width, height), levels)
         except FileNotFoundError:
             yield row, "there is no such file"
         except BROKEN as error:
             yield row, _reason(error)
 
 
-def _decode(cell: str | bytes | None, mode: str, size: tuple[int, int]) -> Values:
+def _decode(cell: str | bytes | None, mode: str, size: tuple[int, int], levels: Levels | None) -> Values:
     """(channels, height, width) uint8 of one file, as a person sees it. `size` is (width, height)."""
-    shown = _open(cell, mode, max(size))
+    shown = _open(cell, mode, max(size), levels)
     if shown.size != size:
         shown = shown.resize(size, PIL.Resampling.BILINEAR)
     return np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)
 
 
-def _open(cell: str | bytes | None, mode: str, side: int) -> PIL.Image:
+def _open(cell: str | bytes | None, mode: str, side: int, levels: Levels | None) -> PIL.Image:
     """One file as a person sees it, in its own proportions; both sides are above `side` if they are in the file."""
+    with _opened(cell) as file:
+        if min(file.size) > 2 * side:
+            file.draft(mode, (2 * side, 2 * side))  # JPEG decodes to a half, a quarter, an eighth several times faster
+        ImageOps.exif_transpose(file, in_place=True)  # copying each image took a seventh of the time for small ones
+        return _flattened(file, mode, levels)
+
+
+def _opened(cell: str | bytes | None) -> PIL.Image:
+    """A file whose header was read, and checked."""
     if cell is None:
         raise ValueError("the cell is empty")
     content = _content(cell) if isinstance(cell, str) else cell
     if not content:
         raise ValueError("the file is empty")
-    with PIL.open(BytesIO(content)) as file:
-        check_pixels(file)
-        if min(file.size) > 2 * side:
-            file.draft(mode, (2 * side, 2 * side))  # JPEG decodes to a half, a quarter, an eighth several times faster
-        ImageOps.exif_transpose(file, in_place=True)  # copying each image took a seventh of the time for small ones
-        return _flattened(file, mode)
+    file = PIL.open(BytesIO(content))
+    check_pixels(file)
+    return file
 
 
 def _content(path: str) -> bytes:
@@ -87,12 +102,49 @@ def _content(path: str) -> bytes:
         return file.read()
 
 
-def _flattened(image: PIL.Image, mode: str) -> PIL.Image:
+def _is_deep(image: PIL.Image) -> bool:
+    """Whether a picture has one channel of more than eight bits, or of floats."""
+    return image.mode.startswith(("I", "F"))
+
+
+def deep_levels(cells: pl.Series) -> Levels | None:
+    """Black and white of files of more than eight bits, by the values that they use; None if there are none.
+
+    Whole numbers fill one of DEPTHS: a microscope of 12 bits writes 0 to 4095 into 16. Floats as in arrays.
+    """
+    spans, whole = list[Levels](), True
+    with without_warnings():
+        for cell in cells:
+            try:
+                with _opened(cell) as file:
+                    if _is_deep(file):
+                        values = np.asarray(file)
+                        values = values[np.isfinite(values)]
+                        whole &= not file.mode.startswith("F")
+                        spans += [(float(values.min()), float(values.max()))] if values.size else []
+            except BROKEN:
+                continue  # reported when the column is encoded
+            if len(spans) == MOST_DEEP:
+                break
+    if not spans:
+        return None
+    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    depth = next((depth for depth in DEPTHS if high <= depth), None)
+    return (0.0, depth) if whole and low >= 0 and depth else _levels(low, high)
+
+
+def _scaled(values: Values, levels: Levels) -> Values:
+    """uint8 from any numbers."""
+    black, white = levels
+    return ((np.nan_to_num(values) - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8)
+
+
+def _flattened(image: PIL.Image, mode: str, levels: Levels | None) -> PIL.Image:
     """Without transparency, palette or more than eight bits: in mode "L" or "RGB"."""
-    if image.mode.startswith(("I", "F")):
+    if _is_deep(image):
         values = np.asarray(image, dtype=np.float32)
-        peak = 65535.0 if image.mode.startswith("I") else 1.0 if values.max() <= 1 else 255.0
-        image = PIL.fromarray(((values / peak).clip(0, 1) * 255).round().astype(np.uint8))
+        own = 65535.0 if image.mode.startswith("I") else 1.0 if np.nan_to_num(values).max() <= 1 else 255.0
+        image = PIL.fromarray(_scaled(values, levels or (0.0, own)))
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         ground = PIL.new("RGBA", image.size, "white")
@@ -117,16 +169,14 @@ def _reason(error: Exception) -> str:
             return str(error) or type(error).__name__
 
 
-def _of_arrays(
-    cells: pl.Series, size: tuple[int, int], channels: int, black: float, white: float
-) -> tuple[Values, dict[int, str]]:
+def _of_arrays(cells: pl.Series, size: tuple[int, int], channels: int, levels: Levels) -> tuple[Values, dict[int, str]]:
     arrays, present = stacked(cells)
     shape = array_shape(cells)
     images = arrays[:, None] if len(shape) == 2 else arrays
     if len(shape) == 3 and shape[2] in CHANNELS:
         images = arrays.transpose(0, 3, 1, 2)
     if images.dtype != np.uint8:
-        images = ((np.nan_to_num(images) - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8)
+        images = _scaled(images, levels)
     images = _as_channels(images, channels)
     if images.shape[2:] != size:
         smooth = nn.functional.interpolate(
@@ -153,18 +203,18 @@ def _as_channels(images: Values, channels: int) -> Values:
 def viewer(column: pl.Series) -> Callable[[pl.Series, int], PIL.Image | None]:
     """Shows one cell (a series of one) as a person sees it, in color and proportion, with no side above the limit.
 
-    None if the cell cannot be read. `column` decides which values of arrays are black and white.
+    None if the cell cannot be read. `column` decides which values are black and white.
     """
-    black, white = bounds(column) if array_shape(column) else (0.0, 255.0)
+    levels = bounds(column) if array_shape(column) else deep_levels(column)
 
     def view(cell: pl.Series, side: int) -> PIL.Image | None:
         try:
             with without_warnings():  # of pillow: a file is either read or reported as unreadable
                 if size := array_size(cell.name, cell):
-                    arrays, bad = _of_arrays(cell, size, 3, black, white)
+                    arrays, bad = _of_arrays(cell, size, 3, levels or bounds(cell))
                     image = None if bad else PIL.fromarray(arrays[0].transpose(1, 2, 0))
                 else:
-                    image = _open(cell[0], "RGB", side)
+                    image = _open(cell[0], "RGB", side, levels)
         except BROKEN:
             return None
         if image is not None:
@@ -186,14 +236,17 @@ def array_size(name: str, cells: pl.Series) -> tuple[int, int] | None:
     raise refuse_cells("image", name, cells, "paths, bytes of image files, or arrays (H, W), (H, W, C) or (C, H, W)")
 
 
-def bounds(cells: pl.Series) -> tuple[float, float]:
-    """The raw values that mean black and white."""
+def bounds(cells: pl.Series) -> Levels:
+    """The raw values of arrays that mean black and white."""
     if leaf(cells.dtype) == pl.UInt8:
         return 0.0, 255.0
     values, _ = stacked(cells)
     if not len(values):
         return 0.0, 255.0
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return _levels(float(np.nanmin(values)), float(np.nanmax(values)))
+
+
+def _levels(low: float, high: float) -> Levels:
     if low >= 0 and (high <= 1 or BRIGHT <= high <= 255):
         return 0.0, 1.0 if high <= 1 else 255.0
     return low, high if high > low else low + 1

@@ -14,6 +14,13 @@ Tell = Callable[[Any], object]
 """Takes news: a line of text, a step (`Progress`), an epoch (`Epoch`)."""
 
 
+@final
+class Warned(str):
+    """A line of news that is printed even if a person wants no progress."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Section:
     """The content of one part of a page."""

@@ -29,7 +29,7 @@ from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError, counted
 from netwright.records.finding import Finding, Fix, Report, Severity
 from netwright.records.recipe import Recipe, code_of, early
-from netwright.records.result import Tell
+from netwright.records.result import Tell, Warned
 from netwright.records.run import Run, fresh, with_result
 from netwright.records.source import Source
 from netwright.records.watched import Watched
@@ -120,7 +120,7 @@ def _looked_at(run: Run, first: tuple[Finding, ...], tell: Tell) -> Run:
 def _tell_findings(findings: Iterable[Finding], severities: Collection[Severity], tell: Tell) -> None:
     for finding in findings:
         if finding.severity in severities:
-            tell(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}")
+            tell(Warned(f"{finding.severity} {finding.code}, {finding.title}: {finding.summary}"))
 
 
 def _start(prepared: Prepared, given: Mapping[str, object], tell: Tell) -> Run:

@@ -72,13 +72,17 @@ def _labelled(path: Path) -> tuple[list[_File], tuple[str, ...]]:
             files, notes = files + more[0], notes + more[1]
         else:
             notes += (f"{path}: subfolder {folder.name!r} left out, it is not train, valid or test",)
+    learned = {file.label for file in files if file.part == "train"}
+    for part in ("valid", "test"):
+        lacking = sorted(learned - (found := {file.label for file in files if file.part == part}))
+        notes += (f"{path}: the {part} part has no files of {listed(lacking)}",) if found and lacking else ()
     return files, notes
 
 
 def _of_part(path: Path, part: str) -> tuple[list[_File], tuple[str, ...]]:
     """All files of a folder of labels."""
     labels, loose = _entries(path)
-    _check(path, labels, loose)
+    _check(path, labels, loose, least=1 if part in ("valid", "test") else 2)
     files = {folder: [_File(file, part, folder.name) for file in _below(folder)] for folder in labels}
     empty = [folder for folder in labels if not files[folder]]
     notes = _left(path, loose, "beside the subfolders")
@@ -86,14 +90,14 @@ def _of_part(path: Path, part: str) -> tuple[list[_File], tuple[str, ...]]:
     return [file for folder in labels for file in files[folder]], notes
 
 
-def _check(path: Path, folders: list[Path], loose: list[Path]) -> None:
+def _check(path: Path, folders: list[Path], loose: list[Path], least: int) -> None:
     if not folders and not loose:
         raise DataError(f"{path} is empty", remedy="put one subfolder of files for each label into it.")
     if not folders:
         tables = [file for file in loose if file.suffix.lower() in TABLES]
         remedy = f"give the table itself: {tables[0]}" if tables else "put the files of each label into a subfolder."
         raise DataError(f"{path} has files but no subfolders, so there are no labels", remedy=remedy)
-    if len(folders) == 1:
+    if len(folders) < least:
         problem = f"{path} has only one subfolder, {folders[0].name!r}, so there is only one label"
         raise DataError(problem, remedy="put one subfolder of files for each label into it.")
 
