@@ -100,7 +100,12 @@ REFUSED = [
         "t.csv -t y --task classification",
     ),
     Case("no target anywhere", csv(target(lambda _: "")), ("every row is without a 'y'", "or fill it in.")),
-    Case("no picture opens", UNREADABLE, ("can be read; the first: the file is empty", "check the files."), "d"),
+    Case(
+        "no picture opens",
+        UNREADABLE,
+        ("can be read; the first is '{at}/d/a/0.png': the file is empty", "check the paths and"),
+        "d",
+    ),
     Case("no file", {"tables.csv": table()}, ("there is no file or folder", "did you mean"), "table.csv -t y"),
     Case(
         "settings, all told at once",
