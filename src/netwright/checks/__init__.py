@@ -55,7 +55,7 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
         "NW316": "netwright.checks.training.wiring:misaligned_labels",
         "NW311": "netwright.checks.training.wiring:gradients_not_cleared",
         "NW312": "netwright.checks.training.wiring:parameters_not_training",
-        "NW313": "netwright.checks.training.wiring:loss_and_outputs",
+        "NW313": "netwright.checks.training.outputs:loss_and_outputs",
         "NW314": "netwright.checks.training.wiring:wrong_mode",
         "NW315": "netwright.checks.training.wiring:rows_leak",
         "NW317": "netwright.checks.training.wiring:not_reproducible",

@@ -1,7 +1,9 @@
 """Whether a network's outputs are what its loss takes: their shape, and the values they can have."""
 
 from collections.abc import Iterator
-from math import prod
+from math import isfinite, prod
+
+from torch import Tensor
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
@@ -9,10 +11,24 @@ from netwright.records.batch import Batch
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.records.task import Task
 from netwright.training.evaluate import evaluating
+from netwright.training.reach import (
+    Ends,
+    are_log_probabilities,
+    ends,
+    held,
+    reach,
+    takes_log_probabilities,
+    takes_logits,
+)
 from netwright.training.spread import Spread, repeats, spread
 
 LEAST_ROWS = 32  # looked at, if the data give them at once
 MOST_ROWS = 64
+MANY_ROWS = 512
+ONE = 1e-3  # distance of the outputs' sum from 1; float32 sums of 1,000 shares are within 1e-5
+REACH = 0.9  # of what can be learned: the rest is more than outliers among targets that were scaled to the range
+HELD = 0.5  # of the gradient: most of what is still to be learned cannot be
+ALL_HELD = 0.99  # of it, after a ReLU: half is usual before the first step, and training frees them
 
 
 def broadcast_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -55,6 +71,90 @@ def broadcast_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
             confidence=0.97,
             remedies=(Remedy(f"give outputs and targets one shape: {shapes}."),),
         )
+
+
+def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """loss and outputs do not fit
+
+    The loss takes logits and gets probabilities, or logarithms and gets none, or the outputs have a range that the
+    answers are not in.
+
+    Why it matters: softmax or sigmoid before a loss that takes logits makes gradients so small that training is slow
+    and stays poor; a network that ends with a ReLU can never answer below zero, and learns nothing where it should.
+
+    How it is decided: the last weights are multiplied by a thousand and by a million, with both signs. What the outputs
+    never leave then is their range. The loss of a batch is computed for answers made of its targets, as they are and
+    within the range: of what the loss can fall below that of one answer for all rows, less than 0.9 (REACH) is left
+    within the range. Or the range has a sharp end (ReLU, clamp), and the loss takes logits of classes, or more than
+    half (HELD) of its gradient is at outputs that stand at an end and get none; with one end, all of it (ALL_HELD). Or
+    the loss falls without end if all outputs grow, as nll_loss does, and the outputs are not the logarithms of
+    probabilities.
+    """
+    task, batch = _task(evidence), _rows(evidence)
+    outputs, within = ends(evidence.network, batch, task.forward)
+    if not (isinstance(outputs, Tensor) and outputs.is_floating_point() and bool(outputs.isfinite().all())):
+        raise Skip("it judges finite outputs in one tensor")
+    outputs, loss, measures = outputs.float(), task.batch_loss, list[Measure]()
+    sums = outputs.sum(1) if outputs.ndim > 1 and outputs.shape[1] > 1 else outputs
+    are_shares = bool((outputs >= 0).all()) and bool(((sums - 1).abs() < ONE).all())
+    found, advice = "", ""
+    if takes_log_probabilities(loss, outputs, batch) and not are_log_probabilities(outputs):
+        what = "probabilities" if are_shares else "logits"
+        found = f"the loss takes the logarithms of probabilities, but the outputs are {what}"
+        advice = "end the network with log_softmax, or train the logits with cross entropy."
+    elif within.is_open:
+        return
+    elif (able := reach(loss, outputs, batch, within)) is not None and able.share < REACH:
+        measures.append(Measure("share of what can be learned within the range", able.share, threshold=REACH))
+        found, advice = _bounded(within, batch, outputs, are_shares=are_shares)
+    elif within.is_cut and takes_logits(loss, outputs, batch):
+        found = f"the outputs end at {_range(within)}, as after a ReLU, but the loss takes logits of any size"
+        advice = "end the network with a linear layer."
+    elif within.is_cut and (share := _held(evidence, task, within)) > (bar := HELD if within.is_closed else ALL_HELD):
+        measures.append(Measure("share of the gradient at outputs that are cut off", share, threshold=bar))
+        found = f"outputs are cut off ({_range(within)}, as by clamp or ReLU) where they get no gradient"
+        advice = "end the network with a smooth function: sigmoid between two ends, softplus above zero."
+    if found:
+        ends_seen = (Measure("least output", float(outputs.min())), Measure("greatest output", float(outputs.max())))
+        yield Finding(
+            "error", found, (*measures, *ends_seen), confidence=0.95, remedies=(Remedy(advice, mend="logits"),)
+        )
+
+
+def _bounded(within: Ends, batch: Batch, outputs: Tensor, *, are_shares: bool) -> tuple[str, str]:
+    """What is wrong with outputs in this range, and what to do."""
+    numbers = [t.float() for t in batch.targets if t.is_floating_point() and t.numel() == outputs.numel()]
+    if are_shares:
+        return (
+            "the outputs are probabilities that sum to 1, but the loss takes logits",
+            "remove the final softmax, or train with the logarithm of the outputs and nll_loss.",
+        )
+    if numbers and bool((numbers[0] != within.within(numbers[0])).any()):
+        low, high = float(numbers[0].min()), float(numbers[0].max())
+        return (
+            f"the outputs can only be {_range(within)}, but targets are from {low:.4g} to {high:.4g}",
+            "end the network with a linear layer, or scale the targets to the range.",
+        )
+    return (
+        f"the outputs can only be {_range(within)}, but the loss takes logits of any size",
+        "end the network with a linear layer: remove the final sigmoid or tanh.",
+    )
+
+
+def _range(within: Ends) -> str:
+    if not isfinite(within.high):
+        return f"{within.low:.4g} or more"
+    return (
+        f"{within.high:.4g} or less" if not isfinite(within.low) else f"between {within.low:.4g} and {within.high:.4g}"
+    )
+
+
+def _held(evidence: TrainingEvidence, task: Task, within: Ends) -> float:
+    """On many rows: few may be wrong and stand at an end."""
+    batch = next(evidence.drawn(evidence.train, MANY_ROWS))
+    with evaluating(evidence.network):
+        outputs = task.forward(evidence.network, batch)
+    return held(task.batch_loss, outputs, batch, within) if isinstance(outputs, Tensor) else 0.0
 
 
 def _task(evidence: TrainingEvidence) -> Task:

@@ -5,7 +5,7 @@ from hashlib import blake2b
 from itertools import islice, product
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
@@ -13,14 +13,13 @@ from netwright.checks.training.progress import first_network, some_steps
 from netwright.records.batch import Batch, side_by_side
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.training.evaluate import evaluating
-from netwright.training.look import calls, parting
+from netwright.training.look import parting
 from netwright.training.probes import as_the_recipe, copied
 
 OFTEN = 0.5  # share of the watched steps
 LEFT = 0.1  # of them with old gradients: clearing every few steps may coincide with the watched steps
 FAINT = 1e-4  # of the steepest gradient: that of a bias before batch norm is only rounding
 SHARE = 0.01  # of all parameters: a forgotten scalar is worth a note
-ONE = 1e-3  # distance of the outputs' sum from 1; float32 sums of 1,000 shares are within 1e-5
 MOVED = 1e-6  # of a parameter's size: gradients times rate below it are lost in float32's rounding
 SAME = 1e-5  # of the outputs' size: more than rounding in another order changes
 LEAKED = 1e-3  # of it: beyond any rounding except bf16's relative 4e-3, which is not used here
@@ -104,62 +103,6 @@ def parameters_not_training(evidence: TrainingEvidence) -> Iterator[Finding]:
             (Measure("share of the network's numbers", share),),
             layers=tuple(frozen),
             remedies=(Remedy("let them train, unless they are frozen on purpose.", mend="unfrozen"),),
-        )
-
-
-def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
-    """loss and outputs do not fit
-
-    The network's last layer gives probabilities but the loss needs logits, or it cannot give the values of the targets.
-
-    Why it matters: softmax before cross entropy makes gradients so small that training is slow and stays poor; a
-    network that ends with a ReLU can never answer below zero.
-
-    How it is decided: on some rows, with the kept weights. Classification: all outputs are at least 0 and each row sums
-    to 1 (ONE), or the answer is the output of a ReLU, sigmoid or tanh, which limits logits. Several labels: all outputs
-    are in [0, 1]. Regression: all outputs are on one side of zero, some exactly at it or all in [-1, 1], with an
-    activation as the last module, and targets are outside.
-    """
-    if evidence.task is None:
-        raise Skip("the task is not known")
-    if not evidence.task.link:
-        raise Skip(f"it judges a vector of outputs for each row, and this is {evidence.task.describe()}")
-    batch = evidence.batch
-    ends = [call.module for call in calls(evidence.network, batch, evidence.forward) if call.is_answer]
-    last = ends[-1] if ends else None
-    with evaluating(evidence.network):
-        outputs = evidence.forward(evidence.network, batch)
-    if not isinstance(outputs, Tensor):
-        return
-    outputs = outputs.float()
-    found, advice = "", ""
-    if evidence.task.link == "softmax" and outputs.ndim == 2 and outputs.shape[1] > 1:
-        if bool((outputs >= 0).all()) and bool(((outputs.sum(1) - 1).abs() < ONE).all()):
-            found = "the outputs are probabilities that sum to 1, but cross entropy takes logits"
-            advice = "remove the final softmax, or train with the logarithm of the outputs and nll_loss."
-        elif isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh):
-            found = f"the network ends with {type(last).__name__}, but cross entropy takes logits of any size"
-            advice = "end the network with a linear layer."
-    elif evidence.task.link == "sigmoid" and bool(((outputs >= 0) & (outputs <= 1)).all()):
-        found = "all outputs are between 0 and 1, but the loss takes logits"
-        advice = "remove the final sigmoid."
-    elif evidence.task.link == "identity" and isinstance(last, nn.ReLU | nn.Sigmoid | nn.Tanh | nn.Softmax):
-        targets = batch.targets[0].float()
-        low, high = (0.0, torch.inf) if isinstance(last, nn.ReLU) else (-1.0 if isinstance(last, nn.Tanh) else 0.0, 1.0)
-        if (
-            bool(((targets < low) | (targets > high)).any())
-            and evidence.run is not None
-            and not evidence.run.schema.inputs
-        ):
-            found = f"the last layer, {type(last).__name__}, gives {low:g} to {high:g}, but targets are outside"
-            advice = "end the network with a linear layer."
-    if found:
-        yield Finding(
-            "error",
-            found,
-            (Measure("least output", float(outputs.min())), Measure("greatest output", float(outputs.max()))),
-            confidence=0.97,
-            remedies=(Remedy(advice, mend="logits"),),
         )
 
 
