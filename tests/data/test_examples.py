@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from netwright.data.dataset import Dataset
-from netwright.data.examples import InMemory, adopted, as_batch, augmented, empty, in_memory
+from netwright.data.examples import InMemory, adopted, augmented, empty, in_memory
 from netwright.data.prepare import encode_new, prepare
 from netwright.data.read import read
 from netwright.data.split import split
@@ -156,41 +156,6 @@ def test_pictures_are_changed_for_training_and_never_for_evaluation() -> None:
 
 
 X, Y = torch.randn(10, 3), torch.arange(10) % 2
-
-
-@pytest.mark.parametrize(
-    "thing",
-    [
-        (X, Y), [X, Y], ([X], Y), (X.numpy(), Y.numpy()), {"inputs": X, "targets": Y}, {"x": X, "label": Y},
-        {"pixels": X, "labels": Y}, Batch((X,), (Y,), torch.arange(10)),
-    ],
-)  # fmt: skip
-def test_usual_batches_are_understood(thing: Any) -> None:
-    batch = as_batch(thing)
-    assert torch.equal(batch.inputs[0], X)
-    assert torch.equal(batch.targets[0], Y)
-    assert torch.equal(batch.rows, torch.arange(10))
-
-
-def test_several_inputs_and_no_targets_are_understood() -> None:
-    assert len(as_batch(([X, X], Y)).inputs) == 2
-    assert len(as_batch({"ids": Y, "mask": Y, "labels": Y}).inputs) == 2
-    assert as_batch(X).targets == ()
-
-
-@pytest.mark.parametrize(
-    ("thing", "problem"),
-    [
-        ((X, X, Y), "expected a batch as (inputs, targets), got a tuple of 3"),
-        ("rows", "expected a batch as (inputs, targets), got a str"),
-        ((X, Y[:4]), "the tensors of a batch have 10, 4 rows"),
-        ((["a", "b"], Y), "expected tensors with a row for each example, got a str in a batch"),
-    ],
-)
-def test_other_batches_are_an_error(thing: Any, problem: str) -> None:
-    with pytest.raises(DataError) as caught:
-        as_batch(thing)
-    assert caught.value.problem == problem
 
 
 def _loader(shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:

@@ -8,20 +8,21 @@ from typing import Any, cast, final
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import Dataset as TorchDataset
 
 from netwright.data.augment import Change, Changes, changes
 from netwright.data.buckets import JUDGED, bucketed, pays
 from netwright.data.dataset import Dataset
 from netwright.data.mapped import Column, gathered
+from netwright.data.reading import as_batch
 from netwright.machine.randomness import seeded
 from netwright.records.batch import WALKED, Batch, Examples
 from netwright.records.errors import DataError
+from netwright.records.nested import Convention
 from netwright.records.schema import Schema
 from netwright.records.task import Task
 
-TARGET_NAMES = ("targets", "target", "labels", "label", "y")
-INPUT_NAMES = ("inputs", "input", "x")
 RESIDENT = 0.5  # share of a GPU's free memory that data may take: the rest is for the network and its activations
 FAR = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads (seed, batch) over all seeds, as in SplitMix64
 
@@ -50,6 +51,7 @@ class InMemory(Examples):
     all_spans: Tensor | None = None  # of all rows of the data
     all_groups: Tensor | None = None
     buckets: Tensor | None = None  # length of each row of the data, to make shuffled batches by; see `buckets`
+    convention: Convention | None = None  # of an engineer's own rows
 
     def __len__(self) -> int:
         return len(self.index)
@@ -106,7 +108,8 @@ class InMemory(Examples):
         return self._cut(self._gathered(rows))
 
     def _gathered(self, rows: Tensor) -> Batch:
-        return Batch(tuple(gathered(column, rows) for column in self.columns), self.targets(rows), rows)
+        columns = tuple(gathered(column, rows) for column in self.columns)
+        return Batch(columns, self.targets(rows), rows, convention=self.convention)
 
     def _cut(self, batch: Batch) -> Batch:
         lengths = tuple(steps(x) for steps, x in zip(self.steps, batch.inputs, strict=False))
@@ -224,6 +227,7 @@ class Adopted(Examples):
     loader: Iterable[Any]
     name: str
     count: int  # rows
+    read: Callable[[Any, int], Batch]
 
     def __len__(self) -> int:
         return self.count
@@ -232,7 +236,7 @@ class Adopted(Examples):
         """The loader's batches; `size` is ignored."""
         first_row = 0
         for number, thing in enumerate(_seeded(self.loader, seed or 0)):
-            batch = as_batch(thing, first_row)
+            batch = self.read(thing, first_row)
             first_row += len(batch)
             if number >= start:
                 yield batch.share(rank, world)
@@ -242,34 +246,62 @@ class Adopted(Examples):
         return f"{self.name}, row {row}"
 
 
-def adopted(loader: Iterable[Any], name: str = "loader") -> Examples:
-    """Examples from an iterable of batches that can be read repeatedly, or from all rows as one pair (x, y).
+def first_of(loader: Any, name: str = "loader") -> Any:  # Any: a user's object
+    """The first item of an engineer's loader, or all rows if they are given at once.
 
-    A pair is a tuple of tensors or arrays, ([x1, x2], y) for several inputs; batches are gathered from it row by row.
-    Raises DataError for a generator, for an iterable without batches, and for batches of unknown form.
+    Raises DataError as `require_batches`, for a generator, and for an iterable without batches.
     """
-    if isinstance(loader, tuple) and len(loader) == 2 and isinstance(loader[1], Tensor | np.ndarray):
-        whole = as_batch(loader)
-        return InMemory(whole.inputs, whole.targets, whole.rows, f"{name}, row {{}}".format)
+    if _is_whole(loader):
+        return loader
+    require_batches(loader, name)
     if iter(loader) is loader:
-        problem = f"the {name} is a {type(loader).__name__}, which can be read only once"
         raise DataError(
-            problem, remedy="pass a list of batches, a DataLoader, or an object that can be iterated again."
+            f"the {name} is a {type(loader).__name__}, which can be read only once",
+            remedy="pass a list of batches, a DataLoader, or an object that can be iterated again.",
         )
-    first = next(iter(_seeded(loader, 0)), None)
+    first = next(_seeded(loader, 0), None)
     if first is None:
         raise DataError(f"the {name} has no batches", remedy="pass a loader with at least one batch.")
-    as_batch(first)
-    return Adopted(loader, name, _rows(loader))
+    return first
 
 
-def _rows(loader: Iterable[Any]) -> int:
+def require_batches(loader: Any, name: str = "loader") -> None:
+    """Raises DataError for objects that give no batches, or single rows."""
+    came = type(loader).__name__
+    if isinstance(loader, TorchDataset) and not isinstance(loader, IterableDataset):
+        problem = f"the {name} is a {came}, which gives single rows"
+        raise DataError(problem, remedy="pass batches: torch.utils.data.DataLoader(dataset, batch_size=64).")
+    if isinstance(loader, str | Mapping) or not isinstance(loader, Iterable):
+        problem = f"the {name} is a {came}, which gives no batches"
+        raise DataError(problem, remedy="pass a DataLoader, or a list of batches (x, y).")
+
+
+def adopted(loader: Any, name: str = "loader", read: Callable[[Any, int], Batch] = as_batch) -> Examples:
+    """Examples from an iterable of batches that can be read repeatedly, or from all rows at once.
+
+    All rows are a tensor or array, a tuple with one, or a dictionary; batches are gathered from them row by row.
+    `read` turns an item into a batch. Raises DataError as `first_of`, and for batches that `read` refuses.
+    """
+    first = read(first_of(loader, name), 0)
+    if _is_whole(loader):
+        where, convention = f"{name}, row {{}}".format, first.convention
+        return InMemory(first.inputs, first.targets, first.rows, where, convention=convention)
+    return Adopted(loader, name, _rows(loader, read), read)
+
+
+def _is_whole(loader: Any) -> bool:
+    """Whether it is all rows at once."""
+    parts = loader if isinstance(loader, tuple) else (loader,)
+    return isinstance(loader, Mapping) or any(isinstance(part, Tensor | np.ndarray) for part in parts)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _rows(loader: Iterable[Any], read: Callable[[Any, int], Batch]) -> int:
     if isinstance(loader, DataLoader) and not loader.drop_last:
         try:
             return len(loader.sampler)  # type: ignore[arg-type]  # not every sampler has a length: TypeError below
         except TypeError:
             pass
-    return sum(len(as_batch(thing)) for thing in loader)
+    return sum(len(read(thing, 0)) for thing in loader)
 
 
 def _seeded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
@@ -278,45 +310,3 @@ def _seeded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
         items = iter(loader)
         first = list(islice(items, 1))
     return chain(first, items)
-
-
-def as_batch(thing: Any, first_row: int = 0) -> Batch:  # Any: a user's object enters here
-    """A Batch from a Batch, inputs alone, (inputs, targets), or a dict with targets under one of their usual names.
-
-    Inputs and targets are tensors, arrays, or lists and tuples of them. Rows are numbered from `first_row`.
-    """
-    if isinstance(thing, Batch):
-        return thing
-    if isinstance(thing, Mapping):
-        inputs, targets = _of_mapping(thing)
-    elif isinstance(thing, Tensor | np.ndarray):
-        inputs, targets = thing, ()
-    elif isinstance(thing, list | tuple) and len(thing) == 2:
-        inputs, targets = thing
-    else:
-        came = f"{type(thing).__name__} of {len(thing)}" if isinstance(thing, list | tuple) else type(thing).__name__
-        problem = f"expected a batch as (inputs, targets), got a {came}"
-        raise DataError(problem, remedy="pass (x, y), or ([x1, x2], y) if the network takes several inputs.")
-    parts = _tensors(inputs), _tensors(targets)
-    counts = [len(t) for part in parts for t in part]
-    if not parts[0] or len(set(counts)) > 1:
-        problem = f"the tensors of a batch have {', '.join(map(str, counts))} rows" if counts else "a batch is empty"
-        raise DataError(problem, remedy="pass inputs and targets with one row for each example.")
-    return Batch(*parts, torch.arange(first_row, first_row + counts[0]))
-
-
-def _of_mapping(thing: Mapping[Any, Any]) -> tuple[Any, Any]:
-    """Inputs and targets of a dict, by name; everything that is not a target is an input."""
-    target = next((name for name in TARGET_NAMES if name in thing), None)
-    name = next((name for name in INPUT_NAMES if name in thing), None)
-    inputs = thing[name] if name is not None else [value for key, value in thing.items() if key != target]
-    return inputs, () if target is None else thing[target]
-
-
-def _tensors(part: Any) -> tuple[Tensor, ...]:
-    values = part if isinstance(part, list | tuple) else (part,)
-    for value in values:
-        if not isinstance(value, Tensor | np.ndarray) or value.ndim == 0:
-            problem = f"expected tensors with a row for each example, got a {type(value).__name__} in a batch"
-            raise DataError(problem, remedy="collate the rows into tensors.")
-    return tuple(torch.as_tensor(value) for value in values)

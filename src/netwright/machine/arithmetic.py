@@ -1,13 +1,13 @@
 """A network whose forward pass runs in a recipe's arithmetic."""
 
 from contextlib import nullcontext
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from netwright.machine.kernels import GRU, OWN, Replacing
-from netwright.records.batch import Outputs, each_tensor
+from netwright.records.nested import Outputs, as_outputs, each_tensor
 from netwright.records.recipe import Recipe
 
 
@@ -30,13 +30,17 @@ class Arithmetic(nn.Module):
         self._replacing = Replacing(own) if own and self._device == "cpu" else nullcontext()
         self._compiled = [torch.compile(network)] if recipe.compile == "always" else []  # a list: not a submodule
 
-    def forward(self, *inputs: Tensor) -> Outputs:
+    def forward(self, *inputs: Any, **named: Any) -> Outputs:  # Any: whatever an engineer's network takes
         """The network's outputs."""
-        inputs = tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
+        inputs = tuple(map(_channels_last, inputs))
         # Evaluation would need another compilation, for a fraction of the steps.
         network = self._compiled[0] if self._compiled and self.training else self.network
         if not self._is_bf16:
-            return network(*inputs)
+            return network(*inputs, **named)
         with torch.autocast(self._device, dtype=torch.bfloat16), self._replacing:
-            outputs = network(*inputs)
-        return each_tensor(outputs, Tensor.float)
+            outputs = network(*inputs, **named)
+        return each_tensor(as_outputs(outputs), Tensor.float)
+
+
+def _channels_last(x: Any) -> Any:
+    return x.contiguous(memory_format=torch.channels_last) if isinstance(x, Tensor) and x.ndim == 4 else x

@@ -27,3 +27,26 @@ def evaluating(network: nn.Module) -> Generator[None]:
 def device_of(network: nn.Module) -> torch.device:
     """The network's device; the CPU if it has no parameters."""
     return next((p.device for p in network.parameters()), torch.device("cpu"))
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The engineer's own module inside `torch.compile`, DataParallel or DistributedDataParallel, with its weights."""
+    while True:
+        if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        elif (inner := _before_compiling(network)) is not None:
+            network = inner
+        else:
+            return network
+
+
+def compiled(network: nn.Module) -> frozenset[nn.Module]:
+    """The modules in parts that torch compiles: it would compile hooks on them too."""
+    wrapped = (inner for module in network.modules() if (inner := _before_compiling(module)) is not None)
+    in_place = (module for module in network.modules() if vars(module).get("_compiled_call_impl") is not None)
+    return frozenset(module for part in (*wrapped, *in_place) for module in part.modules())
+
+
+def _before_compiling(network: nn.Module) -> nn.Module | None:
+    """What `torch.compile` was given, if this is what it returned."""
+    return dict(network.named_children()).get("_orig_mod")

@@ -4,16 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import final
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-WALKED = 256  # batch size for a pass over all examples; an engineer's loader keeps its own size
+from netwright.records.nested import Convention, Outputs, as_outputs, grown, leaves
 
-Outputs = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
-"""A network's outputs for a batch; the first axis of each tensor is rows."""
+WALKED = 256  # batch size for a pass over all examples; an engineer's loader keeps its own size
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,24 @@ class Batch:
     mix: Mix | None = None
     lengths: tuple[Tensor | None, ...] = ()
     target_lengths: tuple[Tensor | None, ...] = ()  # the same for targets that are lists: boxes, words
+    convention: Convention | None = None
+
+    def call(self, network: nn.Module) -> Any:  # Any: an engineer's network returns anything
+        """The network's outputs, called as it takes its inputs; of several, the answer if there is one."""
+        if (convention := self.convention) is None:
+            return network(*self.arguments)
+        positional, named = (grown(tree, self.inputs) for tree in (convention.positional, convention.named or {}))
+        outputs = network(*positional, **named)
+        if convention.answer is None or isinstance(outputs, Tensor):
+            return outputs
+        return as_outputs(outputs)[convention.answer]  # pyright: ignore[reportArgumentType, reportCallIssue]  as found
+
+    @property
+    def wanted(self) -> Any:  # Any: a tensor, or a nest of them
+        """The targets as a loss gets them: nested as the loader has them; the tensor itself if there is one."""
+        if self.convention is not None and self.convention.targets is not None:
+            return grown(self.convention.targets, self.targets)
+        return self.targets[0] if len(self.targets) == 1 else self.targets
 
     @property
     def arguments(self) -> tuple[Tensor, ...]:
@@ -95,7 +112,7 @@ class Batch:
             tuple(steps if steps is None else change(steps) for steps in part)
             for part in (self.lengths, self.target_lengths)
         )
-        return Batch(inputs, targets, rows, mix, lengths, of_targets)
+        return Batch(inputs, targets, rows, mix, lengths, of_targets, self.convention)
 
 
 def _cut(tensors: tuple[Tensor, ...], lengths: tuple[Tensor | None, ...]) -> tuple[Tensor, ...]:
@@ -117,7 +134,8 @@ def joined(batches: Sequence[Batch]) -> Batch:
         for parts in ([batch.lengths for batch in batches], [batch.target_lengths for batch in batches])
     )
     rows = torch.cat([batch.rows for batch in batches])
-    return Batch(inputs, targets, rows, lengths=lengths, target_lengths=of_targets)
+    convention = batches[0].convention
+    return Batch(inputs, targets, rows, lengths=lengths, target_lengths=of_targets, convention=convention)
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
@@ -136,24 +154,15 @@ class Given(nn.Module):
         super().__init__()
         self.outputs = outputs
 
-    def forward(self, *inputs: Tensor) -> Outputs:
+    def forward(self, *inputs: Any, **named: Any) -> Outputs:  # Any: whatever a network takes
         """The outputs, whatever the inputs."""
         return self.outputs
 
 
-def each_tensor(outputs: Outputs, change: Callable[[Tensor], Tensor]) -> Outputs:
-    """The same structure, each tensor changed."""
-    if isinstance(outputs, Tensor):
-        return change(outputs)
-    if isinstance(outputs, dict):
-        return {name: change(tensor) for name, tensor in outputs.items()}
-    return tuple(map(change, outputs))
-
-
 def side_by_side(outputs: Outputs) -> Tensor:
     """(B, width): all outputs of each row, one after the other, as float32."""
-    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, tuple) else (outputs,)
-    return torch.cat([part.float().reshape(len(part), -1) for part in parts], 1)
+    parts = tuple(leaves(outputs))
+    return torch.cat([part.float().reshape(len(part), -1) for part in parts if len(part) == len(parts[0])], 1)
 
 
 @final

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.records.batch import Batch, Examples, Geometry, Given, Outputs, each_tensor
+from netwright.records.batch import Batch, Examples, Geometry, Given, Outputs
 from netwright.records.frames import Frames
+from netwright.records.nested import as_outputs, each_tensor
 from netwright.records.recipe import NoOptions, Recipe
 from netwright.records.schema import Schema
 
@@ -223,7 +224,7 @@ def viewed(task: Task, examples: Examples) -> Labels | Numbers | None:
 
 def of_inputs(network: nn.Module, batch: Batch) -> Outputs:
     """A network's outputs for a batch: it gets the inputs, and the lengths of those that are sequences."""
-    return network(*batch.arguments)
+    return as_outputs(batch.call(network))
 
 
 def expanded(answer: Outputs, rows: int) -> Outputs:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from netwright.machine.threads import one_blas_thread
-from netwright.records.batch import Examples, each_tensor
+from netwright.records.batch import Examples
+from netwright.records.nested import each_tensor
 from netwright.records.schema import Schema
 from netwright.records.task import Score, Scores, Task
 from netwright.resolve import resolve

@@ -2,20 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from netwright.checks import DATA_CHECKS, MODEL_CHECKS
 from netwright.checks.evidence import DataEvidence, examine
 from netwright.data.dataset import Dataset
+from netwright.data.examples import adopted, first_of
 from netwright.data.fixes import apply_fixes, as_fixes
 from netwright.data.prepare import prepare
 from netwright.data.read import read_source
 from netwright.data.split import split as split_rows
 from netwright.machine.device import prepare_device
+from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError, counted
 from netwright.records.finding import Report
 from netwright.records.result import Tell
+from netwright.records.run import Run
 from netwright.records.source import Source
+from netwright.training.check import check_network
+from netwright.training.forms import fitting
 
 
 def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) -> tuple[Report, Dataset]:
@@ -44,6 +50,25 @@ def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) 
     evidence = DataEvidence(dataset, parts, prepared, problem, new, seed, fast, tell)
     with prepare_device():
         return examine(evidence, DATA_CHECKS if fast else {**DATA_CHECKS, **MODEL_CHECKS}), dataset
+
+
+def new_examples(run: Run, data: Any, *, is_labelled: bool) -> Examples:
+    """An engineer's own rows for their own network: a loader, or all rows at once, read as `adopt` reads them.
+
+    Without labels whatever the network takes will do. Raises DataError and NetworkError as `adopt`.
+    """
+    if isinstance(data, str | Path) or (isinstance(data, list) and any(isinstance(x, str | Path) for x in data)):
+        problem = f"this run is your own network, which takes tensors, and not {str(data)!r}"
+        raise DataError(problem, remedy="give a loader, or tensors.")
+    task, name = run.task, "loader of new rows"
+
+    def check(batch: Batch) -> None:
+        if is_labelled or batch.targets:
+            check_network(run.network, task, batch)
+        if not is_labelled:
+            task.predict(run.network, batch)
+
+    return adopted(data, name, fitting(run.network, first_of(data, name), check)[0])
 
 
 def tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Tell) -> None:

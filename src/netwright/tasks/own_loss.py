@@ -3,9 +3,9 @@
 import inspect
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -14,17 +14,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.records.batch import Batch, Outputs
-from netwright.records.errors import DataError
+from netwright.records.batch import Batch, Given
+from netwright.records.errors import DataError, NetworkError
+from netwright.records.nested import Outputs, each_tensor
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
+from netwright.records.takes import ANYTHING, TARGET_NAMES, takes
 from netwright.records.task import NO_INPUTS, Objective, Score, Task
 from netwright.tasks import metrics
 from netwright.tasks.classification import Classification
 
+Applied = Callable[[Any, Batch], Tensor]
+"""(outputs, batch) -> what a loss returns for them. Any: outputs as an engineer's network gives them."""
 Loss = Callable[..., Tensor]
 """(outputs, targets) -> a loss for each example, or their mean: `nn.MSELoss()`, `F.cross_entropy`, a function."""
 
+NETWORKS = ("network", "net", "model", "module")  # names for an objective's first parameter; its second is the batch
 REMEDY = "adopt the network with a task: nw.adopt(network, nw.Classification(labels), loader)."
 
 
@@ -34,6 +39,7 @@ class OwnLoss(Task):
     """Scored by the loss itself. If it only returns a mean, it is called row by row."""
 
     loss: Loss
+    is_objective: bool = False  # it takes (network, batch) and returns a loss for each example
 
     name: ClassVar[str] = "own_loss"
     metric: ClassVar[str] = "loss"
@@ -55,21 +61,21 @@ class OwnLoss(Task):
 
     def objective(self, recipe: Recipe) -> Objective:
         """The loss of each example."""
-        single = _single(self.loss)
-
-        def losses(network: nn.Module, batch: Batch) -> Tensor:
-            return _each(self.loss, single, self.forward(network, batch), batch)
-
-        return losses
+        if self.is_objective:
+            return self.loss
+        each = each_row(self.loss)
+        return lambda network, batch: each(self.forward(network, batch), batch)
 
     def batch_loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """What the loss gives for all rows at once."""
-        return self.loss(outputs, *batch.targets).mean()
+        if self.is_objective:
+            return self.loss(Given(outputs), batch).mean()
+        return applied(self.loss)(outputs, batch).mean()
 
     def score(self) -> Score:
         """The mean loss."""
-        single = _single(self.loss)
-        return metrics.Kept(lambda outputs, batch: (_each(self.loss, single, outputs, batch),), _quick)
+        objective = self.objective(Recipe())
+        return metrics.Kept(lambda outputs, batch: (objective(Given(outputs), batch),), _quick)
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """Raises DataError."""
@@ -80,8 +86,27 @@ class OwnLoss(Task):
         return f"the loss {getattr(self.loss, '__name__', None) or self.loss}"
 
 
+def task_or_loss(given: Any) -> Task | Loss:
+    """What was given as a task or loss. Raises NetworkError for anything else."""
+    if isinstance(given, type):
+        problem = f"expected a task or a loss, got the class {given.__name__}"
+        raise NetworkError(problem, remedy=f"make one: {given.__name__}(...).")
+    if not isinstance(given, Task) and not callable(given):
+        problem = f"expected a task or a loss, got a {type(given).__name__}: {str(given)[:40]!r}"
+        raise NetworkError(problem, remedy="give nw.Classification(labels), nn.CrossEntropyLoss(), or a function.")
+    return cast(Task | Loss, given)
+
+
+def is_objective(given: Task | Loss) -> bool:
+    """Whether it takes (network, batch), by the names of its parameters, and not (outputs, targets)."""
+    known = ANYTHING if isinstance(given, Task) else takes(given)
+    return known.least == 2 and (known.names[0] in NETWORKS or known.names[1] == "batch")
+
+
 def task_of(loss: Loss, outputs: Any, batch: Batch) -> Task:  # Any: what an engineer's network gives
     """The task of a loss: classification for a plain cross entropy of logits, else the loss alone."""
+    if is_objective(loss):
+        return OwnLoss(loss, is_objective=True)
     is_plain = loss is F.cross_entropy or (
         isinstance(loss, nn.CrossEntropyLoss)
         and loss.weight is None
@@ -113,16 +138,44 @@ def _single(loss: Loss) -> Loss:
     return partial(loss, reduction="none") if has_switch else loss
 
 
-def _each(loss: Loss, single: Loss, outputs: Any, batch: Batch) -> Tensor:  # Any: as `task_of`
-    """(B,): means over the other axes of each example."""
-    values = single(outputs, *batch.targets)
-    if values.ndim and len(values) == len(batch):
-        return values.reshape(len(batch), -1).mean(1)
-    rows = [
-        loss(_row(outputs, k), *(target[k : k + 1] for target in batch.targets)).reshape(()) for k in range(len(batch))
-    ]
-    return torch.stack(rows)
+def each_row(loss: Loss) -> Applied:
+    """(outputs, batch) -> (B,): means over the other axes of each example."""
+    whole, single = applied(loss), applied(_single(loss))
+
+    def each(outputs: Any, batch: Batch) -> Tensor:
+        values = single(outputs, batch)
+        if values.ndim and len(values) == len(batch):
+            return values.reshape(len(batch), -1).mean(1)
+        rows = [batch.rows[k : k + 1] for k in range(len(batch))]
+        alone = [replace(batch, inputs=(), targets=tuple(t[k : k + 1] for t in batch.targets), rows=row)
+                 for k, row in enumerate(rows)]  # fmt: skip
+        return torch.stack([whole(_row(outputs, k), one).reshape(()) for k, one in enumerate(alone)])
+
+    return each
+
+
+def applied(loss: Loss) -> Applied:
+    """Gives a loss its outputs and targets as its parameters ask for them.
+
+    Several targets are one argument, nested as the loader has them, or arguments of their own if it needs as many. So
+    are several outputs, around the parameter that is named like a target. Raises DataError if targets are missing.
+    """
+    known = takes(loss)
+    place = next((k for k, name in enumerate(known.names) if name in TARGET_NAMES), known.least - 1)
+
+    def apply(outputs: Any, batch: Batch) -> Tensor:
+        targets, several = batch.targets, outputs if isinstance(outputs, tuple) else (outputs,)
+        if len(several) > 1 and known.least == len(several) + len(targets):
+            return loss(*several[:place], *targets, *several[place:]) if targets else loss(*several)
+        if not targets and known.least > 1:
+            problem = f"the loader gives no targets, but the loss takes ({known})"
+            raise DataError(problem, remedy="give pairs (x, y); to reconstruct the inputs, pairs (x, x).")
+        if len(targets) > 1 and known.least == 1 + len(targets):
+            return loss(outputs, *targets)
+        return loss(outputs, batch.wanted) if targets else loss(outputs)
+
+    return apply
 
 
 def _row(outputs: Any, k: int) -> Any:
-    return outputs[k : k + 1] if isinstance(outputs, Tensor) else tuple(output[k : k + 1] for output in outputs)
+    return each_tensor(outputs, lambda output: output[k : k + 1])

@@ -11,16 +11,16 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from netwright.data.examples import adopted, empty
+from netwright.data.examples import adopted, empty, first_of
 from netwright.machine.randomness import seeded
+from netwright.models.modes import unwrapped
 from netwright.records.errors import NetworkError
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.task import Task
-from netwright.tasks.own_loss import Loss, task_of
-from netwright.training.check import check_network, outputs_of
-from netwright.training.evaluate import device_of, evaluating
+from netwright.tasks.own_loss import Loss
+from netwright.training.forms import require_network, understood
 from netwright.training.watch import Watching
 from netwright.training.weights import misfit, named
 
@@ -55,15 +55,14 @@ def adopt(
     Raises DataError for loaders without batches, NetworkError if the outputs do not fit the task or `build` returns a
     different network.
     """
-    train = adopted(train_loader, "train loader")
+    require_network(network)
+    network = unwrapped(network)
     settings = recipe or (Recipe() if watch is None else Recipe().edit(watch.settings()))
-    first = next(train.batches(settings.batch_size, seed=None)).to(device_of(network))
-    if callable(task):
-        with evaluating(network):
-            task = task_of(task, outputs_of(network, first), first)
-    check_network(network, task, first)
+    first = first_of(train_loader, "train loader")
+    read, task = understood(network, task, first)
+    train = adopted(train_loader, "train loader", read)
     if not train.is_indexed:
-        settings = settings.edit({"batch_size": len(first)})
+        settings = settings.edit({"batch_size": len(read(first))})
     design = None if build is None or not _takes_a_recipe(build) else cast(Callable[[Recipe], nn.Module], build)
     if design is not None:
         build = partial(designed, design, settings)
@@ -79,8 +78,8 @@ def adopt(
         schema=Schema(()),
         recipe=settings,
         train=train,
-        valid=empty() if valid_loader is None else adopted(valid_loader, "validation loader"),
-        test=empty() if test_loader is None else adopted(test_loader, "test loader"),
+        valid=empty() if valid_loader is None else adopted(valid_loader, "validation loader", read),
+        test=empty() if test_loader is None else adopted(test_loader, "test loader", read),
         build=first_build,
         design=design,
     )

@@ -1,19 +1,23 @@
 """Checks before training that a network fits its task; explains a loss that is not finite."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from netwright.machine.arithmetic import Arithmetic
-from netwright.records.batch import Batch, Given, Outputs
+from netwright.records.batch import Batch, Given
 from netwright.records.errors import DataError, NetworkError, NetwrightError, RecipeError
+from netwright.records.nested import Outputs, leaves
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
+from netwright.records.takes import takes
 from netwright.records.task import Forward, Task, of_inputs
 from netwright.training.evaluate import evaluating
-from netwright.training.loop import Step
+
+if TYPE_CHECKING:
+    from netwright.training.loop import Step
 
 LOWER = 10  # after divergence, the suggested learning rate is this many times lower: with 3 it often diverges again
 
@@ -50,7 +54,7 @@ def check_precision(network: nn.Module, task: Task, batch: Batch, recipe: Recipe
         ) from error
 
 
-def not_finite(run: Run, step: Step, batches: Iterable[Batch], *, number: int, where: str) -> NetwrightError:
+def not_finite(run: Run, step: "Step", batches: Iterable[Batch], *, number: int, where: str) -> NetwrightError:
     """The error for a step whose loss or gradient is not finite.
 
     `number` counts steps from 1, `where` is its text for a person. `batches` are the step's batches, built again: they
@@ -84,11 +88,13 @@ def outputs_of(network: nn.Module, batch: Batch, forward: Forward = of_inputs) -
     except Exception as error:  # a user's module may raise anything
         raise NetworkError(
             f"the network does not take inputs of shape {_shape(batch.inputs)}: {_first_line(error)}",
-            remedy="make its forward take one tensor per input, rows first.",
+            remedy="convert the inputs: x.float()."
+            if "dtype" in str(error)
+            else f"give it what its forward takes, ({takes(network)}), rows first.",
         ) from error
-    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, tuple) else (outputs,)
-    if wrong := next((part for part in parts if not isinstance(part, Tensor)), None):
-        raise NetworkError(f"the network returned a {type(wrong).__name__}", remedy="make its forward return a tensor.")
+    if next(leaves(outputs), None) is None:
+        came = "nothing" if outputs is None else f"a {type(outputs).__name__} without tensors"
+        raise NetworkError(f"the network returned {came}", remedy="make its forward return a tensor.")
     return outputs
 
 
@@ -123,10 +129,7 @@ def _wrong_cells(batches: Iterable[Batch], rows: Tensor, *, is_nan_missing: bool
 
 def _shape(tensors: Outputs) -> str:
     """`(64, 10)`, or several of them."""
-    if isinstance(tensors, Tensor):
-        return str(tuple(tensors.shape))
-    parts = tensors.values() if isinstance(tensors, dict) else tensors
-    return " and ".join(map(_shape, parts)) or "none"
+    return " and ".join(str(tuple(tensor.shape)) for tensor in leaves(tensors)) or "none"
 
 
 def _first_line(error: Exception) -> str:

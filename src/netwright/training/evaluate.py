@@ -62,7 +62,7 @@ def _runner(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) 
     cells = max(1, sum(x[0].numel() for x in first.inputs))
     size = max(size, min(MOST_ROWS, BATCH_CELLS // cells))
     joined = min(MOST_JOINED, JOINED_CELLS // cells)
-    if joined <= size or len(examples) <= WORTH_A_LOOK * size:
+    if joined <= size or len(examples) <= WORTH_A_LOOK * size or first.convention is not None:
         return runner, size
     with evaluating(network):
         outputs = task.forward(runner, first.to(device_of(network)))

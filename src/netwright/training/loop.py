@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from netwright.data.examples import as_batch
+from netwright.data.examples import require_batches
 from netwright.machine.fused import UpdateRule
 from netwright.records.batch import Batch
 from netwright.records.errors import NetworkError
-from netwright.records.task import Objective
+from netwright.records.task import Objective, Task
+from netwright.tasks.own_loss import Loss
+from netwright.training.forms import Read, agreed
 
 
 @final
@@ -30,8 +32,8 @@ class Step:
 
 def steps(
     network: nn.Module,
-    batches: Iterable[Any],  # Any: Batch, or what `as_batch` takes
-    objective: Objective,
+    batches: Iterable[Any],  # Any: Batch, or what an engineer's loader yields
+    objective: Objective | Loss | Task,
     optimizer: UpdateRule,
     *,
     clip: float = 0.0,
@@ -46,7 +48,11 @@ def steps(
     next step. The network keeps the mode it is in. Raises NetworkError for losses that are not (B,).
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, parts in enumerate(_grouped(_numbered(batches), accumulate)):
+    require_batches(batches)
+    items = iter(batches)
+    first = list(islice(items, 1))
+    read, objective = agreed(network, objective, first)
+    for index, parts in enumerate(_grouped(_numbered(chain(first, items), read), accumulate)):
         if rates is not None:
             for group in optimizer.param_groups:
                 group["lr"] = rates(index)
@@ -74,11 +80,11 @@ def _remedy(losses: Tensor) -> str:
     return 'compute the loss with reduction="none", and take the mean over all axes but the first.'
 
 
-def _numbered(batches: Iterable[Any]) -> Iterator[Batch]:  # Any: see `steps`
+def _numbered(items: Iterable[Any], read: Read) -> Iterator[Batch]:  # Any: see `steps`
     """Batches with their row numbers, counted from 0 if they have none."""
     count = 0
-    for thing in batches:
-        batch = as_batch(thing, count)
+    for item in items:
+        batch = read(item, count)
         count += len(batch)
         yield batch
 

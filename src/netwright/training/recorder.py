@@ -15,6 +15,7 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from netwright.machine.fused import UpdateRule
+from netwright.models.modes import unwrapped
 from netwright.records.watched import LayerMoment, Moment, Watched
 from netwright.training.layers import has_weights, is_activation, layers
 from netwright.training.stretches import Stretches
@@ -61,8 +62,8 @@ class Recorder:
     ) -> None:
         before = before or Watched()
         self._network, self._optimizers = network, optimizers
-        self._parameters = dict(network.named_parameters())
-        self._layers = layers(network, lambda module: is_activation(module) or has_weights(module))
+        self._parameters = dict(unwrapped(network).named_parameters())
+        self._layers = layers(unwrapped(network), lambda module: is_activation(module) or has_weights(module))
         numbers = {id(p): number for number, p in enumerate(self._parameters.values())}
         self._own = [[numbers[id(p)] for p in module.parameters(recurse=False)] for _, module in self._layers]
         places = {name: number for number, (name, _) in enumerate(self._layers)}

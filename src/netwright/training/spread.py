@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from netwright.machine.randomness import seeded
-from netwright.records.batch import Batch, Outputs, each_tensor
+from netwright.records.batch import Batch
+from netwright.records.nested import Outputs, each_tensor
 from netwright.training.layers import tensors
 
 BatchLoss = Callable[[Outputs, Batch], Tensor]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from netwright.machine.fused import UpdateRule
+from netwright.models.modes import unwrapped
 from netwright.records.history import Epoch, History
 from netwright.records.watched import Watched
 from netwright.training.recorder import Recorder
@@ -61,8 +62,8 @@ class Watching:
 
     def __init__(self, network: nn.Module, *optimizers: UpdateRule) -> None:
         self.optimizers = optimizers
-        self._network = network
-        self._first = None if any(o.state_dict()["state"] for o in optimizers) else _copied(network)
+        self._network = unwrapped(network)
+        self._first = None if any(o.state_dict()["state"] for o in optimizers) else _copied(self._network)
         self._began = self._ended = time.perf_counter()
         self._recorder = Recorder(network, *optimizers, keep_bytes=KEPT_BYTES)
         self._unread: list[Tensor] = []

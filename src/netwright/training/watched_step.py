@@ -13,6 +13,7 @@ from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
 from netwright.machine.fused import UpdateRule
+from netwright.models.modes import compiled
 from netwright.training.layers import CHANNELS_FIRST, Layout, after_calls, tensor_of
 from netwright.training.signals import functional, signals
 from netwright.training.spread import repeated
@@ -94,9 +95,11 @@ class Window:
         self._enter(network)
         self._sentinels = {n: _Sentinel(p) for n, o in enumerate(optimizers) if (p := _smallest(o)) is not None}
         self._handles: list[RemovableHandle] = [sentinel.handle for sentinel in self._sentinels.values()]
-        self._handles.append(network.register_forward_pre_hook(self._enters))
-        self._handles += after_calls(enumerate(self._layers), self._calls)
-        self._handles.append(network.register_forward_hook(self._leaves))
+        unseen = compiled(network)
+        self._handles += after_calls(((n, m) for n, m in enumerate(self._layers) if m not in unseen), self._calls)
+        if network not in unseen:
+            self._handles.append(network.register_forward_pre_hook(self._enters))
+            self._handles.append(network.register_forward_hook(self._leaves))
         self._handles += [
             p.register_post_accumulate_grad_hook(partial(self._arrived, number))
             for number, p in enumerate(parameters)

@@ -29,7 +29,7 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
     from netwright.data.read import read_source
     from netwright.machine.device import prepare_device
     from netwright.reports.text import scores_table
-    from netwright.stages.data import tell_bad
+    from netwright.stages.data import new_examples, tell_bad
     from netwright.stages.runs import loaded, opened
     from netwright.training.evaluate import evaluate as scores_of
 
@@ -38,13 +38,16 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
             raise DataError("this run has no scored test part", remedy="name data to evaluate on.")
     else:
         run = opened(run, tell, allow_code=options.allow_code)
-        said = run.source
-        source = Source(
-            options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task
-        )
-        dataset = read_source(source)
-        examples, bad = encode_new(run.schema, run.task, dataset)
-        tell_bad(dataset, bad, tell)
+        if run.schema.inputs:
+            said = run.source
+            source = Source(
+                options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task
+            )
+            dataset = read_source(source)
+            examples, bad = encode_new(run.schema, run.task, dataset)
+            tell_bad(dataset, bad, tell)
+        else:
+            examples = new_examples(run, options.data, is_labelled=True)
         with prepare_device():
             scores = scores_of(run.network, run.task, examples, run.recipe).result(examples.groups)
     return Outcome(scores, scores_table(scores), asdict(scores))

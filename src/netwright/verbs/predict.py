@@ -88,9 +88,14 @@ def _chunks(run: "Run", data: Any, tell: Tell) -> "Iterator[pl.DataFrame]":
     from netwright.data.read import read_chunks
     from netwright.machine.device import prepare_device
     from netwright.reports.answers import placed
-    from netwright.stages.data import tell_bad
+    from netwright.stages.data import new_examples, tell_bad
     from netwright.training.evaluate import predictions
 
+    if not run.schema.inputs:
+        with prepare_device():
+            examples = new_examples(run, data, is_labelled=False)
+            yield from predictions(run.network, run.task, examples, run.recipe)
+        return
     source = Source(_whole(run, data), series=run.source.series, time=run.source.time, task=run.task)
     with prepare_device():
         for dataset in read_chunks(source):
