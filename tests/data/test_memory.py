@@ -102,3 +102,30 @@ def test_data_that_do_not_fit_are_an_error(data: Any, problem: str) -> None:
     with pytest.raises(DataError) as caught:
         read(data)
     assert caught.value.problem == problem
+
+
+@pytest.mark.parametrize("target", [np.arange(6) % 3, np.arange(6)[:, None] % 3, np.eye(3)[np.arange(6) % 3]])
+@pytest.mark.parametrize("form", [np.asarray, torch.as_tensor, lambda target: target.tolist()])
+def test_targets_in_a_column_or_one_hot_are_labels(target: np.ndarray, form: Any) -> None:
+    dataset = read((np.zeros((6, 2)), form(target)))
+    assert dataset.targets == ("target",)
+    assert dataset.table["target"].to_list() == [0, 1, 2, 0, 1, 2]
+
+
+def test_arrays_with_several_ones_in_a_row_stay_several_labels() -> None:
+    dataset = read((np.zeros((3, 2)), np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]])))
+    assert dataset.targets == ("target0", "target1", "target2")
+    words = read((np.zeros((3, 1)), [["a"], ["a", "b"], ["b"]]))
+    assert words.table["target"].to_list() == [["a"], ["a", "b"], ["b"]]
+
+
+def test_periods_intervals_and_paths_are_read_and_other_objects_refused_by_name() -> None:
+    frame = pd.DataFrame({"when": pd.period_range("2000-01", periods=4, freq="M"), "size": pd.cut([1, 2, 3, 4], 2)})
+    frame["file"] = [Path("a.csv"), Path("b.csv"), None, Path("c.csv")]
+    table = read(frame).table
+    assert table.schema["when"] == pl.Datetime and table["size"].n_unique() == 2
+    assert table["file"].to_list() == ["a.csv", "b.csv", None, "c.csv"]
+    with pytest.raises(DataError, match="column 'z' holds objects of type complex"):
+        read(pd.DataFrame({"x": [1, 2], "z": [1j, 2j]}))
+    with pytest.raises(DataError, match="the frame has two columns named 'x'"):
+        read(pd.DataFrame(np.ones((3, 3)), columns=["x", "x", "y"]))

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -229,3 +230,84 @@ def test_many_columns_of_one_kind_are_told_in_one_line() -> None:
     generator = np.random.default_rng(0)
     dataset = read((generator.normal(size=(50, 40)), generator.integers(0, 2, 50)))
     assert "x0, x1, x2 and 37 more: number" in prepare(dataset, split(dataset)).notes
+
+
+def _targets(write: Callable[[int, float], object], *, rows: int = 200, **said: str) -> Prepared:
+    """One input, and a target of distinct numbers that `write` turns into cells."""
+    numbers = np.random.default_rng(5).normal(300, 80, rows).round(2)
+    frame = pl.DataFrame({"x": numbers, "y": [write(row, number) for row, number in enumerate(numbers)]})
+    dataset = read(frame, target="y", kinds={"y": said["kind"]} if "kind" in said else {})
+    return prepare(dataset, split(dataset), Source(task=said.get("task")))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda row, n: f"{n}".replace(".", ","),
+        lambda row, n: f"{1000 * n:,.0f}",
+        lambda row, n: f"£{n}",
+        lambda row, n: f"{n} mg/dl",
+        lambda row, n: f"{n:.1f} %",
+        lambda row, n: f"{n} CHF".replace(".", ","),
+        lambda row, n: f"{1000 * n:,.0f}".replace(",", "'"),
+        lambda row, n: f"{int(n) // 60 + 20}:{int(n) % 60:02}:07",
+    ],
+)
+def test_targets_are_read_like_inputs_however_their_numbers_are_written(write: Callable[[int, float], object]) -> None:
+    prepared = _targets(write)
+    assert isinstance(prepared.task, Regression)
+    assert not prepared.bad
+    batch = next(prepared.train.batches(999, seed=None))
+    assert np.corrcoef(batch.inputs[0][:, 0], batch.targets[0])[0, 1] > 0.99
+
+
+def test_a_bad_cell_among_numbers_costs_its_row_and_is_named() -> None:
+    prepared = _targets(lambda row, n: "n.d." if row == 77 else str(n))
+    assert isinstance(prepared.task, Regression)
+    assert prepared.bad == {77: "the target is 'n.d.'"}
+    assert any("left out 1 unreadable" in note and "row 77: the target is 'n.d.'" in note for note in prepared.notes)
+
+
+def test_a_target_of_which_only_most_cells_are_numbers_is_an_error_with_both_ways_out() -> None:
+    error = _error(lambda: _targets(lambda row, n: f"about {n}" if row % 5 == 3 else str(n)))
+    assert "cells of 'y' are numbers, all written in one way; the first other cell is 'about " in error.problem
+    assert "array, row " in error.problem
+    assert "the task regression" in error.remedy and "the task classification" in error.remedy
+    error = _error(lambda: _targets(lambda row, n: f"{n} kg" if row % 2 else f"{1000 * n:.0f} g"))
+    assert error.remedy.startswith("to predict numbers, write all of them in one unit")
+
+
+def test_the_named_task_and_the_named_kind_of_a_target_are_respected() -> None:
+    def write(row: int, n: float) -> str:
+        return f"about {n}" if row % 5 == 3 else str(n)
+
+    for said in ({"task": "regression"}, {"kind": "number"}):
+        prepared = _targets(write, **said)
+        assert isinstance(prepared.task, Regression)
+        assert len(prepared.bad) == 40
+    grades = _targets(lambda row, n: row % 3, kind="number")
+    assert isinstance(grades.task, Regression)
+    assert _targets(lambda row, n: round(n / 50) * 0.5, kind="category").task.name == "classification"
+    error = _error(lambda: _targets(write, kind="date"))
+    assert error.problem == "no task predicts the target 'y' as date"
+
+
+def test_dates_as_the_target_are_an_error_that_says_what_to_write() -> None:
+    days = [date(2021, 3, 1) + timedelta(days=7 * k) for k in range(200)]
+    for cells in (days, [str(day) for day in days], [int(f"{day:%Y%m%d}") for day in days]):
+        error = _error(lambda cells=cells: _targets(lambda row, _: cells[row]))
+        assert error.problem == "'y' holds dates, and no task predicts dates"
+
+
+def test_a_label_that_lists_other_labels_is_pointed_out() -> None:
+    frame = pl.DataFrame({"x": range(90), "y": ["sun", "rain", "sun, rain"] * 30})
+    dataset = read(frame, target="y")
+    notes = prepare(dataset, split(dataset), Source()).notes
+    assert any("'sun, rain' is read as one class, but may mean several labels" in note for note in notes)
+
+
+def test_labels_that_look_alike_are_one_class() -> None:
+    forms = ["caf\u00e9", "cafe\u0301", "caf\u00e9\u200b"]
+    frame = pl.DataFrame({"x": range(90), "y": [forms[row % 3] if row % 2 else "bar" for row in range(90)]})
+    dataset = read(frame, target="y")
+    assert prepare(dataset, split(dataset), Source()).task.describe().endswith("2 classes: bar, caf\u00e9")

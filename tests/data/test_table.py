@@ -245,3 +245,17 @@ def test_cells_may_be_very_long(tmp_path: Path) -> None:
 def test_quote_that_never_closes_in_the_header_is_an_error(tmp_path: Path) -> None:
     error = _fails(tmp_path, 'a,"b\n' + "1,2\n" * 50_000)
     assert error.problem.startswith(f"{tmp_path}/people.csv: cannot read the line of column names")
+
+
+def test_lines_that_repeat_the_column_names_are_left_out_and_the_first_is_named(tmp_path: Path) -> None:
+    dataset = _read(tmp_path, "name,price\na,1\nname,price\nb,2\n name , price\nname,3\n")
+    assert dataset.table.rows() == [("a", 1), ("b", 2), ("name", 3)]
+    assert dataset.places is not None and dataset.places.to_list() == [2, 4, 6]
+    assert dataset.notes == ("people.csv: 2 lines that repeat the column names left out, the first is line 3",)
+    assert _read(tmp_path, "name\na\nname\n").table["name"].to_list() == ["a", "name"]
+
+
+def test_points_between_thousands_keep_a_column_as_text(tmp_path: Path) -> None:
+    table = _read(tmp_path, "amount;rate\n20.540;1.5\n808;2.25\n117;0.5\n3.001;1\n").table
+    assert table["amount"].to_list() == ["20.540", "808", "117", "3.001"]
+    assert table["rate"].to_list() == [1.5, 2.25, 0.5, 1]

@@ -78,3 +78,11 @@ def test_sentences_in_scripts_without_blanks_are_no_categories():
 def test_lists_are_no_categories():
     with pytest.raises(DataError, match=r"column 'x': category cells must be text, numbers or booleans, .* List"):
         Category.learn("x", pl.Series([[1], [2]]))
+
+
+def test_names_are_known_however_invisibly_they_differ():
+    field = Category.learn("x", pl.Series(["caf\u00e9", "cafe\u0301", "caf\u00e9\u200b", "bar", "bar", "bar"]))
+    assert field.values == ("bar", "caf\u00e9")
+    flags = Category.learn("x", pl.Series(["True", "False"] * 3))
+    assert flags.encode(pl.Series([True, False])).tolist() == flags.encode(pl.Series(["TRUE", "false"])).tolist()
+    assert flags.encode(pl.Series(["True", "False"])).tolist() == flags.encode(pl.Series([True, False])).tolist()

@@ -110,3 +110,25 @@ def test_time_zones_keep_their_local_time():
 def test_numbers_are_refused():
     with pytest.raises(DataError, match="column 'when': date cells must be dates or text, but the column holds Int64"):
         Date.learn("when", pl.Series([1, 2]))
+
+
+def test_days_without_separators_are_dates_as_numbers_and_as_text():
+    days = [datetime.date(2023, 1, 9) + datetime.timedelta(days=k) for k in range(60)]
+    dashed = Date.learn("x", pl.Series([str(day) for day in days]))
+    for cells in (pl.Series([int(f"{day:%Y%m%d}") for day in days]), pl.Series([f"{day:%Y%m%d}" for day in days])):
+        assert Date.matches(cells)
+        field = Date.learn("x", cells)
+        assert torch.equal(field.encode(cells), dashed.encode(pl.Series([str(day) for day in days])))
+        assert "read as year-month-day" in field.describe()
+    assert not Date.matches(pl.Series(range(20_230_101, 20_230_301)))
+    assert not Date.matches(pl.Series([20_230_115]))
+
+
+def test_times_of_day_are_phases_of_the_day():
+    field = Date.learn("x", pl.Series(["00:00", "6:00", "18:00:30", "11:15 pm"]))
+    assert field.describe() == "times of day 00:00:00 to 23:15:00"
+    encoded = field.encode(pl.Series(["06:00", "18:00", "2024-01-01 06:00", None]))
+    assert encoded[0, -2:].tolist() == pytest.approx([1, 0], abs=1e-6)
+    assert encoded[1, -2:].tolist() == pytest.approx([-1, 0], abs=1e-6)
+    assert encoded[2:].isnan().all()
+    assert not Date.matches(pl.Series(["26:15", "30:00"]))

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 import torch
 
-from netwright.kinds.number import BINS, Number, has_decimal_comma, read_numbers
+from netwright.kinds.number import BINS, Number, as_numbers, read_numbers
+from netwright.kinds.written import Writing, way_of_writing
 from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
 
@@ -41,7 +42,8 @@ def test_decimal_commas_are_learned_from_the_column():
 def test_a_few_decimal_commas_among_decimal_points_do_not_make_the_column_decimal_comma(cell: str):
     field = Number.learn("height", pl.Series([cell] * 597 + ["170,5"] * 3))
     assert not field.decimal_comma
-    assert field.high == float(cell)
+    assert field.high == max(float(cell), 170.5)
+    assert field.unreadable == 0
 
 
 def test_thousands_by_points_leave_a_column_decimal_comma():
@@ -190,23 +192,26 @@ def test_a_tie_of_commas_and_points_is_read_with_points():
     field = Number.learn("x", pl.Series(["170.5", "170,5"]))
     assert not field.decimal_comma
     assert Number.learn("x", pl.Series(["170.5", "170,5", "171,5"])).decimal_comma
-    assert not has_decimal_comma(pl.Series([1.5]))
+    assert not way_of_writing(pl.Series([1.5])).decimal_comma
 
 
 @pytest.mark.parametrize("dtype", [pl.Categorical, pl.Enum(["1,5", "2,25"])])
 def test_numbers_in_categorical_columns_are_read_as_text(dtype: pl.DataType):
-    assert read_numbers("x", pl.Series(["1,5", "2,25"], dtype=dtype), decimal_comma=True).to_list() == [1.5, 2.25]
+    assert read_numbers("x", pl.Series(["1,5", "2,25"], dtype=dtype), Writing(decimal_comma=True)).to_list() == [
+        1.5,
+        2.25,
+    ]
 
 
 def test_truth_and_nothing_are_numbers_too():
-    assert read_numbers("x", pl.Series([True, False]), decimal_comma=False).to_list() == [1, 0]
-    assert read_numbers("x", pl.Series([None, None]), decimal_comma=False).to_list() == [None, None]
+    assert read_numbers("x", pl.Series([True, False]), Writing()).to_list() == [1, 0]
+    assert read_numbers("x", pl.Series([None, None]), Writing()).to_list() == [None, None]
 
 
 def test_texts_are_read_whether_most_or_few_of_them_are_hard():
     cells = pl.Series(["1", "$2", "3"] * 50 + ["none of these"])
-    assert read_numbers("x", cells, decimal_comma=False).to_list() == [1, 2, 3] * 50 + [None]
-    assert read_numbers("x", pl.Series(["1", None]), decimal_comma=False).to_list() == [1, None]
+    assert read_numbers("x", cells, Writing()).to_list() == [1, 2, 3] * 50 + [None]
+    assert read_numbers("x", pl.Series(["1", None]), Writing()).to_list() == [1, None]
 
 
 def test_only_columns_with_missing_cells_have_an_input_for_them():
@@ -225,3 +230,17 @@ def test_a_number_is_summed_up_by_itself():
 def test_a_field_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Number.learn("a", pl.Series([1.0])).center = 2.0
+
+
+def test_small_steps_between_great_numbers_are_kept():
+    seconds = pl.Series(range(1_700_000_000, 1_700_000_100))
+    field = Number.learn("t", seconds)
+    assert field.encode(seconds).diff().tolist() == [1.0] * 99
+    assert field.decode(field.encode(seconds)).to_list() == seconds.to_list()
+    assert field.describe() == "numbers 1,700,000,000 to 1,700,000,099"
+    assert Number.learn("t", pl.Series([1.5, 2.5, 1e9])).origin == 0
+
+
+def test_a_column_is_read_as_it_writes_its_own_numbers():
+    assert as_numbers(pl.Series(["42,5 EUR", "3 EUR", "n.d."])).to_list() == [42.5, 3, None]
+    assert as_numbers(pl.Series([1, 2])).to_list() == [1, 2]

@@ -64,6 +64,10 @@ def test_unknown_and_missing_labels_are_unreadable_and_the_others_are_read():
         ),
         (
             ("a", "b", "c"),
+            "'y' is different in every row: a network cannot learn classes seen once\n  fix: choose another target.",
+        ),
+        (
+            ("1.5", "2.5", "n.d."),
             "'y' is different in every row: a network cannot learn classes seen once\n"
             "  fix: choose another target, or the task regression.",
         ),
@@ -154,3 +158,36 @@ def test_a_test_part_of_one_class_is_scored_without_auc():
     score.add(torch.zeros(3, 2), _batch(torch.tensor([1, 1, 1])))
     names = [metric.name for metric in score.result().metrics]
     assert "auc" not in names and "log_loss" in names
+
+
+def _answers(task: Classification) -> pl.Series:
+    network = Lookup(torch.eye(len(task.labels)))
+    return task.predict(network, _batch(torch.arange(len(task.labels))))["prediction"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        ((True, False, True), [False, True]),
+        ((3, 1, 3, 20), [1, 3, 20]),
+        ((0.5, 1.5, 0.5), [0.5, 1.5]),
+        (("b", "a", "b"), ["a", "b"]),
+    ],
+)
+def test_answers_have_the_type_that_labels_came_in(cells, labels):
+    answers = _answers(Classification.learn(_cells(*cells)))
+    assert answers.to_list() == labels
+    assert type(answers[0]) is type(labels[0])
+
+
+def test_truth_values_are_known_however_they_are_written_and_other_words_only_as_they_are():
+    task = Classification.learn(_cells("True", "False", "True"))
+    for cells in ((True, False), ("TRUE", "FALSE"), (" true", "false ")):
+        assert task.encode(_cells(*cells))[0].tolist() == [1, 0]
+    with pytest.raises(Unreadable):
+        Classification(("n", "p")).encode(_cells("N", "P"))
+
+
+def test_labels_of_older_runs_are_known_as_they_were_and_as_they_look():
+    task = Classification(("cafe\u0301", "bar"))
+    assert task.encode(_cells("cafe\u0301", "caf\u00e9", "bar\u200b"))[0].tolist() == [0, 0, 1]

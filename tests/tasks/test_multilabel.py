@@ -98,3 +98,10 @@ def test_class_weights_and_other_losses_are_refused():
         Multilabel(("a", "b")).objective(Recipe(class_weights="balanced"))
     with pytest.raises(RecipeError, match="the loss 'focal' does not suit multilabel"):
         Multilabel(("a", "b")).objective(Recipe(loss="focal"))
+
+
+def test_labels_that_always_exclude_each_other_give_one_answer_each():
+    cells = pl.DataFrame({"a": [1, 0, 0, 1], "b": [0, 1, 0, 0], "c": [0, 0, 1, 0]})
+    task = Multilabel.learn(cells)
+    assert task.exclusive and task.remarks()
+    assert not Multilabel.learn(cells.with_columns(c=pl.lit(1))).exclusive

@@ -61,11 +61,10 @@ def test_even_or_negative_targets_are_not(shift: float):
     ("cells", "text"),
     [
         ((3.0, 3.0), "'y' is 3 in every row: there is nothing to predict\n  fix: choose another target."),
-        (("a", "b"), "'y' holds no numbers\n  fix: choose another target, or the task classification."),
+        (("a", "b"), "'y' holds no numbers: the first cell is 'a'\n  fix: choose another target."),
         (
-            (1.0, float("inf"), None),
-            "in 2 rows 'y' holds no finite number: the first is row 1, inf\n"
-            "  fix: leave these rows out, or correct them.",
+            ("a", "b", "a"),
+            "'y' holds no numbers: the first cell is 'a'\n  fix: choose another target, or the task classification.",
         ),
     ],
 )

@@ -83,9 +83,10 @@ def prepare(
     rows = np.setdiff1d(np.concatenate([parts.train, parts.valid, parts.test]), [*bad])
     whole = in_memory(dataset, schema, learned, inputs, targets, rows)
     (train, valid, tests), lost = _parts(dataset, whole, parts, bad)
-    told = f"{', '.join(dataset.targets) or 'no target'}: {learned.describe()}"
+    name = ", ".join(dataset.targets) or "no target"
+    told = [f"{name}: {text}" for text in (learned.describe(), *learned.remarks())]
     columns = (*guesses, *dropped, *_ids(dataset, fields, dataset.table[parts.train]), *kept)
-    notes = (*dataset.notes, *columns, told, parts.how, *parts.notes, *lost)
+    notes = (*dataset.notes, *columns, *told, parts.how, *parts.notes, *lost)
     train = train.by_length() if learned.by_length else train
     return Prepared(schema, learned, train, valid, tests, whole, notes, bad)
 
@@ -178,9 +179,25 @@ def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, sc
         most = max(1, LEARNED_BYTES // max(1, _row_bytes(dataset)))
         rows = rows[:: -(-len(rows) // most)]
     cells = dataset.cells(rows, dataset.targets)
+    try:
+        return _recognized(dataset, task, cells, schema)
+    except Unreadable as error:
+        where = dataset.locate(int(rows[min(error.bad)]))
+        raise DataError(f"{error.problem} ({where})", remedy=error.remedy) from None
+
+
+def _recognized(dataset: Dataset, task: str | type[Task] | None, cells: pl.DataFrame, schema: Schema) -> Task:
     if task is not None:
         chosen, detail = with_detail("task", task, TASKS, Task)
         return chosen.learn(cells, schema, detail)
+    said = dataset.kinds.get(dataset.targets[0], "") if len(dataset.targets) == 1 else ""
+    if said and (family := with_detail("kind", said, KINDS, Field)[0].family):
+        known: list[type[Task]] = [resolve("task", name, TASKS) for name in TASKS]
+        fitting = [one for one in known if family in one.families]
+        if not fitting:
+            problem = f"no task predicts the target {dataset.targets[0]!r} as {said}"
+            raise DataError(problem, remedy="choose the kind number or category, or name the task with --task.")
+        return fitting[0].learn(cells, schema)
     if not dataset.targets and len(schema.inputs) > 1:
         name = Path(dataset.origin).name
         raise DataError(f"{name} has no target", remedy=f"choose the target from {listed(dataset.table.columns)}.")

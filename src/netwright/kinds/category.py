@@ -12,10 +12,12 @@ from netwright.kinds.cells import (
     each_distinct,
     is_single,
     names,
+    positions,
     refuse_cells,
     refuse_detail,
     refuse_missing,
     sample,
+    visible,
     words,
 )
 from netwright.kinds.features import one_hot
@@ -73,7 +75,7 @@ class Category(Field):
         refuse_detail(cls.kind, name, detail)
         raw = cells.alias("raw").value_counts(name="rows")
         counts = (
-            pl.DataFrame({"value": _as_text(name, raw["raw"]), "rows": raw["rows"]})
+            pl.DataFrame({"value": visible(_as_text(name, raw["raw"])), "rows": raw["rows"]})
             .group_by("value")
             .agg(pl.col("rows").sum())
             .sort(["rows", "value"], descending=[True, False])
@@ -92,12 +94,10 @@ class Category(Field):
 
     def encode(self, cells: pl.Series) -> Tensor:
         """(N,) int32."""
-        known = pl.Series(self.values, dtype=pl.String)
-        places = pl.int_range(FIRST, FIRST + len(known), dtype=pl.Int32, eager=True)
 
         def look_up(column: pl.Series) -> pl.Series:
             text = _as_text(self.name, column)
-            indexes = text.replace_strict(known, places, default=UNSEEN, return_dtype=pl.Int32).cast(pl.Int32)
+            indexes = (positions(text, self.values) + FIRST).fill_null(UNSEEN).cast(pl.Int32)
             return indexes.set(text.is_null(), ABSENT)
 
         indexes = each_distinct(cells, look_up).to_numpy(writable=True)

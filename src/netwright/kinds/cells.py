@@ -1,6 +1,6 @@
 """Raw cells before their kind is known: reading them, missing ones, samples, the usual scale."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,37 @@ def names(cells: pl.Series) -> pl.Series:
     return text.set(text == "", None)
 
 
-def plain_numbers(cells: pl.Series) -> pl.Series:
-    """Cells as float64, missing if unreadable; without the number formats that `Number` accepts."""
-    if cells.dtype == pl.String or cells.dtype == pl.Categorical or isinstance(cells.dtype, pl.Enum):
-        cells = cells.cast(pl.String).str.strip_chars()
-    return cells.cast(pl.Float64, strict=False)
+def visible(texts: pl.Series) -> pl.Series:
+    """Without differences that nobody sees: one Unicode form, plain spaces, no zero-width spaces or soft hyphens."""
+    if not (texts.str.len_bytes() > texts.str.len_chars()).any():
+        return texts
+    plain = texts.str.replace_all(r"[\u{ad}\u{200b}\u{2060}\u{feff}]", "").str.replace_all(r"[\u{a0}\u{202f}]", " ")
+    return plain.str.strip_chars().str.normalize("NFC")
+
+
+def positions(texts: pl.Series, known: Sequence[str]) -> pl.Series:
+    """The place of each text among the known ones, as Int64; null if it is none of them.
+
+    A text that is not known as it is may differ from a known one in what nobody sees; true and false in their case.
+    """
+    own = pl.DataFrame(
+        {"text": pl.Series(known, dtype=pl.String), "place": pl.Series(range(len(known)), dtype=pl.Int64)}
+    )
+    found = _looked_up(texts, own)
+    hard = (found.is_null() & texts.is_not_null()).arg_true()
+    if hard.is_empty():
+        return found
+    alike = own.with_columns(_alike(own["text"])).filter(~pl.col("text").is_duplicated())
+    return found.scatter(hard, each_distinct(texts.gather(hard), lambda some: _looked_up(_alike(some), alike)))
+
+
+def _looked_up(texts: pl.Series, known: pl.DataFrame) -> pl.Series:
+    return texts.replace_strict(known["text"], known["place"], default=None, return_dtype=pl.Int64)
+
+
+def _alike(texts: pl.Series) -> pl.Series:
+    plain, lower = visible(texts), texts.str.to_lowercase()
+    return plain.zip_with(~lower.is_in(["true", "false"]), lower)
 
 
 def yes_no(cells: pl.Series) -> pl.Series:

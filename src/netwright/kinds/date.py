@@ -1,5 +1,6 @@
 """Dates, with or without time of day."""
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Self, final
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from netwright.kinds.cells import (
     NEARLY_ALL,
     each_distinct,
+    names,
     refuse_cells,
     refuse_detail,
     refuse_missing,
@@ -26,6 +28,8 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
 ISO = "%Y-%m-%d"
+CLOCK = "%H:%M"  # times of day alone, with seconds or not, on the first day of 1970
+COMPACT = "%Y%m%d"  # 20230115, as numbers too: of numbers of eight digits, fewer than one in a hundred is such a day
 FORMATS = {  # formats of a day, after its parts are joined by "-"; an earlier one wins a tie
     ISO: r"^\d{4}-\d{1,2}-\d{1,2}$",
     "%m-%d-%Y": r"^\d{1,2}-\d{1,2}-\d{4}$",
@@ -35,6 +39,8 @@ FORMATS = {  # formats of a day, after its parts are joined by "-"; an earlier o
     "%d-%B-%Y": r"^\d{1,2}-\p{L}{3,9}-\d{4}$",
     "%d-%B-%y": r"^\d{1,2}-\p{L}{3,9}-\d{2}$",
     "%B-%d-%Y": r"^\p{L}{3,9}-\d{1,2}-\d{4}$",
+    COMPACT: r"^(?:1[6-9]|2[01])\d{6}$",
+    CLOCK: r"(?i)^(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?:\s*[ap]m)?$",
 }
 SWAPPED = {"%m-%d-%Y": "%d-%m-%Y", "%m-%d-%y": "%d-%m-%y"}  # ambiguous if no day is above 12
 FEATURES = 9  # days, then sine and cosine of the phase in the year, the month, the week and the day
@@ -43,7 +49,7 @@ DAY = 86_400_000_000  # microseconds
 _DAY_FIRST_SIGN = r"^\d{1,2}[.]"  # with points, as in 3.4.2020, the day is always first
 _TIME = r"(?i)^(.*\d)[t\s]+(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?\s*([ap]m)?\s*(?:z|utc|([+-]\d{2}):?(\d{2})?)?$"
 _WEEKDAY = r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[,.]?\s+"
-_WORDING = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%B": "month"}
+_WORDING = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%B": "month", "%H": "hour", "%M": "minute"}
 
 
 @final
@@ -75,6 +81,9 @@ class Date(Field):
         """Date columns, and texts that are nearly all dates in one format."""
         if cells.dtype == pl.Date or cells.dtype == pl.Datetime:
             return True
+        if cells.dtype.is_integer():
+            few = names(sample(cells))
+            return few.n_unique() > 1 and int(_read_days(few, COMPACT).is_not_null().sum()) >= NEARLY_ALL * len(few)
         if cells.dtype != pl.String:
             return False
         present = words(sample(cells)).drop_nulls()
@@ -87,6 +96,7 @@ class Date(Field):
         """The format and the range. Raises DataError for columns that cannot hold dates."""
         refuse_detail(cls.kind, name, detail)
         written, is_certain = _way_of_writing(cells) if cells.dtype == pl.String else ("", True)
+        written = COMPACT if cells.dtype.is_integer() and cls.matches(cells) else written
         moments = _read(name, cells, written)
         days = moments.drop_nulls().cast(pl.Int64).to_numpy() / DAY
         origin, scale = robust(days) if len(days) else (0.0, 0.0)
@@ -126,8 +136,10 @@ class Date(Field):
         if self.missing == 1:
             return "no dates"
         parts = [f"dates {self.first} to {self.last}"]
-        if self.format:
-            read_as = "-".join(_WORDING[part] for part in self.format.split("-"))
+        if self.format == CLOCK:
+            parts = [f"times of day {self.first[11:] or '00:00:00'} to {self.last[11:] or '00:00:00'}"]
+        elif self.format:
+            read_as = "-".join(_WORDING[part] for part in re.findall("%.", self.format))
             parts.append(f"read as {read_as}" + ("" if self.is_certain else " (day and month are ambiguous)"))
         if self.missing:
             parts.append(f"{share(self.missing)} missing")
@@ -163,7 +175,12 @@ def _readable(texts: pl.Series) -> dict[str, int]:
     """The number of cells that each format reads."""
     counts = _day_part(_split(texts)["day"]).alias("day").value_counts(name="rows")
     days, rows = counts["day"], counts["rows"]
-    return {written: int(rows.filter(_read_days(days, written).is_not_null()).sum()) for written in FORMATS}
+    counts = {
+        written: int(rows.filter(_read_days(days, written).is_not_null()).sum())
+        for written in FORMATS
+        if written != CLOCK
+    }
+    return counts | {CLOCK: int(texts.str.contains(FORMATS[CLOCK]).sum())}
 
 
 def _read(name: str, cells: pl.Series, written: str) -> pl.Series:
@@ -172,6 +189,8 @@ def _read(name: str, cells: pl.Series, written: str) -> pl.Series:
         return cells.dt.replace_time_zone(None).cast(pl.Datetime("us"))
     if cells.dtype == pl.Date or cells.dtype == pl.Null:
         return cells.cast(pl.Datetime("us"))
+    if written == COMPACT and cells.dtype.is_numeric():
+        cells = names(cells)
     if cells.dtype != pl.String:
         raise refuse_cells(Date.kind, name, cells, "dates or text")
     way = written or ISO  # text for a column that was learned from dates: CSV and JSON write ISO
@@ -181,6 +200,8 @@ def _read(name: str, cells: pl.Series, written: str) -> pl.Series:
 
 def _read_text(texts: pl.Series, written: str) -> pl.Series:
     """Microseconds since 1970."""
+    if written == CLOCK:
+        return _read_parts("1970-01-01 " + texts.set(~texts.str.contains(FORMATS[CLOCK]), None), ISO)
     if written != ISO:
         return _read_parts(texts, written)
     moments = texts.str.to_datetime(f"{ISO} %H:%M:%S", strict=False, time_unit="us").cast(pl.Int64)

@@ -1,6 +1,6 @@
 """Numbers: measured or counted, typed as numbers or as text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -8,18 +8,9 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import (
-    NEARLY_ALL,
-    Values,
-    each_distinct,
-    refuse_cells,
-    refuse_detail,
-    refuse_missing,
-    robust,
-    sample,
-    words,
-)
+from netwright.kinds.cells import Values, refuse_cells, refuse_detail, refuse_missing, robust, words
 from netwright.kinds.markup import figure, shaded, share, total
+from netwright.kinds.written import Writing, holds_numbers, read_text, way_of_writing
 from netwright.models.stems import NumberColumn, numbers
 from netwright.records.errors import counted
 from netwright.records.features import Summary
@@ -27,12 +18,8 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
 
 BINS = 48  # pieces of the piecewise-linear encoding, as Gorishniy et al. 2022 use (arXiv:2203.05556)
-CODE_LIKE = 0.01  # from this share of texts with a leading zero (zip codes), digits are names, not numbers
 INVISIBLE = 0.1  # of the robust scale: a change too small to matter
-
-_COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:[. ']\d{3})+),\d+$"  # 3,14 and 1.234,5
-_POINT = r"^[+-]?(?:0?\.\d+|\d+\.(?:\d{1,2}|\d{4,})|\d{4,}\.\d+)$"  # 3.14; not 1.234, which may be a thousand
-_THOUSANDS = r"^[+-]?\d{1,3}(?:[, '\u{a0}\u{202f}]\d{3})+(?:\.\d+)?$"  # 1,234.5
+BLURRED = 1e-3  # of the robust scale: coarser steps of float32 lose what a network could learn
 
 
 @final
@@ -52,6 +39,8 @@ class Number(Field):
     example: str  # the first of them
     infinite: int
     decimal_comma: bool  # texts are written 1.234,5
+    unit: str | None = field(default=None, compare=False)  # see `Writing`; None in runs that did not keep it
+    origin: float = 0.0  # encoded cells count from here: float32 cannot hold small steps between great numbers
 
     kind: ClassVar[str] = "number"
     family: ClassVar[Family] = "numbers"
@@ -65,18 +54,16 @@ class Number(Field):
             return True
         if cells.dtype != pl.String:
             return False
-        present = words(sample(cells)).drop_nulls()
-        if present.is_empty() or _share(present.str.contains(r"^[+-]?0\d")) >= CODE_LIKE:
-            return False
-        return _share(_read_text(present, _has_decimal_comma(present)).is_not_null()) >= NEARLY_ALL
+        return holds_numbers(cells)
 
     @classmethod
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
         """Center, scale and quantiles. Raises DataError for columns that cannot hold numbers."""
         refuse_detail(cls.kind, name, detail)
-        decimal_comma = has_decimal_comma(cells)
-        column = read_numbers(name, cells, decimal_comma=decimal_comma)
-        values = column.cast(pl.Float32).to_numpy()
+        writing = way_of_writing(cells)
+        column = read_numbers(name, cells, writing)
+        origin = _origin(column)
+        values = (column - origin if origin else column).cast(pl.Float32).to_numpy()
         finite = values[np.isfinite(values)].astype(np.float64)
         bad = _unreadable(cells, column)
         center, scale = robust(finite) if len(finite) else (0.0, 0.0)
@@ -93,22 +80,27 @@ class Number(Field):
             unreadable=len(bad),
             example=bad[0] if len(bad) else "",
             infinite=int(np.isinf(values).sum()),
-            decimal_comma=decimal_comma,
+            decimal_comma=writing.decimal_comma,
+            unit=writing.unit,
+            origin=origin,
         )
 
     def encode(self, cells: pl.Series) -> Tensor:
         """(N,) float32, raw; NaN for anything but a finite number."""
-        values = self.values(cells).cast(pl.Float32).to_numpy(writable=True)
+        column = self.values(cells)
+        column = column - self.origin if self.origin else column
+        values = column.cast(pl.Float32).to_numpy(writable=True)
         np.copyto(values, np.nan, where=np.isinf(values))
         return refuse_missing(self, cells, torch.from_numpy(values))
 
     def values(self, cells: pl.Series) -> pl.Series:
         """Float64 as in the cells; null if a cell is missing or not a number."""
-        return read_numbers(self.name, cells, decimal_comma=self.decimal_comma)
+        return read_numbers(self.name, cells, Writing(self.decimal_comma, self.unit or ""))
 
     def decode(self, encoded: Tensor) -> pl.Series:
         """The numbers."""
-        return pl.Series(self.name, encoded.cpu().numpy())
+        numbers = encoded.cpu().numpy()
+        return pl.Series(self.name, numbers.astype(np.float64) + self.origin if self.origin else numbers)
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
@@ -119,9 +111,8 @@ class Number(Field):
         """`numbers 17 to 90, 3 % missing`."""
         if self.missing == 1:
             return "no numbers"
-        parts = [f"numbers {figure(self.low)} to {figure(self.high)}"]
-        if self.low == self.high:
-            parts = [f"always {figure(self.low)}"]
+        low, high = self.low + self.origin, self.high + self.origin
+        parts = [f"numbers {figure(low)} to {figure(high)}" if low < high else f"always {figure(low)}"]
         if self.missing:
             parts.append(f"{share(self.missing)} missing")
         if self.unreadable:
@@ -129,31 +120,32 @@ class Number(Field):
             parts.append(f"{cells} not a number (first: {self.example!r}), read as missing")
         if self.infinite:
             parts.append(f"{counted(self.infinite, 'cell is', 'cells are')} infinite, read as missing")
-        if self.decimal_comma:
-            parts.append("decimal comma")
-        return ", ".join(parts)
+        return ", ".join((*parts, *Writing(self.decimal_comma, self.unit or "").remarks()))
 
     @classmethod
     def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
         """The numbers as they are."""
-        return tuple(Summary(f.name, f.name, column) for f, column in zip(fields, cells.numpy().T, strict=True))
+        return tuple(
+            Summary(f.name, f.name, column.astype(np.float64) + f.origin if f.origin else column)
+            for f, column in zip(fields, cells.numpy().T, strict=True)
+        )
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The number as written."""
         return shaded("missing" if cell is None else str(cell), total(attribution))
 
 
-def has_decimal_comma(cells: pl.Series) -> bool:
-    """Whether a column of text has numbers like 1.234,5."""
-    return cells.dtype == pl.String and _has_decimal_comma(words(sample(cells)).drop_nulls())
+def as_numbers(cells: pl.Series) -> pl.Series:
+    """Float64, read as the column itself writes numbers; null if a cell is missing or not a number."""
+    return read_numbers(cells.name, cells, way_of_writing(cells))
 
 
-def read_numbers(name: str, cells: pl.Series, *, decimal_comma: bool) -> pl.Series:
+def read_numbers(name: str, cells: pl.Series, writing: Writing) -> pl.Series:
     """Float64; null if a cell is missing or not a number."""
     if cells.dtype == pl.Categorical or isinstance(cells.dtype, pl.Enum):
         cells = cells.cast(pl.String)
     if cells.dtype == pl.String:
-        return _read_text(cells, decimal_comma)
+        return read_text(cells, writing)
     if cells.dtype == pl.Duration:
         return cells.dt.total_microseconds() / 1e6  # seconds
     if cells.dtype == pl.Time:
@@ -163,43 +155,19 @@ def read_numbers(name: str, cells: pl.Series, *, decimal_comma: bool) -> pl.Seri
     raise refuse_cells(Number.kind, name, cells, "numbers or text")
 
 
-def _read_text(cells: pl.Series, decimal_comma: bool) -> pl.Series:
-    if decimal_comma:
-        return each_distinct(cells, lambda c: _read_written(c, decimal_comma))
-    values = cells.cast(pl.Float64, strict=False)
-    hard = (values.is_null() & cells.is_not_null()).arg_true()  # usually few: the fast cast reads the rest
-    if hard.is_empty():
-        return values
-    return values.scatter(hard, each_distinct(cells.gather(hard), lambda c: _read_written(c, decimal_comma)))
-
-
-def _read_written(cells: pl.Series, decimal_comma: bool) -> pl.Series:
-    """Numbers as people write them: `$ 1,234.50`, `12 %`."""
-    bare = _bare(words(cells))
-    frame = bare.alias("cell").to_frame()
-    cell = pl.col("cell")
-    if decimal_comma:
-        plain = cell.str.replace_all(r"[. ']", "").str.replace(",", ".", literal=True)
-    else:
-        plain = pl.when(cell.str.contains(_THOUSANDS)).then(cell.str.replace_all(r"[^\d.+-]", "")).otherwise(cell)
-    return frame.select(plain.cast(pl.Float64, strict=False))["cell"].alias(cells.name)
-
-
-def _bare(texts: pl.Series) -> pl.Series:
-    """Without currency and percent signs."""
-    return texts.str.replace(r"^([+-]?)[$€£¥]\s*", "$1").str.replace(r"\s*[%$€£¥]$", "")
-
-
-def _has_decimal_comma(texts: pl.Series) -> bool:
-    """Whether more cells have a decimal comma than a decimal point or commas between thousands."""
-    bare = _bare(texts)
-    return int(bare.str.contains(_COMMA).sum()) > int(bare.str.contains(f"{_THOUSANDS}|{_POINT}").sum())
-
-
 def _unreadable(cells: pl.Series, column: pl.Series) -> pl.Series:
     if cells.dtype != pl.String:
         return cells.clear()
     return words(cells.filter(column.is_null())).drop_nulls()
+
+
+def _origin(column: pl.Series) -> float:
+    """A whole number to count from if float32 would blur the column; else 0."""
+    values = column.drop_nulls().to_numpy()
+    values = values[np.isfinite(values)]
+    center, scale = robust(values) if len(values) else (0.0, 0.0)
+    is_blurred = abs(center) * float(np.finfo(np.float32).eps) * scale > BLURRED
+    return float(np.floor(center)) if is_blurred else 0.0
 
 
 def _knots(values: Values) -> tuple[float, ...]:
@@ -214,7 +182,3 @@ def _knots(values: Values) -> tuple[float, ...]:
     reached = np.cumsum(np.minimum(counts, max(1.0, len(values) / BINS)))
     places = np.searchsorted(reached, np.linspace(0, reached[-1], BINS + 1)).clip(max=len(distinct) - 1)
     return tuple(np.unique(distinct[places]).tolist())
-
-
-def _share(claims: pl.Series) -> float:
-    return int(claims.sum()) / len(claims)

@@ -12,7 +12,8 @@ from netwright.data.dataset import Dataset
 from netwright.data.fixes import apply_fixes, located
 from netwright.data.prepare import prepare
 from netwright.data.split import Split
-from netwright.kinds.cells import names, plain_numbers
+from netwright.kinds.cells import names, positions
+from netwright.kinds.number import as_numbers
 from netwright.planning.paired import Measured, Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import quick_runs
 from netwright.records.errors import DataError, NetwrightError, counted
@@ -115,7 +116,8 @@ def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
     values = np.full(len(cut.test), np.nan)
     truth = test.to_series()[places]
     if isinstance(view, Labels):
-        values[places] = (names(truth) == answers["prediction"]).to_numpy()
+        right, answered = (positions(names(cells), view.names) for cells in (truth, answers["prediction"]))
+        values[places] = (right == answered).to_numpy()
         return {"accuracy": Measured(values, "higher"), "loss": Measured(losses, "lower")}
-    values[places] = (plain_numbers(truth) - answers["prediction"]).abs().to_numpy()
+    values[places] = (as_numbers(truth) - answers["prediction"]).abs().to_numpy()
     return {"mae": Measured(values, "lower")}  # losses of different fixes are in units of different spread

@@ -16,7 +16,7 @@ from netwright.records.batch import Batch, Examples, Geometry, Given, Outputs
 from netwright.records.frames import Frames
 from netwright.records.nested import as_outputs, each_tensor
 from netwright.records.recipe import NoOptions, Recipe
-from netwright.records.schema import Schema
+from netwright.records.schema import Family, Schema
 
 ROW = "row"  # the column of row numbers next to answers
 
@@ -105,12 +105,16 @@ class Task(ABC):
     has_places: ClassVar[bool] = True  # targets belong to pixels or steps, and must follow if these move
     follows: ClassVar[bool] = False  # whether `moved` moves targets along with augmented images
     by_length: ClassVar[bool] = False  # whether training batches rows of similar length, if that pays off
+    families: ClassVar[tuple[Family, ...]] = ()  # kinds of target it predicts, if the user names the target's kind
     options: ClassVar[type] = NoOptions
     """A frozen dataclass of the task's own settings, in the task's module: `horizon: int = setting(24, ...)`."""
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
-        """Whether raw target columns look like this task. The first match in the order of TASKS wins."""
+        """Whether raw target columns look like this task. The first match in the order of TASKS wins.
+
+        Raises DataError, best `Unreadable`, for cells that leave open what is meant.
+        """
         return False
 
     @classmethod
@@ -214,6 +218,10 @@ class Task(ABC):
     @abstractmethod
     def describe(self) -> str:
         """One line for people: `classification into 10 classes`."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should check about how the target was read."""
+        return ()
 
 
 def viewed(task: Task, examples: Examples) -> Labels | Numbers | None:

@@ -2,15 +2,46 @@
 
 import polars as pl
 
-from netwright.kinds.cells import plain_numbers
-from netwright.records.errors import DataError
+from netwright.kinds.date import Date
+from netwright.kinds.number import Number, as_numbers
+from netwright.kinds.written import TIME, share_of_numbers, way_of_writing
+from netwright.records.errors import DataError, Unreadable
+
+FEW_CLASSES = 20  # more distinct whole numbers are a quantity; digits, stars and months are fewer
+MOST = 0.5  # from this share of cells with numbers, many different texts may be badly written numbers
 
 
 def hold_numbers(cells: pl.Series) -> bool:
-    """Whether all nonmissing cells are numbers, or text that reads as numbers."""
-    if cells.dtype.is_numeric():
-        return True
-    return cells.dtype == pl.String and 0 < cells.drop_nulls().len() == plain_numbers(cells).drop_nulls().len()
+    """Whether cells are numbers, or text that nearly always reads as numbers."""
+    return Number.matches(cells)
+
+
+def refuse_unclear(cells: pl.Series) -> None:
+    """Raises an error that says both ways out if many different cells are dates, or most but not nearly all numbers."""
+    is_duration = cells.dtype == pl.Duration or cells.dtype == pl.Time or way_of_writing(cells).unit == TIME
+    if not is_duration and (cells.dtype.is_temporal() or (_are_many(cells) and Date.matches(cells))):
+        raise DataError(
+            f"{cells.name!r} holds dates, and no task predicts dates",
+            remedy="write a number into it, such as days since a fixed day; "
+            "if each date is a class, name the task classification.",
+        )
+    if cells.dtype != pl.String or hold_numbers(cells) or not _are_many(cells) or share_of_numbers(cells) < MOST:
+        return
+    read = as_numbers(cells)
+    bad = {int(row): f"the target is {cells[int(row)]!r}" for row in (read.is_null() & cells.is_not_null()).arg_true()}
+    is_number = len(cells) - len(bad) >= MOST * len(cells)
+    way = "leave the others out by naming the task regression" if is_number else "write all of them in one unit"
+    known, first = f"{len(cells) - len(bad):,} of {len(cells):,}", cells[next(iter(bad))]
+    raise Unreadable(
+        f"{known} cells of {cells.name!r} are numbers, all written in one way; the first other cell is {first!r}",
+        f"to predict numbers, {way}; to predict each text as a class, name the task classification.",
+        (),
+        bad,
+    )
+
+
+def _are_many(cells: pl.Series) -> bool:
+    return cells.n_unique() > FEW_CLASSES
 
 
 def only_column(cells: pl.DataFrame, task: str) -> pl.Series:

@@ -1,6 +1,6 @@
 """One label for each example, out of two or many."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Self, final
 
 import numpy as np
@@ -9,21 +9,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.kinds.cells import names, plain_numbers, unreadable
+from netwright.kinds.cells import names, positions, unreadable, visible
 from netwright.kinds.mask import Mask
+from netwright.kinds.number import as_numbers
 from netwright.models.modes import evaluating
 from netwright.models.network import joined
 from netwright.records.batch import Batch, Outputs
 from netwright.records.errors import DataError, counted, listed
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Schema
+from netwright.records.schema import Family, Schema
 from netwright.records.task import NO_INPUTS, Labels, Objective, Score, Task
 from netwright.tasks import metrics
-from netwright.tasks.cells import hold_numbers, only_column, refuse_detail
+from netwright.tasks.cells import FEW_CLASSES, MOST, hold_numbers, only_column, refuse_detail, refuse_unclear
 from netwright.tasks.losses import choose_loss, class_weights, over_members
 from netwright.tasks.outputs import check_answers, check_outputs, mean_over_members
 
-FEW_CLASSES = 20  # more distinct whole numbers are a quantity; digits, stars and months are fewer
 ROWS_PER_CLASS = 3  # whole numbers that repeat less often than this are a quantity in a small table
 RARE = 0.5  # a class without rows counts as this many in the best constant answer, so its logit is finite
 MOST_CLASSES = 100  # with more, AUC and confusion are skipped: they grow with the classes (and their square)
@@ -40,12 +40,15 @@ class Classification(Task):
 
     labels: tuple[str, ...]
     counts: tuple[int, ...] = ()
+    typed: Literal["text", "boolean", "integer", "number"] = field(default="text", compare=False)
+    """The type of the cells that labels came from; answers have it too."""
 
     name: ClassVar[str] = "classification"
     metric: ClassVar[str] = "log_loss"
     higher_is_better: ClassVar[bool] = False
     link: ClassVar[Literal["softmax"]] = "softmax"
     has_places: ClassVar[bool] = False
+    families: ClassVar[tuple[Family, ...]] = ("labels",)
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
@@ -53,14 +56,15 @@ class Classification(Task):
         if cells.width != 1 or cells.to_series().dtype.is_nested() or Mask.matches(cells.to_series()):
             return False
         column = cells.to_series()
-        return not column.dtype.is_temporal() and (not hold_numbers(column) or _hold_few_whole_numbers(column))
+        refuse_unclear(column)
+        return not hold_numbers(column) or _hold_few_whole_numbers(column)
 
     @classmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
         """The labels and their counts. Raises DataError for missing labels, one class, or a new label in every row."""
         refuse_detail(cls.name, detail)
         column = only_column(cells, cls.name)
-        known = names(column)
+        known = visible(names(column))
         if known.null_count():
             raise DataError(
                 f"{column.name!r} holds no label in {counted(known.null_count(), 'row')}",
@@ -68,14 +72,14 @@ class Classification(Task):
             )
         found = known.value_counts(name="count")
         _check_learnable(column.name, found, len(known))
-        numbers = plain_numbers(found[column.name])
+        numbers = as_numbers(found[column.name])
         found = found.with_columns(number=numbers).sort(["number", column.name], nulls_last=True)
-        return cls(tuple(found[column.name]), tuple(found["count"]))
+        return cls(tuple(found[column.name]), tuple(found["count"]), _type_of(column))
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
         """(N,) int64 positions in `labels`; -1 if a label is missing or unknown (then Unreadable)."""
-        column, known = only_column(cells, self.name), list(self.labels)
-        found = names(column).replace_strict(known, range(len(known)), default=None, return_dtype=pl.Int64)
+        column = only_column(cells, self.name)
+        found = positions(names(column), self.labels)
         encoded = torch.from_numpy(found.fill_null(-1).to_numpy().copy())
         if found.null_count():
             bad = {row: f"the label is {column[row]!r}" for row in found.is_null().arg_true()}
@@ -118,6 +122,7 @@ class Classification(Task):
         probability, answer = shares.max(1)
         columns = {f"p_{label}": shares[:, k].numpy() for k, label in enumerate(self.labels)}
         labels = pl.Series(self.labels, dtype=pl.String)[answer.numpy()]
+        labels = labels == "true" if self.typed == "boolean" else labels.cast(_TYPES.get(self.typed, pl.String))
         return pl.DataFrame({"prediction": labels, "probability": probability.numpy(), **columns})
 
     def answers(self, outputs: Outputs) -> Outputs:
@@ -135,8 +140,20 @@ class Classification(Task):
 
     def describe(self) -> str:
         """`classification into 2 classes: bright, dark`."""
-        named = f": {', '.join(self.labels)}" if len(self.labels) <= 3 else ""
-        return f"classification into {len(self.labels)} classes{named}"
+        shown = [repr(label) if "," in label else label for label in self.labels]
+        named = f": {', '.join(shown)}" if len(shown) <= 3 else ""
+        return f"classification into {len(shown)} classes{named}"
+
+    def remarks(self) -> tuple[str, ...]:
+        """A note if labels look like lists of other labels."""
+        known = {label.strip() for label in self.labels}
+        lists = [
+            label for label in self.labels if "," in label and known >= {part.strip() for part in label.split(",")}
+        ]
+        if not lists:
+            return ()
+        way = f"write {lists[0].replace(', ', ';').replace(',', ';')!r} and name the task multilabel"
+        return (f"{lists[0]!r} is read as one class, but may mean several labels at once: then {way}",)
 
     @property
     def rarer(self) -> int:
@@ -181,10 +198,19 @@ def _flat(batch: Batch) -> Tensor:
 
 def _hold_few_whole_numbers(cells: pl.Series) -> bool:
     """Whether numbers look like classes: whole, at most FEW_CLASSES of them, each in ROWS_PER_CLASS rows or more."""
-    numbers = plain_numbers(cells).drop_nulls().drop_nans()
+    numbers = as_numbers(cells).drop_nulls().drop_nans()
     distinct = numbers.n_unique()
     few = 0 < distinct <= FEW_CLASSES and len(numbers) >= ROWS_PER_CLASS * distinct
     return few and bool((numbers == numbers.floor()).all())
+
+
+_TYPES = {"integer": pl.Int64, "number": pl.Float64}
+
+
+def _type_of(cells: pl.Series) -> Literal["text", "boolean", "integer", "number"]:
+    if cells.dtype == pl.Boolean:
+        return "boolean"
+    return "integer" if cells.dtype.is_integer() else "number" if cells.dtype.is_numeric() else "text"
 
 
 def _check_learnable(name: str, found: pl.DataFrame, rows: int) -> None:
@@ -192,7 +218,8 @@ def _check_learnable(name: str, found: pl.DataFrame, rows: int) -> None:
         only = f"is {found[name][0]!r} in every row" if found.height else "has no rows"
         raise DataError(f"{name!r} {only}: there must be two classes or more", remedy="add rows of another class.")
     if found.height == rows and rows > 2:
+        are_numbers = int(as_numbers(found[name]).is_not_null().sum()) >= MOST * rows
         raise DataError(
             f"{name!r} is different in every row: a network cannot learn classes seen once",
-            remedy="choose another target, or the task regression.",
+            remedy="choose another target, or the task regression." if are_numbers else "choose another target.",
         )

@@ -40,6 +40,7 @@ class Multilabel(Task):
     labels: tuple[str, ...]
     counts: tuple[int, ...] = ()
     separator: str = ""
+    exclusive: bool = False  # whether every training row has exactly one label; then every answer has one
 
     name: ClassVar[str] = "multilabel"
     metric: ClassVar[str] = "log_loss"
@@ -78,7 +79,7 @@ class Multilabel(Task):
                 f"none of the labels {listed(labels)} differs between rows: there is nothing to predict",
                 remedy="choose other targets.",
             )
-        return cls(labels, tuple(counts.tolist()), separator)
+        return cls(labels, tuple(counts.tolist()), separator, bool((given.sum(1) == 1).all()))
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
         """(N, L) float32 of 0 and 1; NaN rows if a cell is missing or has an unknown label (then Unreadable)."""
@@ -116,6 +117,9 @@ class Multilabel(Task):
             outputs = check_answers(self.forward(network, batch), batch, len(self.labels), self.describe())
         shares = outputs.sigmoid().cpu().numpy()
         columns = [pl.Series(f"p_{label}", shares[:, k]) for k, label in enumerate(self.labels)]
+        if self.exclusive:
+            most = pl.Series("prediction", self.labels, dtype=pl.String)[shares.argmax(1)]
+            return pl.DataFrame([most, *columns])
         chosen = [
             pl.when(pl.col(column.name) >= 0.5).then(pl.lit(label))
             for label, column in zip(self.labels, columns, strict=True)
@@ -136,6 +140,12 @@ class Multilabel(Task):
     def describe(self) -> str:
         """`several of 5 labels`."""
         return f"several of {len(self.labels)} labels at once"
+
+    def remarks(self) -> tuple[str, ...]:
+        """A note if labels exclude each other."""
+        if not self.exclusive:
+            return ()
+        return ("every training row has exactly one of these labels: each answer is the most probable one",)
 
     def _columns(self, cells: pl.DataFrame) -> tuple[Tensor, dict[int, str]]:
         read = [yes_no(cells[label]) for label in self.labels]

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.kinds.cells import unreadable
-from netwright.kinds.number import has_decimal_comma, read_numbers
+from netwright.kinds.number import read_numbers
+from netwright.kinds.written import Writing, way_of_writing
 from netwright.models.modes import evaluating
 from netwright.models.network import joined
 from netwright.records.batch import Batch, Outputs
-from netwright.records.errors import DataError, RecipeError, counted
+from netwright.records.errors import DataError, RecipeError
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Schema
+from netwright.records.schema import Family, Schema
 from netwright.records.task import NO_INPUTS, Numbers, Objective, Score, Task
 from netwright.tasks import metrics
 from netwright.tasks.cells import hold_numbers, only_column, refuse_detail
@@ -44,30 +45,34 @@ class Regression(Task):
     high: float = float_info.max
     on_log: bool = False
     decimal_comma: bool = False  # the target is text like 1.234,5
+    unit: str = ""  # see `Writing`
 
     name: ClassVar[str] = "regression"
     metric: ClassVar[str] = "rmse"
     higher_is_better: ClassVar[bool] = False
     link: ClassVar[Literal["identity"]] = "identity"
     has_places: ClassVar[bool] = False
+    families: ClassVar[tuple[Family, ...]] = ("numbers",)
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
-        """One column of numbers, or of text that reads as numbers; classification is tried first."""
+        """One column of numbers, or of text that nearly always reads as numbers; classification is tried first."""
         return cells.width == 1 and not cells.to_series().dtype.is_nested() and hold_numbers(cells.to_series())
 
     @classmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
-        """Mean, scale and ends. Raises DataError for missing, infinite, no or equal numbers."""
+        """Mean, scale and ends, of the cells that are finite numbers. Raises DataError for no or equal numbers."""
         refuse_detail(cls.name, detail)
         column = only_column(cells, cls.name)
-        decimal_comma = has_decimal_comma(column)
-        numbers = read_numbers(column.name, column, decimal_comma=decimal_comma)
+        writing = way_of_writing(column)
+        numbers = read_numbers(column.name, column, writing)
+        numbers = numbers.filter(numbers.is_finite().fill_null(False))
         _check_numbers(column, numbers)
         raw = numbers.to_numpy()
         on_log = _asks_for_log(raw)
         units = np.log(raw) if on_log else raw
-        return cls(float(units.mean()), float(units.std()), float(raw.min()), float(raw.max()), on_log, decimal_comma)
+        ends = float(raw.min()), float(raw.max())
+        return cls(float(units.mean()), float(units.std()), *ends, on_log, writing.decimal_comma, writing.unit)
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
         """(N,) float32 in standardized units; NaN if a cell is not a finite number (then Unreadable).
@@ -75,7 +80,7 @@ class Regression(Task):
         On a log scale, targets that are not positive are NaN too.
         """
         column = only_column(cells, self.name)
-        numbers = read_numbers(column.name, column, decimal_comma=self.decimal_comma)
+        numbers = read_numbers(column.name, column, Writing(self.decimal_comma, self.unit))
         raw = numbers.fill_null(float("nan")).to_numpy()
         with np.errstate(invalid="ignore", divide="ignore"):
             units = np.log(raw) if self.on_log else raw
@@ -133,7 +138,8 @@ class Regression(Task):
     def describe(self) -> str:
         """`regression of numbers from 25 to 346`."""
         known = f" of numbers from {self.low:g} to {self.high:g}" if self.high < float_info.max else ""
-        return f"regression{known}{', learned on a log scale: they are skewed' if self.on_log else ''}"
+        skewed = ("learned on a log scale: they are skewed",) if self.on_log else ()
+        return ", ".join((f"regression{known}", *Writing(self.decimal_comma, self.unit).remarks(), *skewed))
 
     def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
         return check_answers(outputs, batch, 1, self.describe())[:, 0], _flat(batch)
@@ -166,18 +172,11 @@ def _flat(batch: Batch) -> Tensor:
 
 
 def _check_numbers(column: pl.Series, numbers: pl.Series) -> None:
-    finite = numbers.fill_null(float("nan")).is_finite()
-    if not finite.any():
-        raise DataError(
-            f"{column.name!r} holds no numbers", remedy="choose another target, or the task classification."
-        )
-    if not finite.all():
-        first = (~finite).arg_true()[0]
-        raise DataError(
-            f"in {counted(int((~finite).sum()), 'row')} {column.name!r} holds no finite number: "
-            f"the first is row {first}, {column[first]!r}",
-            remedy="leave these rows out, or correct them.",
-        )
+    if numbers.is_empty():
+        first = f": the first cell is {column[0]!r}" if len(column) else ""
+        are_classes = 1 < column.n_unique() < len(column)
+        remedy = "choose another target, or the task classification." if are_classes else "choose another target."
+        raise DataError(f"{column.name!r} holds no numbers{first}", remedy=remedy)
     if numbers.n_unique() == 1:
         raise DataError(
             f"{column.name!r} is {numbers[0]:g} in every row: there is nothing to predict",

@@ -46,6 +46,11 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
             dataset = read_source(source)
             examples, bad = encode_new(run.schema, run.task, dataset)
             tell_bad(dataset, bad, tell)
+            if not len(examples):
+                first = min(bad)
+                problem = f"no row of {dataset.origin} can be scored: {dataset.locate(first)}: {bad[first]}"
+                known = run.task.describe()
+                raise DataError(problem, remedy=f"give rows with targets like those of the training: {known}.")
         else:
             examples = new_examples(run, options.data, is_labelled=True)
         with prepare_device():

@@ -12,6 +12,7 @@ from netwright.data.split import Rows
 from netwright.kinds import KINDS
 from netwright.kinds.cells import is_single, words
 from netwright.kinds.number import Number
+from netwright.kinds.number import as_numbers as read_column
 from netwright.records.finding import Action, Fix
 from netwright.records.schema import Field
 from netwright.resolve import with_detail
@@ -85,7 +86,7 @@ def as_numbers(cells: pl.Series) -> Floats | None:
     if cells.dtype.is_numeric():
         return cells.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     if cells.dtype == pl.String and Number.matches(cells):
-        return Number.learn(cells.name, cells).encode(cells).double().numpy()
+        return read_column(cells).fill_null(float("nan")).to_numpy()
     return None
 
 

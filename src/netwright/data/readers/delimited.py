@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
@@ -43,6 +43,7 @@ class Block:
     lines: pl.Series  # the line on which each row starts, from 1
     ragged: int  # rows without one cell for each column
     first_ragged: str  # "line 12 (14 cells)"
+    headers: tuple[int, ...] = ()  # lines that repeated the column names, and were left out
 
 
 def find_layout(path: Path, known: Sequence[str] = ()) -> Layout:
@@ -74,7 +75,20 @@ def blocks(layout: Layout) -> Iterator[Block]:
     with open_text(layout.path, layout.encoding) as stream:
         for _ in range(layout.header_lines):
             stream.readline()
-        yield from _blocks(stream, layout, layout.header_lines + 1)
+        yield from (_without_headers(block) for block in _blocks(stream, layout, layout.header_lines + 1))
+
+
+def _without_headers(block: Block) -> Block:
+    """Without lines that repeat the column names, as in files that were joined."""
+    names = block.table.columns
+    same = block.table[names[0]].str.strip_chars() == names[0]
+    if len(names) == 1 or not same.any():
+        return block
+    same = block.table.select(pl.all_horizontal(*(pl.col(n).str.strip_chars() == n for n in names))).to_series()
+    same = same.fill_null(False)
+    return replace(
+        block, table=block.table.filter(~same), lines=block.lines.filter(~same), headers=tuple(block.lines.filter(same))
+    )
 
 
 def _blocks(stream: TextIO, layout: Layout, line: int) -> Iterator[Block]:

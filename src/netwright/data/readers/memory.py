@@ -46,7 +46,7 @@ def read_memory(source: Source, origin: str = "array") -> Dataset:
         table, targets = _table(given), ()
     if not table.height:
         raise DataError(f"the {origin} has no rows", remedy="give at least one row.")
-    dataset = Dataset(plain(table), targets if source.is_labelled else (), origin, mapped=mapped)
+    dataset = Dataset(plain(_without_objects(table)), targets if source.is_labelled else (), origin, mapped=mapped)
     return absolute_images(dataset, os.getcwd(), source.kinds)
 
 
@@ -97,7 +97,7 @@ def _joined(parts: Mapping[str, Dataset]) -> tuple[list[pl.DataFrame], dict[str,
 
 
 def _pair(inputs: Any, target: Any) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    table, targets = _table(inputs), _table(target)
+    table, targets = _table(inputs), _table(_as_one_column(target))
     if targets.columns[0] == NAME:
         targets = targets.rename({NAME: TARGET})
     elif targets.width > 1 and targets.columns == [f"{NAME}{k}" for k in range(targets.width)]:
@@ -112,6 +112,19 @@ def _pair(inputs: Any, target: Any) -> tuple[pl.DataFrame, tuple[str, ...]]:
     return table.hstack(targets), tuple(targets.columns)
 
 
+def _as_one_column(target: Any) -> Any:
+    """Targets of shape (n, 1) as (n,), and one-hot rows of an array as the number of their class."""
+    array = target.detach().cpu().numpy() if isinstance(target, torch.Tensor) else target
+    if isinstance(array, list) and len({np.shape(row) for row in array}) == 1 and np.ndim(array[0]) == 1:
+        array = np.asarray(array)
+    if not isinstance(array, np.ndarray) or array.ndim != 2:
+        return target
+    if array.shape[1] == 1:
+        return array[:, 0]
+    is_one_hot = array.dtype.kind in "biuf" and np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()
+    return array.argmax(1) if is_one_hot else target
+
+
 def _table(data: Any) -> pl.DataFrame:
     if isinstance(data, pl.DataFrame):
         return data
@@ -121,6 +134,8 @@ def _table(data: Any) -> pl.DataFrame:
         return data.rename(data.name or NAME).to_frame()
     pandas = sys.modules.get("pandas")  # there are pandas data only if pandas has been imported
     if pandas is not None and isinstance(data, pandas.DataFrame):
+        if twice := [str(name) for name in data.columns[data.columns.duplicated()]]:
+            raise DataError(f"the frame has two columns named {twice[0]!r}", remedy="rename one of them.")
         return pl.DataFrame([_of_pandas(str(name), data.iloc[:, k]) for k, name in enumerate(data.columns)])
     if pandas is not None and isinstance(data, pandas.Series):
         return _of_pandas(str(data.name or NAME), data).to_frame()
@@ -140,9 +155,24 @@ def _of_pandas(name: str, column: Any) -> pl.Series:
     """Through NumPy, to avoid pyarrow; NaN among words and pandas' NA are missing."""
     if str(column.dtype) not in ("category", "boolean") and column.dtype.kind in "biuf":
         return pl.Series(name, column.to_numpy(dtype=float, na_value=np.nan) if column.hasnans else column.to_numpy())
+    if str(column.dtype).startswith("period"):
+        column = column.dt.to_timestamp()
     missing = column.isna().to_numpy()
     cells = [None if gone else cell for cell, gone in zip(column.tolist(), missing, strict=True)]
     return pl.Series(name, cells, strict=False)
+
+
+def _without_objects(table: pl.DataFrame) -> pl.DataFrame:
+    """The table with paths and intervals as text. Raises DataError for other objects of Python."""
+    pandas = sys.modules.get("pandas")
+    texts = (os.PathLike,) if pandas is None else (os.PathLike, pandas.Interval)
+    for column in table.select(pl.col(pl.Object)).iter_columns():
+        cells = [str(cell) if isinstance(cell, texts) else cell for cell in column.to_list()]
+        if strange := [cell for cell in cells if not isinstance(cell, str | None)]:
+            problem = f"column {column.name!r} holds objects of type {type(strange[0]).__name__}"
+            raise DataError(problem, remedy="turn them into numbers, text or dates, or leave the column out.")
+        table = table.with_columns(pl.Series(column.name, cells, pl.String))
+    return table
 
 
 def _of_array(array: np.ndarray) -> pl.DataFrame:
@@ -203,7 +233,9 @@ def _of_list(data: Sequence[Any]) -> pl.DataFrame:
 
 
 def _ragged(data: Sequence[Any]) -> pl.DataFrame:
-    """Series of one channel and different lengths."""
+    """Series of one channel and different lengths, or lists of words."""
+    if any(isinstance(word, str) for entry in data for word in entry):
+        return pl.Series(NAME, [list(entry) for entry in data], pl.List(pl.String), strict=False).to_frame()
     if any(np.ndim(entry) != 1 for entry in data):
         problem = "the arrays have different shapes"
         raise DataError(problem, remedy="give images of one size, or series as a dict of lists for each channel.")

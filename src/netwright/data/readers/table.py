@@ -13,6 +13,7 @@ import polars as pl
 from netwright.data.dataset import Dataset
 from netwright.data.readers.delimited import blocks, find_layout
 from netwright.data.readers.files import find_encoding, open_text, reading, suffix_of
+from netwright.kinds.written import groups_by_points
 from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.source import Source
 
@@ -82,20 +83,21 @@ def typed(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def typed_column(column: pl.Series) -> pl.Series:
-    """Int64 or Float64 if every nonmissing cell reads as a number; codes such as 01067 stay text."""
+    """Int64 or Float64 if every nonmissing cell is a number; codes such as 01067, and 20.546 for 20546, stay text."""
     if column.dtype != pl.String or column.null_count() == len(column):
         return column
     for dtype in (pl.Int64, pl.Float64):
         numbers = column.cast(dtype, strict=False)
         if numbers.null_count() == column.null_count():
-            return column if column.str.contains(r"^[+-]?0\d").any() else numbers
+            is_written = column.str.contains(r"^[+-]?0\d").any() or groups_by_points(column)
+            return column if is_written else numbers
     return column
 
 
 def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
     layout = find_layout(path, known)
     cells = counted(len(layout.names), "cell")
-    ragged, rows, first = 0, 0, ""
+    ragged, rows, first, headers = 0, 0, "", list[int]()
     held = Dataset(
         pl.DataFrame(schema=dict.fromkeys(layout.names, pl.String)), (), str(path), pl.Series([], dtype=pl.Int64)
     )
@@ -105,6 +107,7 @@ def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
             rows + block.table.height + block.ragged,
             first or block.first_ragged,
         )
+        headers += block.headers
         if ragged > RAGGED * rows:
             problem = (
                 f"{path}: {ragged:,} of {counted(rows, 'row')} do not have the header's {cells}; the first is {first}"
@@ -114,7 +117,9 @@ def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
             yield held
         held = Dataset(block.table, (), str(path), block.lines)
     left = f"{path.name}: {counted(ragged, 'row')} without {cells} left out, the first is {first}"
-    yield replace(held, notes=(*layout.notes, *((left,) if ragged else ())))
+    again = f"{path.name}: {counted(len(headers), 'line')} that repeat the column names left out, the first is line "
+    notes = [left] * bool(ragged) + [f"{again}{line}" for line in headers[:1]]
+    yield replace(held, notes=(*layout.notes, *notes))
 
 
 def _parquet(path: Path, rows: int) -> Iterator[Dataset]:
