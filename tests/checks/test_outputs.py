@@ -1,4 +1,4 @@
-"""What the doctor says of losses that get outputs of the wrong shape, and of rows that leak."""
+"""What the doctor says of outputs and inputs of the wrong shape, of rows that leak, and of states that are kept."""
 
 from collections.abc import Callable
 
@@ -112,3 +112,83 @@ def test_a_recurrent_layer_that_runs_over_the_rows_leaks_though_the_first_row_se
         found = first(run)
         assert found.code == "NW315" and found.summary.startswith("15 of 16 answers change")
         assert found.layers[0] == "layer" and "batch_first=True" in found.remedies[0].advice
+
+
+class Reshaped(nn.Module):
+    """A function of the inputs, a layer, and the mean of what is left."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor], layer: nn.Module) -> None:
+        super().__init__()
+        self.change, self.layer = change, layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.layer(self.change(x))
+        return (h[0] if isinstance(h, tuple) else h).flatten(1).mean(1, keepdim=True)
+
+
+MIXED: dict[str, tuple[Callable[[Tensor], Tensor], nn.Module]] = {
+    "steps and channels": (lambda x: x.view(-1, 2, 6), nn.Conv1d(2, 3, 2)),
+    "reshaped for a recurrent layer": (lambda x: x.reshape(len(x), 2, 6), nn.GRU(6, 3, batch_first=True)),
+    "channels last, merged": (lambda x: x.unflatten(1, (2, 3)).reshape(len(x), 2, 6), nn.Linear(6, 3)),
+}
+KEPT: dict[str, tuple[Callable[[Tensor], Tensor], nn.Module]] = {
+    "exchanged": (lambda x: x.transpose(1, 2), nn.Conv1d(2, 3, 2)),
+    "flattened": (lambda x: x.flatten(1), nn.Linear(12, 3)),
+    "an axis of one more": (lambda x: x.view(-1, 1, 6, 2), nn.Conv2d(1, 3, 2)),
+    "steps in pairs": (lambda x: x.reshape(-1, 3, 4), nn.GRU(4, 3, batch_first=True)),
+    "as they are": (lambda x: x, nn.GRU(2, 3, batch_first=True)),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_a_view_that_only_permute_could_replace_mixes_axes_up(name: str) -> None:
+    found = first(nw.adopt(Reshaped(*MIXED[name]), nw.Regression(), rows()))
+    assert found.code == "NW320" and "rows (6, 2) enter layer as (2, 6)" in found.summary
+    assert found.remedies[0].advice.startswith("exchange axes with x.permute(0, 2, 1)")
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_views_that_keep_the_order_of_axes_do_not(name: str) -> None:
+    assert not loud(nw.adopt(Reshaped(*KEPT[name]), nw.Regression(), rows()), "NW320")
+
+
+def test_rows_that_look_the_same_in_any_order_are_not_judged() -> None:
+    x = torch.ones(ROWS, 6, 2) * torch.arange(ROWS)[:, None, None]
+    run = nw.adopt(Reshaped(*MIXED["steps and channels"]), nw.Regression(), (x, torch.arange(ROWS).float()))
+    assert not loud(run, "NW320")
+
+
+class Remembering(nn.Module):
+    """A recurrent network that begins each batch where the last one ended, or computes a table once."""
+
+    def __init__(self, *, remembers: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell, self.out, self.remembers = nn.GRUCell(2, 4), nn.Linear(4, 1), remembers
+        self.memory: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = self.memory if self.remembers and self.memory is not None else torch.zeros(1, 4)
+        state = state.mean(0, keepdim=True).expand(len(x), 4)
+        for step in x.unbind(1):
+            state = self.cell(step, state)
+        self.memory = state.detach()
+        return self.out(state)
+
+
+def test_a_state_carried_from_batch_to_batch_is_named_by_its_attribute() -> None:
+    found = first(nw.adopt(Remembering(remembers=True), nw.Regression(), rows()))
+    assert (found.code, found.title) == ("NW314", "a state carried from batch to batch")
+    assert found.layers == ("memory",) and found.summary.startswith("memory is carried from batch to batch")
+
+
+def test_a_tensor_that_is_kept_but_not_used_again_is_not_a_state() -> None:
+    assert not loud(nw.adopt(Remembering(remembers=False), nw.Regression(), rows()), "NW314")
+
+
+def test_random_answers_are_still_dropout_and_not_a_state() -> None:
+    def noisy(x: Tensor) -> Tensor:
+        return F.dropout(x, 0.5)
+
+    found = first(nw.adopt(Reshaped(noisy, nn.GRU(2, 3, batch_first=True)), nw.Regression(), rows()))
+    assert (found.code, found.title) == ("NW314", "wrong mode")

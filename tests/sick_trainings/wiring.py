@@ -43,6 +43,16 @@ class Perceptron(nn.Module):
         return self.last(h).softmax(1) if self.fault == "softmax" else self.last(h)
 
 
+class Channels(nn.Module):
+    def __init__(self, *, by_view: bool) -> None:
+        super().__init__()
+        self.conv, self.last, self.by_view = nn.Conv2d(2, 8, 3), nn.Linear(8, 10), by_view
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.view(-1, 2, 4, 16) if self.by_view else x.permute(0, 3, 1, 2)
+        return self.last(self.conv(x).relu().mean((2, 3)))
+
+
 class Loader:
     """Batches in a new order at each pass; where `apart`, labels are drawn in an order of their own."""
 
@@ -82,6 +92,14 @@ def broadcast(*, fault: bool) -> TrainingEvidence:
     )
 
 
+def pictures(*, fault: bool) -> TrainingEvidence:
+    """Digits (B, 4, 16, 1) doubled to (B, 4, 16, 2), for a convolution over (B, 2, 4, 16); where `fault`, by a view."""
+    x, y = digits()
+    grey = x.reshape(-1, 4, 16, 1)
+    x = torch.cat([grey, 1 - grey], 3)
+    return of_run(adopt(Channels(by_view=fault), Classification(tuple("0123456789")), (x, y)))
+
+
 def _trained(network: nn.Module, data: object) -> TrainingEvidence:
     events = fit(adopt(network, Classification(tuple("0123456789")), data, recipe=Recipe().edit(PLAIN)))
     while True:
@@ -99,5 +117,6 @@ CASES = {
     "NW315": (partial(trained, "leaking"), trained),
     "NW316": (partial(loaded, apart=True), partial(loaded, apart=False)),
     "NW318": (partial(broadcast, fault=True), partial(broadcast, fault=False)),
+    "NW320": (partial(pictures, fault=True), partial(pictures, fault=False)),
     "NW317": (partial(trained, "python's own random"), trained),
 }

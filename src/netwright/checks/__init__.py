@@ -58,6 +58,7 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
         "NW313": "netwright.checks.training.outputs:loss_and_outputs",
         "NW314": "netwright.checks.training.wiring:wrong_mode",
         "NW315": "netwright.checks.training.wiring:rows_leak",
+        "NW320": "netwright.checks.training.entering:mixed_axes",
         "NW317": "netwright.checks.training.wiring:not_reproducible",
     },
     "data": {

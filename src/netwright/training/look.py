@@ -8,7 +8,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from netwright.records.batch import Batch
+from netwright.machine.randomness import reseed
+from netwright.records.batch import Batch, side_by_side
 from netwright.records.task import Forward, Objective, of_inputs
 from netwright.training.evaluate import evaluating
 from netwright.training.layers import (
@@ -174,6 +175,31 @@ def parting(
             return (call.name,) if is_here else (before, call.name)
         before = call.name
     return (before,) if before and len(one) == len(other) else ()
+
+
+def carried(network: nn.Module, batch: Batch, forward: Forward = of_inputs) -> tuple[str, ...]:
+    """Attributes of modules that change in a pass and change the next one, with the same random numbers; () if none."""
+    with copied(network) as copy, evaluating(copy):
+        answers, states = list[Tensor](), list[dict[str, Tensor]]()
+        for _ in range(3):  # the first pass may set a table up that all later ones use
+            reseed(0)
+            answers.append(side_by_side(forward(copy, batch)))
+            states.append(_state(copy))
+        if torch.equal(answers[1], answers[2]):
+            return ()
+        before, after = states[1:]
+        return tuple(n for n, now in after.items() if n not in before or not torch.equal(before[n], now))
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    """Tensors that modules hold besides their parameters."""
+    held = [(name, module, vars(module) | module._buffers) for name, module in network.named_modules()]  # pyright: ignore[reportPrivateUsage]  `named_buffers` walks again
+    return {
+        ".".join(filter(None, (name, attribute))): torch.cat([part.detach().flatten().float() for part in parts])
+        for name, _, values in held
+        for attribute, value in values.items()
+        if not attribute.startswith("_") and (parts := list(tensors(value)))
+    }
 
 
 def _row(values: Any, row: int, count: int) -> Tensor | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import permutations
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,10 @@ from netwright.records.finding import Finding, Measure, Remedy
 from netwright.records.task import Objective
 from netwright.training.evaluate import device_of
 from netwright.training.layers import hooked, layers, matrices
+from netwright.training.look import calls
 from netwright.training.probes import Rung, copied
 
+FEW_ROWS = 4
 ROWS = 2_000  # examined: enough to see single outliers
 HIGH, WIDE, NARROW = 50.0, 10.0, 0.01  # greatest value and spread that suit weights of size one
 FEW = 0.1  # of the columns may be narrow: pixels at the edge are
@@ -111,6 +114,61 @@ def bad_inputs(evidence: TrainingEvidence) -> Iterator[Finding]:
             confidence=0.99,
             remedies=(Remedy("check what the loader returns: all rows are equal."),),
         )
+
+
+def mixed_axes(evidence: TrainingEvidence) -> Iterator[Finding]:
+    """axes mixed up
+
+    A view or reshape gives the axes of an input another order, as only permute or transpose can.
+
+    Why it matters: the shape is right, but the numbers are not where the layers look for them: a channel holds pieces
+    of all channels, and a step pieces of several steps. No error says so, and training may still learn a little.
+
+    How it is decided: a row of an input enters a module with its axes in another order, or with some of them merged
+    in another order, while its numbers are in the old order: as in `x.view(B, C, H, W)` of pictures (B, H, W, C).
+    Rows that permute would leave in the same order are not judged, and a module gets no row from within the network.
+    """
+    batch = evidence.batch.head(FEW_ROWS)
+    rows = [x[0] for x in batch.inputs if x.is_floating_point()]
+    for call in calls(evidence.network, batch, evidence.forward):
+        for row in rows:
+            if call.entered is not None and (order := _order(row, call.entered)):
+                axes = ", ".join(str(axis + 1) for axis in order)
+                yield Finding(
+                    "error",
+                    f"rows {tuple(row.shape)} enter {call.name} as {tuple(call.entered.shape)} with their numbers in "
+                    "the old order, as a view or reshape leaves them: the axes are mixed up",
+                    (Measure("axes in another order", float(len(order))),),
+                    layers=(call.name,),
+                    confidence=0.95,
+                    otherwise=("neighboring numbers that are grouped on purpose.",),
+                    remedies=(Remedy(f"exchange axes with x.permute(0, {axes}), and only then reshape."),),
+                )
+                return
+
+
+def _order(row: Tensor, entered: Tensor) -> tuple[int, ...]:
+    """The order of a row's axes that would give it the shape it enters with, if its numbers are still in the old one.
+
+    () if the axes need no other order for this shape, or if another order would change nothing.
+    """
+    if entered.numel() != row.numel() or not torch.equal(entered.flatten(), row.flatten()):
+        return ()
+    wanted = [size for size in entered.shape if size > 1]
+    fitting = [p for p in permutations(range(row.ndim)) if _merges([row.shape[axis] for axis in p], wanted)]
+    if len(wanted) < 2 or tuple(range(row.ndim)) in fitting:
+        return ()
+    return next((p for p in fitting if not torch.equal(row.permute(p).flatten(), row.flatten())), ())
+
+
+def _merges(sizes: list[int], wanted: list[int]) -> bool:
+    """Whether neighboring axes of these sizes can be merged to the wanted ones."""
+    for size in filter(lambda size: size > 1, sizes):
+        if not wanted or wanted[0] % size:
+            return False
+        wanted = [wanted[0] // size, *wanted[1:]]
+        wanted = wanted[1:] if wanted[0] == 1 else wanted
+    return not wanted
 
 
 class _Entered(Exception):  # no error: what comes after the first layer need not be computed

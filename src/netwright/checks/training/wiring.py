@@ -13,7 +13,7 @@ from netwright.checks.training.progress import first_network, some_steps
 from netwright.records.batch import Batch, side_by_side
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.training.evaluate import evaluating
-from netwright.training.look import parting
+from netwright.training.look import carried, parting
 from netwright.training.probes import as_the_recipe, copied
 
 OFTEN = 0.5  # share of the watched steps
@@ -115,14 +115,27 @@ def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     evaluation mode learns no statistics.
 
     How it is decided: two passes over the same rows in evaluation mode differ by more than 1e-5 (SAME) of the outputs'
-    size; or batch norm whose weights trained counted no batch; or a network with dropout or batch norm was in
+    size (also with the same random numbers, and a tensor that the network holds has changed: a state carried from batch
+    to batch); or batch norm whose weights trained counted no batch; or a network with dropout or batch norm was in
     evaluation mode in more than half (OFTEN) of the watched steps.
     """
     batch = evidence.batch
     first, second = _answers(evidence, batch), _answers(evidence, batch)
     size = float(first.abs().mean()) or 1.0
     difference = float((first - second).abs().max()) / size
-    if difference > SAME:
+    if difference > SAME and (kept := carried(evidence.network, batch, evidence.forward)):
+        yield Finding(
+            "error",
+            f"{kept[0]} is carried from batch to batch: the next answers to the same rows differ by {difference:.2g} "
+            "of their size",
+            (Measure("difference of two passes", difference, threshold=SAME),),
+            title="a state carried from batch to batch",
+            layers=kept,
+            confidence=0.95,
+            otherwise=("batches that continue each other in order, as in truncated backpropagation through time.",),
+            remedies=(Remedy(f"set {kept[0]} back at the beginning of each forward: a batch has other rows."),),
+        )
+    elif difference > SAME:
         yield Finding(
             "error",
             f"two answers to the same rows in evaluation mode differ by {difference:.2g} of their size"
