@@ -9,8 +9,8 @@ from benchmarks.zoo.trainings import trained
 from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.curves import oscillation
 from netwright.checks.training.evidence import TrainingEvidence, diagnose
+from netwright.checks.training.gradients import gradients_not_cleared, parameters_not_training
 from netwright.checks.training.plan import batch_too_small, penalty_dominates
-from netwright.checks.training.wiring import gradients_not_cleared, parameters_not_training
 from netwright.records.watched import Watched
 
 SGD: dict[str, object] = {"optimizer": "sgd", "lr": 0.05}

@@ -346,7 +346,8 @@ def test_steps_in_evaluation_mode_are_counted(is_training: bool) -> None:
         backward(network, x, y)
         optimizer.step()
 
-    assert wired(loop).evaluating == (0 if is_training else 5)
+    seen = wired(loop)
+    assert seen.evaluating == (0 if is_training else seen.steps)
 
 
 def test_what_does_not_train_is_named() -> None:

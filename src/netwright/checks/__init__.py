@@ -52,14 +52,16 @@ MODEL_CHECKS: dict[str, str] = {
 TRAINING_STAGES: dict[str, dict[str, str]] = {
     "wiring": {
         "NW318": "netwright.checks.training.outputs:broadcast_loss",
-        "NW316": "netwright.checks.training.wiring:misaligned_labels",
-        "NW311": "netwright.checks.training.wiring:gradients_not_cleared",
-        "NW312": "netwright.checks.training.wiring:parameters_not_training",
+        "NW316": "netwright.checks.training.rows:misaligned_labels",
+        "NW311": "netwright.checks.training.gradients:gradients_not_cleared",
+        "NW310": "netwright.checks.training.gradients:gradients_thrown_away",
+        "NW312": "netwright.checks.training.gradients:parameters_not_training",
         "NW313": "netwright.checks.training.outputs:loss_and_outputs",
         "NW314": "netwright.checks.training.wiring:wrong_mode",
         "NW315": "netwright.checks.training.wiring:rows_leak",
         "NW320": "netwright.checks.training.entering:mixed_axes",
         "NW317": "netwright.checks.training.wiring:not_reproducible",
+        "NW319": "netwright.checks.training.replay:another_loop",
     },
     "data": {
         "NW322": "netwright.checks.training.entering:bad_inputs",

@@ -15,7 +15,7 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.source import UNSAID, Source
 from netwright.records.task import Scores, Task
-from netwright.records.watched import Watched
+from netwright.records.watched import Loop, Watched
 
 OF_THE_DATA = ("audit", "baselines")  # results that stay true if the same rows are trained again
 
@@ -38,6 +38,7 @@ class Run:
     sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: shows shapes and scales without the data
     notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as reported to the user
     watched: Watched = field(default_factory=Watched)  # layers, gradients and losses while it trained
+    loop: Loop | None = None  # an engineer's own loop, if it was watched
     design: Callable[[Recipe], nn.Module] | None = None  # makes an engineer's own network for other settings
     results: Mapping[str, Any] = field(default_factory=dict[str, Any])  # by stage; Any: each has its own record
 
@@ -75,4 +76,4 @@ def with_result(run: Run, stage: str, result: Any) -> Run:  # Any: each stage ha
 def fresh(run: Run) -> Run:
     """The run without results of training; results of the data stay."""
     results = {stage: result for stage, result in run.results.items() if stage in OF_THE_DATA}
-    return replace(run, history=History(), watched=Watched(), folder=None, results=results)
+    return replace(run, history=History(), watched=Watched(), loop=None, folder=None, results=results)

@@ -1,6 +1,10 @@
 """What was recorded during training: a bounded number of moments, however many steps it takes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, final
+
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The losses of consecutive steps."""
+    """The losses, or the learning rates, of consecutive steps."""
 
     first: int  # step
     count: int
@@ -46,11 +50,16 @@ class Watched:
     kinds: tuple[str, ...] = ()  # the name of each one's class
     moments: tuple[Moment, ...] = ()
     losses: tuple[Stretch, ...] = ()  # of all steps
+    rates: tuple[Stretch, ...] = ()  # learning rates of all steps; empty if they were not watched
     steps: int = 0
+    evaluating: int = 0  # of all steps, with the network in evaluation mode
+    evaluating_from: int = 0  # the first of them
     # Wiring, counted at every step that was examined:
     looked: int = 0  # steps
     uncleared: int = 0  # of them with gradients left from before the last update
-    evaluating: int = 0  # of them with the forward pass in evaluation mode
+    emptied: int = 0  # of them with gradients that were cleared after the backward pass and before the update
+    passes: int = 0  # backward passes in them
+    discarded: int = 0  # of these passes, with gradients that were cleared by the next one
     without_gradient: tuple[str, ...] = ()  # parameters that never had a gradient
     never_updated: tuple[str, ...] = ()  # parameters with a gradient that no update ever changed
     not_in_optimizer: tuple[str, ...] = ()
@@ -59,3 +68,26 @@ class Watched:
         tuple[int, ...], ...
     ] = ()  # shapes of outputs, and of what the loss made of them: (64, 1), (64, 64)
     accumulates: bool = False  # several backward passes for one update, as gradient accumulation does
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One watched pass of an engineer's own loop. Its tensors are not copied."""
+
+    step: int
+    inputs: tuple[Any, ...]  # Any: what the loop gives to the network
+    targets: tuple[Tensor, ...]  # that its loss was computed from; empty if torch's graph does not keep them
+    loss: Tensor | None  # that the backward pass began from
+    is_evaluating: bool
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """An engineer's own loop, as far as a replay of its first steps needs to know it."""
+
+    passes: tuple[Pass, ...]  # the first, the one after `early_steps` steps, and the latest
+    early: Callable[[], nn.Module] | None  # makes the network as it was after `early_steps` steps; None if unknown
+    early_steps: int
+    optimizer: Callable[[nn.Module, float], Any] | None  # its own kind at any learning rate; None if it had several

@@ -87,7 +87,7 @@ def adopt(
         return run
     history = watch.history(ceil(len(train) / settings.batch_size))
     recipe = settings if recipe is not None else settings.edit({"epochs": max(1, len(history.epochs))})
-    return replace(run, recipe=recipe, watched=watch.watched(), history=history)
+    return replace(run, recipe=recipe, watched=watch.watched(), history=history, loop=watch.loop)
 
 
 def designed(design: Callable[[Recipe], nn.Module], recipe: Recipe) -> nn.Module:

@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from netwright.machine.fused import UpdateRule
 from netwright.machine.randomness import forked, mixed, reseed, seeded
-from netwright.records.batch import Batch, Examples
+from netwright.records.batch import Batch, Examples, joined
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
 from netwright.training.evaluate import device_of, evaluating
@@ -105,7 +105,7 @@ def ladder(
         on = shown or batches[-ENDS:]
         with copied(network) as copy:
             start = mean_loss(copy, measured, on)
-            losses = tuple(_steps(copy, objective, islice(cycle(batches), steps), optimizer(copy, rate), seed, clip))
+            losses = tuple(steps_of(copy, objective, islice(cycle(batches), steps), optimizer(copy, rate), seed, clip))
             end = mean_loss(copy, measured, on) if len(losses) == steps else nan
         return Rung(rate, losses, start, end if isfinite(end) else nan)
 
@@ -141,7 +141,7 @@ def _by_heart(
         without_dropout(copy)
         start = mean_loss(copy, objective, (batch,))
         optimizer = build_optimizer(copy, recipe)
-        losses = tuple(_steps(copy, objective, (batch for _ in range(steps)), optimizer, seed))
+        losses = tuple(steps_of(copy, objective, (batch for _ in range(steps)), optimizer, seed))
         # In training mode: the running statistics of batch norm lag after so few steps.
         with torch.no_grad():
             copy.train()
@@ -184,18 +184,32 @@ def _batches(network: nn.Module, train: Examples, size: int, most: int, seed: in
         return [batch.to(device) for batch in islice(train.batches(size, seed=seed), most)]
 
 
-def _steps(
+def joined_batches(train: Examples, recipe: Recipe, steps: int, seed: int, network: nn.Module) -> list[Batch]:
+    """The batches of some steps, around again if the rows end: as many together as the recipe accumulates."""
+    each = recipe.accumulate
+    parts = _batches(network, train, recipe.batch_size, steps * each, seed)
+    grouped = [parts[k : k + each] for k in range(0, len(parts), each)]
+    whole = [group[0] if each == 1 else joined(group) for group in grouped]
+    return list(islice(cycle(whole), steps))
+
+
+def steps_of(
     network: nn.Module,
     objective: Objective,
     batches: Iterable[Batch],
     optimizer: UpdateRule,
     seed: int,
     clip: float = 0.0,
+    rates: Sequence[float] = (),
 ) -> Iterator[float]:
-    """Mean losses of plain steps; ends at the first that is not finite."""
+    """Mean losses of plain steps, at the rate of each if they are given; ends at the first that is not finite."""
     network.train()
+    groups, first = optimizer.param_groups, float(optimizer.param_groups[0]["lr"])
+    shares = [float(group["lr"]) / first for group in groups] if rates and first else [1.0] * len(groups)
     for number, batch in enumerate(batches):
         reseed(mixed(seed + number))
+        for group, share in zip(groups, shares, strict=True) if rates else ():
+            group["lr"] = share * rates[number]
         optimizer.zero_grad()
         loss: Tensor = objective(network, batch).mean()
         if not isfinite(value := float(loss.detach())):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from netwright.machine.fused import UpdateRule
 from netwright.models.modes import unwrapped
-from netwright.records.watched import LayerMoment, Moment, Watched
+from netwright.records.watched import LayerMoment, Moment, Pass, Watched
 from netwright.training.layers import has_weights, is_activation, layers
 from netwright.training.stretches import Stretches
 from netwright.training.watched_step import Key, Unread, Window
@@ -26,6 +26,7 @@ EVERY = 256  # then one in this many: a watched step takes 1.1 to 2.6 times as l
 MOST_MOMENTS = 64
 MOST_UNREAD = 8  # watched steps whose numbers may wait on the device
 
+SOON = 2 * EARLY  # the step whose pass is kept too: the first watched one with enough steps before it to judge them
 LATER_MOMENTS = MOST_MOMENTS - EARLY.bit_length() - 1  # all except steps 0, 1, 2, 4 ... EARLY
 
 
@@ -53,8 +54,8 @@ class Recorder:
     only weights and gradients. A layer called several times in a pass shows the mean of its calls. `before` is what
     was seen of the same training before it was interrupted. `close` removes the hooks.
 
-    `batches` holds the inputs of the first and the latest watched pass, as the network got them and not copied, if they
-    have at most `keep_bytes`.
+    `passes` holds the first watched pass, that of step SOON and the latest, not copied, if their inputs have at most
+    `keep_bytes`.
     """
 
     def __init__(
@@ -71,14 +72,16 @@ class Recorder:
             places[name]: None for name in before.layers
         }  # numbers of layers, in the order of their first calls
         self._moments = [_sorted(moment, list(self._called)) for moment in before.moments]  # layers by number
-        self._losses = Stretches(before.losses)
+        self._losses, self._rates = Stretches(before.losses), Stretches(before.rates)
         self._loss_of = {moment.step: moment.loss for moment in before.moments}
         self._seen = before  # the counts of what has been read
         trainable = {name for name, p in self._parameters.items() if p.requires_grad}
         self._starved = set(before.without_gradient) if before.looked else trainable
         self._unmoved = self._starved | set(before.never_updated) if before.looked else set(trainable)
         self._steps, self._keep_bytes = before.steps, keep_bytes
-        self.batches = list[tuple[Any, ...]]()  # Any: whatever the network takes
+        self._evaluating, self._evaluating_from = before.evaluating, before.evaluating_from
+        self._lr = nan
+        self.passes = list[Pass]()
         self._unread: list[Unread] = []
         self._next, self._next_loss = _from(self._steps), _from(self._losses.count)
         self._window: Window | None = None
@@ -97,11 +100,6 @@ class Recorder:
                 self._next_loss = following(self._next_loss)
             self._losses.add(loss)
 
-    def went_backward(self, loss: Tensor) -> None:
-        """A backward pass of the loop, from a number."""
-        if self._window is not None:
-            self._window.went_backward(loss)
-
     def watched(self) -> Watched:
         """Everything seen so far; waits for the device. Works at any time, even after `close`."""
         self._read()
@@ -117,12 +115,20 @@ class Recorder:
                 for m in self._moments
             ),
             losses=self._losses.stretches(),
+            rates=self._rates.stretches() if self._rates.count == self._steps else (),
             steps=self._steps,
+            evaluating=self._evaluating,
+            evaluating_from=self._evaluating_from,
             without_gradient=tuple(n for n in trainable if n in self._starved) if self._seen.looked else (),
             never_updated=tuple(n for n in trainable if n in self._unmoved - self._starved),
             not_in_optimizer=tuple(name for name in trainable if id(self._parameters[name]) not in held),
             frozen=tuple(name for name, p in self._parameters.items() if not p.requires_grad),
         )
+
+    def goes_backward(self, loss: Tensor) -> None:
+        """A backward pass is about to begin."""
+        if self._window is not None:
+            self._window.goes_backward(loss)
 
     def close(self) -> None:
         """Removes all hooks."""
@@ -140,6 +146,8 @@ class Recorder:
             self._window = Window(self._network, parameters, self._layers, self._optimizers)
 
     def _before_step(self, number: int, optimizer: UpdateRule, _args: object, _kwargs: object) -> None:
+        if number == 0 and not (isinstance(lr := optimizer.param_groups[0]["lr"], Tensor) and lr.is_cuda):
+            self._lr = float(lr)  # reading it from a GPU would wait for the device
         if self._window is not None:
             self._window.before_step(number, optimizer)
 
@@ -148,11 +156,16 @@ class Recorder:
             self._window = None
             self._called.update(window.called)
             if window.inputs and _bytes(window.inputs) <= self._keep_bytes:
-                self.batches[1:] = [window.inputs]
+                one = Pass(self._steps, window.inputs, window.targets, window.loss, window.is_evaluating)
+                self.passes = [*(p for p in self.passes if p.step in (0, SOON)), one]
             self._unread.append(window.ended(self._steps))
             self._next = following(self._steps)
             if len(self._unread) > MOST_UNREAD:
                 self._read()
+        self._rates.add(self._lr)
+        if not self._network.training:
+            self._evaluating_from = self._evaluating_from if self._evaluating else self._steps
+            self._evaluating += 1
         self._steps += 1
         self._open()
 
@@ -173,7 +186,11 @@ class Recorder:
                 seen,
                 looked=seen.looked + 1,
                 uncleared=seen.uncleared + any(min(v) > 0 for (what, _), v in values.items() if what == "stale"),
-                evaluating=seen.evaluating + unread.is_evaluating,
+                emptied=seen.emptied + (unread.emptied or _is_emptied(values)),
+                passes=seen.passes + unread.passes,
+                discarded=seen.discarded
+                + unread.discarded
+                + sum(number == 0 for (what, _), v in values.items() if what == "kept" for number in v),
                 accumulates=seen.accumulates or unread.accumulates,
                 repeated=unread.repeated or seen.repeated,
             )
@@ -206,6 +223,13 @@ class Recorder:
             last = places.get(number, last)
             keys.append(last)
         return sorted(range(len(self._layers)), key=keys.__getitem__)
+
+
+def _is_emptied(values: Mapping[Key, list[float]]) -> bool:
+    """Whether gradients arrived in a step and were 0 at its update."""
+    arrived = any(max(v) > 0 for (what, _), v in values.items() if what == "gradient")
+    left = [v[-1] for (what, _), v in values.items() if what == "left"]
+    return arrived and bool(left) and max(left) == 0
 
 
 def _bytes(inputs: tuple[Any, ...]) -> int:

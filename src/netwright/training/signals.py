@@ -14,6 +14,7 @@ from netwright.training.layers import family, idle, saturated, tensor_of, tensor
 CELLS = 1 << 16  # values of an output that give mean, spread and saturation: 0.03 ms, and exact to about 1 %
 GATE_ROWS = 4  # rows whose LSTM or GRU gates are recomputed: a hundredth of the layer's own work from 128 rows on
 MOST_NODES = 5000  # nodes of a pass's graph to walk through, 1 us each
+MOST_LOSSES = 30  # nodes to look at for a loss's targets: a sum of several losses and a penalty
 MOST_HOPS = 8  # nodes from an activation called as a function to the layer that feeds it
 
 FUNCTIONS = {"ReluBackward0": "dead", "SigmoidBackward0": "saturated", "TanhBackward0": "saturated"}
@@ -64,6 +65,24 @@ def functional(
             else:
                 yield what, layer, _share(saturated(_few(result), is_sigmoid=node.name().startswith("Sigmoid")))
         found += [before for before, _ in node.next_functions if before is not None]
+
+
+def targets_of(loss: Tensor) -> tuple[Tensor, ...]:
+    """The targets that a loss was computed from, as torch keeps them for its backward pass; empty if it does not.
+
+    Only torch's own losses keep them, a few nodes from the root. After the backward pass they are gone.
+    """
+    found, kept = [loss.grad_fn], list[Tensor]()
+    for _ in range(MOST_LOSSES):
+        if not found or kept:
+            break
+        node = found.pop(0)
+        if node is None:
+            continue
+        if isinstance(target := getattr(node, "_saved_target", None), Tensor):
+            kept.append(target.detach())
+        found += [before for before, _ in node.next_functions]
+    return tuple(kept)
 
 
 def _few(values: Tensor) -> Tensor:

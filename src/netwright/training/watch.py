@@ -16,12 +16,13 @@ from torch.nn.parameter import is_lazy
 from netwright.machine.fused import UpdateRule
 from netwright.models.modes import unwrapped
 from netwright.records.history import Epoch, History
-from netwright.records.watched import Watched
-from netwright.training.recorder import Recorder
+from netwright.records.watched import Loop, Watched
+from netwright.training.recorder import SOON, Recorder
 
 KNOWN = ("sgd", "adam", "adamw", "rmsprop")  # torch classes that the recipe knows by the same name
 UNREAD = 100  # losses that may wait on the device
 KEPT_BYTES = 1 << 26  # of inputs kept for experiments
+EARLY_BYTES = 1 << 28  # of weights kept after a few steps: a second copy
 FIRST_BYTES = 1 << 30  # of initial weights kept; experiments that start again from them need no more
 
 
@@ -44,6 +45,8 @@ def watch(network: nn.Module, *optimizers: UpdateRule) -> Generator["Watching"]:
     def backward(
         self: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: Any = False, inputs: Any = None
     ) -> None:  # Any: torch's own signature
+        if gradient is None:
+            watching.goes_backward(self)
         original(self, gradient, retain_graph, create_graph, inputs)
         if gradient is None:
             watching.went_backward(self)
@@ -63,10 +66,12 @@ class Watching:
     def __init__(self, network: nn.Module, *optimizers: UpdateRule) -> None:
         self.optimizers = optimizers
         self._network = unwrapped(network)
-        self._first = None if any(o.state_dict()["state"] for o in optimizers) else _copied(self._network)
+        self._first = None if any(o.state_dict()["state"] for o in optimizers) else _copied(self._network, FIRST_BYTES)
+        self._early: Mapping[str, Tensor] | None = None  # the weights after SOON steps
         self._began = self._ended = time.perf_counter()
         self._recorder = Recorder(network, *optimizers, keep_bytes=KEPT_BYTES)
         self._unread: list[Tensor] = []
+        self._steps = 0
         self._given: Tensor | None = None
         self._seen: Tensor | None = None
         self._handle = optimizers[-1].register_step_post_hook(self._stepped)
@@ -82,13 +87,20 @@ class Watching:
 
     @property
     def batches(self) -> tuple[tuple[Any, ...], ...]:  # Any: what the loop gives to the network
-        """The inputs of the first and the latest watched pass, not copied; none above KEPT_BYTES."""
-        return tuple(self._recorder.batches)
+        """The inputs of the first, an early and the latest watched pass, not copied; none above KEPT_BYTES."""
+        return tuple(one.inputs for one in self._recorder.passes)
 
     @property
     def build(self) -> Callable[[], nn.Module] | None:
         """Makes the network as it was at the start; None if unknown or too large."""
         return None if self._first is None else partial(_with_weights, self._network, self._first)
+
+    @property
+    def loop(self) -> Loop:
+        """What a replay of the first steps needs."""
+        early = None if self._early is None else partial(_with_weights, self._network, self._early)
+        own = partial(_as_in, self._network, self.optimizers[0]) if len(self.optimizers) == 1 else None
+        return Loop(tuple(self._recorder.passes), early, SOON, own)
 
     def history(self, epoch_steps: int) -> History:
         """The losses so far as epochs of `epoch_steps` each; nothing is known of a validation part.
@@ -99,13 +111,14 @@ class Watching:
         if not seen.losses:
             return History()
         count = ceil(seen.steps / epoch_steps)
-        seconds, lr = (self._ended - self._began) / count, seen.moments[-1].lr if seen.moments else nan
+        seconds = (self._ended - self._began) / count
         epochs = list[Epoch]()
         for number, group in groupby(seen.losses, lambda stretch: stretch.first // epoch_steps + 1):
             parts = list(group)
             steps = sum(part.count for part in parts)
             loss = sum(part.mean * part.count for part in parts) / steps
-            is_last = parts[-1] is seen.losses[-1]
+            is_last, last = parts[-1] is seen.losses[-1], parts[-1].first + parts[-1].count - 1
+            lr = next((s.mean for s in seen.rates if s.first + s.count > last), nan)
             epochs.append(Epoch(number, parts[-1].first + parts[-1].count, loss, {}, lr, nan, seconds, nan, 0, is_last))
         return History(tuple(epochs), "the loop ended")
 
@@ -113,10 +126,13 @@ class Watching:
         """What the first optimizer says about the recipe: its kind if it is one of ours, rate, decay, momentum."""
         optimizer = self.optimizers[0]
         group, name = optimizer.param_groups[0], type(optimizer).__name__.lower()
-        rates = [moment.lr for moment in self.watched().moments if isfinite(moment.lr)]
+        seen = self.watched()
+        rates = [stretch.most for stretch in seen.rates if isfinite(stretch.most)]
         found: dict[str, object] = {"lr": max([*rates, float(group["lr"])])}
         if len(set(rates)) == 1:
             found["schedule"] = "constant"
+        if seen.accumulates and not seen.discarded:
+            found["accumulate"] = max(1, round(seen.passes / seen.looked))
         if name in KNOWN:
             first, *_ = group.get("betas", (group.get("momentum", 0.0),))
             found |= {"optimizer": name, "momentum": float(first), "weight_decay": float(group["weight_decay"])}
@@ -125,9 +141,12 @@ class Watching:
         sizes = [len(x) for inputs in self.batches[:1] for x in inputs if isinstance(x, Tensor) and x.ndim]
         return found | ({"batch_size": sizes[0]} if sizes else {})
 
+    def goes_backward(self, loss: Tensor) -> None:
+        """A backward pass from a number is about to begin: its graph still knows the targets."""
+        self._recorder.goes_backward(loss)
+
     def went_backward(self, loss: Tensor) -> None:
         """A backward pass from a number."""
-        self._recorder.went_backward(loss)
         self._seen = loss.detach() if self._seen is None else self._seen + loss.detach()
 
     def close(self) -> None:
@@ -137,6 +156,9 @@ class Watching:
 
     def _stepped(self, _optimizer: object, _args: object, _kwargs: object) -> None:
         self._ended = time.perf_counter()
+        self._steps += 1
+        if self._steps == SOON and self._first is not None:
+            self._early = _copied(self._network, EARLY_BYTES)
         loss = self._given if self._given is not None else self._seen
         self._given = self._seen = None
         self._unread.append(torch.tensor(nan) if loss is None else loss.float().mean() if loss.ndim else loss)
@@ -150,12 +172,12 @@ class Watching:
             self._unread.clear()
 
 
-def _copied(network: nn.Module) -> Mapping[str, Tensor] | None:
-    """The network's weights and buffers; None if they take more than FIRST_BYTES, or have no shape yet."""
+def _copied(network: nn.Module, most: int) -> Mapping[str, Tensor] | None:
+    """The network's weights and buffers; None if they take more bytes than `most`, or have no shape yet."""
     tensors = network.state_dict()
     if any(is_lazy(t) for t in tensors.values()):
         return None
-    if sum(t.nbytes for t in tensors.values()) > FIRST_BYTES:
+    if sum(t.nbytes for t in tensors.values()) > most:
         return None
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
@@ -164,3 +186,16 @@ def _with_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> nn.Modul
     copy = deepcopy(network)
     copy.load_state_dict(weights)
     return copy
+
+
+def _as_in(network: nn.Module, optimizer: UpdateRule, copy: nn.Module, lr: float) -> UpdateRule:
+    """The optimizer's own kind and settings, with its groups, over a copy of its network at a learning rate."""
+    names = {id(p): name for name, p in network.named_parameters()}
+    own, first = dict(copy.named_parameters()), float(optimizer.param_groups[0]["lr"]) or 1.0
+    groups = [
+        {**group, "params": [own[names[id(p)]] for p in group["params"] if id(p) in names],
+         "lr": lr * float(group["lr"]) / first}
+        for group in optimizer.param_groups
+    ]  # fmt: skip
+    kind: Any = type(optimizer)  # any optimizer: its settings are in its groups
+    return kind([group for group in groups if group["params"]], lr=lr)

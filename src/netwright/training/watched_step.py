@@ -14,8 +14,8 @@ from torch.utils.hooks import RemovableHandle
 
 from netwright.machine.fused import UpdateRule
 from netwright.models.modes import compiled
-from netwright.training.layers import CHANNELS_FIRST, Layout, after_calls, tensor_of
-from netwright.training.signals import functional, signals
+from netwright.training.layers import CHANNELS_FIRST, Layout, after_calls, tensor_of, tensors
+from netwright.training.signals import functional, signals, targets_of
 from netwright.training.spread import repeated
 
 MOST_CALLS = 8  # calls of a layer to look at in one pass: a cell called at each time step is called hundreds of times
@@ -31,8 +31,10 @@ class Unread:
 
     step: int
     lr: float
-    is_evaluating: bool
     accumulates: bool
+    emptied: bool  # the gradients that arrived were gone before the update
+    passes: int
+    discarded: int  # passes whose gradients were removed before the next one
     repeated: tuple[tuple[int, ...], ...]
     keys: tuple[Key, ...]
     numbers: Tensor
@@ -45,21 +47,32 @@ class _Sentinel:
     def __init__(self, parameter: Tensor) -> None:
         self._parameter = parameter
         self.handle = parameter.register_hook(self._arrives)
+        self.is_attack = False  # the gradient of the inputs is wanted: the pass does not train
         self.forget()
 
     def forget(self) -> None:
         """The optimizer has stepped."""
         self.arrivals = 0  # since the gradients were cleared
+        self.passes = self.discarded = 0  # since the update; those whose gradient was removed before the next one
         self.is_cleared = False
         self.stale = list[Tensor]()  # how many numbers of the gradient were not 0 when the next one arrived
+        self.kept = list[Tensor]()  # the same from the second pass on; 1 if the pass before it gave no gradient
+        self._last: Tensor | None = None  # how many numbers of the last gradient that arrived were not 0
 
-    def _arrives(self, _gradient: Tensor) -> None:
+    def _arrives(self, gradient: Tensor) -> None:
         """A gradient not yet added to the parameter's."""
         if self._parameter.grad is None:
             self.arrivals, self.is_cleared = 0, True
-        elif not self.is_cleared:
-            self.stale.append(self._parameter.grad.count_nonzero())
+            self.discarded += self._last is not None
+        else:
+            found = self._parameter.grad.count_nonzero()
+            if not self.is_cleared:
+                self.stale.append(found)
+            if self._last is not None:
+                self.kept.append(found + (self._last == 0))
         self.arrivals += 1
+        self.passes += not self.is_attack
+        self._last = None if self.is_attack else gradient.count_nonzero()
 
 
 @final
@@ -86,13 +99,17 @@ class Window:
         self._before: dict[int, Tensor] = {}  # weights before their update
         self._stale: list[tuple[Key, Tensor]] = []
         self._lr = nan
-        self._accumulates = False
+        self._accumulates = self._emptied = False
+        self._passes = self._discarded = 0
         self._is_open = True
         self.called: dict[int, None] = {}  # numbers of layers, in the order of their first calls
         self.inputs: tuple[Any, ...] = ()  # of the last pass
+        self.targets: tuple[Tensor, ...] = ()
+        self.loss: Tensor | None = None
+        self.is_evaluating = not network.training
         self._answer: Tensor | None = None  # its outputs
         self._repeated: tuple[tuple[int, ...], ...] = ()
-        self._enter(network)
+        self._enter()
         self._sentinels = {n: _Sentinel(p) for n, o in enumerate(optimizers) if (p := _smallest(o)) is not None}
         self._handles: list[RemovableHandle] = [sentinel.handle for sentinel in self._sentinels.values()]
         unseen = compiled(network)
@@ -120,22 +137,23 @@ class Window:
             self._lr = float(optimizer.param_groups[0]["lr"])
         if (sentinel := self._sentinels.get(number)) is not None:
             self._accumulates |= sentinel.arrivals > 1
+            self._passes, self._discarded = self._passes + sentinel.passes, self._discarded + sentinel.discarded
+            self._stale += [(("kept", number), count) for count in sentinel.kept]
             if not sentinel.is_cleared:
                 self._stale += [(("stale", number), count) for count in sentinel.stale]
             sentinel.forget()
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                place = self._numbers.get(id(parameter))
-                if place is not None and parameter.grad is not None:
-                    self._before[place] = parameter.detach().clone()
-                    if place not in self._gradients:  # it was set by hand
-                        self._arrived(place, parameter)
-
-    def went_backward(self, loss: Tensor) -> None:
-        """A loop's own backward pass: whether its loss repeated the outputs over rows."""
-        if self._answer is not None and (wider := repeated(loss, self._answer)):
-            self._repeated = tuple(self._answer.shape), wider
-        self._answer = None
+        held = [p for group in optimizer.param_groups for p in group["params"]]
+        known = [(place, p) for p in held if (place := self._numbers.get(id(p))) is not None]
+        arrived = [p.grad for place, p in known if place in self._gradients]
+        left = min((g for g in arrived if g is not None and not g.is_sparse), key=Tensor.numel, default=None)
+        self._emptied |= bool(arrived) and all(gradient is None for gradient in arrived)
+        if left is not None:
+            self._stale.append((("left", number), left.count_nonzero()))
+        for place, parameter in known:
+            if parameter.grad is not None:
+                self._before[place] = parameter.detach().clone()
+                if place not in self._gradients:  # it was set by hand
+                    self._arrived(place, parameter)
 
     @torch.no_grad()
     def ended(self, step: int) -> Unread:
@@ -153,16 +171,24 @@ class Window:
         return Unread(
             step=step,
             lr=self._lr,
-            is_evaluating=self._is_evaluating,
             accumulates=self._accumulates,
+            emptied=self._emptied,
+            passes=self._passes,
+            discarded=self._discarded,
             repeated=self._repeated,
             keys=tuple(key for key, _ in notes),
             numbers=torch.stack(numbers) if numbers else torch.empty(0),
         )
 
-    def _enter(self, network: nn.Module) -> None:
+    def goes_backward(self, loss: Tensor) -> None:
+        """A loop's own backward pass is about to begin: its targets, and whether the outputs were repeated over rows."""
+        self.targets, self.loss = targets_of(loss), loss.detach()
+        if self._answer is not None and (wider := repeated(loss, self._answer)):
+            self._repeated = tuple(self._answer.shape), wider
+        self._answer = None
+
+    def _enter(self) -> None:
         """Forgets the previous pass: the last one of a step is shown."""
-        self._is_evaluating = not network.training
         self._outputs: list[tuple[Key, Tensor]] = []
         self._calls_of = Counter[int]()
         self._producers: dict[Node, int] = {}
@@ -170,8 +196,10 @@ class Window:
 
     def _enters(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
         if self._is_open and _is_training_pass():
-            self._enter(network)
-            self.inputs = inputs
+            self._enter()
+            self.inputs, self.is_evaluating = inputs, not network.training
+            for sentinel in self._sentinels.values():
+                sentinel.is_attack = any(x.requires_grad for x in tensors(inputs))
 
     @torch.no_grad()
     def _leaves(
@@ -222,10 +250,11 @@ def _is_training_pass() -> bool:
 
 
 def _smallest(optimizer: UpdateRule) -> Tensor | None:
-    """The smallest parameter that had a gradient; None before the first step."""
+    """The smallest parameter that had a gradient; of all, before the first step."""
     parameters: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
-    fed = (p for p in parameters if p.requires_grad and p.grad is not None and not p.grad.is_sparse)
-    return min(fed, key=Tensor.numel, default=None)
+    wanted = [p for p in parameters if p.requires_grad]
+    fed = [p for p in wanted if p.grad is not None and not p.grad.is_sparse]
+    return min(fed or (p for p in wanted if p.grad is None), key=Tensor.numel, default=None)
 
 
 def _differences(after: Sequence[Tensor], before: Sequence[Tensor]) -> list[Tensor]:

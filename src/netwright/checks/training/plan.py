@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from math import nan
+from math import isfinite, nan
 
 import torch
 from torch import Tensor, nn
@@ -66,8 +66,10 @@ def schedule_at_fault(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 
 def rates(evidence: TrainingEvidence) -> list[float]:
-    """The learning rate over some steps; empty if unknown."""
-    steps = steps_taken(evidence)
+    """The learning rate over some steps, evenly spaced; empty if unknown."""
+    steps, seen = steps_taken(evidence), evidence.watched.rates
+    if seen and all(isfinite(stretch.mean) for stretch in seen):
+        return [stretch.mean for stretch in seen for _ in range(max(1, 1000 * stretch.count // steps))]
     if evidence.run is None or not steps:
         return [moment.lr for moment in evidence.watched.moments]
     course = schedule(evidence.recipe, steps)
