@@ -104,3 +104,18 @@ def test_a_new_part_outside_the_optimizer_is_an_error_and_a_trained_one_a_warnin
 def test_a_part_that_no_answer_uses_is_a_warning() -> None:
     (finding,) = kept_apart(is_trained=False, is_called=False)
     assert (finding.severity, "never used" in finding.summary) == ("warning", True)
+
+
+def test_clipping_a_gradient_that_is_zero_in_part_clears_nothing() -> None:
+    x, y = rings(64)
+    network = nn.Sequential(nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, 3))
+    with torch.no_grad():
+        network[0].bias.fill_(-100.0)  # dead: no gradient but the last bias's
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    with nw.watch(network, optimizer) as watch:
+        for _ in range(5):
+            optimizer.zero_grad()
+            F.cross_entropy(network(x), y).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1e-3)
+            optimizer.step()
+    assert watch.watched().emptied == 0

@@ -227,9 +227,8 @@ class Recorder:
 
 def _is_emptied(values: Mapping[Key, list[float]]) -> bool:
     """Whether gradients arrived in a step and were 0 at its update."""
-    arrived = any(max(v) > 0 for (what, _), v in values.items() if what == "gradient")
-    left = [v[-1] for (what, _), v in values.items() if what == "left"]
-    return arrived and bool(left) and max(left) == 0
+    left = [(place, v[-1]) for (what, place), v in values.items() if what == "left"]
+    return any(count == 0 < max(values.get(("gradient", place), (0.0,))) for place, count in left)
 
 
 def _bytes(inputs: tuple[Any, ...]) -> int:

@@ -46,7 +46,10 @@ class _Sentinel:
 
     def __init__(self, parameter: Tensor) -> None:
         self._parameter = parameter
-        self.handle = parameter.register_hook(self._arrives)
+        self.handles = (
+            parameter.register_hook(self._arrives),
+            parameter.register_post_accumulate_grad_hook(self._arrived),
+        )
         self.is_attack = False  # the gradient of the inputs is wanted: the pass does not train
         self.forget()
 
@@ -56,23 +59,24 @@ class _Sentinel:
         self.passes = self.discarded = 0  # since the update; those whose gradient was removed before the next one
         self.is_cleared = False
         self.stale = list[Tensor]()  # how many numbers of the gradient were not 0 when the next one arrived
-        self.kept = list[Tensor]()  # the same from the second pass on; 1 if the pass before it gave no gradient
-        self._last: Tensor | None = None  # how many numbers of the last gradient that arrived were not 0
+        self.kept = list[Tensor]()  # the same, if something wrote into the gradient after the pass before
+        self._version: int | None = None  # of the gradient after the last pass
 
-    def _arrives(self, gradient: Tensor) -> None:
+    def _arrives(self, _gradient: Tensor) -> None:
         """A gradient not yet added to the parameter's."""
-        if self._parameter.grad is None:
+        if (gradient := self._parameter.grad) is None:
             self.arrivals, self.is_cleared = 0, True
-            self.discarded += self._last is not None
-        else:
-            found = self._parameter.grad.count_nonzero()
-            if not self.is_cleared:
-                self.stale.append(found)
-            if self._last is not None:
-                self.kept.append(found + (self._last == 0))
+            self.discarded += self._version is not None
+        elif not self.is_cleared:
+            self.stale.append(gradient.count_nonzero())
+        if gradient is not None and self._version is not None and gradient._version != self._version:
+            self.kept.append(gradient.count_nonzero())
         self.arrivals += 1
         self.passes += not self.is_attack
-        self._last = None if self.is_attack else gradient.count_nonzero()
+
+    def _arrived(self, parameter: Tensor) -> None:
+        """The gradient has been added."""
+        self._version = None if parameter.grad is None or self.is_attack else parameter.grad._version
 
 
 @final
@@ -96,6 +100,7 @@ class Window:
         self._channels_first = [isinstance(module, CHANNELS_FIRST) for module in self._layers]
         self._numbers = {id(p): number for number, p in enumerate(parameters)}
         self._gradients: dict[int, Tensor] = {}
+        self._versions: dict[int, int] = {}  # of the gradients, after the last pass
         self._before: dict[int, Tensor] = {}  # weights before their update
         self._stale: list[tuple[Key, Tensor]] = []
         self._lr = nan
@@ -111,7 +116,7 @@ class Window:
         self._repeated: tuple[tuple[int, ...], ...] = ()
         self._enter()
         self._sentinels = {n: _Sentinel(p) for n, o in enumerate(optimizers) if (p := _smallest(o)) is not None}
-        self._handles: list[RemovableHandle] = [sentinel.handle for sentinel in self._sentinels.values()]
+        self._handles: list[RemovableHandle] = [h for sentinel in self._sentinels.values() for h in sentinel.handles]
         unseen = compiled(network)
         self._handles += after_calls(((n, m) for n, m in enumerate(self._layers) if m not in unseen), self._calls)
         if network not in unseen:
@@ -145,10 +150,10 @@ class Window:
         held = [p for group in optimizer.param_groups for p in group["params"]]
         known = [(place, p) for p in held if (place := self._numbers.get(id(p))) is not None]
         arrived = [p.grad for place, p in known if place in self._gradients]
-        left = min((g for g in arrived if g is not None and not g.is_sparse), key=Tensor.numel, default=None)
         self._emptied |= bool(arrived) and all(gradient is None for gradient in arrived)
-        if left is not None:
-            self._stale.append((("left", number), left.count_nonzero()))
+        place, left = next(((place, p.grad) for place, p in known if self._was_written(place, p)), (0, None))
+        if left is not None:  # set to 0, or only clipped
+            self._stale.append((("left", place), left.count_nonzero()))
         for place, parameter in known:
             if parameter.grad is not None:
                 self._before[place] = parameter.detach().clone()
@@ -181,7 +186,7 @@ class Window:
         )
 
     def goes_backward(self, loss: Tensor) -> None:
-        """A loop's own backward pass is about to begin: its targets, and whether the outputs were repeated over rows."""
+        """A loop's own backward pass is about to begin: its targets, and outputs repeated over rows."""
         self.targets, self.loss = targets_of(loss), loss.detach()
         if self._answer is not None and (wider := repeated(loss, self._answer)):
             self._repeated = tuple(self._answer.shape), wider
@@ -228,10 +233,18 @@ class Window:
             seen = signals(module, inputs, output, channels_first=is_first)
             self._outputs += [((what, number), value) for what, value in seen]
 
+    def _was_written(self, number: int, parameter: Tensor) -> bool:
+        """Whether something wrote into a gradient after its pass."""
+        gradient = parameter.grad
+        return gradient is not None and not gradient.is_sparse and self._versions.get(number) not in (
+            None, gradient._version,
+        )  # fmt: skip
+
     def _arrived(self, number: int, parameter: Tensor) -> None:
         """A gradient added to the parameter's; the last one of a step is shown."""
         if parameter.grad is not None:
             gradient = parameter.grad.detach()
+            self._versions[number] = gradient._version
             values = gradient.coalesce().values() if gradient.is_sparse else gradient
             self._gradients[number] = torch.linalg.vector_norm(values)
 
