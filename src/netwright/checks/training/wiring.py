@@ -24,9 +24,6 @@ DIVERGED = 1e-6  # of the loss, after a few steps with the same seed
 STEPS = 5
 
 
-        )
-
-
 def wrong_mode(evidence: TrainingEvidence) -> Iterator[Finding]:
     """wrong mode
 
