@@ -13,7 +13,6 @@ from netwright.records.batch import Batch, side_by_side
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.training.evaluate import evaluating
 from netwright.training.look import carried, parting
-from netwright.training.probes import copied
 
 OFTEN = 0.5  # share of the steps
 SWITCHED = 0.1  # share of the steps, if the first steps ran in training mode: a last epoch or two may be meant
