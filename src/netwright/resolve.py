@@ -52,11 +52,12 @@ def _is_part_of(missing: str | None, module: str) -> TypeGuard[str]:
     return missing is not None and f"{module}.".startswith(f"{missing}.")
 
 
-def require(package: str, *, extra: str) -> Any:  # Any: a module
-    """An optional package, or an error that names the extra to install."""
+def require(package: str, *, extra: str, instead: str = "") -> Any:  # Any: a module
+    """An optional package, or an error that names the extra to install, and what to do instead."""
     try:
         return import_module(package)
     except ModuleNotFoundError as error:
         if error.name != package.partition(".")[0]:
             raise
-        raise MissingPackage(f"{package} is not installed", remedy=f"run: pip install 'netwright[{extra}]'") from None
+        remedy = f"run: pip install 'netwright[{extra}]'{instead}"
+        raise MissingPackage(f"{package} is not installed", remedy=remedy) from None

@@ -82,3 +82,17 @@ def test_unknown_series_column_is_an_error(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "heat.csv has no column 'utterance'\n  fix: choose the series from id, t, a, b, place."
     )
+
+
+def test_ids_with_leading_zeros_are_those_without(tmp_path: Path) -> None:
+    long = "id,t,a\n001,0,1\n002,0,2\n010,0,3\n"
+    heat, labels = _write(tmp_path, long, "id,kind\n1,warm\n2,cold\n10,warm\n")
+    dataset = read(heat, series="id", time="t", labels=labels, target="kind")
+    assert dataset.table["kind"].to_list() == ["warm", "cold", "warm"]
+    assert dataset.locate(2) == f"{heat}, id 010"
+
+
+def test_ids_of_which_none_fits_are_an_error_that_shows_both(tmp_path: Path) -> None:
+    heat, labels = _write(tmp_path, labels="id,kind\nX,warm\nY,cold\n")
+    with pytest.raises(DataError, match=r"no id of labels\.csv is one of the series: 'X' there, 'x' among the series"):
+        read(heat, series="id", time="t", labels=labels, target="kind")

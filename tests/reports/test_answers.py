@@ -60,9 +60,9 @@ def test_cells_that_hold_lists_do_not_go_into_a_csv(tmp_path: Path) -> None:
 
 def test_other_suffixes_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
     tables = iter((ROWS,))
-    with pytest.raises(DataError, match=r"cannot write .*answers\.xlsx: unknown file type") as caught:
-        written(tables, tmp_path / "answers.xlsx")
-    assert caught.value.remedy == "choose from .csv, .parquet, .jsonl."
+    with pytest.raises(DataError, match=r"cannot write .*answers\.docx: unknown file type") as caught:
+        written(tables, tmp_path / "answers.docx")
+    assert caught.value.remedy == "choose from .csv, .parquet, .jsonl, .xlsx."
     assert next(tables) is ROWS
 
 

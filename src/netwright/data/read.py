@@ -23,6 +23,7 @@ from netwright.tasks import TASKS
 
 Reader = Callable[[Source], Dataset]
 NO_TARGET = ("", "?", "nan", "na", "n/a", "null")  # words for a missing target; "none" may be a class
+ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst")  # .gz is read
 FILES = 2_000  # files at once when a folder is read in pieces: 300 MB of pixels at 224 x 224
 
 
@@ -100,6 +101,9 @@ def _form(path: Path, source: Source) -> str:
         return "folder"
     if suffix in TEXTS:
         return "text"
+    if suffix in ARCHIVES:
+        problem = f"{path} is an archive: it must be unpacked first"
+        raise DataError(problem, remedy="unpack it, and give the folder or the file that was in it.")
     problem = f"cannot read {path}: unknown file type"
     raise DataError(problem, remedy=f"give a folder, a table ({listed(TABLES)}), an image or a text (.txt).")
 

@@ -26,7 +26,7 @@ from netwright.models.stems import categories
 from netwright.records.errors import counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Family, Field, Signal
+from netwright.records.schema import Family, Field, Odd, Signal
 
 UNSEEN, ABSENT, FIRST = 0, 1, 2  # indexes: not seen in training, missing, the most frequent value
 RARE = 3  # rows; a value seen less often tells nothing by itself, but teaches what an unseen value means
@@ -102,6 +102,12 @@ class Category(Field):
 
         indexes = each_distinct(cells, look_up).to_numpy(writable=True)
         return refuse_missing(self, cells, torch.from_numpy(indexes), FIRST)
+
+    def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
+        """Values that training did not know."""
+        text = each_distinct(cells, lambda column: _as_text(self.name, column))
+        unseen = each_distinct(text, lambda column: positions(column, self.values)).is_null() & text.is_not_null()
+        return (Odd(f"have values in fewer than {RARE} training rows: read as unseen", unseen),)
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.records.errors import DataError, Unreadable, counted
-from netwright.records.schema import Field
+from netwright.records.schema import Field, Odd
 
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none")  # lower case
@@ -78,6 +78,11 @@ def words(cells: pl.Series) -> pl.Series:
         return bare
     is_missing = is_short & bare.str.to_lowercase().is_in(MISSING)
     return bare.set(is_missing.fill_null(False), None)
+
+
+def present(cells: pl.Series) -> pl.Series:
+    """Which cells are not missing."""
+    return (words(cells) if cells.dtype == pl.String else cells).is_not_null()
 
 
 def sample(cells: pl.Series, most: int = SAMPLE) -> pl.Series:
@@ -158,6 +163,13 @@ def unreadable(what: str, first: str, remedy: str, encoded: tuple[Tensor, ...], 
     """The error for a target's cells: `in 3 rows 'y' holds no number: the first is row 0, 'x'`."""
     problem = f"in {counted(len(bad), 'row')} {what}: the first is row {next(iter(bad))}, {first}"
     return Unreadable(problem, remedy, encoded, dict(bad))
+
+
+def lost(cells: pl.Series, read: pl.Series, what: str) -> tuple[Odd, ...]:
+    """The texts that cannot be read: `read` is null, and they are not words for a missing cell."""
+    if cells.dtype != pl.String:
+        return ()
+    return (Odd(f"are not {what}: read as missing", read.is_null() & words(cells).is_not_null(), is_lost=True),)
 
 
 def refuse_missing(field: Field, cells: pl.Series, encoded: Tensor, least: int = 1) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from netwright.kinds.cells import (
     NEARLY_ALL,
     each_distinct,
+    lost,
     names,
     refuse_cells,
     refuse_detail,
@@ -25,7 +26,7 @@ from netwright.models.stems import dates
 from netwright.records.errors import counted
 from netwright.records.features import Summary
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Family, Field, Signal
+from netwright.records.schema import Family, Field, Odd, Signal
 
 ISO = "%Y-%m-%d"
 CLOCK = "%H:%M"  # times of day alone, with seconds or not, on the first day of 1970
@@ -121,6 +122,10 @@ class Date(Field):
     def encode(self, cells: pl.Series) -> Tensor:
         """(N, FEATURES) float32."""
         return refuse_missing(self, cells, torch.from_numpy(_features(self.moments(cells), self.origin)))
+
+    def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
+        """Texts that are not dates."""
+        return lost(cells, self.moments(cells), "dates")
 
     def moments(self, cells: pl.Series) -> pl.Series:
         """The dates as datetimes in microseconds, to order rows in time; null if missing or unreadable."""

@@ -8,14 +8,14 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from netwright.kinds.cells import Values, refuse_cells, refuse_detail, refuse_missing, robust, words
+from netwright.kinds.cells import Values, lost, refuse_cells, refuse_detail, refuse_missing, robust, words
 from netwright.kinds.markup import figure, shaded, share, total
-from netwright.kinds.written import Writing, holds_numbers, read_text, way_of_writing
+from netwright.kinds.written import Writing, holds_numbers, read_text, way_of_writing, written_otherwise
 from netwright.models.stems import NumberColumn, numbers
 from netwright.records.errors import counted
 from netwright.records.features import Summary
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Family, Field, Signal
+from netwright.records.schema import Family, Field, Odd, Signal
 
 BINS = 48  # pieces of the piecewise-linear encoding, as Gorishniy et al. 2022 use (arXiv:2203.05556)
 INVISIBLE = 0.1  # of the robust scale: a change too small to matter
@@ -93,9 +93,27 @@ class Number(Field):
         np.copyto(values, np.nan, where=np.isinf(values))
         return refuse_missing(self, cells, torch.from_numpy(values))
 
+    def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
+        """Texts that are not numbers, infinite numbers, and numbers with another sign or unit."""
+        read = self.values(cells)
+        infinite = Odd("are infinite: read as missing", read.is_infinite().fill_null(False))
+        if self.unit is None:
+            return (*lost(cells, read, "numbers"), infinite)
+        otherwise = written_otherwise(cells, self._writing) & read.is_not_null()
+        return (*lost(cells, read, "numbers"), infinite, Odd("are written otherwise than in training", otherwise))
+
+    @property
+    def as_written(self) -> bool:
+        """Text like 1.234 would be read as a decimal, not as thousands."""
+        return self.decimal_comma
+
+    @property
+    def _writing(self) -> Writing:
+        return Writing(self.decimal_comma, self.unit or "")
+
     def values(self, cells: pl.Series) -> pl.Series:
         """Float64 as in the cells; null if a cell is missing or not a number."""
-        return read_numbers(self.name, cells, Writing(self.decimal_comma, self.unit or ""))
+        return read_numbers(self.name, cells, self._writing)
 
     def decode(self, encoded: Tensor) -> pl.Series:
         """The numbers."""
@@ -120,7 +138,7 @@ class Number(Field):
             parts.append(f"{cells} not a number (first: {self.example!r}), read as missing")
         if self.infinite:
             parts.append(f"{counted(self.infinite, 'cell is', 'cells are')} infinite, read as missing")
-        return ", ".join((*parts, *Writing(self.decimal_comma, self.unit or "").remarks()))
+        return ", ".join((*parts, *self._writing.remarks()))
 
     @classmethod
     def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:

@@ -18,7 +18,7 @@ from netwright.models.stems import tokens
 from netwright.records.errors import counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Family, Field, Signal
+from netwright.records.schema import Family, Field, Odd, Signal
 
 SYMBOLS = 255 - FIRST + 1  # indexes fit a byte
 SHORTEST = 8  # symbols: nearly all cells must have this many to look like sequences, not names
@@ -102,6 +102,11 @@ class Sequence(Field):
         symbols = ("", "\N{REPLACEMENT CHARACTER}", *self.alphabet)
         texts = ["".join(symbols[token] for token in row) for row in encoded.tolist()]
         return pl.Series(self.name, texts, dtype=pl.String)
+
+    def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
+        """Sequences that are cut."""
+        cut = _texts(self.name, cells).str.len_chars() > self.longest
+        return (Odd(f"are longer than {counted(self.longest, 'symbol')}: cut", cut),)
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:

@@ -19,7 +19,7 @@ from netwright.models.stems import steps
 from netwright.records.errors import DataError, counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Family, Field, Signal
+from netwright.records.schema import Family, Field, Odd, Signal
 
 MOST_SERIES = 0.995  # share of training series that are read in full, if a few are far longer than the rest
 FAR_LONGER = 1.5  # times the length of the rest
@@ -111,6 +111,12 @@ class Series(Field):
     def lengths(self, encoded: Tensor) -> Tensor | None:
         """Up to the last step with a value."""
         return row_lengths(~encoded.isnan().all(2))
+
+    def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
+        """Series that are cut."""
+        there = cells.is_not_null()
+        steps = pl.Series([0] * len(cells), dtype=pl.Int64).scatter(there.arg_true(), _lengths(cells))
+        return (Odd(f"are longer than {counted(self.longest, 'step')}: cut", steps > self.longest),)
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:

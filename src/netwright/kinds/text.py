@@ -18,7 +18,7 @@ from netwright.models.stems import tokens
 from netwright.records.errors import counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Family, Field, Signal
+from netwright.records.schema import Family, Field, Odd, Signal
 
 VOCABULARY = 30_000  # words; rarer ones of larger texts seldom appear in new text
 SEEN = 2  # a word seen once teaches nothing about itself; it teaches what an unknown word means
@@ -104,6 +104,11 @@ class Text(Field):
         texts = [" ".join(words[token] for token in row if token) for row in encoded.tolist()]
         column = pl.Series(self.name, texts, dtype=pl.String)
         return column.str.replace_all(r" ([.,;:!?%)\]}])", "$1").str.replace_all(r"([(\[{]) ", "$1")
+
+    def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
+        """Texts that are cut."""
+        cut = _split(self.name, cells).list.len() > self.longest
+        return (Odd(f"are longer than {counted(self.longest, 'word')}: cut", cut),)
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:

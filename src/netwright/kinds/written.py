@@ -69,6 +69,18 @@ def read_text(cells: pl.Series, writing: Writing) -> pl.Series:
     return values.scatter(hard, each_distinct(cells.gather(hard), lambda c: _read(c, writing)))
 
 
+def written_otherwise(cells: pl.Series, writing: Writing) -> pl.Series:
+    """Which cells have another decimal sign or unit than the column: a mask."""
+    if writing.unit == TIME:
+        return cells.is_null() & False
+    if cells.dtype != pl.String:
+        return cells.is_not_null() if writing.unit else cells.is_null() & False
+    parts = _parts(tidy(cells))
+    sign = parts["number"].str.contains(_SURE_POINT if writing.decimal_comma else _SURE_COMMA)
+    unit = each_distinct(parts["unit"], _same_units).fill_null("") != _same_unit(writing.unit)
+    return (sign | unit).fill_null(False)
+
+
 def holds_numbers(cells: pl.Series) -> bool:
     """Whether a column of text nearly always holds numbers, written in one way."""
     present = words(sample(cells)).drop_nulls()

@@ -4,6 +4,7 @@ Python functions and commands of the command line are built from them. Nothing h
 """
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, field, fields, is_dataclass, replace
@@ -129,6 +130,7 @@ def worded(function: Callable[..., R], *, is_typed: bool = False) -> Callable[..
         for name, value in said.items():
             if isinstance(declared := known.get(name), Field):
                 check(declared, value)
+        _refuse_overwriting(known, said)
         said[TELL] = said.pop(SHOW, silent)
         built = {p.name: _built(p.annotation, said) for p in parameters if options(p.annotation)}
         return function(**{p.name: said[p.name] for p in parameters if p.name in said} | built)
@@ -137,6 +139,21 @@ def worded(function: Callable[..., R], *, is_typed: bool = False) -> Callable[..
     helps = [f"{name}: {word.metadata['help']}" for name, word in known.items() if isinstance(word, Field)]
     call.__doc__ = "\n".join([inspect.cleandoc(function.__doc__ or ""), "", *helps])
     return call
+
+
+def _refuse_overwriting(known: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    """Raises DataError if a file would be written over the data that are read."""
+    given = [(word.metadata, said[name]) for name, word in known.items() if isinstance(word, Field) and name in said]
+    data = [x for about, value in given if about["reads"] and about["is_argument"] for x in _paths(value)]
+    for about, value in given:
+        for path in _paths(value) if about["writes"] else ():
+            if path.exists() and any(one.exists() and path.samefile(one) for one in data):
+                raise DataError(f"{path} would be overwritten, but it holds the data", remedy="name another file.")
+
+
+def _paths(value: Any) -> list[Path]:  # Any: as typed, or a user's data
+    values = value if isinstance(value, list | tuple) else [getattr(value, "data", value)]
+    return [Path(x) for x in values if isinstance(x, str | Path) and str(x)]
 
 
 def _is_in_python(word: inspect.Parameter | Field[Any]) -> bool:
@@ -182,6 +199,9 @@ def existing(path: str | Path) -> Path:
     path = Path(path)
     if path.exists():
         return path
+    if re.match(r"[a-z][a-z0-9+]+:/", str(path)):  # Path makes one slash of two
+        problem = f"{path} is an address, and netwright reads only files on this machine"
+        raise DataError(problem, remedy="download it first, and give the path of the file.")
     beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
     near = get_close_matches(path.name, beside, n=1)
     remedy = f"did you mean {str(path.parent / near[0])!r}?" if near else "correct the path."

@@ -40,6 +40,15 @@ class Signal:
 
 
 @dataclass(frozen=True)
+class Odd:
+    """Cells of new rows that are not read as training read its own."""
+
+    claim: str  # what they are, and what becomes of them: "are not numbers: read as missing"
+    cells: pl.Series  # which: a mask
+    is_lost: bool = False  # whether nothing of them reaches the network
+
+
+@dataclass(frozen=True)
 class Field(ABC):
     """One column, read into tensors that mean the same to people and to the network.
 
@@ -90,6 +99,15 @@ class Field(ABC):
 
         Unseen categories and missing values are encoded as such. Raises `Unreadable` if cells cannot be read.
         """
+
+    def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
+        """New cells that are unreadable, unseen, cut, or written otherwise than in training; none by default."""
+        return ()
+
+    @property
+    def as_written(self) -> bool:
+        """Whether the cells of a text file must stay text until this field reads them."""
+        return False
 
     @classmethod
     @abstractmethod

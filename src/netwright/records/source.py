@@ -13,7 +13,7 @@ class Source:
 
     data: Any = option(  # Any: a path, or the user's objects in memory
         None,
-        "A folder with one subfolder of files per label, a table (CSV, TSV, Parquet, JSON lines), or a text file.",
+        "A folder with one subfolder of files per label, a table (CSV, TSV, Parquet, JSON lines, Excel), or text.",
         is_argument=True,
         is_required=True,
         reads=True,
@@ -34,6 +34,7 @@ class Source:
         (), "Apply the fixes in a file written by `netwright fix`.", metavar="FILE", is_many=False, reads=True
     )
     is_labelled: bool = True  # whether rows need a target; new rows to predict do not
+    as_written: tuple[str, ...] = ()  # columns of a text file whose cells stay text, even if all are numbers
 
     def __post_init__(self) -> None:
         """A single name becomes a tuple of one, a path its text."""

@@ -1,7 +1,8 @@
 """Data read, split, fixed, prepared and checked."""
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from netwright.data.fixes import apply_fixes, as_fixes
 from netwright.data.prepare import prepare
 from netwright.data.read import read_source
 from netwright.data.split import split as split_rows
+from netwright.kinds.cells import present
 from netwright.machine.device import prepare_device
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError, counted
 from netwright.records.finding import Report
-from netwright.records.result import Tell
+from netwright.records.options import silent
+from netwright.records.result import Tell, Warned
 from netwright.records.run import Run
+from netwright.records.schema import Schema
 from netwright.records.source import Source
 from netwright.training.check import check_network
 from netwright.training.forms import fitting
@@ -71,10 +75,51 @@ def new_examples(run: Run, data: Any, *, is_labelled: bool) -> Examples:
     return adopted(data, name, fitting(run.network, first_of(data, name), check)[0])
 
 
+@dataclass(frozen=True)
+class _Odd:
+    """Cells of one column of new rows with one claim: how many, of how many, and the first."""
+
+    cells: int
+    of: int
+    first: str
+
+
+def count_odd(schema: Schema, dataset: Dataset, found: dict[tuple[str, str], _Odd]) -> None:
+    """Adds the cells that are not read as in training to those already found.
+
+    Raises DataError for a column of which nothing can be read from the first rows on.
+    """
+    for field in schema.inputs:
+        if field.name in dataset.mapped or field.name not in dataset.table.columns:
+            continue
+        cells = dataset.table[field.name]
+        for odd in field.odd(cells):
+            count, key, known = int(odd.cells.sum()), (field.name, odd.claim), int(present(cells).sum())
+            before = found.get(key, _Odd(0, 0, ""))
+            row = odd.cells.arg_max() or 0
+            first = before.first or (f"{dataset.locate(row)}: {cells[row]!r}" if count else "")
+            if odd.is_lost and count and before.cells + count == before.of + known:
+                problem = f"no cell of column {field.name!r} can be read as a {field.seen_as}: the first is {first}"
+                remedy = f"write it as in training ({field.describe()}), or leave the cells empty."
+                raise DataError(problem, remedy=remedy)
+            found[key] = _Odd(before.cells + count, before.of + known, first)
+
+
+def tell_odd(found: Mapping[tuple[str, str], _Odd], tell: Tell) -> None:
+    """Reports the cells that were not read as in training; as a Python warning if nobody listens."""
+    for (name, claim), odd in found.items():
+        if odd.cells:
+            text = f"{name}: {odd.cells:,} of {counted(odd.of, 'cell')} {claim}; the first is {odd.first}"
+            if tell is silent:
+                warnings.warn(text, stacklevel=2)
+            else:
+                tell(Warned(text))
+
+
 def tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Tell) -> None:
     """Reports what reading skipped and the rows that cannot be read."""
     for note in dataset.notes:
         tell(note)
     if bad:
         first = min(bad)
-        tell(f"{counted(len(bad), 'row')} cannot be read, the first is {dataset.locate(first)}: {bad[first]}")
+        tell(Warned(f"{counted(len(bad), 'row')} cannot be read, the first is {dataset.locate(first)}: {bad[first]}"))

@@ -29,7 +29,7 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
     from netwright.data.read import read_source
     from netwright.machine.device import prepare_device
     from netwright.reports.text import scores_table
-    from netwright.stages.data import new_examples, tell_bad
+    from netwright.stages.data import count_odd, new_examples, tell_bad, tell_odd
     from netwright.stages.runs import loaded, opened
     from netwright.training.evaluate import evaluate as scores_of
 
@@ -41,11 +41,14 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
         if run.schema.inputs:
             said = run.source
             source = Source(
-                options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task
-            )
-            dataset = read_source(source)
+                options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task,
+                as_written=tuple(field.name for field in run.schema.inputs if field.as_written),
+            )  # fmt: skip
+            dataset, odd = read_source(source), {}
+            count_odd(run.schema, dataset, odd)
             examples, bad = encode_new(run.schema, run.task, dataset)
             tell_bad(dataset, bad, tell)
+            tell_odd(odd, tell)
             if not len(examples):
                 first = min(bad)
                 problem = f"no row of {dataset.origin} can be scored: {dataset.locate(first)}: {bad[first]}"

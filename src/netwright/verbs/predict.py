@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from netwright.records.errors import DataError
+from netwright.records.errors import DataError, nearest
 from netwright.records.options import code_option, existing, option
 from netwright.records.result import Held, Tell
 from netwright.records.source import Source
@@ -24,14 +24,18 @@ class Options:
         None, "A table, a folder, or files.", metavar="[DATA]...", is_argument=True, is_many=True, reads=True
     )
     row: Mapping[str, str] = option(dict, "One row instead of DATA; repeat for each column.", metavar="COLUMN=VALUE")
-    to: str = option("", "Write to FILE (.csv, .parquet or .jsonl) instead of standard output.", metavar="FILE")
+    to: str = option(
+        "", "Write to FILE (.csv, .parquet, .jsonl or .xlsx) instead of standard output.", metavar="FILE", writes=True
+    )
+    keep: tuple[str, ...] = option((), "Columns of DATA beside the answers: id,name.", metavar="COLUMNS")
     allow_code: bool = code_option()
 
 
 def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
     """Predict with RUN for DATA: one answer per row, empty if the row cannot be read.
 
-    DATA are as in `train`, without the target.
+    DATA are as in `train`, without the target. Cells that cannot be read, were not seen in training, or are written
+    otherwise are counted for each column.
     """
     data = options.data
     if isinstance(data, tuple) and all(isinstance(path, str) for path in data):  # words of the command line
@@ -41,7 +45,10 @@ def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
     from netwright.stages.runs import opened
 
     run = opened(run, tell, allow_code=options.allow_code)
-    return Answers(_chunks(run, [options.row] if options.row else data, tell), options.to, tell)
+    columns = (*(field.name for field in run.schema.inputs), *run.source.target)
+    if unknown := [name for name in options.row if name not in columns]:
+        raise DataError(f"the run has no column {unknown[0]!r}", remedy=nearest(unknown[0], columns))
+    return Answers(_chunks(run, [options.row] if options.row else data, options.keep, tell), options.to, tell)
 
 
 @final
@@ -83,12 +90,12 @@ class Answers(Held["pl.DataFrame"]):
         return self.held().to_dicts()
 
 
-def _chunks(run: "Run", data: Any, tell: Tell) -> "Iterator[pl.DataFrame]":
+def _chunks(run: "Run", data: Any, keep: tuple[str, ...] | str, tell: Tell) -> "Iterator[pl.DataFrame]":
     from netwright.data.prepare import encode_new
     from netwright.data.read import read_chunks
     from netwright.machine.device import prepare_device
     from netwright.reports.answers import placed
-    from netwright.stages.data import new_examples, tell_bad
+    from netwright.stages.data import count_odd, new_examples, tell_bad, tell_odd
     from netwright.training.evaluate import predictions
 
     if not run.schema.inputs:
@@ -96,13 +103,22 @@ def _chunks(run: "Run", data: Any, tell: Tell) -> "Iterator[pl.DataFrame]":
             examples = new_examples(run, data, is_labelled=False)
             yield from predictions(run.network, run.task, examples, run.recipe)
         return
-    source = Source(_whole(run, data), series=run.source.series, time=run.source.time, task=run.task)
+    said = [keep] if isinstance(keep, str) else keep
+    names = tuple(name for one in said for name in one.split(","))
+    inputs = {field.name: field.as_written for field in run.schema.inputs}
+    as_written = tuple(name for name in {**dict.fromkeys(names, True), **inputs} if inputs.get(name, True))
+    source = Source(
+        _whole(run, data), series=run.source.series, time=run.source.time, task=run.task, as_written=as_written
+    )
+    odd = {}
     with prepare_device():
         for dataset in read_chunks(source):
+            count_odd(run.schema, dataset, odd)
             examples, bad = encode_new(run.schema, None, dataset)
             tell_bad(dataset, bad, tell)
             found = predictions(run.network, run.task, examples, run.recipe)
-            yield placed(found if len(examples) else (_no_answers(run),), dataset)
+            yield placed(found if len(examples) else (_no_answers(run),), dataset, names)
+    tell_odd(odd, tell)
 
 
 def _no_answers(run: "Run") -> "pl.DataFrame":

@@ -34,7 +34,7 @@ class Options:
 
 
 def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
-    """Train a network on DATA: a folder, a table (CSV, TSV, Parquet, JSON lines) or a text file.
+    """Train a network on DATA: a folder, a table (CSV, TSV, Parquet, JSON lines, Excel) or a text file.
 
     Scores are from a test part that training never saw: given by `split`, cut by `group` or `by_time`, or else drawn at
     random, stratified. The run is written to a folder; interrupted training resumes if you run the same command again.

@@ -13,7 +13,7 @@ from netwright.records.errors import DataError, counted, listed
 from netwright.records.source import Source
 
 SERIES = "series"  # the column that holds each example's channels
-TIMES = "\0times"  # a name that no column has
+TIMES, ID = "\0times", "\0id"  # names that no column has
 
 
 def read_series(source: Source) -> Dataset:
@@ -104,7 +104,19 @@ def _with_labels(
     same = [name for name in right.columns if name != key and name in left.columns]
     if same:
         raise DataError(f"both tables have a column {same[0]!r}", remedy="rename one of them or drop it.")
-    lonely = right.join(left, on=key, how="anti")
+    lonely, ids = right.join(left, on=key, how="anti"), pl.col(key)
+    if len(lonely) and _are_plain(left[key]) and _are_plain(right[key]):
+        ids = ids.str.replace(r"^0+(\d)", "$1")
+    left, right = left.with_columns(ids.alias(ID)), right.with_columns(ids.alias(ID))
+    lonely = right.join(left, on=ID, how="anti")
+    if len(lonely) == len(right):
+        problem = f"no {key} of {file} is one of the series: {right[key][0]!r} there, {left[key][0]!r} among the series"
+        raise DataError(problem, remedy=f"write each {key} in one way in both tables.")
     note = f"{counted(len(lonely), 'label')} of {file} without a series left out, the first is {key} "
-    joined = left.join(right, on=key, how="left", maintain_order="left")
+    joined = left.join(right.drop(key), on=ID, how="left", maintain_order="left").drop(ID)
     return joined, (f"{note}{lonely[key][0]}",) if len(lonely) else ()
+
+
+def _are_plain(ids: pl.Series) -> bool:
+    """Whether ids are digits that leading zeros do not tell apart: 001 is 1."""
+    return bool(ids.str.contains(r"^\d+$").all()) and ids.str.strip_chars_start("0").n_unique() == ids.n_unique()

@@ -1,4 +1,4 @@
-"""Tables in files: CSV and its relatives, Parquet, JSON lines; also columns of image paths."""
+"""Tables in files: CSV and its relatives, Parquet, JSON lines, Excel; also columns of image paths."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import polars as pl
 
 from netwright.data.dataset import Dataset
 from netwright.data.readers.delimited import blocks, find_layout
+from netwright.data.readers.excel import EXCEL, read_sheet
 from netwright.data.readers.files import find_encoding, open_text, reading, suffix_of
 from netwright.kinds.written import groups_by_points
 from netwright.records.errors import DataError, counted, listed, nearest
@@ -20,7 +21,7 @@ from netwright.records.source import Source
 DELIMITED = (".csv", ".tsv", ".tab")
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson")
-TABLES = (*DELIMITED, *PARQUET, *JSON_LINES)
+TABLES = (*DELIMITED, *PARQUET, *JSON_LINES, *EXCEL)
 IMAGES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 RAGGED = 0.5  # if more than this share of rows does not fit the header, the header or delimiter is wrong
 SHOWN = 100  # cells that quickly show that a column has no images
@@ -57,6 +58,8 @@ def _pieces(path: Path, source: Source, rows: int) -> Iterator[Dataset]:
         return _parquet(path, rows)
     if suffix in JSON_LINES:
         return _json_lines(path, rows)
+    if suffix in EXCEL:
+        return iter((read_sheet(path),))
     raise DataError(f"{path} is not a table: {suffix or 'no suffix'}", remedy=f"give a file of {listed(TABLES)}.")
 
 
@@ -71,15 +74,17 @@ def _joined(path: Path, pieces: list[Dataset], source: Source) -> Dataset:
 
 
 def _finished(path: Path, dataset: Dataset, source: Source) -> Dataset:
-    table = typed(dataset.table) if suffix_of(path) in DELIMITED else dataset.table
+    table = typed(dataset.table, source.as_written) if suffix_of(path) in (*DELIMITED, *EXCEL) else dataset.table
     return with_image_paths(replace(dataset, table=table), path.parent, source.kinds)
 
 
-def typed(table: pl.DataFrame) -> pl.DataFrame:
-    """Stripped text with empty cells missing; numbers if every cell of a column is one."""
+def typed(table: pl.DataFrame, as_written: Sequence[str] = ()) -> pl.DataFrame:
+    """Stripped text with empty cells missing; numbers if every cell of a column is one, except columns `as_written`."""
     texts = pl.col(pl.String)
     table = table.with_columns(texts.str.strip_chars().replace("", None))
-    return table.with_columns([typed_column(column) for column in table.iter_columns()])
+    return table.with_columns(
+        [typed_column(column) for column in table.iter_columns() if column.name not in as_written]
+    )
 
 
 def typed_column(column: pl.Series) -> pl.Series:
