@@ -273,8 +273,21 @@ def test_a_target_of_which_only_most_cells_are_numbers_is_an_error_with_both_way
     assert "cells of 'y' are numbers, all written in one way; the first other cell is 'about " in error.problem
     assert "array, row " in error.problem
     assert "the task regression" in error.remedy and "the task classification" in error.remedy
-    error = _error(lambda: _targets(lambda row, n: f"{n} kg" if row % 2 else f"{1000 * n:.0f} g"))
-    assert error.remedy.startswith("to predict numbers, write all of them in one unit")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda row, n: f"{n} kg" if row % 2 else f"{1000 * n:.0f} g",
+        lambda row, n: f"${n}" if row % 3 else f"\u20ac{n}",
+        lambda row, n: f"{n / 1000}k" if row % 3 else str(n),
+        lambda row, n: f"{n} %" if row % 2 else f"{n / 100}",
+        lambda row, n: f"{n:.0f}-{n + 10:.0f}",
+    ],
+)
+def test_a_target_in_several_units_or_of_ranges_is_an_error(write: Callable[[int, float], object]) -> None:
+    error = _error(lambda: _targets(write))
+    assert error.remedy.startswith("to predict numbers, write one number in each cell, in one unit")
 
 
 def test_the_named_task_and_the_named_kind_of_a_target_are_respected() -> None:

@@ -5,6 +5,7 @@ from netwright.kinds.written import (
     Writing,
     groups_by_points,
     holds_numbers,
+    other_units,
     read_text,
     share_of_numbers,
     way_of_writing,
@@ -30,6 +31,9 @@ def _read(*cells: str | None, by: Writing | None = None) -> list[float | None]:
         (("42,5 EUR", "3 EUR"), [42.5, 3], True, "EUR"),
         (("12 %", "13.9%"), [12, 13.9], False, "%"),
         (("28 kg", "30 KG", "31.5kg"), [28, 30, 31.5], False, "kg"),
+        (("3\u00a0\u00b0C", "-4.5 \u00b0C"), [3, -4.5], False, "\u00b0C"),
+        (("\uff13\uff12.\uff15", "7"), [32.5, 7], False, ""),
+        (('5"', '7.5"'), [5, 7.5], False, '"'),
         (("60 km/h", "72.5 km/h"), [60, 72.5], False, "km/h"),
         (("3 m2", "5.5 m2"), [3, 5.5], False, "m2"),
         (("1 day", "2 days", "3 days"), [1, 2, 3], False, "days"),
@@ -87,5 +91,11 @@ def test_points_between_thousands_are_told_from_decimals():
     assert not groups_by_points(pl.Series(["0.546", "1.230", "808", "117"]))
 
 
-def test_the_share_of_numbers_counts_any_unit():
-    assert share_of_numbers(pl.Series(["5 kg", "300 g", "a lot", "7"])) == 0.75
+def test_the_share_of_numbers_counts_any_unit_and_ranges():
+    assert share_of_numbers(pl.Series(["5 kg", "300 g", "a lot", "10-20"])) == 0.75
+
+
+def test_numbers_with_another_unit_than_most_are_found():
+    cells = pl.Series(["$5", "$6", "\u20ac7", "8", "none", None])
+    assert other_units(cells).to_list()[:4] == [False, False, True, True]
+    assert other_units(pl.Series(["5", "6", "7 kg"])).to_list() == [False, False, True]

@@ -26,7 +26,8 @@ _SIGNS = ("$", "€", "£", "¥", "₹", "%")  # read in any column, as a unit o
 _CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|TRY|ZAR|KRW|MXN"
 _TIMES_MORE = ("k", "m", "b", "t", "bn", "mn", "mio", "mrd", "lakh", "crore")  # 5k beside 300 is not 5 beside 300
 _BODY = rf"\d(?:[\d.,' ]*\d)?\.?{_EXPONENT}|[.,]\d+{_EXPONENT}"
-_CELL = rf"^([+-]?)\s*([$€£¥₹]|(?:{_CODES}))?\s*([+-]?)\s*({_BODY})\s*([\p{{L}}%‰°$€£¥₹][^\s]*(?: \p{{L}}+)?)?$"
+_CELL = rf"^([+-]?)\s*([$€£¥₹]|(?:{_CODES}))?\s*([+-]?)\s*({_BODY})\s*([\p{{L}}%‰°$€£¥₹\"'][^\s]*(?: \p{{L}}+)?)?$"
+_RANGE = r"^\d[\d.,]*\s*(?:-|\u{2013}|to)\s*\d[\d.,]*$"  # 10-20
 _CLOCK = r"(?i)^(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?\s*([ap])?\.?m?\.?$"
 
 
@@ -55,7 +56,8 @@ def way_of_writing(cells: pl.Series) -> Writing:
     if int(present.str.contains(_CLOCK).sum()) >= NEARLY_ALL * len(present):
         return Writing(unit=TIME)
     parts = _parts(present)
-    return Writing(_has_decimal_comma(parts["number"].drop_nulls()), _common(parts["unit"].drop_nulls(), len(present)))
+    numbers = parts["number"].drop_nulls()
+    return Writing(_has_decimal_comma(numbers), _common(parts["unit"].drop_nulls(), len(numbers)))
 
 
 def read_text(cells: pl.Series, writing: Writing) -> pl.Series:
@@ -94,9 +96,19 @@ def holds_numbers(cells: pl.Series) -> bool:
 
 
 def share_of_numbers(cells: pl.Series) -> float:
-    """The share of a text column's cells that hold a number, with any unit."""
+    """The share of a text column's cells that hold a number or a range of numbers, with any unit."""
     present = tidy(sample(cells)).drop_nulls()
-    return int(_parts(present)["number"].is_not_null().sum()) / max(len(present), 1)
+    holds = _parts(present)["number"].is_not_null() | present.str.contains(_RANGE)
+    return int(holds.sum()) / max(len(present), 1)
+
+
+def other_units(cells: pl.Series) -> pl.Series:
+    """Which numbers in a column of text have another unit than most, or lack it: a mask."""
+    parts = _parts(tidy(cells))
+    units = each_distinct(parts["unit"], _same_units).fill_null("")
+    numbers = parts["number"].is_not_null()
+    usual = units.filter(numbers).mode().sort()
+    return numbers & (units != usual[0]) if len(usual) else numbers
 
 
 def groups_by_points(cells: pl.Series) -> bool:
@@ -118,10 +130,8 @@ def tidy(cells: pl.Series) -> pl.Series:
     """Stripped text with plain spaces, minus signs and apostrophes, (5) as -5; null if missing."""
     bare = words(cells)
     if (bare.str.len_bytes() > bare.str.len_chars()).any():
-        bare = bare.str.replace_all(r"[\u{a0}\u{2007}\u{2009}\u{202f}]", " ").str.replace_all(
-            r"[\u{2012}\u{2013}\u{2212}]", "-"
-        )
-        bare = bare.str.replace_all(r"[\u{b4}\u{2019}]", "'")
+        bare = bare.str.replace_all(r"[\u{b4}\u{2019}\u{2032}]", "'").str.normalize("NFKC")
+        bare = bare.str.replace_all(r"[\u{2010}-\u{2013}\u{2212}]", "-")
     return bare.str.replace(r"^\(([^()+-]*)\)$", "-$1")
 
 
@@ -150,10 +160,10 @@ def _parts(texts: pl.Series) -> pl.DataFrame:
     )
 
 
-def _common(units: pl.Series, cells: int) -> str:
-    """The unit of nearly all cells, as most write it; empty if there is none."""
+def _common(units: pl.Series, numbers: int) -> str:
+    """The unit of nearly all numbers, as most write it; empty if there is none."""
     alike = units.filter(_same_units(units) == _same_unit(units.mode().sort()[0])) if len(units) else units
-    return str(alike.mode().sort()[0]) if len(alike) and len(alike) >= NEARLY_ALL * cells else ""
+    return str(alike.mode().sort()[0]) if len(alike) and len(alike) >= NEARLY_ALL * numbers else ""
 
 
 def _same_units(units: pl.Series) -> pl.Series:

@@ -2,9 +2,10 @@
 
 import polars as pl
 
+from netwright.kinds.cells import NEARLY_ALL
 from netwright.kinds.date import Date
 from netwright.kinds.number import Number, as_numbers
-from netwright.kinds.written import TIME, share_of_numbers, way_of_writing
+from netwright.kinds.written import TIME, other_units, share_of_numbers, way_of_writing
 from netwright.records.errors import DataError, Unreadable
 
 FEW_CLASSES = 20  # more distinct whole numbers are a quantity; digits, stars and months are fewer
@@ -25,12 +26,22 @@ def refuse_unclear(cells: pl.Series) -> None:
             remedy="write a number into it, such as days since a fixed day; "
             "if each date is a class, name the task classification.",
         )
-    if cells.dtype != pl.String or hold_numbers(cells) or not _are_many(cells) or share_of_numbers(cells) < MOST:
+    if cells.dtype != pl.String or not _are_many(cells) or share_of_numbers(cells) < MOST:
         return
-    read = as_numbers(cells)
-    bad = {int(row): f"the target is {cells[int(row)]!r}" for row in (read.is_null() & cells.is_not_null()).arg_true()}
-    is_number = len(cells) - len(bad) >= MOST * len(cells)
-    way = "leave the others out by naming the task regression" if is_number else "write all of them in one unit"
+    unread, other = as_numbers(cells).is_null() & cells.is_not_null(), other_units(cells)
+    if int(other.sum()) <= (1 - NEARLY_ALL) * len(cells):
+        other = cells.is_null()
+    if hold_numbers(cells) and not other.any():
+        return
+    bad = {int(row): f"the target is {cells[int(row)]!r}" for row in (unread | other).arg_true()}
+    if not bad:  # codes
+        return
+    is_clear = len(cells) - len(bad) >= MOST * len(cells) and not other.any()
+    way = (
+        "leave the others out by naming the task regression"
+        if is_clear
+        else "write one number in each cell, in one unit"
+    )
     known, first = f"{len(cells) - len(bad):,} of {len(cells):,}", cells[next(iter(bad))]
     raise Unreadable(
         f"{known} cells of {cells.name!r} are numbers, all written in one way; the first other cell is {first!r}",
