@@ -82,3 +82,40 @@ def test_what_a_loss_does_not_say_is_refused() -> None:
     ):
         with pytest.raises(DataError, match="a loss alone"):
             ask()
+
+
+def ranked(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Pairs of rows in the right order: a row alone has no pair."""
+    wanted = torch.sign(targets[:, None] - targets[None])
+    return F.softplus(-wanted * (outputs - outputs.T)).mean()
+
+
+def correlated(outputs: Tensor, targets: Tensor) -> Tensor:
+    return 1 - torch.corrcoef(torch.stack([outputs[:, 0], targets]))[0, 1]
+
+
+def farthest(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Of two rows at least."""
+    return (outputs[1:] - outputs[:-1]).abs().amax(0).mean() + 0 * targets.sum()
+
+
+@pytest.mark.filterwarnings("ignore:cov")
+@pytest.mark.parametrize("loss", [ranked, correlated, farthest])
+def test_a_loss_that_compares_rows_keeps_its_mean_and_its_gradient(loss: Callable[..., Tensor]) -> None:
+    rows = batch(numbers(5, 1)[:, 0])
+    network = nn.Linear(3, 1)
+    expected = loss(network(rows.inputs[0]), rows.targets[0])
+    (slope,) = torch.autograd.grad(expected, network.weight)
+    losses = OwnLoss(loss).losses(network, rows)
+    assert losses.shape == (5,)
+    torch.testing.assert_close(losses.mean(), expected)
+    torch.testing.assert_close(torch.autograd.grad(losses.mean(), network.weight)[0], slope)
+
+
+def test_a_sum_over_rows_stays_a_loss_for_each_row() -> None:
+    def total(outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(outputs, targets, reduction="sum")
+
+    rows = batch(CLASSES)
+    expected = F.cross_entropy(rows.inputs[0], CLASSES, reduction="none")
+    torch.testing.assert_close(OwnLoss(total).losses(nn.Identity(), rows), expected)

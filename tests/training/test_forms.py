@@ -368,3 +368,12 @@ def test_understanding_a_form_draws_no_random_number_and_changes_no_statistics()
     nw.adopt(network, lambda out, y: F.cross_entropy(out, y), batches(lambda k: (SIZES[k], CLASSES[k], NUMBERS[k])))
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:Using a target size")
+@pytest.mark.parametrize("loss", [nn.MSELoss(), lambda out, y: (out - y).abs().mean()])
+def test_steps_refuse_a_loss_that_broadcasts_with_both_shapes(loss: Any) -> None:
+    network, y = layer(3, 1), SIZES[:, 0]
+    with pytest.raises(NetworkError, match=rf"outputs \({len(y)}, 1\) and targets \({len(y)},\)") as caught:
+        next(nw.steps(network, [(SIZES, y)], loss, SGD(network.parameters(), lr=0.1)))
+    assert "outputs.squeeze(1)" in caught.value.remedy

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from math import nan
 from typing import Any, ClassVar, Self, cast, final
 
 import numpy as np
@@ -30,13 +31,17 @@ Loss = Callable[..., Tensor]
 """(outputs, targets) -> a loss for each example, or their mean: `nn.MSELoss()`, `F.cross_entropy`, a function."""
 
 NETWORKS = ("network", "net", "model", "module")  # names for an objective's first parameter; its second is the batch
+ALIKE = 1e-4  # of a loss: rounding makes the mean over rows differ by less
 REMEDY = "adopt the network with a task: nw.adopt(network, nw.Classification(labels), loader)."
 
 
 @final
 @dataclass(frozen=True)
 class OwnLoss(Task):
-    """Scored by the loss itself. If it only returns a mean, it is called row by row."""
+    """Scored by the loss itself. If it only returns a mean, it is called row by row.
+
+    A loss that compares rows with each other (pairs, triplets) keeps its mean over the batch.
+    """
 
     loss: Loss
     is_objective: bool = False  # it takes (network, batch) and returns a loss for each example
@@ -63,7 +68,7 @@ class OwnLoss(Task):
         """The loss of each example."""
         if self.is_objective:
             return self.loss
-        each = each_row(self.loss)
+        each = each_row(self.loss, keeps_mean=True)
         return lambda network, batch: each(self.forward(network, batch), batch)
 
     def batch_loss(self, outputs: Outputs, batch: Batch) -> Tensor:
@@ -138,8 +143,12 @@ def _single(loss: Loss) -> Loss:
     return partial(loss, reduction="none") if has_switch else loss
 
 
-def each_row(loss: Loss) -> Applied:
-    """(outputs, batch) -> (B,): means over the other axes of each example."""
+def each_row(loss: Loss, *, keeps_mean: bool = False) -> Applied:
+    """(outputs, batch) -> (B,): means over the other axes of each example.
+
+    If `keeps_mean` and the loss of a batch is neither the mean nor the sum of its rows', these are moved so that their
+    mean is the batch's, with its gradient.
+    """
     whole, single = applied(loss), applied(_single(loss))
 
     def each(outputs: Any, batch: Batch) -> Tensor:
@@ -149,7 +158,19 @@ def each_row(loss: Loss) -> Applied:
         rows = [batch.rows[k : k + 1] for k in range(len(batch))]
         alone = [replace(batch, inputs=(), targets=tuple(t[k : k + 1] for t in batch.targets), rows=row)
                  for k, row in enumerate(rows)]  # fmt: skip
-        return torch.stack([whole(_row(outputs, k), one).reshape(()) for k, one in enumerate(alone)])
+        try:
+            losses = torch.stack([whole(_row(outputs, k), one).reshape(()) for k, one in enumerate(alone)])
+        except (RuntimeError, ValueError, IndexError):  # it needs several rows
+            if not keeps_mean:
+                raise
+            losses = torch.full((len(batch),), nan, device=values.device)
+        if not keeps_mean:
+            return losses
+        mean = whole(outputs, batch).mean() if values.ndim else values
+        apart = torch.stack([mean - losses.mean(), mean - losses.sum()]).detach().abs().min()
+        if bool(apart <= ALIKE * losses.detach().abs().mean()):
+            return losses
+        return mean + (losses - losses.mean()).detach().nan_to_num()
 
     return each
 

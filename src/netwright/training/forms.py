@@ -13,14 +13,13 @@ from netwright.records.batch import Batch
 from netwright.records.errors import DataError, NetworkError, NetwrightError
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
-from netwright.tasks.own_loss import Loss, OwnLoss, is_objective, task_of, task_or_loss
+from netwright.tasks.own_loss import ALIKE, Loss, OwnLoss, each_row, is_objective, task_of, task_or_loss
 from netwright.training.check import check_network, outputs_of
 from netwright.training.evaluate import device_of, evaluating
+from netwright.training.spread import spread
 
 T = TypeVar("T")
 Read = Callable[[Any, int], Batch]  # Any: an item of an engineer's loader
-
-ALIKE = 1e-4  # of the loss: rounding makes the mean over rows differ by less
 
 
 def understood(network: nn.Module, given: Task | Loss | Objective, item: Any) -> tuple[Reading, Task]:
@@ -55,7 +54,11 @@ def agreed(network: nn.Module, given: Task | Loss | Objective, items: list[Any])
     batch = read(items[0]).to(device_of(network))
     with evaluating(network), forked():
         outputs = outputs_of(network, batch)
-        whole, rows = task.batch_loss(outputs, batch), task.losses(network, batch)
+        if (shapes := spread(task.batch_loss, outputs, batch)) is not None:
+            problem = f"the loss broadcasts outputs {shapes.outputs} and targets {shapes.targets} to {shapes.both}"
+            raise NetworkError(problem, remedy=shapes.remedy)
+        whole = task.batch_loss(outputs, batch)
+        rows = each_row(given)(outputs, batch) if task == OwnLoss(given) else task.losses(network, batch)
     if float((whole - rows.mean()).abs()) > ALIKE * float(rows.abs().mean()):
         raise NetworkError(
             f"the loss of a batch is {float(whole):.4g}, the mean over its rows {float(rows.mean()):.4g}: "

@@ -32,6 +32,14 @@ class Spread:
     targets: tuple[int, ...]
     both: tuple[int, ...]
 
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        axis = next((k for k, size in enumerate(self.outputs) if size == 1), 1)
+        if len(self.outputs) < len(self.targets):
+            return "give outputs and targets one shape: targets.squeeze(1), or outputs.unsqueeze(1)."
+        return f"give outputs and targets one shape: outputs.squeeze({axis}), or targets.unsqueeze({axis})."
+
 
 def spread(loss: BatchLoss, outputs: Outputs, batch: Batch) -> Spread | None:
     """Outputs and targets that differ only in axes of size 1, if a loss repeats both to one shape; else None.

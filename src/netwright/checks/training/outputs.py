@@ -55,10 +55,6 @@ def broadcast_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
     ):
         where, found = "the loss of the loop", Spread(seen[0], (seen[0][0], *batch.targets[0].shape[1:]), seen[1])
     if found is not None:
-        axis = next((k for k, size in enumerate(found.outputs) if size == 1), 1)
-        shapes = f"outputs.squeeze({axis}), or targets.unsqueeze({axis})"
-        if len(found.outputs) < len(found.targets):
-            shapes = "targets.squeeze(1), or outputs.unsqueeze(1)"
         yield Finding(
             "error",
             f"{where} broadcasts outputs {found.outputs} and targets {found.targets} to {found.both}: "
@@ -69,7 +65,7 @@ def broadcast_loss(evidence: TrainingEvidence) -> Iterator[Finding]:
                 ),
             ),
             confidence=0.97,
-            remedies=(Remedy(f"give outputs and targets one shape: {shapes}."),),
+            remedies=(Remedy(found.remedy),),
         )
 
 
