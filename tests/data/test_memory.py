@@ -129,3 +129,9 @@ def test_periods_intervals_and_paths_are_read_and_other_objects_refused_by_name(
         read(pd.DataFrame({"x": [1, 2], "z": [1j, 2j]}))
     with pytest.raises(DataError, match="the frame has two columns named 'x'"):
         read(pd.DataFrame(np.ones((3, 3)), columns=["x", "x", "y"]))
+
+
+def test_whole_numbers_of_pandas_stay_whole_if_some_are_missing() -> None:
+    frame = pd.DataFrame({"y": pd.Series([1, 2, None], dtype="Int64"), "x": [1.5, None, 2]})
+    assert read(frame).table.schema == {"y": pl.Int64, "x": pl.Float64}
+    assert read(frame).table["y"].to_list() == [1, 2, None]

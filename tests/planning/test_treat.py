@@ -11,13 +11,14 @@ from netwright.data.examples import empty
 from netwright.planning.edits import OF_THE_NETWORK
 from netwright.planning.mends import are_equal
 from netwright.planning.paired import Measured, gain
-from netwright.planning.treat import treat_run
+from netwright.planning.treat import measured, treat_run
 from netwright.records.errors import DataError, NetworkError
 from netwright.records.finding import Checked, Finding, Remedy, Report
 from netwright.records.note import Note
 from netwright.records.proof import Gain
 from netwright.records.recipe import Recipe, settings
 from netwright.records.run import Run
+from netwright.tasks.classification import Classification
 from netwright.tasks.regression import Regression
 from netwright.training.adopt import adopt, designed
 
@@ -207,3 +208,17 @@ def test_batch_norm_with_batches_of_two_becomes_group_norm() -> None:
 
 def _gain(before: np.ndarray, after: np.ndarray, seed: int) -> Gain:
     return gain("loss", Measured(before, "lower"), Measured(after, "lower"), seed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "labels"), [("text", ("n", "p")), ("integer", ("0", "1")), ("boolean", ("false", "true"))]
+)
+def test_answers_are_right_whatever_type_labels_have(typed, labels: tuple[str, str]) -> None:
+    x, total = rows(200, 3)
+    network = nn.Linear(2, 2)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+        network.bias.zero_()
+    part = (x, (total > 0).long())
+    run = adopt(network, Classification(labels, (), typed), part, part, recipe=CALM)
+    assert measured(run)["accuracy"].values.mean() == 1.0

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from netwright.kinds.cells import names, positions
 from netwright.planning.edits import Edits, is_advice, possible, random_change, variant
 from netwright.planning.paired import Measured, Measures, check_seeds, gain, losses_of, stacked, verdict
 from netwright.planning.quick import attempted, trained
@@ -309,7 +310,7 @@ def measured(run: Run) -> Measures:
     if not isinstance(labels := run.task.view(run.valid.targets()), Labels):
         return {"loss": losses}
     answers = pl.concat(list(predictions(run.network, run.task, run.valid, run.recipe)))["prediction"]
-    right = (answers.to_numpy() == np.array(labels.names)[labels.positions]).astype(np.float64)
+    right = (positions(names(answers), labels.names).to_numpy() == labels.positions).astype(np.float64)
     return {**_hits(right, labels.positions), "loss": losses}
 
 

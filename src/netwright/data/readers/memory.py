@@ -153,7 +153,8 @@ def _table(data: Any) -> pl.DataFrame:
 
 def _of_pandas(name: str, column: Any) -> pl.Series:
     """Through NumPy, to avoid pyarrow; NaN among words and pandas' NA are missing."""
-    if str(column.dtype) not in ("category", "boolean") and column.dtype.kind in "biuf":
+    is_plain = str(column.dtype) not in ("category", "boolean") and column.dtype.kind in "biuf"
+    if is_plain and not (column.hasnans and column.dtype.kind in "iu"):
         return pl.Series(name, column.to_numpy(dtype=float, na_value=np.nan) if column.hasnans else column.to_numpy())
     if str(column.dtype).startswith("period"):
         column = column.dt.to_timestamp()
