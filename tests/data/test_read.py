@@ -93,7 +93,7 @@ def test_path_that_is_not_there_is_an_error_with_the_nearest_name(people: Path) 
 
 
 def test_other_suffixes_are_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "people.xlsx"
+    path = tmp_path / "people.docx"
     path.touch()
     assert _error(lambda: read(path)).startswith(
         f"cannot read {path}: unknown file type\n  fix: give a folder, a table"

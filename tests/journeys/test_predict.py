@@ -133,3 +133,15 @@ def test_sheets_of_excel_are_read_and_written(run: Path, tmp_path: Path, netwrig
     assert answers["line"].to_list() == [2, 3, 4]
     assert answers["id"].to_list() == ["=1+1", "010", "1"]
     assert answers["prediction"].to_list() == nw.predict(run, _new())["prediction"].to_list()
+
+
+def test_points_between_thousands_are_read_as_in_training_however_few_the_new_rows(tmp_path: Path) -> None:
+    r = np.random.default_rng(3)
+    sold = r.lognormal(8, 1.5, 300).astype(int) + 50
+    lines = [f"{n:,};{10 * n:,}\n".replace(",", ".") for n in sold]
+    (tmp_path / "sold.csv").write_text("sold;paid\n" + "".join(lines))
+    run = nw.train(tmp_path / "sold.csv", target="paid", settings=SETTINGS, audit=False, diagnose=False)
+    (tmp_path / "new.csv").write_text("sold;paid\n20.546;205.460\n1.230;12.300\n")
+    plain = pl.DataFrame({"sold": [20546, 1230], "paid": [205460, 12300]})
+    assert nw.predict(run, tmp_path / "new.csv")["prediction"].equals(nw.predict(run, plain)["prediction"])
+    assert nw.evaluate(run, tmp_path / "new.csv") == nw.evaluate(run, plain)

@@ -124,7 +124,7 @@ def _finish(dataset: Dataset, source: Source) -> Dataset:
         require_column(dataset, name, "column")
     dataset = replace(dataset, kinds={**dataset.kinds, **source.kinds})
     for name in dataset.targets:
-        dataset = _with_target(dataset, name)
+        dataset = _with_target(dataset, name, is_typed=name not in source.as_written)
     return _framed(dataset, source)
 
 
@@ -148,20 +148,21 @@ def _parted(dataset: Dataset, name: str) -> Dataset:
     return replace(dataset, table=dataset.table.drop(name), parts=parts.rename("part"))
 
 
-def _with_target(dataset: Dataset, name: str) -> Dataset:
+def _with_target(dataset: Dataset, name: str, *, is_typed: bool) -> Dataset:
     """The rows that have a target: not missing, and finite if it is a number."""
-    column, lost = _known(dataset.table[name])
+    column, lost = _known(dataset.table[name], is_typed=is_typed)
     dataset = replace(dataset, table=dataset.table.with_columns(column))
     dataset = _without(dataset, lost, f"without a {name!r}")
     column = dataset.table[name]
     return _without(dataset, column.is_infinite(), f"with an infinite {name!r}") if column.dtype.is_float() else dataset
 
 
-def _known(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+def _known(column: pl.Series, *, is_typed: bool = True) -> tuple[pl.Series, pl.Series]:
     """A target column, with words for "missing" made missing, then typed; and a mask of its missing rows."""
     if column.dtype == pl.String:
         missing = column.is_null() | column.str.strip_chars().str.to_lowercase().is_in(NO_TARGET)
-        column = typed_column(column.set(missing.fill_null(True), None))
+        column = column.set(missing.fill_null(True), None)
+        column = typed_column(column) if is_typed else column
     return column, column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
 
 

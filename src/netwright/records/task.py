@@ -219,6 +219,11 @@ class Task(ABC):
     def describe(self) -> str:
         """One line for people: `classification into 10 classes`."""
 
+    @property
+    def as_written(self) -> bool:
+        """Whether the target's cells in a text file must stay text until this task reads them."""
+        return False
+
     def remarks(self) -> tuple[str, ...]:
         """What a person should check about how the target was read."""
         return ()

@@ -92,6 +92,11 @@ class Regression(Task):
             raise unreadable(what, first, "leave these rows out, or correct them.", (blank,), bad)
         return (encoded,)
 
+    @property
+    def as_written(self) -> bool:
+        """Text like 1.234 would be read as a decimal, not as thousands."""
+        return self.decimal_comma
+
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
         """One output: the answer in standardized units."""
         return joined(schema, recipe, 1)

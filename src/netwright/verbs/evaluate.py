@@ -40,9 +40,10 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
         run = opened(run, tell, allow_code=options.allow_code)
         if run.schema.inputs:
             said = run.source
+            texts = [field.name for field in run.schema.inputs if field.as_written]
             source = Source(
                 options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task,
-                as_written=tuple(field.name for field in run.schema.inputs if field.as_written),
+                as_written=(*texts, *(said.target if run.task.as_written else ())),
             )  # fmt: skip
             dataset, odd = read_source(source), {}
             count_odd(run.schema, dataset, odd)
