@@ -324,3 +324,13 @@ def test_labels_that_look_alike_are_one_class() -> None:
     frame = pl.DataFrame({"x": range(90), "y": [forms[row % 3] if row % 2 else "bar" for row in range(90)]})
     dataset = read(frame, target="y")
     assert prepare(dataset, split(dataset), Source()).task.describe().endswith("2 classes: bar, caf\u00e9")
+
+
+def test_cells_of_inputs_that_cannot_be_read_are_counted_and_the_first_is_located(tmp_path: Path) -> None:
+    lines = [f"{n},{'old' if n == 33 else 20 + n % 7},{'ab'[n % 2]}" for n in range(100)]
+    (tmp_path / "people.csv").write_text("n,age,y\n" + "\n".join(lines))
+    dataset = read(tmp_path / "people.csv", target="y")
+    parts = Split(np.arange(60), np.arange(60, 80), np.arange(80, 100), "by hand")
+    [note] = [note for note in prepare(dataset, parts).notes if note.startswith("age: ")]
+    assert "1 cell is not a number (first: 'old'), read as missing" in note
+    assert note.endswith(f"the first is {tmp_path / 'people.csv'}, line 35")

@@ -62,6 +62,15 @@ def test_numbers_are_judged_by_their_absolute_error() -> None:
     assert [gain.metric for gain in proof.together.gains] == ["mae"]
 
 
+def test_targets_are_compared_as_they_are_read_in_training() -> None:
+    x, _ = data(120)
+    plain = (x[:, 0] * 10).round(1)
+    fixes = [nw.Fix(int(n), at(int(n)), "drop", code="NW115") for n in range(0, 120, 2)]
+    written = np.array([f"{n} EUR".replace(".", ",") for n in plain], dtype=object)
+    gains = [nw.prove((x, y), fixes, settings=SETTINGS, seeds=3).together.gains for y in (plain, written)]
+    assert gains[0] == gains[1]
+
+
 def test_fixes_after_which_nothing_can_be_trained_are_rolled_back() -> None:
     x, y = data()
     fixes = [nw.Fix(int(n), at(int(n)), "relabel", "target", "no", "yes", "NW1") for n in np.flatnonzero(y == "no")]

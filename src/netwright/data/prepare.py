@@ -30,6 +30,7 @@ COUNTING = 0.8  # whole numbers with at least this share of steps of one count t
 LOOK = 1_000  # cells that quickly show that a column varies
 SHOWN = 30  # columns of one kind that are reported one by one
 LEARNED_BYTES = 1 << 30  # of targets on disk to learn a task from; if there are more, an even sample
+MEASURED = ("numbers", "dates")  # families of cells of which some may be unreadable
 PART_NAMES = ("training", "validation", "test")
 
 
@@ -73,7 +74,7 @@ def prepare(
         for name in names
     )
     schema = Schema(fields)
-    guesses = _guesses(fields, said)
+    guesses = _guesses(fields, said, {field.name: _first_lost(dataset, field, parts.train) for field in fields})
     bad, kept = dict[int, str](), list[str]()
     inputs = _encode_inputs(schema, dataset, bad, kept)
     readable = np.setdiff1d(parts.train, [*bad])
@@ -142,11 +143,19 @@ def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:
     raise DataError(problem, remedy=f"leave it out (--drop {cells.name}) or turn it into numbers or text.")
 
 
-def _guesses(fields: tuple[Field, ...], said: Mapping[str, str]) -> tuple[str, ...]:
+def _first_lost(dataset: Dataset, field: Field, rows: Rows) -> str:
+    """The place of the first training cell that cannot be read, as words to add; empty if there is none."""
+    cells = dataset.table[field.name][rows]
+    lost = [odd.cells for odd in field.odd(cells) if odd.is_lost] if field.family in MEASURED else []
+    first = next((int(which.arg_max() or 0) for which in lost if which.any()), None)
+    return "" if first is None else f"; the first is {dataset.locate(int(rows[first]))}"
+
+
+def _guesses(fields: tuple[Field, ...], said: Mapping[str, str], places: Mapping[str, str]) -> tuple[str, ...]:
     """A line for each column, or one for a kind with very many."""
     counts = Counter(field.seen_as for field in fields)
     lines = [
-        f"{field.name}: {field.describe()}{' (as you said)' if field.name in said else ''}"
+        f"{field.name}: {field.describe()}{places[field.name]}{' (as you said)' if field.name in said else ''}"
         for field in fields
         if counts[field.seen_as] <= SHOWN
     ]

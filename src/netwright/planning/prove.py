@@ -11,7 +11,7 @@ import polars as pl
 from netwright.data.dataset import Dataset
 from netwright.data.fixes import apply_fixes, located
 from netwright.data.prepare import prepare
-from netwright.data.split import Split
+from netwright.data.split import Rows, Split
 from netwright.kinds.cells import names, positions
 from netwright.kinds.number import as_numbers
 from netwright.planning.paired import Measured, Measures, check_seeds, gain, losses_of, stacked, verdict
@@ -94,8 +94,11 @@ def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial
     trial.tell(f"proving: {what}, {counted(len(trial.seeds), 'seed')}")
     changed, cut = apply_fixes(dataset, parts, fixes)
     prepared = prepare(changed, cut, trial.source)
-    test = dataset.table[parts.test].select(dataset.targets)
-    return stacked([_on_test(run, cut, test) for run in quick_runs(prepared, trial.settings, trial.seeds, trial.tell)])
+    raw = dataset.table.select(dataset.targets)
+    return stacked([
+        _on_test(run, cut, raw, parts.test)
+        for run in quick_runs(prepared, trial.settings, trial.seeds, trial.tell)
+    ])  # fmt: skip
 
 
 def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
@@ -104,8 +107,8 @@ def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
     return [fix for fix in fixes if fix.row not in test]
 
 
-def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
-    """Each metric for each test row; `test` are the raw targets of the test part."""
+def _on_test(run: Run, cut: Split, raw: pl.DataFrame, test: Rows) -> Measures:
+    """Each metric for each test row; `raw` are the targets of all rows before the fixes, `test` the rows to score."""
     losses = np.full(len(cut.test), np.nan)
     rows, given = losses_of(run, run.test)
     losses[np.searchsorted(cut.test, rows)] = given
@@ -114,10 +117,10 @@ def _on_test(run: Run, cut: Split, test: pl.DataFrame) -> Measures:
     answers = pl.concat(list(predictions(run.network, run.task, run.test, run.recipe)))
     places = np.searchsorted(cut.test, answers["row"].to_numpy())
     values = np.full(len(cut.test), np.nan)
-    truth = test.to_series()[places]
+    targets, scored = raw.to_series(), test[places]
     if isinstance(view, Labels):
-        right, answered = (positions(names(cells), view.names) for cells in (truth, answers["prediction"]))
+        right, answered = (positions(names(cells), view.names) for cells in (targets[scored], answers["prediction"]))
         values[places] = (right == answered).to_numpy()
         return {"accuracy": Measured(values, "higher"), "loss": Measured(losses, "lower")}
-    values[places] = (as_numbers(truth) - answers["prediction"]).abs().to_numpy()
+    values[places] = (as_numbers(targets)[scored] - answers["prediction"]).abs().to_numpy()
     return {"mae": Measured(values, "lower")}  # losses of different fixes are in units of different spread
