@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
 import netwright as nw
 from netwright.checks.training.evidence import TrainingEvidence, of_run
@@ -65,7 +66,46 @@ def looped(fault: str = "", epochs: int = 8, batch_size: int = 50) -> TrainingEv
     return of_run(run(fault, epochs, batch_size))
 
 
+def in_order(*, is_sorted: bool) -> TrainingEvidence:
+    """A loader that does not shuffle, of rows sorted by class or not; batch norm suffers from it."""
+    x, y = rings()
+    order = y[:500].argsort() if is_sorted else torch.arange(500)
+    loader = DataLoader(TensorDataset(x[:500][order], y[:500][order]), 25)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(2)
+        network = nn.Sequential(nn.Linear(10, 40), nn.BatchNorm1d(40), nn.ReLU(), nn.Linear(40, 3))
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+        with nw.watch(network, optimizer) as watch:
+            for _ in range(10):
+                for a, b in loader:
+                    optimizer.zero_grad()
+                    F.cross_entropy(network(a), b).backward()
+                    optimizer.step()
+    return of_run(nw.adopt(network, nn.CrossEntropyLoss(), loader, (x[500:], y[500:]), watch=watch))
+
+
+def regression(times: float = 1.0, offset: float = 0.0, valid_times: float = 1.0) -> TrainingEvidence:
+    """The product of two columns, on any scale; the validation inputs on one of their own."""
+    x = torch.randn(600, 6, generator=torch.Generator().manual_seed(8)) + 2
+    y = ((x[:, 0] * x[:, 1] + x[:, 2]) * times + offset)[:, None]
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(3)
+        network = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 1))
+        optimizer = torch.optim.RMSprop(network.parameters(), lr=2e-3)
+        with nw.watch(network, optimizer) as watch:
+            for _ in range(15):
+                for rows in torch.randperm(400).split(40):
+                    optimizer.zero_grad()
+                    F.mse_loss(network(x[rows]), y[rows]).backward()
+                    optimizer.step()
+    valid = ((x[400:] - 2) * valid_times + 2 * valid_times, y[400:])
+    return of_run(nw.adopt(network, nn.MSELoss(), (x[:400], y[:400]), valid, watch=watch))
+
+
 CASES = {
     "NW310": (partial(looped, "one step an epoch"), looped),
     "NW319": (partial(looped, "labels of the next row", 20), looped),
+    "NW325": (partial(in_order, is_sorted=True), partial(in_order, is_sorted=False)),
+    "NW327": (partial(regression, 3e4, 5e5), regression),
+    "NW328": (partial(regression, valid_times=0.1), regression),
 }

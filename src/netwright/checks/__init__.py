@@ -61,11 +61,14 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
         "NW315": "netwright.checks.training.wiring:rows_leak",
         "NW320": "netwright.checks.training.entering:mixed_axes",
         "NW317": "netwright.checks.training.wiring:not_reproducible",
+        "NW325": "netwright.checks.training.order:rows_in_order",
         "NW319": "netwright.checks.training.replay:another_loop",
     },
     "data": {
         "NW322": "netwright.checks.training.entering:bad_inputs",
         "NW321": "netwright.checks.training.entering:unnormalized_inputs",
+        "NW327": "netwright.checks.training.scales:unnormalized_targets",
+        "NW328": "netwright.checks.training.scales:validation_scale",
     },
     "start": {
         "NW305": "netwright.checks.training.start:identical_units",
@@ -107,6 +110,6 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
 
 # Those that need experiments and simple models are left to `netwright diagnose`; training runs the others.
 LEFT_TO_DIAGNOSE = (
-    "NW317", "NW321", "NW331", "NW332", "NW334", "NW336", "NW337", "NW341", "NW346", "NW342", "NW344",
-    "NW326", "NW352", "NW353",
+    "NW317", "NW325", "NW319", "NW321", "NW327", "NW331", "NW332", "NW334", "NW336", "NW337", "NW341", "NW346", "NW342",
+    "NW344", "NW326", "NW352", "NW353",
 )  # fmt: skip

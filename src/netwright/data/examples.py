@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, cast, final
 
 import numpy as np
@@ -305,8 +305,26 @@ def _rows(loader: Iterable[Any], read: Callable[[Any, int], Batch]) -> int:
 
 
 def _seeded(loader: Iterable[Any], seed: int) -> Iterator[Any]:
-    """The loader's items; its draws to shuffle at the start come from `seed`, not from torch's state."""
+    """The loader's items; its draws to shuffle at the start come from `seed`, and leave all generators as they were."""
+    own = _generators(loader)
+    states = [generator.get_state() for generator in own]
     with seeded(seed):
+        for generator in own:
+            generator.manual_seed(seed)
         items = iter(loader)
         first = list(islice(items, 1))
-    return chain(first, items)
+    for part in (first, items):  # a sampler draws once more at its end
+        for generator, state in zip(own, states, strict=True):
+            generator.set_state(state)
+        yield from part
+    for generator, state in zip(own, states, strict=True):
+        generator.set_state(state)
+
+
+def _generators(loader: Iterable[Any]) -> list[Generator]:
+    """Those that a DataLoader draws its order from, if it has its own."""
+    if not isinstance(loader, DataLoader):
+        return []
+    samplers = loader.sampler, getattr(loader.batch_sampler, "sampler", None)
+    found = [loader.generator, *(getattr(sampler, "generator", None) for sampler in samplers)]
+    return list({id(one): one for one in found if isinstance(one, Generator)}.values())

@@ -25,7 +25,7 @@ class Step:
 
     index: int  # from 0
     losses: Tensor  # (B,) per example, before the step; B counts all accumulated batches
-    rows: Tensor  # (B,) row numbers of the losses
+    rows: Tensor  # (B,) row numbers of the losses; empty if the batches do not have them
     grad_norm: Tensor | None  # before clipping; None if nothing is clipped
     lr: float  # of the first parameter group
 
@@ -57,9 +57,9 @@ def steps(
             for group in optimizer.param_groups:
                 group["lr"] = rates(index)
         optimizer.zero_grad()
-        count = sum(len(batch) for batch in parts)
+        count = sum(len(batch) for batch, _ in parts)
         losses: list[Tensor] = []
-        for batch in parts:
+        for batch, _ in parts:
             part = objective(network, batch)
             if part.shape != (len(batch),):
                 raise NetworkError(
@@ -71,7 +71,7 @@ def steps(
             losses.append(part.detach())
         norm = clip_grad_norm_(parameters, clip) if clip > 0 else None
         optimizer.step()
-        yield Step(index, _joined(losses), _joined([b.rows for b in parts]), norm, optimizer.param_groups[0]["lr"])
+        yield Step(index, _joined(losses), _joined([rows for _, rows in parts]), norm, optimizer.param_groups[0]["lr"])
 
 
 def _remedy(losses: Tensor) -> str:
@@ -80,16 +80,14 @@ def _remedy(losses: Tensor) -> str:
     return 'compute the loss with reduction="none", and take the mean over all axes but the first.'
 
 
-def _numbered(items: Iterable[Any], read: Read) -> Iterator[Batch]:  # Any: see `steps`
-    """Batches with their row numbers, counted from 0 if they have none."""
-    count = 0
+def _numbered(items: Iterable[Any], read: Read) -> Iterator[tuple[Batch, Tensor]]:  # Any: see `steps`
+    """Batches with their row numbers: none if the items have none, for a loader may shuffle its rows."""
     for item in items:
-        batch = read(item, count)
-        count += len(batch)
-        yield batch
+        batch = read(item, 0)
+        yield batch, batch.rows if batch is item else batch.rows[:0]
 
 
-def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+def _grouped(batches: Iterator[tuple[Batch, Tensor]], size: int) -> Iterator[list[tuple[Batch, Tensor]]]:
     while group := list(islice(batches, size)):
         yield group
 

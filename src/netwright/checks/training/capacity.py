@@ -36,11 +36,14 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: the loss on training rows is below 0.8 (LEARNED) of the best constant answer's, but on validation
     rows the network is not better than that constant: the 95 % interval of the paired difference of losses includes
-    zero. If there are classes, so does the interval of its accuracy against the most frequent class. Deep networks can
+    zero. Or it did not learn these rows either, and no simple model is better than the constant on validation rows. If
+    there are classes, so does the interval of its accuracy against the most frequent class. Deep networks can
     memorize random labels: Zhang et al. 2017, arXiv:1611.03530.
     """
     train, valid, chance_train, chance_valid = _against_chance(evidence)
-    if train.losses.mean() > LEARNED * chance_train.mean():
+    learned = train.losses.mean() <= LEARNED * chance_train.mean()
+    simple = {} if learned else evidence.once(twins)
+    if any(mean(simple["constant"] - losses).low > 0 for losses in simple.values()):
         return
     gain = mean(chance_valid - evidence.once(_recalibrated))
     right = _above_majority(evidence, train, valid)
@@ -49,9 +52,9 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
     yield Finding(
         "error",
         f"the loss is {train.losses.mean():.4g} on training rows and {valid.losses.mean():.4g} on validation rows, "
-        f"where the best constant answer costs {chance_valid.mean():.4g}",
+        f"where the best constant answer costs {chance_valid.mean():.4g}{'' if learned else ', as any simple model'}",
         (gain.measure("gain over the constant on validation rows", 0.0),),
-        confidence=0.9,
+        confidence=0.9 if learned else 0.8,
         otherwise=("too few rows to see a weak signal.",),
         remedies=(
             Remedy("compare some labels with their inputs by eye: they may have been shuffled separately."),

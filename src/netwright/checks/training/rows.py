@@ -48,8 +48,9 @@ def misaligned_labels(evidence: TrainingEvidence) -> Iterator[Finding]:
     its backward pass are compared with those of the data. It is a finding if more than a hundredth differ, two rows at
     least, unless the loop's targets follow from the data's: other names of the classes, or numbers scaled.
     """
-    yield from _misaligned_in_the_loop(evidence)
-    if evidence.train.is_indexed:
+    in_the_loop = list(_misaligned_in_the_loop(evidence))
+    yield from in_the_loop
+    if in_the_loop or evidence.train.is_indexed:
         return
     first, second = _pairs(evidence, None, PAIRS), _pairs(evidence, 1, AGAIN)
     single = {key: next(iter(labels)) for key, labels in first.items() if len(labels) == 1}
