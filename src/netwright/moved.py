@@ -47,7 +47,8 @@ def audit(source: Source, options: audits.Options, flags: AuditFlags, tell: Tell
     from netwright.data.fixes import as_fixes, write_fixes
 
     proposed = (*as_fixes(source.fixes), *found.value.fixes)
-    asides = (*found.asides, fixes.next_step(write_fixes(proposed, file), file))
+    write_fixes(proposed, file)
+    asides = (*found.asides, fixes.next_step(proposed, file))
     if not flags.prove or not proposed:
         return replace(found, asides=asides)
     how = proofs.Options(proposed, file, flags.settings, options.seed)

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from netwright.checks.data.labels import contradicting_duplicates, label_errors, outlying_targets
 from netwright.checks.data.out_of_fold import out_of_fold
@@ -78,6 +79,22 @@ def test_the_same_picture_with_two_labels_is_found_by_its_pixels():
     parts = split(dataset)
     (found,) = contradicting_duplicates(DataEvidence(dataset, parts, prepare(dataset, parts)))
     assert found.rows == (5, 40)
+
+
+def test_files_that_cannot_be_read_do_not_contradict_each_other(tmp_path):
+    generator = np.random.default_rng(0)
+    for n in range(60):
+        path = tmp_path / "ab"[n % 2] / f"{n}.png"
+        path.parent.mkdir(exist_ok=True)
+        if n < 8:
+            path.write_bytes(b"")
+        else:
+            Image.fromarray(generator.integers(0, 255, (8, 8), dtype=np.uint8)).save(path)
+    dataset = read(tmp_path)
+    parts = split(dataset)
+    evidence = DataEvidence(dataset, parts, prepare(dataset, parts))
+    assert len(evidence.bad) == 8
+    assert not list(contradicting_duplicates(evidence))
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -64,6 +64,19 @@ def test_a_text_with_a_changed_word_is_found():
     assert {tuple(pair) for pair in near(evidence(frame)).pairs.tolist()} == {(n, 200 + n) for n in range(5)}
 
 
+PHRASES = ("this is one of {}'s best films", "not worth the price of admission for {}", "you get what you pay for, {}")
+
+
+def test_texts_that_share_one_phrase_are_no_copies():
+    rng = np.random.default_rng(0)
+    words = rng.zipf(1.5, (3000, 12)) % 900
+    told = [phrase.format(f"name{n}") for phrase in PHRASES for n in range(20)]
+    used = " ".join(PHRASES).replace("'", " ").replace(",", "").split()
+    others = [" ".join([*(f"w{n}" for n in row), *rng.choice(used, 4)]) for row in words]
+    frame = pl.DataFrame({"x": [*others, *told], "y": [n % 2 for n in range(len(others) + len(told))]})
+    assert not [pair for pair in near(evidence(frame)).pairs.tolist() if min(pair) >= len(others)]
+
+
 def test_texts_are_equal_without_regard_to_case_and_blanks():
     one, other = hashed(pl.Series(["A  word \n", "a word"]))
     assert one == other

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from netwright.data.dataset import Dataset
-from netwright.data.fixes import apply_fixes, located, read_fixes, write_fixes
+from netwright.data.fixes import apply_fixes, as_fixes, located, read_fixes, scored_parts, spare_scored, write_fixes
 from netwright.data.read import read
 from netwright.data.split import Split, split
 from netwright.records.errors import DataError, RunError
@@ -34,9 +34,9 @@ def whole(dataset: Dataset) -> tuple[Dataset, Split]:
 
 def test_fixes_come_back_from_their_file_as_they_were(tmp_path: Path) -> None:
     fixes = (
-        Fix(3, 'a "b", line 5', "relabel", "label", "x,y", "two\nlines", "NW110", 0.75),
         Fix(0, "a, line 2", "drop"),
         Fix(1, "a, line 3", "move", old="test", new="train"),
+        Fix(3, 'a "b", line 5', "relabel", "label", "x,y", "two\nlines", "NW110", 0.75, "test"),
     )
     assert write_fixes(fixes, tmp_path / "fixes.csv") == 3
     assert read_fixes(tmp_path / "fixes.csv") == fixes
@@ -357,7 +357,45 @@ def test_a_quote_that_is_never_closed_is_named_with_its_line(tmp_path: Path) -> 
 
 def test_confidence_is_written_with_four_digits(tmp_path: Path) -> None:
     assert write_fixes([Fix(5, "p", "drop", confidence=2 / 3)] * 2, tmp_path / "fixes.csv") == 2
-    assert (tmp_path / "fixes.csv").read_text().splitlines()[1] == "yes,drop,p,,,,0.6667,,5"
+    assert (tmp_path / "fixes.csv").read_text().splitlines()[1] == "yes,drop,p,,,,0.6667,,,5"
+
+
+def test_lines_are_sorted_by_confidence_and_say_no_if_the_audit_advises_against(tmp_path: Path) -> None:
+    sure, unsure = Fix(1, "p", "drop", confidence=0.97), Fix(2, "p", "drop", confidence=0.6, apply=False)
+    write_fixes([unsure, sure], tmp_path / "fixes.csv")
+    assert [line.split(",")[0] for line in (tmp_path / "fixes.csv").read_text().splitlines()] == ["apply", "yes", "no"]
+    assert as_fixes(tmp_path / "fixes.csv") == as_fixes([unsure, sure]) == (sure,)
+
+
+@pytest.mark.parametrize("row", [11, 15])
+@pytest.mark.parametrize("action", ["relabel", "drop", "impute"])
+def test_scored_rows_keep_their_labels_unless_a_person_names_their_part(
+    book: tuple[Dataset, Split], row: int, action: str
+) -> None:
+    dataset, parts = book
+    new = "" if action == "drop" else "a"
+    fix = Fix(row, f"book, row {row}", action, "label", "b", new, "NW110", 0.99)
+    told, kept = spare_scored(dataset, parts, [fix])
+    part = "valid" if row < 14 else "test"
+    assert kept == ()
+    assert told.notes[-1].startswith(f"1 fix of rows in the {part} part left out")
+    wrong_part = replace(fix, part="train")
+    assert spare_scored(dataset, parts, [wrong_part])[1] == ()
+    seen = replace(fix, part=part)
+    told, kept = spare_scored(dataset, parts, [seen])
+    assert kept == (seen,)
+    assert told.notes[-1].startswith(f"1 row of the {part} part changed by fixes: its score cannot be compared")
+
+
+def test_training_rows_inputs_and_renamed_classes_are_fixed_in_all_parts(book: tuple[Dataset, Split]) -> None:
+    dataset, parts = book
+    of_training = Fix(3, "book, row 3", "relabel", "label", "b", "a")
+    of_an_input = Fix(15, "book, row 15", "impute", "size", "15.0", "3")
+    renamed = [Fix(n, f"book, row {n}", "relabel", "label", "a", "A") for n in range(0, 20, 2)]
+    fixes = (of_training, of_an_input, *renamed)
+    assert scored_parts(dataset, parts, fixes) == [""] * 12
+    assert spare_scored(dataset, parts, fixes) == (dataset, fixes)
+    assert scored_parts(dataset, parts, renamed[1:]).count("test") == 2
 
 
 def test_times_and_dates_with_times_are_imputed() -> None:

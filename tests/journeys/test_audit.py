@@ -95,10 +95,10 @@ def test_fixing_and_proving_are_verbs_of_their_own(people: Path, tmp_path: Path,
     data, fixes, fixed = ("--target", "label", "--quiet"), tmp_path / "fixes.csv", tmp_path / "fixed.csv"
     written = netwright("fix", people, fixes, *data, "--fast")
     assert (written.code, written.err) == (0, "")
-    assert f"fixes written to {fixes}. Review them" in written.out
+    assert f"fixes written to {fixes}, 29 of them with apply = yes. Review them" in written.out
     found = nw.fix(people, target="label", fast=True, file=tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_text() == fixes.read_text()
-    assert found == nw.read_fixes(fixes)
+    assert set(found) == set(nw.read_fixes(fixes))
 
     assert netwright("fix", people, "--fixes", fixes, "--to", fixed, *data).out == f"{ROWS} rows written to {fixed}\n"
     assert set(pl.read_csv(fixed)["label"]) == {"no", "yes"}

@@ -10,15 +10,17 @@ import numpy as np
 
 from netwright.checks import DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
 from netwright.data.dataset import Dataset
+from netwright.data.fixes import part_of, scored_parts
 from netwright.data.prepare import Prepared
 from netwright.data.split import Rows, Split
 from netwright.records.errors import NetwrightError
-from netwright.records.finding import SEVERITIES, SHOWN, Checked, Finding, Report
+from netwright.records.finding import SEVERITIES, SHOWN, Checked, Finding, Fix, Report
 from netwright.records.schema import Field
 from netwright.resolve import resolve
 
 T = TypeVar("T")
 
+APPLIED = 0.9  # confidence from which a fix is proposed with apply = yes: nine of ten changed rows were wrong
 FAST_ROWS = 20_000  # examined by a fast check: enough to see what affects one row in a hundred
 
 
@@ -75,9 +77,20 @@ def examine(evidence: DataEvidence, table: Mapping[str, str], clock: Callable[[]
     findings, checks = list[Finding](), list[Checked]()
     for code, path in table.items():
         found, checked = made(code, resolve("check", path, table), evidence, clock)
-        findings += found
+        findings += [replace(one, fixes=_advised(evidence, one.fixes)) for one in found]
         checks.append(checked)
     return report(evidence.dataset.origin, len(evidence.dataset), findings, checks, evidence.dataset.locate)
+
+
+def _advised(evidence: DataEvidence, fixes: tuple[Fix, ...]) -> tuple[Fix, ...]:
+    """The fixes with their rows' parts, and whether to apply them."""
+    if evidence.parts is None:
+        return tuple(replace(fix, apply=fix.confidence >= APPLIED) for fix in fixes)
+    scored = scored_parts(evidence.dataset, evidence.parts, fixes)
+    return tuple(
+        replace(fix, part=part_of(evidence.parts, fix.row), apply=fix.confidence >= APPLIED and not part)
+        for fix, part in zip(fixes, scored, strict=True)
+    )
 
 
 def made(

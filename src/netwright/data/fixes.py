@@ -24,7 +24,7 @@ from netwright.kinds.cells import NO, YES
 from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.finding import Action, Fix
 
-COLUMNS = ("apply", "action", "place", "column", "old", "new", "confidence", "code", "row")
+COLUMNS = ("apply", "action", "place", "column", "old", "new", "confidence", "code", "part", "row")
 NEEDED = ("apply", "action", "place")
 ACTIONS: tuple[Action, ...] = get_args(Action)
 CELLS = ("relabel", "impute")  # actions that write a cell
@@ -35,18 +35,19 @@ REMEDY = "correct its line, or set apply to no in it."
 
 
 def write_fixes(fixes: Iterable[Fix], path: Path | str, left_out: Iterable[Fix] = ()) -> int:
-    """Writes fixes as a CSV with a line for each, for review; returns how many.
+    """Writes fixes as a CSV with a line for each, the surest first; returns how many.
 
-    Fixes among `left_out` have apply = no. The file appears under its name only when it is complete. Raises RunError if
-    it cannot be written.
+    Fixes among `left_out` have apply = no, and those that an audit advises against. The file appears under its name
+    only when it is complete. Raises RunError if it cannot be written.
     """
     path, rejected, count = Path(path), set(left_out), 0
     with whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
         lines.writerow(COLUMNS)
-        for fix in fixes:
-            apply, sure = "no" if fix in rejected else "yes", f"{fix.confidence:.4g}"
-            lines.writerow((apply, fix.action, fix.place, fix.column, fix.old, fix.new, sure, fix.code, fix.row))
+        for fix in sorted(fixes, key=lambda fix: -fix.confidence):
+            apply, sure = "no" if fix in rejected or not fix.apply else "yes", f"{fix.confidence:.4g}"
+            cells = (apply, fix.action, fix.place, fix.column, fix.old, fix.new, sure, fix.code, fix.part, fix.row)
+            lines.writerow(cells)
             count += 1
     return count
 
@@ -75,8 +76,8 @@ def read_fixes(path: Path | str) -> tuple[Fix, ...]:
 
 
 def as_fixes(given: str | Path | Iterable[Fix]) -> tuple[Fix, ...]:
-    """The fixes in a file, or those that are given."""
-    return read_fixes(given) if isinstance(given, str | Path) else tuple(given)
+    """The fixes to apply: in a file, or of those that are given."""
+    return read_fixes(given) if isinstance(given, str | Path) else tuple(fix for fix in given if fix.apply)
 
 
 def _names(path: Path, head: list[str]) -> list[str]:
@@ -109,7 +110,7 @@ def _fix(where: str, names: list[str], cells: list[str]) -> Fix | None:
     return Fix(
         int(_number(where, said, "row", 0, 0, float("inf"))), said["place"], said["action"],
         said.get("column", ""), said.get("old", ""), said.get("new", ""), said.get("code", ""),
-        _number(where, said, "confidence", 1.0, 0, 1),
+        _number(where, said, "confidence", 1.0, 0, 1), said.get("part", ""),
     )  # fmt: skip
 
 
@@ -146,6 +147,54 @@ def apply_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> tuple[D
     fixed = replace(dataset, table=table, parts=words, notes=(*dataset.notes, *notes))
     cut = _recut(parts, kept, moves)
     return (replace(fixed, notes=(*fixed.notes, done)) if kept.all() else fixed.keep(pl.Series(kept), done)), cut
+
+
+def spare_scored(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> tuple[Dataset, tuple[Fix, ...]]:
+    """The fixes without those that change what rows are scored against, and the data with a note about them.
+
+    Such a fix stays if it names the part that its row is in: then a person has seen it.
+    """
+    kept, left_out, changed = list[Fix](), Counter[str](), Counter[str]()
+    for fix, part in zip(fixes, scored_parts(dataset, parts, located(dataset, fixes)), strict=True):
+        if not part:
+            kept.append(fix)
+        elif fix.part == part:
+            kept.append(fix)
+            changed[part] += 1
+        else:
+            left_out[part] += 1
+    notes = [
+        f"{counted(count, 'fix', 'fixes')} of rows in the {part} part left out: scores must not be on changed rows. To "
+        f"apply one after a look at its row, write {part} into its column `part`"
+        for part, count in left_out.items()
+    ]
+    notes += [
+        f"{counted(count, 'row')} of the {part} part changed by fixes: its score cannot be compared with that of other "
+        "trainings; `netwright prove` compares on unchanged rows"
+        for part, count in changed.items()
+    ]
+    return replace(dataset, notes=(*dataset.notes, *notes)), tuple(kept)
+
+
+def scored_parts(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> list[str]:
+    """For each located fix the part (valid or test) whose score it changes by another target or one row fewer; else "".
+
+    A class that gets another name in all its rows is only written differently.
+    """
+    renamed = Counter((fix.column, fix.old, fix.new) for fix in fixes if fix.action == "relabel")
+    rows = {
+        (column, old): int((dataset.table[column].cast(pl.String, strict=False) == old).sum())
+        for column, old, _ in renamed
+        if column in dataset.targets and not dataset.table[column].dtype.is_nested()
+    }
+
+    def part(fix: Fix) -> str:
+        writes = fix.action in CELLS and fix.column in dataset.targets
+        is_renaming = renamed[fix.column, fix.old, fix.new] == rows.get((fix.column, fix.old))
+        now = part_of(parts, fix.row) if (writes and not is_renaming) or fix.action == "drop" else ""
+        return now if now != "train" else ""
+
+    return [part(fix) for fix in fixes]
 
 
 def located(dataset: Dataset, fixes: Sequence[Fix]) -> tuple[Fix, ...]:
@@ -238,12 +287,17 @@ def _agreed(fixes: Iterable[Fix]) -> tuple[list[Fix], tuple[str, ...]]:
     return list(first.values()), tuple(notes)
 
 
+def part_of(parts: Split, row: int) -> str:
+    """The part that holds the row; empty if none does."""
+    return next((part for part in PARTS if _holds_row(getattr(parts, part), row)), "")
+
+
 def _check(dataset: Dataset, parts: Split, fix: Fix) -> None:
     """Raises DataError unless the old value is still there."""
     if fix.action == "move":
         if fix.new not in PARTS:
             raise DataError(f"a fix for {fix.place} moves it to {fix.new!r}", remedy="move to train, valid or test.")
-        now = next((part for part in PARTS if _holds_row(getattr(parts, part), fix.row)), "")
+        now = part_of(parts, fix.row)
         if fix.old and fix.old != now:
             problem = f"{fix.place} is in part {now!r}, not in {fix.old!r} as its fix says"
             raise DataError(problem, remedy="use the audit's split (--seed, --group, ...), or audit again.")

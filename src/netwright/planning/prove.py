@@ -38,7 +38,7 @@ class Trial:
 
 
 def prove_fixes(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial) -> Proof:
-    """Which kinds of fix improve networks on rows that no fix has touched.
+    """Which kinds of fix improve networks on rows that no fix has touched: only training rows are fixed.
 
     Every kind (the code of its finding) is tried alone, and all together, on the same split and seeds as the training
     without fixes. A kind is kept if the 95 % interval of its gain is above zero; if no kind is, all are kept if they
@@ -75,12 +75,12 @@ def _proven(
     code: str, dataset: Dataset, parts: Split, fixes: Sequence[Fix], before: Measures, trial: Trial
 ) -> Proven:  # fmt: skip
     """One group of fixes against none."""
-    used = _but_test(parts, fixes)
+    used = _of_training(parts, fixes)
     said = partial(Proven, code, len(fixes), len(fixes) - len(used))
     if not fixes:
         return said((), True, "only moves between parts, which scores cannot judge")
     if not used:
-        return said((), False, "all are in test rows, which stay unchanged here")
+        return said((), False, "all are in validation and test rows, which stay unchanged here")
     try:
         after = _measured(dataset, parts, used, trial, f"with {counted(len(used), 'row')} fixed for {code or 'all'}")
     except NetwrightError as error:
@@ -101,10 +101,10 @@ def _measured(dataset: Dataset, parts: Split, fixes: Sequence[Fix], trial: Trial
     ])  # fmt: skip
 
 
-def _but_test(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
-    """The fixes except those of test rows, which stay unchanged."""
-    test = set(parts.test.tolist())
-    return [fix for fix in fixes if fix.row not in test]
+def _of_training(parts: Split, fixes: Sequence[Fix]) -> list[Fix]:
+    """The fixes except those of rows that choose an epoch or are scored, which stay unchanged."""
+    held = {*parts.valid.tolist(), *parts.test.tolist()}
+    return [fix for fix in fixes if fix.row not in held]
 
 
 def _on_test(run: Run, cut: Split, raw: pl.DataFrame, test: Rows) -> Measures:

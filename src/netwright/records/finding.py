@@ -66,6 +66,8 @@ class Fix:
     new: str = ""  # relabel, impute: the new cell; move: train, valid or test
     code: str = ""  # of the finding, filled in with it
     confidence: float = 1.0  # probability that the row is wrong as the finding says
+    part: str = ""  # train, valid or test: where the audit's split has the row; filled in with it
+    apply: bool = True  # what the audit advises; a person decides
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Proven:
 
     code: str  # of the finding; "" for all together
     count: int  # fixes
-    unused: int  # of them in test rows, which are never changed for the proof
+    unused: int  # of them in validation and test rows, which are never changed for the proof
     gains: tuple[Gain, ...]  # the first decides; empty if nothing was trained
     is_kept: bool
     reason: str

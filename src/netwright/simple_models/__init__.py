@@ -5,5 +5,6 @@ SIMPLE_MODELS = {
     "linear": "netwright.simple_models.linear:fit",
     "nearest neighbors": "netwright.simple_models.neighbors:fit",
     "boosted trees": "netwright.simple_models.trees:fit",
+    "kernel": "netwright.simple_models.kernel:fit",
     "perceptron": "netwright.simple_models.perceptron:fit",
 }

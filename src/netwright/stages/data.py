@@ -10,7 +10,7 @@ from netwright.checks import DATA_CHECKS, MODEL_CHECKS
 from netwright.checks.evidence import DataEvidence, examine
 from netwright.data.dataset import Dataset
 from netwright.data.examples import adopted, first_of
-from netwright.data.fixes import apply_fixes, as_fixes
+from netwright.data.fixes import apply_fixes, as_fixes, spare_scored
 from netwright.data.prepare import prepare
 from netwright.data.read import read_source
 from netwright.data.split import split as split_rows
@@ -46,7 +46,11 @@ def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) 
             raise
         problem = str(error)
     if parts is not None:
+        given = len(dataset.notes)
+        dataset, fixes = spare_scored(dataset, parts, fixes)
         dataset, parts = apply_fixes(dataset, parts, fixes)
+        for note in dataset.notes[given:]:
+            tell(note)
         try:
             prepared = prepare(dataset, parts, source)
         except DataError as error:

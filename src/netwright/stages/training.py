@@ -14,7 +14,7 @@ from netwright.checks.training.early import beginning, explain, sure, told
 from netwright.data.cache import folder as decoded_folder
 from netwright.data.dataset import Dataset
 from netwright.data.fingerprint import Fingerprint, fingerprint
-from netwright.data.fixes import apply_fixes, as_fixes
+from netwright.data.fixes import apply_fixes, as_fixes, spare_scored
 from netwright.data.prepare import Prepared, prepare
 from netwright.data.read import read_source
 from netwright.data.split import Split, split
@@ -59,8 +59,9 @@ def trained(
     given = dict(given)
     seed = early(given, source.task).seed
     raw = read_source(source)
-    fixes = as_fixes(source.fixes)
-    dataset, parts = apply_fixes(raw, split(raw, source, seed=seed), fixes)
+    parts = split(raw, source, seed=seed)
+    raw, fixes = spare_scored(raw, parts, as_fixes(source.fixes))
+    dataset, parts = apply_fixes(raw, parts, fixes)
     prepared = prepare(dataset, parts, source)
     if folder is not None and run_folder.is_resumable(folder):
         own = prepared.task.options()

@@ -37,7 +37,7 @@ def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame
 
     import numpy as np
 
-    from netwright.data.fixes import apply_fixes, as_fixes
+    from netwright.data.fixes import apply_fixes, as_fixes, spare_scored
     from netwright.data.prepare import encode_new, prepare
     from netwright.data.read import read_source, read_unlabelled
     from netwright.data.split import split
@@ -50,7 +50,9 @@ def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame
 
     dataset = read_source(source)
     pool = read_unlabelled(source, dataset.targets)
-    dataset, parts = apply_fixes(dataset, split(dataset, source, seed=options.seed), as_fixes(source.fixes))
+    parts = split(dataset, source, seed=options.seed)
+    dataset, fixes = spare_scored(dataset, parts, as_fixes(source.fixes))
+    dataset, parts = apply_fixes(dataset, parts, fixes)
     everything = np.sort(np.concatenate([parts.train, parts.test]))  # nothing is scored, so nothing is held out
     prepared = prepare(dataset, replace(parts, train=everything), source)
     examples, bad = encode_new(prepared.schema, None, pool)

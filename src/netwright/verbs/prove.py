@@ -31,9 +31,9 @@ class Options:
 def prove(source: Source, options: Options, tell: Tell) -> "Outcome[Proof]":
     """Test whether fixes of the data help: train networks with and without them.
 
-    Both use the same seeds and the same test rows, which no fix changes. Each kind of fix is tried alone, then all
-    together; fixes whose gain is not beyond chance are rolled back. The seeds of training start from the seed of the
-    split.
+    Both use the same seeds and the same validation and test rows, which no fix changes. Each kind of fix is tried
+    alone, then all together; fixes whose gain is not beyond chance are rolled back. The seeds of training start from
+    the seed of the split.
 
     In Python, `proof.kept` are the kept ones, and `nw.write_fixes(fixes, path, proof.rolled_back)` writes both.
     """

@@ -50,10 +50,12 @@ def near_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     details correlate by ALIKE = 0.85 or more at the best shift of up to SHIFT = 2 pixels, and if it stands out: for
     both rows the distance is at most STANDS_OUT = 0.4 of that to the next similar row (the ratio test of Lowe 2004), so
     that naturally similar things do not count. From SAME = 0.97 on the distance to others is ignored. Texts: MinHash
-    (Broder 1997), then a Jaccard similarity of words and word pairs of TEXT_ALIKE = 0.6. Series: correlation
-    SERIES_ALIKE = 0.999. Tables: only if pairs that agree in all cells but one are twice as many (TABLE_RATIO) as those
-    that agree in all but two; if rows are naturally alike, it is the other way round. It is a warning from WARN_SHARE =
-    1 % of the rows. If there are more than MOST_ROWS = 100,000 pictures, series or texts, that many are drawn.
+    (Broder 1997), then a Jaccard similarity of words and word pairs of TEXT_ALIKE = 0.6, and shared words that are rare
+    enough together: TEMPLATE = 20 bits more than the best of all pairs reaches by chance, so that a common phrase is
+    not a copy. Series: correlation SERIES_ALIKE = 0.999. Tables: only if pairs that agree in all cells but one are
+    twice as many (TABLE_RATIO) as those that agree in all but two; if rows are naturally alike, it is the other way
+    round. It is a warning from WARN_SHARE = 1 % of the rows. If there are more than MOST_ROWS = 100,000 pictures,
+    series or texts, that many are drawn.
     """
     found, same = evidence.once(near), evidence.once(repeats)
     if not len(found.pairs):

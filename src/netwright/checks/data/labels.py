@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from netwright.checks.data.encoded import blocks
+from netwright.checks.data.encoded import blocks, readable
 from netwright.checks.data.label_scores import WRONG, Judged, calibrated, judged
 from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
 from netwright.checks.data.repeats import RICH, encoded_hashes, spread
@@ -257,7 +257,7 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
         raise Skip("the target is not a label")
     if evidence.prepared is not None and isinstance(evidence.prepared.view(), Numbers):
         raise Skip("the target is a number, not a label")
-    rows = evidence.rows()
+    rows = readable(evidence)
     keys = pl.DataFrame(
         {"row": rows, "inputs": _hashed_inputs(evidence, rows), "label": labels[rows].hash_rows(seed=0)}
     )

@@ -14,7 +14,7 @@ from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import Rows
 from netwright.data.times import as_times
 from netwright.records.errors import counted
-from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.finding import Finding, Measure, Remedy, Severity
 from netwright.statistics import Interval
 
 ERROR_SHARE = 0.01  # of the test rows: known answers to so many can move a score by a point
@@ -50,8 +50,9 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
 
     How it is decided: equal rows as in NW170, nearly equal ones as in NW171, one in each part. It is not reported if
     chance alone gives as many equal rows, in a table with few distinct values. It is an error from ERROR_SHARE = 1 % of
-    the test rows and ERROR_ROWS = 5, which can move a score by a point, else a warning. Copies are dropped from the
-    training part, so that the test part stays the same and scores remain comparable.
+    the test rows and ERROR_ROWS = 5, which can move a score by a point; a warning if they are fewer rows, a note if
+    they are a smaller share. Copies are dropped from the training part, so that the test part stays the same and scores
+    remain comparable.
     """
     leaked = evidence.once(leaks)
     if not len(leaked.test):
@@ -60,8 +61,9 @@ def test_rows_in_training(evidence: DataEvidence) -> Iterator[Finding]:
     share = len(leaked.test) / count
     near = len(leaked.test) - leaked.exact
     kinds = "" if not near else f", {leaked.exact:,} exactly and {near:,} nearly"
+    severity: Severity = "error" if len(leaked.test) >= ERROR_ROWS else "warning"
     yield Finding(
-        "error" if share >= ERROR_SHARE and len(leaked.test) >= ERROR_ROWS else "warning",
+        severity if share >= ERROR_SHARE else "note",
         f"{counted(len(leaked.test), 'row')} of {count:,} in the test part ({share:.1%}) "
         f"{'are' if len(leaked.test) > 1 else 'is'} also in the training part{kinds}",
         (Measure("share of the test rows", share, threshold=ERROR_SHARE),),

@@ -45,6 +45,9 @@ LEAST_VALUES = 32  # of a series: with 8 random values some were as similar by c
 TEXT_ALIKE = 0.6  # Jaccard similarity of words and word pairs: one changed word gives 0.63 of 7, 0.86 of 20
 BANDS, BAND = 40, 4  # of minima: texts of similarity 0.6 share a band with probability 1 - (1 - 0.6^4)^40 = 99.6 %
 LEAST_WORDS = 6  # of a text: in shorter ones a changed word makes a different text
+TEMPLATE = (
+    20.0  # bits that shared words must have beyond chance: a phrase of a language, whose words depend on each other
+)
 MOST_BUCKET = 50  # texts that agree in a band; more of them follow a template
 DIGITS = 4  # that numbers of a table are rounded to
 LEAST_COLUMNS = 4  # of a table
@@ -246,26 +249,41 @@ def _texts(evidence: DataEvidence) -> pl.Series | None:
 
 
 def _alike_texts(texts: pl.Series, seed: int) -> tuple[Pairs, NDArray[np.float64]]:
-    """By the sets of words and word pairs: candidates by minima of hashes (Broder 1997), then counted."""
+    """By the sets of words and word pairs: candidates by minima of hashes (Broder 1997), then counted.
+
+    What both share must be more than chance and one phrase give: "one of the year's best films" is in many reviews. Its
+    bits are those of its words as if they came independently; log2 of the pairs of texts is what chance reaches.
+    """
     words = texts.fill_null("").str.to_lowercase().str.extract_all(r"[\p{L}\p{M}\p{N}]+")
     lengths = words.list.len().to_numpy().astype(np.int64)
-    row = np.repeat(np.arange(len(texts)), lengths)
+    row, count = np.repeat(np.arange(len(texts)), lengths), len(texts)
     flat = words.filter(words.list.len() > 0).explode().hash(seed=0).to_numpy()
     follows = row[1:] == row[:-1]
     shingle = np.concatenate([flat, mixed(flat[:-1][follows]) ^ flat[1:][follows]])
+    bits = np.concatenate([_bits(row, flat, count), np.zeros(int(follows.sum()))])
     owner = np.concatenate([row, row[1:][follows]])
     kept = lengths[owner] >= LEAST_WORDS
-    owner, shingle = owner[kept], shingle[kept]
+    owner, shingle, bits = owner[kept], shingle[kept], bits[kept]
     if not len(owner):
         return np.empty((0, 2), np.int64), np.empty(0)
     once = np.unique(mixed(owner.astype(np.uint64)) ^ shingle, return_index=True)[1]
     once = once[np.argsort(owner[once], kind="stable")]
-    owner, shingle = owner[once], shingle[once]
+    owner, shingle, bits = owner[once], shingle[once], bits[once]
     pairs = _meeting(owner, shingle, seed)
-    starts = np.searchsorted(owner, np.arange(len(texts) + 1))
-    likeness = np.array([_jaccard(*(shingle[starts[r] : starts[r + 1]] for r in pair)) for pair in pairs.tolist()])
-    kept = likeness >= TEXT_ALIKE if len(pairs) else np.empty(0, bool)
+    starts = np.searchsorted(owner, np.arange(count + 1))
+    of = [slice(starts[number], starts[number + 1]) for number in range(count)]
+    least = np.log2(max(count * (count - 1) / 2, 1)) + TEMPLATE
+    found = [_alike(shingle[of[one]], shingle[of[other]], bits[of[one]]) for one, other in pairs.tolist()]
+    likeness, shared = np.array(found).reshape(-1, 2).T
+    kept = (likeness >= TEXT_ALIKE) & (shared >= least)
     return pairs[kept], likeness[kept]
+
+
+def _bits(row: Rows, words: Hashes, count: int) -> NDArray[np.float64]:
+    """How much each word tells: -log2 of the share of texts that have it."""
+    _, word = np.unique(words, return_inverse=True)
+    texts = np.bincount(np.unique(np.stack([word, row]), axis=1)[0])
+    return np.log2(count / texts)[word]
 
 
 def _meeting(owner: Rows, shingle: Hashes, seed: int) -> Pairs:
@@ -295,9 +313,11 @@ def _same(hashes: Hashes, most: int = MOST_BUCKET) -> Pairs:
     return np.concatenate(found)
 
 
-def _jaccard(one: Hashes, other: Hashes) -> float:
-    shared = len(np.intersect1d(one, other, assume_unique=True))
-    return shared / (len(one) + len(other) - shared)
+def _alike(one: Hashes, other: Hashes, bits: NDArray[np.float64]) -> tuple[float, float]:
+    """Jaccard's similarity, and the bits of what both share; the bits are of the first one's."""
+    is_shared = np.isin(one, other, assume_unique=True)
+    shared = int(is_shared.sum())
+    return shared / (len(one) + len(other) - shared), float(bits[is_shared].sum())
 
 
 def _table_rows(evidence: DataEvidence, rows: Rows) -> tuple[Pairs, NDArray[np.float64]]:

@@ -20,8 +20,9 @@ from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.task import Labels, Task
-from netwright.simple_models import linear, trees
+from netwright.simple_models import kernel, linear, trees
 from netwright.simple_models import wanted as simple
+from netwright.simple_models.patches import patches
 from netwright.simple_models.wanted import Wanted
 from netwright.training.fit import fit
 
@@ -108,16 +109,21 @@ def _folds(classes: NDArray[np.int64] | None, count: int, folds: int, seed: int)
 
 
 def quick_model(schema: Schema, task: Task, data: Examples, folds: int) -> tuple[str, Fit]:
-    """A fast one: trees for tables, a linear model for words, symbols and small tables, else a small network.
+    """A fast one: trees for tables, a linear model for words, symbols and small tables, a kernel for pictures, else a
+    small network.
 
     The model takes examples by their positions.
     """
     families = {field.family for field in schema.inputs}
-    is_table = families <= PLAIN
+    is_table, targets, view = families <= PLAIN, data.targets()[0].numpy(), task.view(data.targets())
+    wanted = Wanted.classes(targets, len(view.names)) if isinstance(view, Labels) else Wanted.numbers(targets)
+    if families == {"pictures"}:
+        rows = data.rows
+        shown = [partial(_cells, data, rows, number) for number in range(len(schema.blocks))]
+        x = np.concatenate([patches(column, len(rows)) for column in shown], axis=1)
+        return "a kernel model of patches", partial(_kernel, wanted, x)
     if data.is_in_memory and families <= {*PLAIN, "text", "symbols"}:
-        columns, targets = [data.column(number) for number in range(len(schema.blocks))], data.targets()[0].numpy()
-        view = task.view(data.targets())
-        wanted = Wanted.classes(targets, len(view.names)) if isinstance(view, Labels) else Wanted.numbers(targets)
+        columns = [data.column(number) for number in range(len(schema.blocks))]
         if is_table and len(data) > SMALL:
             return "boosted trees", partial(_trees, wanted, _table(columns))
         return "a linear model", partial(_linear, wanted, schema, columns)
@@ -141,6 +147,16 @@ def _linear(wanted: Wanted, schema: Schema, columns: list[Tensor], rows: NDArray
     read = schema.features(shown)
     answer = linear.fit(read(shown), replace(wanted, values=wanted.values[rows]), strength=1.0)
     return lambda held: _as_answers(answer, read([column[held] for column in columns]))
+
+
+def _cells(data: Examples, rows: Tensor, block: int, positions: Tensor) -> Tensor:
+    return data.column(block, rows[positions])
+
+
+def _kernel(wanted: Wanted, x: NDArray[np.float32], rows: NDArray[np.int64], seed: int) -> Answer:
+    rows = _some(rows, MOST_ROWS, seed)
+    answer = kernel.fit(x[rows], replace(wanted, values=wanted.values[rows]), seed)
+    return lambda held: _as_answers(answer, x[held])
 
 
 def _as_answers(answer: simple.Answer | None, x: Matrix) -> NDArray[np.float64]:

@@ -44,7 +44,7 @@ def _rows(evidence: DataEvidence, bad: dict[int, str]) -> Finding:
     return Finding(
         severity=severity,
         summary=f"{counted(len(bad), 'row')} of {len(evidence.dataset):,} cannot be read and were left out: {told}",
-        measures=(Measure("share of the rows", share, threshold=MANY),),
+        measures=(Measure("share of the rows", share, threshold=MANY if severity == "error" else None),),
         rows=tuple(sorted(bad)),
         remedies=(Remedy("Fetch these files or cells again, or drop the rows for good."),),
         fixes=drops(evidence, sorted(bad), 1.0),
