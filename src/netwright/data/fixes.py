@@ -23,6 +23,7 @@ from netwright.files import whole
 from netwright.kinds.cells import NO, YES
 from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.finding import Action, Fix
+from netwright.records.result import Warned
 
 COLUMNS = ("apply", "action", "place", "column", "old", "new", "confidence", "code", "part", "row")
 NEEDED = ("apply", "action", "place")
@@ -173,7 +174,7 @@ def spare_scored(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> tuple[
         "trainings; `netwright prove` compares on unchanged rows"
         for part, count in changed.items()
     ]
-    return replace(dataset, notes=(*dataset.notes, *notes)), tuple(kept)
+    return replace(dataset, notes=(*dataset.notes, *map(Warned, notes))), tuple(kept)
 
 
 def scored_parts(dataset: Dataset, parts: Split, fixes: Sequence[Fix]) -> list[str]:
