@@ -97,4 +97,6 @@ def digest(*pieces: bytes) -> str:
 
 
 def _text(fixes: Sequence[Fix]) -> str:
-    return json.dumps([asdict(fix) for fix in fixes], ensure_ascii=False) + "\n"
+    """What the fixes write; their part and advice change no cell."""
+    written = [{name: x for name, x in asdict(fix).items() if name not in ("part", "apply")} for fix in fixes]
+    return json.dumps(written, ensure_ascii=False) + "\n"
