@@ -93,7 +93,7 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
     "capacity": {
         "NW341": "netwright.checks.training.heart:cannot_fit_a_batch",
         "NW323": "netwright.checks.training.capacity:labels_without_signal",
-        "NW346": "netwright.checks.training.capacity:no_better_than_simple",
+        "NW346": "netwright.checks.training.simple:no_better_than_simple",
         "NW345": "netwright.checks.training.capacity:validation_better",
         "NW343": "netwright.checks.training.capacity:overfitting",
         "NW342": "netwright.checks.training.capacity:underfitting",

@@ -33,6 +33,15 @@ def one_blas_thread() -> Generator[None]:
         yield
 
 
+@contextmanager
+def one_thread() -> Generator[None]:
+    """The same, and their loops: trees of scikit-learn would take all cores."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
 @final
 class Watch:
     """Compares wall time with this thread's running time, and tries which number of threads is fastest.

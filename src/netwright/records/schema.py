@@ -17,6 +17,7 @@ from netwright.records.recipe import Recipe
 Form = Literal["vector", "map", "sequence"]
 Family = Literal["numbers", "labels", "dates", "text", "symbols", "pictures", "steps", ""]
 """How a person sees the cells, whatever their kind; empty for none of these."""
+THINGS = {"text": "texts", "symbols": "sequences", "pictures": "pictures", "steps": "series"}
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,11 @@ class Schema:
         joined = sorted((f for f in self.inputs if f.joins), key=lambda f: f.kind)  # stable: keeps the columns' order
         groups = [Block(tuple(fields)) for _, fields in groupby(joined, key=lambda f: f.kind)]
         return (*groups, *(Block((f,)) for f in self.inputs if not f.joins))
+
+    @property
+    def things(self) -> str:
+        """What a person calls the examples: pictures, texts, ...; rows if they have several columns."""
+        return THINGS.get(self.inputs[0].family, "rows") if len(self.inputs) == 1 else "rows"
 
     def features(self, inputs: Sequence[Tensor], most: int = ALL) -> Callable[[Sequence[Tensor]], Matrix]:
         """Turns encoded columns into a matrix (N, width) for simple models; learned from encoded training rows.

@@ -208,8 +208,15 @@ class Task(ABC):
         return float(self.losses(Given(expanded(answer, len(rows))), Batch((), targets, rows)).double().mean())
 
     def simple_models(self) -> tuple[str, ...]:
-        """Names of simple models to compare with: a linear one if outputs are a vector for each example."""
-        return ("constant", "linear") if self.link else ("constant",)
+        """Names of simple models to compare with: those that learn if outputs are a vector for each example."""
+        return ("constant", "linear", "nearest neighbors", "boosted trees") if self.link else ("constant",)
+
+    def plainly(self, scores: Scores, things: str, constant: Scores | None = None) -> str:
+        """What scores mean, in a sentence for everybody: `63 of 100 pictures are right (56 to 70); ...`.
+
+        `constant` are the scores of always giving the same answer. Empty if there is no such sentence.
+        """
+        return ""
 
     def defaults(self, schema: Schema, rows: int) -> Mapping[str, object]:
         """Settings that this task wants for `rows` training rows, whatever the inputs suggest."""

@@ -7,7 +7,8 @@ from netwright.explanations.weights import Learned
 from netwright.records.finding import Report
 from netwright.records.history import History
 from netwright.records.run import Run
-from netwright.records.task import Metric, Scores
+from netwright.records.standing import Standing, standing
+from netwright.records.task import Scores
 
 MOST_CLASSES = 12  # a larger confusion matrix does not fit a terminal
 
@@ -34,21 +35,22 @@ def ending(history: History, metric: str) -> str:
 
 
 def verdict(run: Run) -> str:
-    """Whether the network beats the best simple model on the watched metric.
+    """Whether the network beats every simple model on the watched metric; then what its scores mean in plain words."""
+    found = standing(run.scores, run.baselines)
+    told = "No simple model was scored." if found is None else _told(found)
+    if run.scores is None:
+        return told
+    constant = dict(run.baselines).get("constant")
+    return f"{told} {run.task.plainly(run.scores, f'{run.schema.things} it never saw', constant)}".rstrip()
 
-    A simple model within the network's 95 % interval counts as equally good: the test part cannot separate them.
-    """
-    if run.scores is None or not run.baselines:
-        return "No simple model was scored."
-    ours = run.scores.metrics[0]
-    name, theirs = max(((n, s[ours.name]) for n, s in run.baselines), key=lambda pair: _signed(pair[1], pair[1].value))
-    facts = f"{ours.name} {ours.value:.4f} against {theirs.value:.4f} of the {name} model"
-    if _signed(ours, ours.value) <= _signed(ours, theirs.value):
-        better = ours.low <= theirs.value <= ours.high
-        return f"A simple model is {'as good' if better else 'better'}: the network has {facts}."
-    if ours.low <= theirs.value <= ours.high:
-        return f"A simple model is about as good: {facts}, within the network's 95 % interval."
-    return f"The network beats the simple models: {facts}."
+
+def _told(found: Standing) -> str:
+    if found.is_ahead:
+        return f"The network beats the simple models: {found}."
+    name = f"{found.named[:1].upper()}{found.named[1:]} {'are' if found.named == found.name else 'is'}"
+    if found.is_higher:
+        return f"{name} about as good: the network has {found}, within its 95 % interval."
+    return f"{name} {'as good' if found.is_close else 'better'}: the network has {found}."
 
 
 def health(report: Report) -> str:
@@ -89,18 +91,16 @@ def weights_table(learned: Learned) -> str:
 _SIGNS = {1: "+ ", -1: "- ", 0: "  "}  # the unit rises or falls with the column
 
 
-def _signed(metric: Metric, value: float) -> float:
-    return value if metric.higher_is_better else -value
-
-
 def scores_table(scores: Scores, baselines: tuple[tuple[str, Scores], ...] = ()) -> str:
     """One line for each metric: value, 95 % interval, and the baselines' values; then the confusion matrix."""
     head = f"{'on ' + format(scores.count, ',') + ' test rows':<22}{'score':>10}   {'95 % interval':<21}"
-    lines = [head + "".join(f"{name:>12}" for name, _ in baselines)]
+    wide = [max(12, len(name) + 2) for name, _ in baselines]
+    lines = [head + "".join(f"{name:>{width}}" for width, (name, _) in zip(wide, baselines, strict=True))]
     for metric in scores.metrics:
         interval = f"[{_number(metric.low)}, {_number(metric.high)}]"
         line = f"{metric.name:<22}{_number(metric.value):>10}   {interval:<21}"
-        lines.append(line + "".join(f"{_number(theirs[metric.name].value):>12}" for _, theirs in baselines))
+        values = (_number(theirs[metric.name].value) for _, theirs in baselines)
+        lines.append(line + "".join(f"{value:>{width}}" for width, value in zip(wide, values, strict=True)))
     return "\n".join([*(line.rstrip() for line in lines), *_confusion(scores)])
 
 

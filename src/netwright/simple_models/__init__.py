@@ -4,7 +4,10 @@ SIMPLE_MODELS = {
     "constant": "netwright.simple_models.constant:fit",
     "linear": "netwright.simple_models.linear:fit",
     "nearest neighbors": "netwright.simple_models.neighbors:fit",
-    "boosted trees": "netwright.simple_models.trees:fit",
+    "boosted trees": "netwright.simple_models.trees:bounded",
     "kernel": "netwright.simple_models.kernel:fit",
     "perceptron": "netwright.simple_models.perceptron:fit",
 }
+
+OF_FEW_COLUMNS = ("nearest neighbors", "boosted trees", "kernel", "perceptron")  # which thousands of words or pixels would drown
+OF_SHAPES = ("nearest neighbors",)  # compared only for pictures and series, where distances mean something

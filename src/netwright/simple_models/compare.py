@@ -1,6 +1,6 @@
 """Scores of simple models on the test rows that a network is scored on."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -8,24 +8,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netwright.machine.threads import one_blas_thread
+from netwright.machine.threads import one_thread
 from netwright.records.batch import Examples
+from netwright.records.features import ALL, Matrix
 from netwright.records.nested import each_tensor
 from netwright.records.schema import Schema
 from netwright.records.task import Score, Scores, Task
 from netwright.resolve import resolve
-from netwright.simple_models import SIMPLE_MODELS
+from netwright.simple_models import OF_FEW_COLUMNS, OF_SHAPES, SIMPLE_MODELS
 from netwright.simple_models.wanted import Answer, Fit, Wanted
+
+Features = Callable[[Sequence[Tensor]], Matrix]
 
 ROWS = 1024  # in a batch, fewer if rows are large
 BATCH_CELLS = 4_000_000  # encoded cells in a batch: their features are briefly float64, 32 MB
 MOST_ROWS = 20_000  # training rows used: seconds on one core
 MOST_CELLS = 20_000_000  # rows x encoded cells: 80 MB, and seconds
+MOST_COLUMNS = 256  # of a picture or a text for models of few columns: a second or two for thousands of rows
 
 
 def named(names: Sequence[str]) -> dict[str, Fit]:
     """Simple models by names of SIMPLE_MODELS or import paths."""
     return {name: resolve("simple model", name, SIMPLE_MODELS) for name in names}
+
+
+def models_of(task: Task, schema: Schema) -> dict[str, Fit]:
+    """The simple models that a task names, for inputs of these kinds."""
+    has_shapes = any(field.family in ("pictures", "steps") for field in schema.inputs)
+    return named([name for name in task.simple_models() if has_shapes or name not in OF_SHAPES])
 
 
 def compare(
@@ -35,23 +45,25 @@ def compare(
 
     They learn from at most MOST_ROWS training rows, the constant from all.
     """
-    wanted = Wanted.of(task, train.targets())
-    x, read = np.empty((0, 0)), None
+    wanted, inputs, features = Wanted.of(task, train.targets()), tuple[Tensor, ...](), dict[bool, Features]()
     if wanted.form:
         inputs, targets = _drawn(train)
-        read, wanted = schema.features(inputs), replace(wanted, values=targets[0].numpy())
-        x = read(inputs)
+        wanted = replace(wanted, values=targets[0].numpy())
+        widths = {name in OF_FEW_COLUMNS for name in models}
+        features = {few: schema.features(inputs, MOST_COLUMNS if few else ALL) for few in widths}
     failed, answers, scores = dict[str, Exception](), dict[str, Answer](), dict[str, Score]()
-    with one_blas_thread():
+    with one_thread():
+        learned = {few: read(inputs) for few, read in features.items()}
         for name, fit in models.items():
             with _noted(failed, name):
-                if (answer := fit(x, wanted, 0)) is not None:
+                if (answer := fit(learned.get(name in OF_FEW_COLUMNS, np.empty((0, 0))), wanted, 0)) is not None:
                     answers[name], scores[name] = answer, task.score()
         for batch in test.uncut().batches(_batch_rows(test), seed=None):
-            columns = np.empty((len(batch), 0)) if read is None else read(batch.inputs)
-            for name in answers.keys() - failed.keys():
+            columns = {few: read(batch.inputs) for few, read in features.items()}
+            for name in [name for name in answers if name not in failed]:
                 with _noted(failed, name):
-                    scores[name].add(each_tensor(answers[name](columns), Tensor.float), batch)
+                    shown = columns.get(name in OF_FEW_COLUMNS, np.empty((len(batch), 0)))
+                    scores[name].add(each_tensor(answers[name](shown), Tensor.float), batch)
     found = tuple((name, score.result(test.groups)) for name, score in scores.items() if name not in failed)
     notes = (f"the {name} model failed: {type(e).__name__}: {e}" for name, e in failed.items())
     return found, tuple(notes)

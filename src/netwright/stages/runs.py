@@ -22,7 +22,7 @@ from netwright.records.finding import Report
 from netwright.records.options import silent
 from netwright.records.result import Tell
 from netwright.records.run import Run, with_result
-from netwright.simple_models.compare import compare, named
+from netwright.simple_models.compare import compare, models_of
 from netwright.training.evaluate import device_of
 from netwright.training.evaluate import evaluate as score_examples
 
@@ -89,7 +89,7 @@ def scored(run: Run, tell: Tell) -> Run:
     run = with_result(run, "scores", score.result(run.test.groups))
     if run.baselines or not run.schema.inputs:  # the meaning of an engineer's own tensors is unknown
         return run
-    models = named(run.task.simple_models())
+    models = models_of(run.task, run.schema)
     simple, notes = compare(models, run.schema, run.task, run.train, run.test)
     for note in notes:
         tell(note)

@@ -18,7 +18,7 @@ from netwright.records.batch import Batch, Outputs
 from netwright.records.errors import DataError, counted, listed
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Schema
-from netwright.records.task import NO_INPUTS, Labels, Objective, Score, Task
+from netwright.records.task import NO_INPUTS, Labels, Objective, Score, Scores, Task
 from netwright.tasks import metrics
 from netwright.tasks.cells import FEW_CLASSES, MOST, hold_numbers, only_column, refuse_detail, refuse_unclear
 from netwright.tasks.losses import choose_loss, class_weights, over_members
@@ -137,6 +137,14 @@ class Classification(Task):
         """(1, K): the logarithm of each label's share."""
         counts = torch.bincount(targets[0], minlength=len(self.labels)).double().clamp(min=RARE)
         return (counts / counts.sum()).log().float()[None]
+
+    def plainly(self, scores: Scores, things: str, constant: Scores | None = None) -> str:
+        """`63 of 100 pictures are right (56 to 70); guessing gives 25.`"""
+        right = scores["accuracy"]
+        digits = 0 if 0.01 <= right.value < 0.99 else 1  # 99.6 of 100 is not all
+        value, low, high = (f"{100 * share:.{digits}f}" for share in (right.value, right.low, right.high))
+        guess = "" if constant is None else f"; guessing gives {100 * constant['accuracy'].value:.0f}"
+        return f"{value} of 100 {things} are right ({low} to {high}){guess}."
 
     def describe(self) -> str:
         """`classification into 2 classes: bright, dark`."""

@@ -20,7 +20,7 @@ from netwright.records.batch import Batch, Outputs
 from netwright.records.errors import DataError, RecipeError
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Schema
-from netwright.records.task import NO_INPUTS, Numbers, Objective, Score, Task
+from netwright.records.task import NO_INPUTS, Numbers, Objective, Score, Scores, Task
 from netwright.tasks import metrics
 from netwright.tasks.cells import hold_numbers, only_column, refuse_detail
 from netwright.tasks.losses import choose_loss, over_members
@@ -140,6 +140,13 @@ class Regression(Task):
         """(1, 1): the mean of the standardized targets."""
         return targets[0].double().mean().float().reshape(1, 1)
 
+    def plainly(self, scores: Scores, things: str, constant: Scores | None = None) -> str:
+        """`On average off by 12.3 (11.9 to 12.8); always answering 150 is off by 40.`"""
+        off = scores["mae"]
+        middle = float(self._answers(np.zeros(1, np.float32))[0])
+        guess = f"; always answering {_short(middle)} is off by {_short(constant['mae'].value)}" if constant else ""
+        return f"On average off by {_short(off.value)} ({_short(off.low)} to {_short(off.high)}) on {things}{guess}."
+
     def describe(self) -> str:
         """`regression of numbers from 25 to 346`."""
         known = f" of numbers from {self.low:g} to {self.high:g}" if self.high < float_info.max else ""
@@ -169,6 +176,11 @@ class Regression(Task):
     def _raw(self, targets: NDArray[np.float32]) -> metrics.Array:
         units = targets.astype(np.float64) * self.scale + self.mean
         return np.exp(units) if self.on_log else units
+
+
+def _short(number: float) -> str:
+    """Three digits, without an exponent in the usual range."""
+    return f"{float(f'{number:.3g}'):,.0f}" if 1000 <= abs(number) < 1e9 else f"{number:.3g}"
 
 
 def _flat(batch: Batch) -> Tensor:

@@ -28,14 +28,16 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
     from netwright.data.prepare import encode_new
     from netwright.data.read import read_source
     from netwright.machine.device import prepare_device
-    from netwright.reports.text import scores_table
+    from netwright.reports.text import scores_table, verdict
     from netwright.stages.data import count_odd, new_examples, tell_bad, tell_odd
     from netwright.stages.runs import loaded, opened
     from netwright.training.evaluate import evaluate as scores_of
 
     if options.data is None:
-        if (scores := loaded(run, options.allow_code).scores) is None:
+        run = loaded(run, options.allow_code)
+        if (scores := run.scores) is None:
             raise DataError("this run has no scored test part", remedy="name data to evaluate on.")
+        told = f"{verdict(run)}\n\n{scores_table(scores, run.baselines)}"
     else:
         run = opened(run, tell, allow_code=options.allow_code)
         if run.schema.inputs:
@@ -59,4 +61,5 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
             examples = new_examples(run, options.data, is_labelled=True)
         with prepare_device():
             scores = scores_of(run.network, run.task, examples, run.recipe).result(examples.groups)
-    return Outcome(scores, scores_table(scores), asdict(scores))
+        told = f"{run.task.plainly(scores, run.schema.things)}\n\n{scores_table(scores)}".lstrip()
+    return Outcome(scores, told, asdict(scores))

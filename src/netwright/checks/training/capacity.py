@@ -45,7 +45,7 @@ def labels_without_signal(evidence: TrainingEvidence) -> Iterator[Finding]:
     simple = {} if learned else evidence.once(twins)
     if any(mean(simple["constant"] - losses).low > 0 for losses in simple.values()):
         return
-    gain = mean(chance_valid - evidence.once(_recalibrated))
+    gain = mean(chance_valid - evidence.once(recalibrated))
     right = _above_majority(evidence, train, valid)
     if gain.low > 0 or (right is not None and right.low > 0):
         return
@@ -234,31 +234,6 @@ def validation_better(evidence: TrainingEvidence) -> Iterator[Finding]:
         )
 
 
-def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
-    """no better than a simple model
-
-    The network does not beat a model that takes a second to fit.
-
-    Why it matters: a simple model is cheaper, faster, easier to explain, and as good here.
-
-    How it is decided: on validation rows, the loss of the best constant or of a linear model is lower than the
-    network's (with recalibrated logits, as in `underfitting`), or within the 95 % interval of the paired difference. It
-    is serious if the constant does this.
-    """
-    own, simple = evidence.once(_recalibrated), evidence.once(twins)
-    plain = evidence.once(parts)[1].losses.mean()
-    gains = ((name, mean(simple[name] - own)) for name in ("constant", "linear") if name in simple)
-    for name, gain in [(name, gain) for name, gain in gains if gain.low <= 0][:1]:
-        yield Finding(
-            "error" if name == "constant" else "note",
-            f"a {name} model's loss is {simple[name].mean():.4g}, the network's {plain:.4g}"
-            + (f", {own.mean():.4g} with recalibrated logits" if own.mean() < plain else ""),
-            (gain.measure("the network's advantage", 0.0),),
-            confidence=0.95,
-            remedies=(Remedy(f"use the {name} model, or find out why the network does not learn."),),
-        )
-
-
 def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
     """imbalance hurts
 
@@ -361,14 +336,14 @@ def _better_twin(evidence: TrainingEvidence) -> tuple[str, Interval, float] | No
         simple = evidence.once(twins)
     except Skip:
         return None
-    own = evidence.once(_recalibrated)
+    own = evidence.once(recalibrated)
     found = {name: mean(own - losses) for name, losses in simple.items() if name != "constant"}
     least = ADVANTAGE * max(0.0, float(simple["constant"].mean() - own.mean()))
     better = [(name, gain, least) for name, gain in found.items() if gain.low > least]
     return max(better, key=lambda one: one[1].low, default=None)
 
 
-def _recalibrated(evidence: TrainingEvidence) -> Numbers:
+def recalibrated(evidence: TrainingEvidence) -> Numbers:
     """Losses on validation rows with logits scaled and shifted to fit these rows best.
 
     Overconfidence, underconfidence (as after label smoothing) or other class shares (as after class weights) is not a
