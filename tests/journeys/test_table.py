@@ -80,7 +80,7 @@ def test_from_a_table_to_answers_in_python(iris: Path, tmp_path: Path) -> None:
     run = nw.train(iris, target="name", settings=IN_PYTHON, folder=tmp_path / "run", show=heard.append)
     assert sum(isinstance(event, Epoch) for event in heard) == 3
     assert run.scores == nw.evaluate(nw.load(tmp_path / "run"))
-    assert nw.summary(run).startswith(("The network", "A simple model"))
+    assert nw.summary(run).startswith(("The network", "The linear model", "Boosted trees"))
     new = pl.read_csv(iris).drop("name")
     answers = nw.predict(run, new, to=tmp_path / "answers.parquet")
     assert answers.equals(nw.predict(nw.load(tmp_path / "run"), new))

@@ -32,11 +32,11 @@ def run(scores: Scores | None, *baselines: tuple[str, Scores], folder: Path | No
 
 def test_network_beats_simple_models_outside_of_its_interval() -> None:
     assert verdict(run(scored(0.3), ("constant", scored(0.69)), ("linear", scored(0.45)))) == (
-        "The network beats the simple models: log_loss 0.3000 against 0.4500 of the linear model. "
+        "The network beats the simple models: log_loss 0.3000 against 0.4500 of the linear model.\n"
         "70 of 100 rows it never saw are right (60 to 80); guessing gives 31."
     )
     assert verdict(run(scored(0.9, higher_is_better=True), ("linear", scored(0.7, higher_is_better=True)))) == (
-        "The network beats the simple models: accuracy 0.9000 against 0.7000 of the linear model. "
+        "The network beats the simple models: accuracy 0.9000 against 0.7000 of the linear model.\n"
         "90 of 100 rows it never saw are right (80 to 100)."
     )
 
@@ -44,10 +44,10 @@ def test_network_beats_simple_models_outside_of_its_interval() -> None:
 def test_a_simple_model_within_the_interval_is_as_good() -> None:
     assert verdict(run(scored(0.3), ("linear", scored(0.35)))).startswith(
         "The linear model is about as good: the network has log_loss 0.3000 against 0.3500 of the linear model, "
-        "within its 95 % interval. 70 of 100 rows"
+        "within its 95 % interval.\n70 of 100 rows"
     )
     assert verdict(run(scored(0.3), ("boosted trees", scored(0.25)))).startswith(
-        "Boosted trees are as good: the network has log_loss 0.3000 against 0.2500 of boosted trees. 70 of 100 rows"
+        "Boosted trees are as good: the network has log_loss 0.3000 against 0.2500 of boosted trees.\n70 of 100 rows"
     )
 
 
@@ -60,7 +60,7 @@ def test_a_simple_model_beyond_the_interval_is_better() -> None:
 
 
 def test_verdict_without_simple_models_says_so() -> None:
-    told = "No simple model was scored. 70 of 100 rows it never saw are right (60 to 80)."
+    told = "No simple model was scored.\n70 of 100 rows it never saw are right (60 to 80)."
     assert verdict(run(scored(0.3))) == told
 
 

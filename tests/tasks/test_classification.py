@@ -7,6 +7,7 @@ from torch import nn
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError, NetworkError, RecipeError, Unreadable
 from netwright.records.recipe import Recipe
+from netwright.records.task import Metric, Scores
 from netwright.tasks.classification import Classification
 
 
@@ -191,3 +192,13 @@ def test_truth_values_are_known_however_they_are_written_and_other_words_only_as
 def test_labels_of_older_runs_are_known_as_they_were_and_as_they_look():
     task = Classification(("cafe\u0301", "bar"))
     assert task.encode(_cells("cafe\u0301", "caf\u00e9", "bar\u200b"))[0].tolist() == [0, 0, 1]
+
+
+def test_a_score_is_said_in_a_sentence_for_everybody():
+    def scored(value: float, low: float, high: float) -> Scores:
+        return Scores((Metric("accuracy", value, low, high, True),), 100)
+
+    task = Classification(("cat", "dog"))
+    said = task.plainly(scored(0.63, 0.56, 0.7), "pictures it never saw", scored(0.25, 0.2, 0.3))
+    assert said == "63 of 100 pictures it never saw are right (56 to 70); guessing gives 25."
+    assert task.plainly(scored(0.996, 0.99, 0.999), "texts") == "99.6 of 100 texts are right (99.0 to 99.9)."

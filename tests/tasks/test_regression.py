@@ -8,6 +8,7 @@ from torch import nn
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError, RecipeError, Unreadable
 from netwright.records.recipe import Recipe
+from netwright.records.task import Metric, Scores
 from netwright.tasks.regression import Regression
 
 
@@ -108,3 +109,13 @@ def test_engineers_targets_may_be_doubles_in_a_column():
     plain = Regression().losses(Same(), Batch((x,), (torch.zeros(3),), torch.arange(3)))
     column = Batch((x,), (torch.zeros(3, 1, dtype=torch.float64),), torch.arange(3))
     assert torch.equal(plain, Regression().losses(Same(), column))
+
+
+def test_a_score_is_said_in_a_sentence_for_everybody():
+    def scored(value: float) -> Scores:
+        return Scores((Metric("mae", value, value - 0.44, value + 0.52, False),), 100)
+
+    task = Regression.learn(_cells(100, 200))
+    said = task.plainly(scored(12.34), "rows it never saw", scored(40.2))
+    assert said == "On average off by 12.3 (11.9 to 12.9) on rows it never saw; always answering 150 is off by 40.2."
+    assert task.plainly(scored(12_345.6), "rows") == "On average off by 12,300 (12,300 to 12,300) on rows."

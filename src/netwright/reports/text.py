@@ -41,7 +41,7 @@ def verdict(run: Run) -> str:
     if run.scores is None:
         return told
     constant = dict(run.baselines).get("constant")
-    return f"{told} {run.task.plainly(run.scores, f'{run.schema.things} it never saw', constant)}".rstrip()
+    return f"{told}\n{run.task.plainly(run.scores, f'{run.schema.things} it never saw', constant)}".rstrip()
 
 
 def _told(found: Standing) -> str:
