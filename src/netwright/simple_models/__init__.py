@@ -9,5 +9,6 @@ SIMPLE_MODELS = {
     "perceptron": "netwright.simple_models.perceptron:fit",
 }
 
-OF_FEW_COLUMNS = ("nearest neighbors", "boosted trees", "kernel", "perceptron")  # which thousands of words or pixels would drown
+# Thousands of words or pixels would drown these.
+OF_FEW_COLUMNS = ("nearest neighbors", "boosted trees", "kernel", "perceptron")
 OF_SHAPES = ("nearest neighbors",)  # compared only for pictures and series, where distances mean something
