@@ -96,3 +96,12 @@ def test_ids_of_which_none_fits_are_an_error_that_shows_both(tmp_path: Path) -> 
     heat, labels = _write(tmp_path, labels="id,kind\nX,warm\nY,cold\n")
     with pytest.raises(DataError, match=r"no id of labels\.csv is one of the series: 'X' there, 'x' among the series"):
         read(heat, series="id", time="t", labels=labels, target="kind")
+
+
+def test_channels_are_read_as_they_write_their_numbers(tmp_path: Path) -> None:
+    lines = [f"{'xyz'[n % 3]};{n};{n / 4}".replace(".", ",") for n in range(60)]
+    lines[7] = "y;7;broken"
+    heat, _ = _write(tmp_path, "id;t;a\n" + "\n".join(lines) + "\n")
+    dataset = read(heat, series="id", time="t")
+    assert dataset.table["series"].struct.field("a")[0].to_list()[:3] == [0, 0.75, 1.5]
+    assert dataset.notes == (f"1 cell of 'a' not a number, read as missing, the first is {heat}, line 9: 'broken'",)

@@ -265,3 +265,9 @@ def test_rows_without_a_group_are_counted_as_groups() -> None:
 def test_a_split_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         split(_data({"x": range(9)})).how = "otherwise"
+
+
+def test_numbers_in_text_are_not_stratified_like_classes() -> None:
+    table = pl.DataFrame({"x": range(400), "y": [f"{n % 150},5 EUR" for n in range(400)]})
+    parts = split(Dataset(table, ("y",), "array"))
+    assert "at random" in parts.how and parts.notes == ()

@@ -86,3 +86,10 @@ def test_names_are_known_however_invisibly_they_differ():
     flags = Category.learn("x", pl.Series(["True", "False"] * 3))
     assert flags.encode(pl.Series([True, False])).tolist() == flags.encode(pl.Series(["TRUE", "false"])).tolist()
     assert flags.encode(pl.Series(["True", "False"])).tolist() == flags.encode(pl.Series([True, False])).tolist()
+
+
+def test_truth_in_several_spellings_is_one_value():
+    field = Category.learn("x", pl.Series(["True", "true", "TRUE", "False", "false", "False"]))
+    assert field.values == ("false", "true")
+    assert field.encode(pl.Series(["True", "false", "FALSE"])).tolist() == [3, 2, 2]
+    assert Category.learn("x", pl.Series(["Yes", "YES", "Yes"] * 3)).values == ("Yes", "YES")

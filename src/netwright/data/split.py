@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from netwright.data.dataset import Dataset
 from netwright.data.readers.table import require_column
 from netwright.data.times import as_times
+from netwright.kinds.number import Number
 from netwright.records.errors import DataError, counted
 from netwright.records.source import UNSAID, Source
 
@@ -110,7 +111,8 @@ def _classes(dataset: Dataset) -> NDArray[np.int64] | None:
     if column.dtype.is_nested() or column.dtype.is_temporal() or column.dtype == pl.Binary:
         return None
     distinct = column.n_unique()
-    if distinct > (FEW_NUMBERS if column.dtype.is_numeric() else len(column) / LEAST_ROWS):
+    is_number = column.dtype.is_numeric() or (distinct > FEW_NUMBERS and Number.matches(column))
+    if distinct > (FEW_NUMBERS if is_number else len(column) / LEAST_ROWS):
         return None
     return column.rank("dense").fill_null(0).to_numpy().astype(np.int64)
 

@@ -12,12 +12,12 @@ from netwright.kinds.cells import (
     each_distinct,
     is_single,
     names,
+    one_spelling,
     positions,
     refuse_cells,
     refuse_detail,
     refuse_missing,
     sample,
-    visible,
     words,
 )
 from netwright.kinds.features import one_hot
@@ -75,7 +75,7 @@ class Category(Field):
         refuse_detail(cls.kind, name, detail)
         raw = cells.alias("raw").value_counts(name="rows")
         counts = (
-            pl.DataFrame({"value": visible(_as_text(name, raw["raw"])), "rows": raw["rows"]})
+            pl.DataFrame({"value": one_spelling(_as_text(name, raw["raw"])), "rows": raw["rows"]})
             .group_by("value")
             .agg(pl.col("rows").sum())
             .sort(["rows", "value"], descending=[True, False])

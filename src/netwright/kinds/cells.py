@@ -11,6 +11,7 @@ from torch import Tensor
 from netwright.records.errors import DataError, Unreadable, counted
 from netwright.records.schema import Field, Odd
 
+TRUTHS = ("true", "false")
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none")  # lower case
 NEARLY_ALL = 0.95  # share of cells that must look like a kind; the rest count as mistakes
@@ -59,9 +60,17 @@ def _looked_up(texts: pl.Series, known: pl.DataFrame) -> pl.Series:
     return texts.replace_strict(known["text"], known["place"], default=None, return_dtype=pl.Int64)
 
 
+def one_spelling(texts: pl.Series) -> pl.Series:
+    """Visible text in which true and false have one spelling each: their own, or lower case if there are several."""
+    plain = visible(texts)
+    lower = plain.str.to_lowercase()
+    truths = plain.filter(lower.is_in(TRUTHS)).unique()
+    return plain.zip_with(~lower.is_in(TRUTHS), lower) if len(truths) > truths.str.to_lowercase().n_unique() else plain
+
+
 def _alike(texts: pl.Series) -> pl.Series:
     plain, lower = visible(texts), texts.str.to_lowercase()
-    return plain.zip_with(~lower.is_in(["true", "false"]), lower)
+    return plain.zip_with(~lower.is_in(TRUTHS), lower)
 
 
 def yes_no(cells: pl.Series) -> pl.Series:

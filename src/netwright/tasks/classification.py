@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.kinds.cells import names, positions, unreadable, visible
+from netwright.kinds.cells import names, one_spelling, positions, unreadable
 from netwright.kinds.mask import Mask
 from netwright.kinds.number import as_numbers
 from netwright.models.modes import evaluating
@@ -64,7 +64,7 @@ class Classification(Task):
         """The labels and their counts. Raises DataError for missing labels, one class, or a new label in every row."""
         refuse_detail(cls.name, detail)
         column = only_column(cells, cls.name)
-        known = visible(names(column))
+        known = one_spelling(names(column))
         if known.null_count():
             raise DataError(
                 f"{column.name!r} holds no label in {counted(known.null_count(), 'row')}",

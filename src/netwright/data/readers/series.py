@@ -8,7 +8,8 @@ import polars as pl
 from netwright.data.dataset import Dataset
 from netwright.data.readers.table import read_table, require_column
 from netwright.data.times import as_times
-from netwright.kinds.number import Number
+from netwright.kinds.cells import present
+from netwright.kinds.number import Number, as_numbers
 from netwright.records.errors import DataError, counted, listed
 from netwright.records.source import Source
 
@@ -27,13 +28,14 @@ def read_series(source: Source) -> Dataset:
         require_column(rows, name, what)
     rows = _ordered(rows, source)
     channels, fixed, notes = _roles(rows, source)
-    values = pl.col(channels).cast(pl.Float64, strict=False).cast(pl.Float32)
+    rows, unread = _measured(rows, channels)
+    values = pl.col(channels).cast(pl.Float32)
     if source.time:
         values = values.sort_by(source.time, maintain_order=True)
     times = [pl.col(source.time).to_physical().cast(pl.Float64).sort().alias(TIMES)] if source.time else []
     groups = rows.table.group_by(source.series, maintain_order=True).agg(values, pl.col(fixed).first(), *times)
     table = groups.select(source.series, pl.struct(channels).alias(SERIES), *fixed)
-    notes = (*rows.notes, *notes)
+    notes = (*rows.notes, *notes, *unread)
     if source.labels:
         labels = without(read_table(replace(source, data=source.labels)), source.drop)
         table, more = _with_labels(table, labels, source)
@@ -64,6 +66,19 @@ def _ordered(rows: Dataset, source: Source) -> Dataset:
     note = f"{counted(int(twice.sum()), 'row')} with the same {source.time} as another row of the series, kept in "
     note += f"the order of the file, the first is {rows.locate(twice.arg_max() or 0)}" if twice.any() else ""
     return replace(rows, table=table, notes=(*rows.notes, *((note,) if twice.any() else ())))
+
+
+def _measured(rows: Dataset, channels: list[str]) -> tuple[Dataset, tuple[str, ...]]:
+    """The rows with channels as numbers, and a note for each with cells that are not."""
+    notes, columns = list[str](), list[pl.Series]()
+    for cells in rows.table.select(channels).iter_columns():
+        columns.append(as_numbers(cells).alias(cells.name))
+        unread = columns[-1].is_null() & present(cells)
+        if unread.any():
+            row = unread.arg_max() or 0
+            told = f"{counted(int(unread.sum()), 'cell')} of {cells.name!r} not a number, read as missing"
+            notes.append(f"{told}, the first is {rows.locate(row)}: {cells[row]!r}")
+    return replace(rows, table=rows.table.with_columns(columns)), tuple(notes)
 
 
 def _roles(rows: Dataset, source: Source) -> tuple[list[str], list[str], tuple[str, ...]]:
