@@ -105,3 +105,9 @@ def test_labels_that_always_exclude_each_other_give_one_answer_each():
     task = Multilabel.learn(cells)
     assert task.exclusive and task.remarks()
     assert not Multilabel.learn(cells.with_columns(c=pl.lit(1))).exclusive
+
+
+def test_labels_in_lists_are_known_however_invisibly_they_differ():
+    task = Multilabel.learn(pl.DataFrame({"y": [["caf\u00e9"], ["cafe\u0301", "bar"], ["bar"]]}))
+    assert task.labels == ("bar", "caf\u00e9")
+    assert task.encode(pl.DataFrame({"y": [["cafe\u0301"]]}))[0].tolist() == [[0, 1]]

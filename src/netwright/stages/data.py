@@ -113,11 +113,7 @@ def tell_odd(found: Mapping[tuple[str, str], _Odd], tell: Tell) -> None:
     """Reports the cells that were not read as in training; as a Python warning if nobody listens."""
     for (name, claim), odd in found.items():
         if odd.cells:
-            text = f"{name}: {odd.cells:,} of {counted(odd.of, 'cell')} {claim}; the first is {odd.first}"
-            if tell is silent:
-                warnings.warn(text, stacklevel=2)
-            else:
-                tell(Warned(text))
+            _warn(f"{name}: {odd.cells:,} of {counted(odd.of, 'cell')} {claim}; the first is {odd.first}", tell)
 
 
 def tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Tell) -> None:
@@ -126,4 +122,12 @@ def tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Tell) -> None:
         tell(note)
     if bad:
         first = min(bad)
-        tell(Warned(f"{counted(len(bad), 'row')} cannot be read, the first is {dataset.locate(first)}: {bad[first]}"))
+        _warn(f"{counted(len(bad), 'row')} cannot be read, the first is {dataset.locate(first)}: {bad[first]}", tell)
+
+
+def _warn(text: str, tell: Tell) -> None:
+    """A warning of Python if nobody listens."""
+    if tell is silent:
+        warnings.warn(text, stacklevel=2)
+    else:
+        tell(Warned(text))

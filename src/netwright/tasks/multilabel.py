@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from netwright.kinds.cells import names, unreadable, yes_no
+from netwright.kinds.cells import names, positions, unreadable, visible, yes_no
 from netwright.models.modes import evaluating
 from netwright.models.network import joined
 from netwright.records.batch import Batch, Outputs
@@ -158,9 +158,7 @@ class Multilabel(Task):
 
     def _lists(self, column: pl.Series) -> tuple[Tensor, dict[int, str]]:
         parts = _exploded(column, self.separator)
-        places = parts["part"].replace_strict(
-            list(self.labels), range(len(self.labels)), default=None, return_dtype=pl.Int64
-        )
+        places = positions(parts["part"], self.labels)
         unknown = parts.filter(places.is_null())
         bad = {row: f"the label is {part!r}" for row, part in unknown.unique("row", keep="first").iter_rows()}
         if not self.separator:
@@ -208,7 +206,7 @@ def _separator(column: pl.Series) -> str:
 
 
 def _parts(column: pl.Series, separator: str) -> tuple[str, ...]:
-    return tuple(_exploded(column, separator)["part"].unique().sort())
+    return tuple(visible(_exploded(column, separator)["part"]).unique().sort())
 
 
 def _exploded(column: pl.Series, separator: str) -> pl.DataFrame:

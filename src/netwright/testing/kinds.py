@@ -54,7 +54,11 @@ def check_encoding(field: Field, training: pl.Series) -> None:
 
 
 def check_unseen(field: Field, training: pl.Series, unseen: pl.Series) -> None:
-    """Unseen cells encode to the same shape and type."""
+    """Unseen cells encode to the same shape and type; those that are not read as in training are told from the rest."""
+    for cells in (training, unseen, training.clear()):
+        masks = [odd.cells for odd in field.odd(cells)]
+        whole = all(len(mask) == len(cells) and mask.dtype == pl.Boolean for mask in masks)
+        _claim(whole, f"{field.kind}: odd cells are a mask of the column")
     expected, encoded = encode(field, training), encode(field, unseen)
     _claim(
         encoded.shape == (len(unseen), *expected.shape[1:]) and encoded.dtype == expected.dtype,
