@@ -116,6 +116,8 @@ FAULTY: dict[str, tuple[int, Callable[[Tensor], Tensor], Any, Tensor, str]] = {
     "softmax, words": (20, lambda o: steps(o).softmax(-1),
                        lambda o, t: F.cross_entropy(o.flatten(0, 1), t.flatten()), WORDS, LOGITS),
     "two softmaxes of two classes": (2, softmax, nn.CrossEntropyLoss(), (CLASSES > 0).long(), LOGITS),
+    "softmax, words as they are": (20, lambda o: steps(o).softmax(-1), lambda o, t: F.cross_entropy(o.mT, t), WORDS,
+                                   "sum to 1"),
     "sigmoid, cross entropy": (3, torch.sigmoid, nn.CrossEntropyLoss(), CLASSES, LOGITS),
     "tanh, cross entropy": (3, torch.tanh, F.cross_entropy, CLASSES, LOGITS),
     "sigmoid, binary": (1, torch.sigmoid, nn.BCEWithLogitsLoss(), BITS[:, :1], LOGITS),
@@ -240,3 +242,24 @@ def test_an_untrained_relu_above_positive_targets_may_still_learn_but_not_if_all
     nn.init.constant_(network.last.bias, -9.0)
     (one,) = loss_and_outputs(of_run(adopt(network, nn.MSELoss(), (X, SUM.exp()))))
     assert "cut off (0 or more" in one.summary
+
+
+def test_a_range_is_seen_behind_weights_that_no_layer_calls() -> None:
+    class Tied(nn.Module):
+        """Words are answered by the vectors that words enter by, after a recurrent layer."""
+
+        def __init__(self, end: Callable[[Tensor], Tensor]) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.end = end
+            self.embed, self.layer = nn.Embedding(9, 4), nn.GRU(4, 4, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.end(self.layer(self.embed(x))[0] @ self.embed.weight.T)
+
+    words = torch.randint(0, 9, (N, 5), generator=torch.Generator().manual_seed(0))
+    assert ends(Tied(same), Batch((words,), (), torch.arange(N)))[1].is_open
+    network = Tied(lambda logits: logits.softmax(-1))
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    assert ends(network, Batch((words,), (), torch.arange(N)))[1] == Ends(0.0, 1.0, is_cut=False)
+    assert all(torch.equal(before[name], weight) for name, weight in network.state_dict().items())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from netwright.machine.randomness import reseed, seeded
 from netwright.records.batch import Batch, Outputs, side_by_side
 from netwright.records.task import Forward, of_inputs
-from netwright.training.layers import matrices
+from netwright.training.layers import RECURRENT, matrices
 from netwright.training.look import calls
 from netwright.training.probes import copied
 
@@ -24,6 +24,7 @@ NEAR = 1e-3  # times the last weights: a sigmoid is then at its middle, and only
 TOUCHES = 0.2  # share of the rows that have an output at an end of the range, as far out as FAR
 CUT = 0.1  # share of the outputs at an end that come off it if the last weights change their sign
 ROUNDING = 1e-4  # of a range or a loss
+ONE = 1e-3  # distance of the outputs' sum from 1; float32 sums of 1,000 shares are within 1e-5
 SIZES = (1.0, 3.0, 10.0, 30.0)  # of logits: beyond 30, float32's softmax is exactly 0 and 1
 STEPS, STEP = 60, 0.05  # towards the best answers within a range, each a share of it
 
@@ -70,28 +71,40 @@ class Reach:
 def ends(network: nn.Module, batch: Batch, forward: Forward = of_inputs) -> tuple[Outputs, Ends]:
     """Outputs in training mode, and their range: found with the last weights large, of both signs, and small.
 
-    The network stays unchanged. Outputs that are not one tensor have no range.
+    If these show no end, and all outputs are on one side of 0 or within 1 of it, with all weights large: the last layer
+    called may not be the last. The network stays unchanged. Outputs that are not one tensor have no range.
     """
     with copied(network) as copy, torch.no_grad():
         given = forward(copy.train(), batch)
         if not isinstance(given, Tensor):
             return given, Ends(-inf, inf, is_cut=False)
-        last = [call.module for call in calls(copy, batch, forward) if matrices(call.module)]
-        weights = list((last[-1] if last else copy).parameters())
-        kept = [weight.clone() for weight in weights]
+        layers = [call.module for call in calls(copy, batch, forward) if matrices(call.module)]
+        # A recurrent layer bounds what comes after it, whatever its weights.
+        last = layers[-1] if layers and not isinstance(layers[-1], RECURRENT) else copy
+        found = _ends(copy, last, batch, forward)
+        low, high = float(given.min()), float(given.max())
+        if found.is_open and (low >= 0 or high <= 0 or max(-low, high) <= 1):
+            found = _ends(copy, copy, batch, forward)
+        return given, found
 
-        def times(factor: float) -> Tensor:
-            for weight, before in zip(weights, kept, strict=True):
-                weight.copy_(before * factor)
-            reseed(0)
-            return side_by_side(forward(copy.train(), batch))
 
-        far, farther = (torch.stack([times(factor), times(-factor)]) for factor in FAR)
-        low, high = _end(-far, -farther), _end(far, farther)
-        if not isfinite(low) and not isfinite(high):
-            return given, Ends(-inf, inf, is_cut=False)
-        at_end = [(outputs == -low) | (outputs == high) for outputs in (times(NEAR), times(-NEAR))]
-        return given, Ends(-low, high, is_cut=float((at_end[0] ^ at_end[1]).float().mean()) > CUT)
+def _ends(network: nn.Module, part: nn.Module, batch: Batch, forward: Forward) -> Ends:
+    """With the weights of a part multiplied; they are put back."""
+    weights = list(part.parameters())
+    kept = [weight.clone() for weight in weights]
+
+    def times(factor: float) -> Tensor:
+        for weight, before in zip(weights, kept, strict=True):
+            weight.copy_(before * factor)
+        reseed(0)
+        return side_by_side(forward(network.train(), batch))
+
+    far, farther = (torch.stack([times(factor), times(-factor)]) for factor in FAR)
+    near, other = times(NEAR), times(-NEAR)
+    times(1.0)
+    low, high = -_end(-far, -farther), _end(far, farther)
+    turned = ((near == low) | (near == high)) ^ ((other == low) | (other == high))
+    return Ends(low, high, is_cut=float(turned.float().mean()) > CUT)
 
 
 def reach(loss: BatchLoss, outputs: Tensor, batch: Batch, within: Ends) -> Reach | None:
@@ -135,9 +148,10 @@ def takes_log_probabilities(loss: BatchLoss, outputs: Tensor, batch: Batch) -> b
     return more < first - size and abs(first - 2 * more + most) <= size and any(abs(v) <= ROUNDING for v in right)
 
 
-def are_log_probabilities(outputs: Tensor) -> bool:
-    """Whether their exponentials sum to 1, over classes in the second or the last axis."""
-    return any(float(outputs.logsumexp(axis).abs().max()) < 1e-2 for axis in {1, outputs.ndim - 1})
+def are_probabilities(outputs: Tensor) -> bool:
+    """Whether they are shares that sum to 1, over classes in the second or the last axis."""
+    axes = [axis for axis in {1, outputs.ndim - 1} if outputs.ndim > 1 and outputs.shape[axis] > 1]
+    return bool((outputs >= 0).all()) and any(float((outputs.sum(axis) - 1).abs().max()) < ONE for axis in axes)
 
 
 def held(loss: BatchLoss, outputs: Tensor, batch: Batch, within: Ends) -> float:

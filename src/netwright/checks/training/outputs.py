@@ -13,7 +13,7 @@ from netwright.records.task import Task
 from netwright.training.evaluate import evaluating
 from netwright.training.reach import (
     Ends,
-    are_log_probabilities,
+    are_probabilities,
     ends,
     held,
     reach,
@@ -25,7 +25,6 @@ from netwright.training.spread import Spread, repeats, spread
 LEAST_ROWS = 32  # looked at, if the data give them at once
 MOST_ROWS = 64
 MANY_ROWS = 512
-ONE = 1e-3  # distance of the outputs' sum from 1; float32 sums of 1,000 shares are within 1e-5
 REACH = 0.9  # of what can be learned: the rest is more than outliers among targets that were scaled to the range
 HELD = 0.5  # of the gradient: most of what is still to be learned cannot be
 ALL_HELD = 0.99  # of it, after a ReLU: half is usual before the first step, and training frees them
@@ -91,18 +90,16 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
     if not (isinstance(outputs, Tensor) and outputs.is_floating_point() and bool(outputs.isfinite().all())):
         raise Skip("it judges finite outputs in one tensor")
     outputs, loss, measures = outputs.float(), task.batch_loss, list[Measure]()
-    sums = outputs.sum(1) if outputs.ndim > 1 and outputs.shape[1] > 1 else outputs
-    are_shares = bool((outputs >= 0).all()) and bool(((sums - 1).abs() < ONE).all())
     found, advice = "", ""
-    if takes_log_probabilities(loss, outputs, batch) and not are_log_probabilities(outputs):
-        what = "probabilities" if are_shares else "logits"
+    if takes_log_probabilities(loss, outputs, batch) and not are_probabilities(outputs.exp()):
+        what = "probabilities" if are_probabilities(outputs) else "logits"
         found = f"the loss takes the logarithms of probabilities, but the outputs are {what}"
         advice = "end the network with log_softmax, or train the logits with cross entropy."
     elif within.is_open:
         return
     elif (able := reach(loss, outputs, batch, within)) is not None and able.share < REACH:
         measures.append(Measure("share of what can be learned within the range", able.share, threshold=REACH))
-        found, advice = _bounded(within, batch, outputs, are_shares=are_shares)
+        found, advice = _bounded(within, batch, outputs)
     elif within.is_cut and takes_logits(loss, outputs, batch):
         found = f"the outputs end at {_range(within)}, as after a ReLU, but the loss takes logits of any size"
         advice = "end the network with a linear layer."
@@ -117,10 +114,10 @@ def loss_and_outputs(evidence: TrainingEvidence) -> Iterator[Finding]:
         )
 
 
-def _bounded(within: Ends, batch: Batch, outputs: Tensor, *, are_shares: bool) -> tuple[str, str]:
+def _bounded(within: Ends, batch: Batch, outputs: Tensor) -> tuple[str, str]:
     """What is wrong with outputs in this range, and what to do."""
     numbers = [t.float() for t in batch.targets if t.is_floating_point() and t.numel() == outputs.numel()]
-    if are_shares:
+    if are_probabilities(outputs):
         return (
             "the outputs are probabilities that sum to 1, but the loss takes logits",
             "remove the final softmax, or train with the logarithm of the outputs and nll_loss.",
