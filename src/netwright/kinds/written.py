@@ -73,10 +73,18 @@ def read_text(cells: pl.Series, writing: Writing) -> pl.Series:
 
 def written_otherwise(cells: pl.Series, writing: Writing) -> pl.Series:
     """Which cells have another decimal sign or unit than the column: a mask."""
+    none = cells.is_null() & False
     if writing.unit == TIME:
-        return cells.is_null() & False
+        return none
     if cells.dtype != pl.String:
-        return cells.is_not_null() if writing.unit else cells.is_null() & False
+        return cells.is_not_null() if writing.unit else none
+    if writing.decimal_comma or writing.unit:
+        return each_distinct(cells, lambda some: _otherwise(some, writing))
+    hard = (cells.cast(pl.Float64, strict=False).is_null() & cells.is_not_null()).arg_true()
+    return none if hard.is_empty() else none.scatter(hard, _otherwise(cells.gather(hard), writing))
+
+
+def _otherwise(cells: pl.Series, writing: Writing) -> pl.Series:
     parts = _parts(tidy(cells))
     sign = parts["number"].str.contains(_SURE_POINT if writing.decimal_comma else _SURE_COMMA)
     unit = each_distinct(parts["unit"], _same_units).fill_null("") != _same_unit(writing.unit)
