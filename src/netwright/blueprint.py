@@ -27,7 +27,9 @@ T = TypeVar("T")
 def write_blueprint(folder: Path, recipe: Recipe, schema: Schema, task: Task) -> None:
     """Writes the three files. Raises RunError."""
     columns = [{"kind": _name(type(f), f.kind, KINDS), **asdict(f)} for f in schema.inputs]
-    target = {"task": _name(type(task), task.name, TASKS), **asdict(task)}
+    target = (
+        {"own": task.describe()} if task.is_opaque else {"task": _name(type(task), task.name, TASKS), **asdict(task)}
+    )
     replace_text(folder / RECIPE, tomli_w.dumps(recipe.sections()))
     replace_text(folder / SCHEMA, json.dumps(columns, ensure_ascii=False) + "\n")
     replace_text(folder / TASK, json.dumps(target, ensure_ascii=False) + "\n")
@@ -65,7 +67,12 @@ def load_schema(folder: Path, *, allow_code: bool = False) -> Schema:
 def load_task(folder: Path, *, allow_code: bool = False) -> Task:
     """The task of a run. Raises RunError as `load_recipe`."""
     path = folder / TASK
-    return _thing(path, read_json(path), "task", TASKS, Task, allow_code)
+    record = read_json(path)
+    if isinstance(record, dict) and "own" in record:
+        raise RunError(
+            f"{folder} was trained with the user's own loss", remedy="give it: load(folder, task=loss, ...)."
+        )
+    return _thing(path, record, "task", TASKS, Task, allow_code)
 
 
 def code_of_source(source: Source) -> Iterator[str]:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.blueprint import code_of_edits, code_of_source, load_recipe, load_schema, load_task, write_blueprint
-from netwright.data.examples import empty
 from netwright.data.fingerprint import Fingerprint, Part, part
 from netwright.files import (
     AGAIN,
@@ -32,7 +31,6 @@ from netwright.files import (
     replace_text,
     unwritable,
 )
-from netwright.records.batch import Examples
 from netwright.records.errors import RunError
 from netwright.records.finding import Fix, Report
 from netwright.records.history import History
@@ -40,10 +38,12 @@ from netwright.records.note import Note
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.source import Source
-from netwright.records.task import Scores
+from netwright.records.task import Scores, Task
 from netwright.records.watched import Watched
 from netwright.resolve import refuse_code
+from netwright.tasks.own_loss import Loss, task_of_loss
 from netwright.training.checkpoint import RESUME, cut_history, parse_watched, read_history, watched_text
+from netwright.training.forms import rows_of
 from netwright.training.weights import misfit, named, put
 
 FORMAT = 2  # of the whole folder; increased when older code can no longer read new folders
@@ -185,17 +185,18 @@ def load(
     folder: Path | str,
     *,
     network: nn.Module | None = None,
-    train: Examples | None = None,
-    valid: Examples | None = None,
-    test: Examples | None = None,
+    task: Task | Loss | None = None,
+    train: Any = None,  # Any: Examples, or an engineer's loader
+    valid: Any = None,
+    test: Any = None,
     allow_code: bool = False,
 ) -> Run:
-    """Loads a complete run. The parts of the data are empty unless given.
+    """Loads a complete run. The parts of the data are empty unless given: loaders as for `adopt`, or Examples.
 
-    `network` is an untrained module, needed if the run was trained with the user's own (a copy gets the weights);
-    others are rebuilt from schema, task and recipe. These name entries of netwright's tables; with `allow_code` they
-    may name other code, which then runs. Raises RunError if the folder is missing, incomplete, broken, of a newer
-    version, or names other code.
+    `task` is needed if the run was trained with the user's own loss. `network` is an untrained module, needed if the
+    run was trained with the user's own (a copy gets the weights); others are rebuilt from schema, task and recipe.
+    These name entries of netwright's tables; with `allow_code` they may name other code, which then runs. Raises
+    RunError if the folder is missing, incomplete, broken, of a newer version, or names other code.
     """
     folder = Path(folder)
     source = origin(folder).reading
@@ -207,7 +208,8 @@ def load(
         for stage, result in results.items():
             refuse_code(_file(folder, stage), code_of_edits(json.loads(_text(result))))
     recipe = load_recipe(folder, allow_code=allow_code)
-    schema, task = load_schema(folder, allow_code=allow_code), load_task(folder, allow_code=allow_code)
+    schema = load_schema(folder, allow_code=allow_code)
+    task = task_of_loss(load_task(folder, allow_code=allow_code) if task is None else task)
     if network is None and not schema.inputs:
         raise RunError(f"the network of {folder} is the user's own", remedy="give it: load(folder, network=...).")
     build = partial(task.network, schema, recipe) if network is None else partial(deepcopy, deepcopy(network))
@@ -221,9 +223,9 @@ def load(
         task=task,
         schema=schema,
         recipe=recipe,
-        train=train or empty(),
-        valid=valid or empty(),
-        test=test or empty(),
+        train=rows_of(built, task, train, "train loader"),
+        valid=rows_of(built, task, valid, "validation loader"),
+        test=rows_of(built, task, test, "test loader"),
         build=build,
         history=History(read_history(folder), outcome.ended),
         watched=load_watched(folder),

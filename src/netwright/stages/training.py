@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright import run_folder
@@ -13,7 +15,7 @@ from netwright.checks.evidence import DataEvidence, examine
 from netwright.checks.training.early import beginning, explain, sure, told
 from netwright.data.cache import folder as decoded_folder
 from netwright.data.dataset import Dataset
-from netwright.data.fingerprint import Fingerprint, fingerprint
+from netwright.data.fingerprint import Fingerprint, fingerprint, of_examples
 from netwright.data.fixes import apply_fixes, as_fixes, spare_scored
 from netwright.data.prepare import Prepared, prepare
 from netwright.data.read import read_source
@@ -82,12 +84,20 @@ def trained(
     return _finish(run, folder, tell, diagnose=diagnose)
 
 
-def trained_on(run: Run, given: Mapping[str, object], tell: Tell, *, diagnose: bool) -> Run:
-    """An existing run, trained on from its weights."""
+def trained_on(run: Run, given: Mapping[str, object], folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:
+    """An existing run, trained on from its weights, in a folder if one is named; interrupted training there resumes."""
+    parent = run.folder
     run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
     for note in run.notes:
         tell(note)
-    return _finish(fresh(run), None, tell, diagnose=diagnose)
+    run = fresh(run)
+    if folder is not None:
+        parts = {"train": run.train, "valid": run.valid, "test": run.test}
+        rows = {name: part.rows.numpy() if part.is_indexed else np.arange(len(part)) for name, part in parts.items()}
+        known = None if parent is None else run_folder.origin(parent)
+        looks = of_examples(run.train) if known is None else known.fingerprint
+        _created(run, folder, "rows in memory" if known is None else known.data, looks, rows, (), (), tell)
+    return _finish(run, folder, tell, diagnose=diagnose)
 
 
 def measurements() -> Path:
@@ -158,19 +168,28 @@ def _open(
     command: tuple[str, ...], tell: Tell,
 ) -> None:  # fmt: skip
     """Writes what defines the run; if it resumes interrupted training, requires that both are the same."""
+    rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+    if not _created(run, folder, dataset.origin, looks, rows, fixes, command, tell):
+        return
+    if (picture := augmented_picture(run)) is not None:
+        with whole(folder / AUGMENTED) as unfinished:
+            picture.save(unfinished)
+
+
+def _created(
+    run: Run, folder: Path, data: str, looks: Fingerprint, rows: Mapping[str, NDArray[np.int64]],
+    fixes: tuple[Fix, ...], command: tuple[str, ...], tell: Tell,
+) -> bool:  # fmt: skip
+    """Whether the folder is new; False if it resumes interrupted training."""
     if run_folder.is_resumable(folder):
         run_folder.require_same(folder, recipe=run.recipe, fingerprint=looks)
         clear_unfinished(folder)
         tell(f"{folder} holds an interrupted training: resuming it")
-        return
-    rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+        return False
     run_folder.create(
-        run, folder, data=dataset.origin, fingerprint=looks, rows=rows, seed=run.recipe.seed, command=command,
-        fixes=fixes,
-    )  # fmt: skip
-    if (picture := augmented_picture(run)) is not None:
-        with whole(folder / AUGMENTED) as unfinished:
-            picture.save(unfinished)
+        run, folder, data=data, fingerprint=looks, rows=rows, seed=run.recipe.seed, command=command, fixes=fixes
+    )
+    return True
 
 
 def _finish(run: Run, folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:

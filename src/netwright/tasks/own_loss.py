@@ -102,6 +102,12 @@ def task_or_loss(given: Any) -> Task | Loss:
     return cast(Task | Loss, given)
 
 
+def task_of_loss(given: Task | Loss) -> Task:
+    """A task, or a loss as a task when no outputs are at hand."""
+    given = task_or_loss(given)
+    return given if isinstance(given, Task) else OwnLoss(given, is_objective=is_objective(given))
+
+
 def is_objective(given: Task | Loss) -> bool:
     """Whether it takes (network, batch), by the names of its parameters, and not (outputs, targets)."""
     known = ANYTHING if isinstance(given, Task) else takes(given)

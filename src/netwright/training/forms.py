@@ -1,15 +1,16 @@
 """An engineer's network, loss and loader together: how a batch reaches the network, and the loss its targets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from torch import Tensor, nn
 
+from netwright.data.examples import adopted, empty, first_of
 from netwright.data.reading import Reading, as_batch, readings
 from netwright.machine.randomness import forked
-from netwright.records.batch import Batch
+from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError, NetworkError, NetwrightError
 from netwright.records.recipe import Recipe
 from netwright.records.task import Objective, Task
@@ -66,6 +67,15 @@ def agreed(network: nn.Module, given: Task | Loss | Objective, items: list[Any])
             remedy="give a loss that is a mean over rows, or an objective (network, batch) with one loss for each row.",
         )
     return read, task.objective(Recipe())
+
+
+def rows_of(network: nn.Module, task: Task, given: Any, name: str) -> Examples:
+    """Examples as they are, none for None, and those of an engineer's loader."""
+    if given is None:
+        return empty()
+    if not isinstance(given, Iterable):  # Examples give their batches by a method
+        return given
+    return adopted(given, name, understood(network, task, first_of(given, name))[0])
 
 
 def fitting(network: nn.Module, item: Any, check: Callable[[Batch], T]) -> tuple[Reading, T]:

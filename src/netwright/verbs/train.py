@@ -41,9 +41,10 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     The quick checks of `audit`, and the checks of `diagnose` that need no experiments, run too. Training ends early if
     it has certainly diverged or its network is dead for good.
 
-    In Python, DATA may also be a frame, (inputs, labels) arrays or tensors, or a Run, as from `adopt`. The Run's
-    network then trains on from its weights, on its own examples, and only settings and `show` count. Without a `folder`
-    the run stays in memory. `run.audit` and `run.diagnosis` hold the findings, `run.history.ended` why training ended.
+    In Python, DATA may also be a frame, (inputs, labels) arrays or tensors, a DataLoader, or a Run, as from `adopt`.
+    The Run's network then trains on from its weights, on its own examples, and only settings, `folder` and `show`
+    count. Without a `folder` the run stays in memory. `run.audit` and `run.diagnosis` hold the findings,
+    `run.history.ended` why training ended.
     """
     refuse_ranks()
     given = _settings(options, source.task)
@@ -53,7 +54,8 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     from netwright.stages.training import trained, trained_on
 
     if isinstance(source.data, Run):
-        run = trained_on(source.data, given, tell, diagnose=options.diagnose)
+        folder = Path(options.folder) if options.folder else None
+        run = trained_on(source.data, given, folder, tell, diagnose=options.diagnose)
     else:
         folder = run_folder.next_folder(source.data) if options.folder == AUTO_FOLDER else options.folder
         folder = Path(folder) if folder else None

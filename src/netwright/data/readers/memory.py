@@ -12,6 +12,7 @@ import torch
 
 from netwright.data.dataset import PARTS, Dataset
 from netwright.data.mapped import Mapped, as_cells, joined, numbers, stays_mapped
+from netwright.data.readers.loader import collected
 from netwright.data.readers.table import absolute_images, holds_images, plain
 from netwright.kinds.image import Image
 from netwright.kinds.series import Series
@@ -31,7 +32,7 @@ def read_memory(source: Source, origin: str = "array") -> Dataset:
     channels; "series" (rows, steps, channels) of other floats; else "tensor". Lists of text are a column "text", or
     "image" if they name image files; lists of dicts are rows. Large mapped arrays stay on disk.
     """
-    data = source.data  # Any: a user's object enters here
+    data = collected(source.data)  # Any: a user's object enters here
     if isinstance(data, Mapping) and "train" in data and set(data) <= set(PARTS):
         return _of_parts(source, origin)
     if isinstance(data, tuple):
