@@ -2,13 +2,14 @@
 
     python -m benchmarks.labels --data FOLDER --json results.jsonl > labels.md
 
-FOLDER holds fashion-mnist/, telescope.csv and movie_reviews.csv. Each setting (data, kind of noise, rate, seed) is a
-line of the results file; settings that stand there are not computed again, so a run can be done in parts and stopped.
-Needs cleanlab 2.9 (the extra `bench`).
+FOLDER holds fashion-mnist/, cifar10-jpeg.tar, telescope.csv, movie_reviews.csv, splice.csv and collection/. Each
+setting (data, rows, kind of noise, rate, seed) is a line of the results file. After --minutes it stops; the same
+command goes on where it stopped. Thresholds of the audit were set on the data named in SET_ON, and must hold on the
+others.
+--compare adds cleanlab 2.9 (the extra `bench`) and trainings on cleaned labels.
 """
 
 import argparse
-import gzip
 import json
 import sys
 import time
@@ -20,17 +21,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.label_data import DATA, SET_ON, SIZES, TESTED
 from benchmarks.speed.measure import conditions, table
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from netwright.checks.data.label_scores import WRONG, judged, margin, self_confidence
-from netwright.checks.data.labels import is_too_weak
+from netwright.checks.data.label_scores import WRONG, Judged, judged, self_confidence
 from netwright.checks.data.out_of_fold import FOLDS, cross_validated, quick_model
 from netwright.data.dataset import Dataset
 from netwright.data.examples import in_memory
 from netwright.data.prepare import prepare
-from netwright.data.read import read
 from netwright.data.split import split
 from netwright.records.batch import Examples
 from netwright.records.schema import Schema
@@ -44,9 +44,8 @@ LOOK_ALIKES = {
     7: 9,
     3: 4,
 }  # T-shirt and shirt, pullover and coat, sneaker to boot, dress to coat
-FASHION_ROWS, FASHION_TEST = 10_000, 5_000
-TEST_SHARE = 0.2  # of the rows of other data, kept clean
-RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+RATES = (0.0, 0.02, 0.05, 0.1, 0.2)
+SURE = 0.9  # confidence from which a fix says apply = yes
 FILTERS = ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given")
 RANKERS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 FEWEST = 5  # errors, below which no curve is drawn
@@ -71,37 +70,17 @@ class Problem:
     chances: np.ndarray  # of the pool's classes, by models trained on true labels
 
 
-def problem(name: str, folder: Path) -> Problem:
-    """Reads the data, sets a clean test part apart, and judges the true labels."""
-    dataset = read(*_source(name, folder)) if name in ("digits", "fashion") else _table(name, folder)
-    parts = split(dataset)
-    prepared = prepare(dataset, parts)
+def problem(name: str, folder: Path, count: int) -> Problem:
+    """Reads the data, sets a clean test part apart, and judges the true labels of at most `count` other rows."""
+    dataset = DATA[name](folder)
+    prepared = prepare(dataset, split(dataset))
     data = prepared.whole
     rows = np.random.default_rng(0).permutation(len(dataset))
-    tests = FASHION_TEST if name == "fashion" else round(TEST_SHARE * len(rows))
-    pool, test = np.sort(rows[tests:]), np.sort(rows[:tests])
+    tests = min(TESTED, len(rows) // 5)
+    pool, test = np.sort(rows[tests:][:count]), np.sort(rows[:tests])
     labels = data.targets()[0].numpy().astype(np.int64)
     made = Problem(name, dataset, prepared.schema, prepared.task, data, labels, pool, test, np.zeros(0))
     return replace(made, chances=_answers(made, labels[pool], seed=0))
-
-
-def _source(name: str, folder: Path) -> tuple[Any]:
-    if name == "digits":
-        digits = load_digits()
-        return ((((digits.images * 15.9).astype(np.uint8)), digits.target),)
-    count = FASHION_ROWS + FASHION_TEST
-    images, labels = (folder / "fashion-mnist" / f"train-{part}-ubyte.gz" for part in ("images-idx3", "labels-idx1"))
-    pixels = np.frombuffer(gzip.decompress(images.read_bytes()), np.uint8, offset=16).reshape(-1, 28, 28)[:count]
-    return ((pixels, np.frombuffer(gzip.decompress(labels.read_bytes()), np.uint8, offset=8)[:count].astype(np.int64)),)
-
-
-def _table(name: str, folder: Path) -> Any:
-    if name == "text":
-        return read(folder / "movie_reviews.csv", target="sentiment", drop=("score",))
-    return read(folder / "telescope.csv", target="Class")
-
-
-DATA = ("digits", "fashion", "table", "text")
 
 
 def _answers(p: Problem, given: Labels, seed: int, data: Examples | None = None) -> np.ndarray:
@@ -204,12 +183,8 @@ def _with_strangers(p: Problem, rate: float, generator: np.random.Generator) -> 
     return in_memory(p.dataset, p.schema, p.task, (changed,), p.data.targets(), np.arange(len(changed))), is_strange
 
 
-def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:
-    """One setting: scores of ours and of cleanlab on the same probabilities."""
-    from cleanlab.count import estimate_joint
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
-
+def measure(p: Problem, kind: str, rate: float, seed: int, *, compares: bool) -> Row:
+    """One setting: what is flagged, and beside it cleanlab on the same probabilities."""
     generator = np.random.default_rng((seed, round(rate * 1000), list(NOISE).index(kind)))
     true, data = p.labels[p.pool], p.data
     given = NOISE[kind](p, rate, generator) if rate else true
@@ -221,26 +196,46 @@ def measure(p: Problem, kind: str, rate: float, seed: int) -> Row:
     answered = time.perf_counter()
     j = judged(chances, given, seed=seed)
     scored = time.perf_counter()
-    weak = is_too_weak(j)
+    weak = j.is_too_weak
     flagged = (j.is_wrong >= WRONG) & (not weak)  # the check says nothing then
-    filters = {name: find_label_issues(given, chances, filter_by=name, n_jobs=1) for name in FILTERS}
-    ranks = {name: 1 - get_label_quality_scores(given, chances, method=name) for name in RANKERS}
-    own = {"ours": j.doubts, "margin alone": margin(chances, given), "self alone": self_confidence(chances, given)}
     row: Row = {"data": p.name, "noise": kind, "rate": rate, "seed": seed, "rows": len(given)}
-    row |= {"model_seconds": answered - began, "judge_seconds": scored - answered, "score": j.score}
+    row |= {"model_seconds": answered - began, "judge_seconds": scored - answered}
     row |= {"accuracy": float((chances.argmax(1) == true).mean()), "errors": float(is_error.mean())}
-    row |= {"rate_ours": j.rate, "rate_cleanlab": float(1 - np.trace(estimate_joint(given, chances)))}
+    row |= {"rate_ours": j.rate}
     row |= {
         "weak": float(weak),
         "flagged": float(flagged.mean()),
         "claimed": float(j.is_wrong[flagged].sum() / max(flagged.sum(), 1)),
     }
-    row["flagged_cleanlab"] = {name: float(found.mean()) for name, found in filters.items()}
-    if is_error.sum() < FEWEST:
-        return row
-    row["scores"] = {name: _curves(values, is_error) for name, values in (own | ranks).items()}
-    row["found"] = {name: _found(found, is_error) for name, found in ({"ours": flagged} | filters).items()}
-    return row | _downstream(p, data, given, is_error, flagged, j.noise.truth.argmax(1), filters, row["found"], seed)
+    better = j.posterior.copy()
+    better[np.arange(len(given)), given] = 0
+    sure = flagged & (j.is_wrong * better.max(1) / np.maximum(better.sum(1), 1e-12) >= SURE)
+    row |= {"yes": int(sure.sum()), "yes_wrong": int((sure & is_error).sum())}
+    if is_error.sum() >= FEWEST:
+        row["found"] = {"ours": _found(flagged, is_error)}
+    return row | (
+        _compared(p, data, given, chances, is_error, flagged, j, better.argmax(1), row, seed) if compares else {}
+    )
+
+
+def _compared(
+    p: Problem, data: Examples, given: Labels, chances: np.ndarray, is_error: np.ndarray, flagged: np.ndarray,
+    j: Judged, better: Labels, row: Row, seed: int,
+) -> Row:  # fmt: skip
+    from cleanlab.count import estimate_joint
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    filters = {name: find_label_issues(given, chances, filter_by=name, n_jobs=1) for name in FILTERS}
+    told: Row = {"rate_cleanlab": float(1 - np.trace(estimate_joint(given, chances)))}
+    told["flagged_cleanlab"] = {name: float(found.mean()) for name, found in filters.items()}
+    if "found" not in row:
+        return told
+    ranks = {name: 1 - get_label_quality_scores(given, chances, method=name) for name in RANKERS}
+    own = {"ours": j.doubts, "self alone": self_confidence(chances, given)}
+    told["scores"] = {name: _curves(values, is_error) for name, values in (own | ranks).items()}
+    told["found"] = row["found"] | {name: _found(found, is_error) for name, found in filters.items()}
+    return told | _downstream(p, data, given, is_error, flagged, better, filters, told["found"], seed)
 
 
 def _curves(doubts: np.ndarray, is_error: np.ndarray) -> Row:
@@ -281,37 +276,55 @@ def _test(p: Problem, data: Examples, labels: Labels, keep: np.ndarray, seed: in
     return float((fit(p.pool[keep], seed)(p.test).argmax(1) == p.labels[p.test]).mean())
 
 
-def settings(options: argparse.Namespace) -> Iterator[tuple[str, str, float, int]]:
+def settings(options: argparse.Namespace) -> Iterator[tuple[str, int, str, float, int]]:
     """What is to be measured; without noise its kind means nothing."""
-    for name in options.only:
-        for seed in range(options.first_seed, options.first_seed + options.seeds):
-            for rate in options.rates:
-                for kind in options.noise if rate else ["symmetric"]:
-                    if kind != "open-set" or name == "fashion":
-                        yield name, kind, rate, seed
+    for rate in options.rates:
+        for name in options.only:
+            for count in options.rows:
+                for seed in range(options.first_seed, options.first_seed + options.seeds):
+                    for kind in options.noise if rate else ["symmetric"]:
+                        if kind != "open-set" or name == "fashion":
+                            yield name, count, kind, rate, seed
 
 
 def page(rows: Sequence[Row]) -> str:
-    """Markdown: a line for each data set, noise and rate, the mean over seeds with its spread."""
+    """Markdown: what is flagged of clean data, whether claims hold, and a line for each data set, noise and rate."""
+    clean = [r for r in rows if r["rate"] == 0]
+    none = ("data", "thresholds", "n", "seeds", "model right", "too weak", "flagged %")
+    lines = [
+        (name, _half(name), count, len(some), _spread([r["accuracy"] for r in some]), sum(r["weak"] > 0 for r in some),
+         _spread([100 * r["flagged"] for r in some]))
+        for name, count in dict.fromkeys((r["data"], r["rows"]) for r in clean)
+        if (some := [r for r in clean if (r["data"], r["rows"]) == (name, count)])
+    ]  # fmt: skip
+    claims = [_claims(half, [r for r in rows if "found" in r and _half(r["data"]) == half]) for half in ("set", "held")]
+    said = ("thresholds", "settings", "too weak", "claim off by", "claimed", "true", "rows marked yes", "of them wrong")
     head = (
         "data", "noise", "rate", "n", "seeds", "accuracy", "AUROC", "best ranker", "AP", "best ranker", "F1",
         "best filter", "claimed", "true", "rate off by", "joint's", "clean test: none", "drop", "relabel", "cleanlab",
         "oracle",
     )  # fmt: skip
-    keys = list(dict.fromkeys((r["data"], r["noise"], r["rate"]) for r in rows if "scores" in r))
-    lines = [_line([r for r in rows if (r["data"], r["noise"], r["rate"]) == key and "scores" in r]) for key in keys]
-    clean = [r for r in rows if r["rate"] == 0]
-    zero = [
-        (name, len(some), some[0]["rows"], _spread([100 * r["flagged"] for r in some]),
-         _spread([100 * min(r["flagged_cleanlab"].values()) for r in some]),
-         _spread([100 * max(r["flagged_cleanlab"].values()) for r in some]))
-        for name in DATA
-        if (some := [r for r in clean if r["data"] == name])
-    ]  # fmt: skip
-    none = ("data", "seeds", "n", "flagged %", "cleanlab's least", "cleanlab's most")
-    off = [abs(r["claimed"] - r["found"]["ours"]["precision"]) for r in rows if "found" in r and r["flagged"] > 0]
-    told = f"Claimed precision off by {_spread(off)} over {len(off)} settings." if off else ""
-    return "\n\n".join([table(head, lines), "Labels as they are:", table(none, zero), told])
+    keys = list(dict.fromkeys(_key(r) for r in rows if "scores" in r))
+    many = [_line([r for r in rows if "scores" in r and _key(r) == key]) for key in keys]
+    parts = ["Labels as they are:", table(none, lines), "Planted errors, if 10 rows or more are flagged:"]
+    return "\n\n".join([*parts, table(said, claims), *([table(head, many)] if many else [])])
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return row["data"], row["noise"], row["rate"], row["rows"]
+
+
+def _half(name: str) -> str:
+    return "set" if name in SET_ON else "held"
+
+
+def _claims(half: str, rows: Sequence[Row]) -> list[object]:
+    told = [r for r in rows if r["flagged"] * r["rows"] >= 10]
+    off = [abs(r["claimed"] - r["found"]["ours"]["precision"]) for r in told]
+    yes, wrong = sum(r["yes"] for r in rows), sum(r["yes_wrong"] for r in rows)
+    shown = [_spread(values) if values else "" for values in (
+        off, [r["claimed"] for r in told], [r["found"]["ours"]["precision"] for r in told])]  # fmt: skip
+    return [half, len(rows), sum(r["weak"] > 0 for r in rows), *shown, yes, f"{wrong / max(yes, 1):.3f}"]
 
 
 def _line(some: Sequence[Row]) -> list[object]:
@@ -320,7 +333,7 @@ def _line(some: Sequence[Row]) -> list[object]:
     half = len(some)
     best = [max(r["found"][name]["f1"] for name in FILTERS) for r in some]
     return [
-        first["data"], first["noise"], f"{first['rate']:g}", first["rows"], len(some),
+        first["data"], first["noise"], f"{first['rate']:g}", first["rows"], half,
         _spread([r["accuracy"] for r in some]),
         _spread([r["scores"]["ours"]["auc"] for r in some], 4), _spread(ranked[:half], 4),
         _spread([r["scores"]["ours"]["ap"] for r in some]), _spread(ranked[half:]),
@@ -342,27 +355,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--only", nargs="+", choices=DATA, default=list(DATA))
-    parser.add_argument("--noise", nargs="+", choices=NOISE, default=list(NOISE))
+    parser.add_argument("--rows", nargs="+", type=int, default=list(SIZES))
+    parser.add_argument("--noise", nargs="+", choices=NOISE, default=["symmetric", "look-alike"])
     parser.add_argument("--rates", nargs="+", type=float, default=list(RATES))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--compare", action="store_true", help="with cleanlab, and with trainings on cleaned labels")
+    parser.add_argument("--minutes", type=float, default=9.0, help="after which nothing new is begun")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, default=Path("labels.jsonl"), help="lines are added to it")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rows = [json.loads(line) for line in options.json.read_text().splitlines()] if options.json.exists() else []
-    known = {(r["data"], r["noise"], r["rate"], r["seed"]) for r in rows}
-    problems = dict[str, Problem]()
-    for name, kind, rate, seed in settings(options):
-        if (name, kind, rate, seed) in known:
+    known = {(r["data"], r["asked"], r["noise"], r["rate"], r["seed"]) for r in rows}
+    problems, began = dict[tuple[str, int], Problem](), time.monotonic()
+    for name, count, kind, rate, seed in settings(options):
+        if (name, count, kind, rate, seed) in known:
             continue
-        problems[name] = problems.get(name) or problem(name, options.data)
-        rows.append(measure(problems[name], kind, rate, seed))
+        if time.monotonic() - began > 60 * options.minutes:
+            print("stopped in time: the same command goes on", file=sys.stderr)
+            break
+        if (name, count) not in problems:
+            problems = {(name, count): problem(name, options.data, count)}
+        rows.append(measure(problems[name, count], kind, rate, seed, compares=options.compare) | {"asked": count})
         with options.json.open("a") as file:
             file.write(json.dumps(rows[-1]) + "\n")
-        print(name, kind, rate, seed, f"{rows[-1]['model_seconds']:.1f} s", file=sys.stderr, flush=True)
+        print(name, count, kind, rate, seed, f"{rows[-1]['model_seconds']:.1f} s", file=sys.stderr, flush=True)
     print(page(rows))
-    print("\n" + conditions(options.threads, ("netwright", "torch", "scikit-learn", "cleanlab")))
+    print("\n" + conditions(options.threads, ("netwright", "torch", "scikit-learn")))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """How doubtful labels are, by probabilities of models that did not see them. All functions work on whole arrays.
 
 `chances` are (N, K) out-of-fold probabilities of the given labels, wrong ones included; `given` are (N,) positions.
-Higher scores mean more doubt.
+
+What tells wrong labels from hard rows: where a weak model errs, it was unsure, so its probabilities fit its errors at
+one sharpness. Wrong labels are everywhere, also where the model is sure, and no sharpness fits both: their share shows
+in the likelihood. Constants were set on one half of the families of data in `benchmarks/labels.py`, and scored on the
+other.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -15,20 +18,22 @@ Chances = NDArray[np.float64]  # (N, K)
 Given = NDArray[np.int64]  # (N,)
 Values = NDArray[np.float64]  # (N,)
 
-ANCHORS = 0.2  # share of a class's rows, the surest ones, whose labels show how its rows are mislabeled
-STEPS = 5  # multiplicative EM steps; 30 fit the noise in the chances, and ranked no better in any trial
-STRENGTHS = tuple(np.geomspace(0.5, 1e4, 14).tolist())  # weight of a prior, in rows
-EXPONENTS = tuple(np.geomspace(0.3, 3, 25).tolist())
-TEMPERED = 20_000  # rows on which the exponent is chosen
-SURE = 0.95  # highest probability of a wrong label: planted errors cannot rule out that other rows look alike
+SHARPNESS = tuple(np.geomspace(0.3, 4, 23).tolist())  # exponents of the probabilities that are tried
+RATES = np.r_[0.0, np.geomspace(0.003, 0.5, 30)]  # shares of evenly spread wrong labels that are tried
+BEHIND = 1.35  # nats: the lowest share whose likelihood is so near the best is used, the 5 % end of its interval
+EVIDENCE = 4.0  # nats that wrong labels must explain: clean data gave more in 2 of 45 sets, for .4 % of their rows
+PAIRS_EVIDENCE = 5.0  # the same for a noise matrix, which has more freedom
+STEPS = 25  # of EM
+RIGHT = 20.0  # rows with right labels that each class is thought to have beside its own: few rows say little
+EXCESS = (
+    0.4  # of the rows where model and label differ: so much of a matrix is a weak model's confusion of two classes.
+)
+# Clean data gave up to .3 at most sizes and .4 on 200 clothes.
+SAMPLED = 400_000  # probabilities that shares are estimated from: seconds
+STRONG = 2 / 3  # of the way from always answering the largest class to always right; below, a model cannot judge
+SURE = 0.95  # highest probability of a wrong label: rows unlike all others may look alike
 WRONG = 0.5  # probability from which a label counts as wrong: more probable than not
 SEEN = 0.5  # of planted errors, from which they bound the rate: the few in the tail say nothing about the others
-MANY_WRONG = 0.15  # share of labels from which the posterior comes first; below, self-confidence is as good
-# Margin (AUC on planted errors) by which another score must beat the first to replace it. The posterior looks too good:
-# planted errors are drawn from the matrix it is computed with.
-BETTER_FEW, BETTER_MANY = 0.005, 0.001
-NEIGHBORS = 20  # rows that vote on a label
-NEIGHBOR_ROWS = 20_000  # more would take too long
 TINY = 1e-12
 
 
@@ -37,199 +42,111 @@ def self_confidence(chances: Chances, given: Given) -> Values:
     return 1 - _of_given(chances, given)
 
 
-def margin(chances: Chances, given: Given) -> Values:
-    """The highest probability of another label minus that of the given one, from -1 to 1."""
-    own = _of_given(chances, given)
-    others = chances.copy()
-    others[np.arange(len(given)), given] = -np.inf
-    return others.max(1) - own
-
-
-def disagreement(chances: Chances, given: Given, asked: Given) -> Values:
-    """The share of the NEIGHBORS rows with the most similar answers whose given label differs from this one.
-
-    k-nearest neighbors in the space of out-of-fold answers, with Hellinger's distance: rows that the model cannot tell
-    apart vote on each other's labels. Wilson 1972 edits data by such votes of neighbors in the inputs.
-    """
-    from sklearn.neighbors import NearestNeighbors
-
-    places = np.sqrt(chances)
-    found = NearestNeighbors(n_neighbors=min(NEIGHBORS + 1, len(given))).fit(places)
-    near = found.kneighbors(places, return_distance=False)
-    is_other = near != np.arange(len(given))[:, None]  # a row does not vote on itself
-    return 1 - ((given[near] == asked[:, None]) & is_other).sum(1) / np.maximum(is_other.sum(1), 1)
-
-
-def tempered(chances: Chances, given: Given) -> Chances:
-    """The probabilities, sharpened or flattened by the one exponent that fits the given labels best.
-
-    Guo et al. 2017, arXiv:1706.04599. Models trained for few epochs are underconfident, those trained for many
-    overconfident.
-    """
-    logs = np.log(chances)
-    sample = np.random.default_rng(0).permutation(len(given))[:TEMPERED]
-
-    def loss(exponent: float) -> float:
-        scaled = logs[sample] * exponent
-        top = scaled.max(1)
-        return float(
-            (np.log(np.exp(scaled - top[:, None]).sum(1)) + top - scaled[np.arange(len(sample)), given[sample]]).mean()
-        )
-
-    best = min(EXPONENTS, key=loss)
-    scaled = logs * best
-    powered = np.exp(scaled - scaled.max(1, keepdims=True))
+def sharpened(chances: Chances, exponent: float) -> Chances:
+    """The probabilities to this power, normalized. Guo et al. 2017, arXiv:1706.04599, scale logits in the same way."""
+    logs = exponent * np.log(np.maximum(chances, TINY))
+    powered = np.exp(logs - logs.max(1, keepdims=True))
     return powered / powered.sum(1, keepdims=True)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """How labels came about: `matrix[j, i]` is the probability that a row of class j gets label i; `truth` has the
-    probabilities of each row's true class before its label is seen.
-    """
+    """How labels came about: `matrix[j, i]` is the probability that a row of class j gets label i."""
 
     matrix: NDArray[np.float64]  # (K, K), rows sum to one
-    truth: Chances
+    exponent: float  # sharpens the probabilities to those of the true class
 
-    def posterior(self, given: Given) -> Chances:
+    def posterior(self, chances: Chances, given: Given) -> Chances:
         """(N, K) probabilities of the true class of rows with these labels."""
-        joint = self.truth * self.matrix.T[given]
+        joint = sharpened(chances, self.exponent) * self.matrix.T[given]
         return joint / np.maximum(joint.sum(1, keepdims=True), TINY)
 
-    def doubts(self, given: Given) -> Values:
-        """The noise-matrix posterior: the probability that the given label is wrong."""
-        return 1 - _of_given(self.posterior(given), given)
 
-    @property
-    def rate(self) -> float:
-        """The share of wrong labels."""
-        return float(1 - self.truth.mean(0) @ np.diag(self.matrix))
-
-
-def noise(chances: Chances, given: Given) -> Noise:
-    """The noise matrix from anchors, and probabilities of the true classes that give the chances after this noise.
-
-    STEPS steps of EM (Richardson 1972, Lucy 1974). Each multiplies, so nothing becomes negative as with an inverse
-    matrix.
-    """
-    matrix = noise_matrix(chances, given)
-    truth = chances
-    for _ in range(STEPS):
-        truth = truth * ((chances / np.maximum(truth @ matrix, TINY)) @ matrix.T)
-        truth = truth / np.maximum(truth.sum(1, keepdims=True), TINY)
-    return Noise(matrix, truth)
-
-
-def noise_matrix(chances: Chances, given: Given) -> NDArray[np.float64]:
-    """(K, K) P(given i | true j), from the labels of the rows that most surely belong to class j.
-
-    If the inputs leave no doubt, a wrong label is noise alone. If they leave doubt, a label unlike the answer is as
-    often the model's fault. Out-of-fold answers do not know the row's own label, so it does not bias the choice of
-    rows. Anchor points: Liu and Tao 2016, arXiv:1411.7718; Patrini et al. 2017, arXiv:1609.03683, section 4. The few
-    anchors of a class are shrunk towards the rate of all classes and towards evenly spread errors, as far as the
-    classes are alike: empirical Bayes with beta and Dirichlet priors whose strengths maximize the likelihood.
-    """
-    from scipy.special import betaln, gammaln
-
+def even_noise(chances: Chances, given: Given) -> Noise | None:
+    """Any other label, in the same share of all rows. None if right labels alone explain the data."""
     classes = chances.shape[1]
-    counts = _anchors(chances, given)
-    right, total = np.diag(counts), counts.sum(1)
-    wrong = total - right
-    usual = (wrong.sum() + 0.5) / (total.sum() + 1)
-
-    def of_rate(strength: float) -> float:
-        a, b = strength * usual, strength * (1 - usual)
-        return float((betaln(wrong + a, right + b) - betaln(a, b)).sum())
-
-    def of_shape(strength: float) -> float:
-        each = strength / (classes - 1)
-        inner = (gammaln(off + each) - gammaln(each)).sum(1)
-        return float((inner + gammaln(strength) - gammaln(strength + wrong)).sum())
-
-    is_off = ~np.eye(classes, dtype=np.bool_)
-    off = counts[is_off].reshape(classes, classes - 1)
-    strength = max(STRENGTHS, key=of_rate)
-    rate = (wrong + strength * usual) / (total + strength)
-    strength = max(STRENGTHS, key=of_shape)
-    shape = (off + strength / (classes - 1)) / (wrong + strength)[:, None]
-    matrix = np.diag(1 - rate)
-    matrix[is_off] = (shape * rate[:, None]).ravel()
-    return matrix
+    fits = np.empty((len(SHARPNESS), len(RATES)))
+    for place, exponent in enumerate(SHARPNESS):
+        own = _of_given(sharpened(chances, exponent), given)
+        mixed = (1 - RATES)[:, None] * own + RATES[:, None] * (1 - own) / max(classes - 1, 1)
+        fits[place] = np.log(mixed + TINY).sum(1)
+    best = fits.max(0)
+    if best.max() - best[0] < EVIDENCE:
+        return None
+    lowest = int(np.flatnonzero(best >= best.max() - BEHIND)[0])
+    matrix = np.full((classes, classes), RATES[lowest] / max(classes - 1, 1))
+    np.fill_diagonal(matrix, 1 - RATES[lowest])
+    return Noise(matrix, SHARPNESS[int(fits[:, lowest].argmax())])
 
 
-def _anchors(chances: Chances, given: Given) -> NDArray[np.float64]:
-    """(K, K): how often the surest rows of class j have label i."""
+def paired_noise(chances: Chances, given: Given) -> Noise | None:
+    """A share for each pair of classes, by EM (Dawid and Skene 1979, with a model in the place of other raters).
+
+    A weak model confuses some classes more than its probabilities say. The more model and labels differ, the more of
+    the matrix is taken off for this. None if nothing is left.
+    """
     classes = chances.shape[1]
-    answers, own = chances.argmax(1), np.bincount(given, minlength=classes)
-    counts = np.zeros((classes, classes))
-    for k in range(classes):
-        mine = np.flatnonzero(answers == k)
-        most = max(1, round(ANCHORS * min(len(mine), own[k])))
-        best = mine[np.argsort(-chances[mine, k], kind="stable")[:most]]
-        counts[k] = np.bincount(given[best], minlength=classes)
-    return counts
+    given_as = np.eye(classes)[given]
+    best, found = -np.inf, Noise(np.eye(classes), 1.0)
+    for exponent in SHARPNESS[::2]:
+        truth, matrix = sharpened(chances, exponent), 0.9 * np.eye(classes) + 0.1 / classes
+        for _ in range(STEPS):
+            joint = truth * matrix.T[given]
+            counts = (joint / np.maximum(joint.sum(1, keepdims=True), TINY)).T @ given_as + RIGHT * np.eye(classes)
+            matrix = counts / counts.sum(1, keepdims=True)
+        fit = np.log(np.maximum((truth * matrix.T[given]).sum(1), TINY)).sum() + RIGHT * np.log(np.diag(matrix)).sum()
+        if fit > best:
+            best, found = float(fit), Noise(matrix, exponent)
+    plain = max(float(np.log(_of_given(sharpened(chances, e), given) + TINY).sum()) for e in SHARPNESS)
+    rate = 1 - float(sharpened(chances, found.exponent).mean(0) @ np.diag(found.matrix))
+    differ = float((chances.argmax(1) != given).mean())
+    left = (rate - EXCESS * differ) / (1 - EXCESS)
+    if left <= 0 or best - plain < PAIRS_EVIDENCE:
+        return None
+    matrix = found.matrix * left / rate
+    np.fill_diagonal(matrix, 0)
+    np.fill_diagonal(matrix, 1 - matrix.sum(1))
+    return Noise(matrix, found.exponent)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What a score says about each label, and how reliable it is."""
+    """What is known about each label."""
 
-    score: str  # the one that finds planted errors best
-    doubts: Values  # by that score
-    is_wrong: Values  # probability that the label is wrong
-    noise: Noise
-    rate: float  # share of wrong labels in the data
-    auc: float  # of planted errors against the data's own labels: 0.5 is chance
-    recall: float  # share of planted errors that are more probably wrong than right
+    posterior: Chances  # of the true classes
+    is_wrong: Values  # probability that the label is wrong, at most SURE
+    doubts: Values  # ranks labels, also those that are hardly doubted
+    right: float  # share of rows in which the model is right, without the wrong labels
+    largest: float  # share of the largest class: what always answering it would get right
+
+    @property
+    def rate(self) -> float:
+        """The share of wrong labels."""
+        return float(self.is_wrong.mean())
+
+    @property
+    def is_too_weak(self) -> bool:
+        """Whether the model's own errors could look like wrong labels."""
+        return self.right - self.largest < STRONG * (1 - self.largest)
 
 
 def judged(chances: Chances, given: Given, *, seed: int = 0) -> Judged:
-    """The probability of each label to be wrong, calibrated with planted errors.
-
-    Every row also gets a wrong label, drawn from the noise matrix for its true class. No model is retrained: the
-    answers for a row come from models that never saw its label, so they do not depend on it. (The effect of planted
-    errors in other rows on these models is ignored.)
-    """
-    chances = tempered(chances, given)
-    found = noise(chances, given)
-    planted, weights = _planted(found, given, np.random.default_rng(seed))
-    scores = {name: score(chances, found, given, planted) for name, score in SCORES.items()}
-    calibration = {name: calibrated(*pair, weights, found.rate) for name, pair in scores.items()}
-    auc = {name: _auc(*pair, weights) for name, pair in scores.items()}
-    is_many = calibration[FIRST_OF_MANY][0] >= MANY_WRONG
-    first, better = (FIRST_OF_MANY, BETTER_MANY) if is_many else (FIRST_OF_FEW, BETTER_FEW)
-    best = max(auc, key=lambda name: auc[name] + better * (name == first))
-    (own, wrong), (rate, is_wrong) = scores[best], calibration[best]
-    least = own[is_wrong >= WRONG].min(initial=np.inf)
-    return Judged(best, own, is_wrong, found, rate, auc[best], float(weights[wrong >= least].sum()))
-
-
-def _planted(found: Noise, given: Given, generator: np.random.Generator) -> tuple[Given, Values]:
-    """A wrong label for each row, and how often such errors happen (sums to one)."""
-    classes = found.matrix.shape[0]
-    truth = _drawn(found.posterior(given), generator)
-    wrong = found.matrix.copy()
-    np.fill_diagonal(wrong, 0)
-    rates = wrong.sum(1)
-    wrong /= np.maximum(rates[:, None], TINY)
-    planted = _drawn(wrong[truth], generator)
-    weights = np.where(planted == truth, 0.0, rates[truth]) if classes > 1 else np.zeros(len(given))
-    return planted, weights / max(weights.sum(), TINY)
-
-
-def _drawn(chances: Chances, generator: np.random.Generator) -> Given:
-    """A column for each row, drawn from its probabilities."""
-    reached = chances.cumsum(1)
-    return (generator.random((len(chances), 1)) * reached[:, -1:] > reached[:, :-1]).sum(1)
-
-
-def _auc(own: Values, wrong: Values, weights: Values) -> float:
-    """The probability that a planted error is more doubtful than a label of the data; ties count half."""
-    ordered = np.sort(own)
-    below = np.searchsorted(ordered, wrong, "left") + np.searchsorted(ordered, wrong, "right")
-    return float(weights @ below) / (2 * len(own))
+    """The probability of each label to be wrong: by evenly spread errors or by a matrix, whichever doubts it more."""
+    count, classes = chances.shape
+    rows = np.random.default_rng(seed).permutation(count)[: max(1, SAMPLED // classes)]
+    posterior = np.eye(classes)[given]
+    for noise in (even_noise(chances[rows], given[rows]), paired_noise(chances[rows], given[rows])):
+        if noise is not None:
+            other = noise.posterior(chances, given)
+            is_more = _of_given(other, given) < _of_given(posterior, given)
+            posterior[is_more] = other[is_more]
+    is_wrong = np.minimum(1 - _of_given(posterior, given), SURE)
+    differ, rate = float((chances.argmax(1) != given).mean()), float(is_wrong.mean())
+    right = 1 - max(0.0, (differ - rate) / (1 - rate))
+    ranked = _ranks(1 - _of_given(posterior, given)) + _ranks(self_confidence(chances, given))
+    return Judged(posterior, is_wrong, ranked, right, float(np.bincount(given).max() / count))
 
 
 def calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tuple[float, Values]:
@@ -258,44 +175,9 @@ def calibrated(own: Values, wrong: Values, weights: Values, rate: float) -> tupl
     return rate, is_wrong
 
 
-def _ranks(values: Values, among: Values) -> Values:
+def _ranks(values: Values) -> Values:
     """The ranks of the values, from 0 to 1."""
-    return np.searchsorted(np.sort(among), values) / len(among)
-
-
-def _posterior(chances: Chances, found: Noise, given: Given, planted: Given) -> tuple[Values, Values]:
-    return found.doubts(given), found.doubts(planted)
-
-
-def _beside(
-    other: Callable[[Chances, Given], Values],
-) -> Callable[[Chances, Noise, Given, Given], tuple[Values, Values]]:
-    """The mean of the ranks by the posterior and by another score, which helps if the matrix is poorly known."""
-
-    def scores(chances: Chances, found: Noise, given: Given, planted: Given) -> tuple[Values, Values]:
-        sure, beside = found.doubts(given), other(chances, given)
-        own = _ranks(sure, sure) + _ranks(beside, beside)
-        return own, _ranks(found.doubts(planted), sure) + _ranks(other(chances, planted), beside)
-
-    return scores
-
-
-def _neighbors(chances: Chances, found: Noise, given: Given, planted: Given) -> tuple[Values, Values]:
-    """The mean of the ranks by the posterior and by neighbors; without neighbors if there are very many rows."""
-    sure, asked = found.doubts(given), found.doubts(planted)
-    if len(given) > NEIGHBOR_ROWS:
-        return sure, asked
-    votes, others = disagreement(chances, given, given), disagreement(chances, given, planted)
-    return _ranks(sure, sure) + _ranks(votes, votes), _ranks(asked, sure) + _ranks(others, votes)
-
-
-FIRST_OF_MANY, FIRST_OF_FEW = "noise-matrix posterior", "posterior and self-confidence"
-SCORES = {
-    FIRST_OF_MANY: _posterior,
-    FIRST_OF_FEW: _beside(self_confidence),
-    "posterior and margin": _beside(margin),
-    "posterior and neighbors": _neighbors,
-}
+    return np.searchsorted(np.sort(values), values) / len(values)
 
 
 def _of_given(values: Chances, given: Given) -> Values:

@@ -17,10 +17,6 @@ from netwright.records.finding import Action, Finding, Fix, Measure, Remedy
 from netwright.records.task import Labels, Numbers
 from netwright.statistics import expected
 
-SURE = 0.75  # of the way from guessing to certainty: the model's own errors are then few beside noise worth reporting
-HALF_SURE = 0.4  # of the way: below, the model has more errors than any careful labels
-NOISY = 1 / 3  # of what a half sure model doubts must be noise: 2,100 photos of cats, dogs and trucks, which are
-# labeled well, came to 0.24, telescope data to 0.02; with 20 % wrong labels telescope data 0.44, clothes 0.73
 WORTH = 0.01  # share of rows from which correcting wrong labels is worth the work
 OPEN = 0.5  # probability of the best other class; below, a wrong label has no clear replacement
 MOST_CLASSES = 200  # the time grows with their square: seconds for 60,000 rows
@@ -44,27 +40,23 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     bad, and can make the worse of two networks win. Label errors of 3 % are usual in famous data (Northcutt, Athalye
     and Mueller 2021, arXiv:2103.14749).
 
-    How it is decided: the noise matrix says how often rows of one class get another's label. It is estimated from the
-    ANCHORS = 20 % of each class with the surest answers, and EM computes from it the probability that a row belongs to
-    another class than its label. If few labels are wrong, self-confidence (1 - the probability of the given label)
-    ranks as well or better, so the mean of both ranks is used. If many are wrong, the posterior alone is used, unless a
-    mean with the margin, or with the votes of the nearest rows, finds planted errors better. Planted errors: each row
-    gets a wrong label drawn from the noise matrix, as a trial. How high these score, compared with the real labels,
-    gives the share of wrong labels and each label's probability to be wrong. Labels that are more probably wrong than
-    right (WRONG = 0.5) are reported, with the expected number of wrong ones among them. It is a warning from WORTH = 1
-    % wrong labels, below that a note. The model is too weak to judge if, without the noise, it is less than SURE = 75 %
-    of the way from always answering the largest class to certainty; unless it is HALF_SURE = 40 % of the way and the
-    estimated noise is at least a third (NOISY) of what it doubts. A little noise cannot be told from a model's own
-    errors. Errors that look like hard rows of a class cannot be told from them: such errors are undercounted, and what
-    is reported about such rows may be wrong.
+    How it is decided: where a weak model errs it was unsure, so one sharpness of its answers fits its errors; wrong
+    labels are also where it is sure. Two explanations are fitted by likelihood, each with its own sharpness: labels
+    that are wrong anywhere in the same share (it must explain EVIDENCE = 4 nats; the low end of its interval is used),
+    and a noise matrix that says how often one class gets another's label (PAIRS_EVIDENCE = 5 nats; EXCESS = 40 % of the
+    rows in which model and label differ are taken off, since a weak model confuses classes too). A label's probability
+    to be wrong follows from the one that doubts it more. Labels that are more probably wrong than right (WRONG = 0.5)
+    are reported, with the expected number of wrong ones among them. It is a warning from WORTH = 1 % wrong labels,
+    below that a note. The model is too weak to judge if, without the wrong labels, it is less than STRONG = two thirds
+    of the way from always answering the largest class to always being right: one rule for pictures, tables, texts and
+    series. Errors that look like hard rows of a class cannot be told from them: few of such errors are found.
     """
     found, j, names = _judged_labels(evidence)
-    if is_too_weak(j):
-        prior, surest = j.noise.truth.mean(0), j.noise.truth.max(1).mean()
-        text = (
-            f"{found.model} is too weak to judge labels: it is {surest:.0%} sure of its answers, and always answering"
+    if j.is_too_weak:
+        raise Skip(
+            f"the quick model, {found.model}, is too weak to judge labels: it is right in {j.right:.0%}, and always "
+            f"answering the largest class in {j.largest:.0%}"
         )
-        raise Skip(f"{text} {names[int(prior.argmax())]!r} is right in {prior.max():.0%}")
     order = np.argsort(-j.is_wrong, kind="stable")
     doubted = order[: int((j.is_wrong >= WRONG).sum())]
     if not len(doubted):
@@ -72,15 +64,15 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     chances = j.is_wrong[doubted]
     told, wrong = _expected_wrong(chances)
     share = wrong.value / len(found.rows)
-    pairs = _confused(j, names)
+    pairs = _confused(j, found.given, names)
     yield Finding(
         severity="warning" if share >= WORTH else "note",
         summary=f"of these {counted(len(doubted), 'row')} we expect {told} to be labeled wrong"
         + (f"; {pairs}" if pairs else ""),
         measures=(
             Measure("share of rows flagged", len(doubted) / len(found.rows)),
+            Measure("share of rows expected to be wrong", share, threshold=WORTH),
             Measure("estimated share of wrong labels", j.rate),
-            Measure("planted errors found", j.recall),
             Measure("accuracy of the quick model", float((found.answers.argmax(1) == found.given).mean())),
         ),
         columns=evidence.dataset.targets,
@@ -120,16 +112,16 @@ def label_judgement(evidence: DataEvidence) -> Judged:
     return judged(found.answers, found.given, seed=evidence.seed)
 
 
-def _confused(j: Judged, names: tuple[str, ...]) -> str:
-    """`'shirt' is given as 'T-shirt' in 8 %, ...`: the entries of the noise matrix behind the most wrong labels."""
-    weight = j.noise.matrix * j.noise.truth.mean(0)[:, None]
-    np.fill_diagonal(weight, 0)
+def _confused(j: Judged, given: NDArray[np.int64], names: tuple[str, ...]) -> str:
+    """`'shirt' is given as 'T-shirt' in 8 %, ...`: the pairs of classes with the most wrong labels."""
+    counts = j.posterior.T @ np.eye(len(names))[given]
+    weight = counts - np.diag(np.diag(counts))
     places = np.argsort(-weight, axis=None)[:TOLD]
     told = list[str]()
-    for truth, given in zip(*np.unravel_index(places, weight.shape), strict=True):
-        share = j.noise.matrix[truth, given]
-        if truth != given and share >= WORTH:
-            told.append(f"{names[truth]!r} is given as {names[given]!r} in {share:.0%}")
+    for truth, other in zip(*np.unravel_index(places, weight.shape), strict=True):
+        share = counts[truth, other] / max(counts[truth].sum(), 1)
+        if truth != other and share >= WORTH:
+            told.append(f"{names[truth]!r} is given as {names[other]!r} in {share:.0%}")
     return ", ".join(told)
 
 
@@ -137,7 +129,7 @@ def _label_fixes(
     evidence: DataEvidence, found: OutOfFold, j: Judged, doubted: NDArray[np.int64], names: tuple[str, ...]
 ) -> Iterator[Fix]:
     """Another label if one is more probable than all others together, else the row is dropped."""
-    truth = j.noise.truth[doubted].copy()
+    truth = j.posterior[doubted]
     truth[np.arange(len(doubted)), found.given[doubted]] = 0
     truth /= np.maximum(truth.sum(1, keepdims=True), 1e-12)
     best = truth.argmax(1)
@@ -149,13 +141,6 @@ def _label_fixes(
         old, new = names[int(found.given[row])], names[int(best[at])] if is_clear else ""
         action: Action = "relabel" if is_clear else "drop"
         yield Fix(where, evidence.dataset.locate(where), action, column, old, new, confidence=sure)
-
-
-def is_too_weak(judged: Judged) -> bool:
-    """Whether the model's own errors could look like wrong labels."""
-    most = judged.noise.truth.mean(0).max()
-    sure = float((judged.noise.truth.max(1).mean() - most) / max(1 - most, 1e-9))
-    return sure < SURE and (sure < HALF_SURE or judged.noise.rate < NOISY * (1 - sure))
 
 
 def outlying_targets(evidence: DataEvidence) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 from typing import Any, final
 
 import numpy as np
@@ -32,8 +31,6 @@ MANY = 20_000
 LEAST = 20  # rows: a model of four fifths of fewer says nothing
 PASSED_ROWS = 120_000  # rows that the networks of all folds process together: one to two minutes on a core
 MOST_EPOCHS = 30
-FLAT_CELLS = 32 * 32  # of a picture that a perceptron reads
-FLAT_ROWS = 80_000  # that such a perceptron trains on, in at least 5 epochs: seconds
 MOST_ROWS = 30_000  # training rows of trees and linear models: all rows of a large table would take minutes
 SMALL = 1_000  # rows of a table; below, a linear model judges better than trees
 FLOOR = 1e-6  # of a probability: several thousand rows cannot show less
@@ -197,14 +194,9 @@ def _outcome(events: Any) -> Run:
 
 
 def _recipe(schema: Schema, rows: int, folds: int) -> Recipe:
-    """A perceptron for small grey pictures: 20 times the rows per second of the smallest convnet, some points worse."""
+    """Small networks for as many epochs as PASSED_ROWS allow."""
     signals = [block.stem(Recipe())[1] for block in schema.blocks]
     shared: dict[str, object] = {"keep": "last", "schedule": "triangular", "lr": 3e-3, "beta2": 0.99}
-    is_flat = len(signals) == 1 and signals[0].form == "map" and signals[0].width * prod(signals[0].size) <= FLAT_CELLS
-    if is_flat:
-        layers = ("flatten", {"dense": 256}, "batch_norm", "relu", {"dropout": 0.4})
-        epochs = min(15, max(5, round(FLAT_ROWS / rows)))
-        return Recipe().edit(shared | {"layers": layers, "epochs": epochs, "batch_size": 128, "weight_decay": 0.05})
     epochs = max(1, min(MOST_EPOCHS, round(PASSED_ROWS / (rows * folds))))
     if any(signal.form == "map" for signal in signals):
         size: dict[str, object] = {"width": 8, "depth": 1, "batch_size": 128, "lr": 1e-2, "weight_decay": 0.05}
