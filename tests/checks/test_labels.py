@@ -5,13 +5,15 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from netwright.checks import DATA_CHECKS, MODEL_CHECKS
 from netwright.checks.data.labels import contradicting_duplicates, label_errors, outlying_targets
 from netwright.checks.data.out_of_fold import out_of_fold
-from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.evidence import APPLIED, DataEvidence, Skip, examine
 from netwright.data.prepare import prepare
 from netwright.data.read import read
 from netwright.data.split import split
 
+DATA_AND_MODEL = {**DATA_CHECKS, **MODEL_CHECKS}
 CHECKS = (label_errors, outlying_targets, contradicting_duplicates)
 
 
@@ -37,6 +39,34 @@ def test_relabeling_gives_the_true_class_back():
     assert len(set(found.rows) & set(range(30))) >= 24 and len(found.rows) <= 34
     assert found.expected is not None and found.expected.low is not None and found.expected.low <= 30
     assert "we expect" in found.summary
+
+
+def test_only_sure_fixes_of_training_rows_are_to_be_applied():
+    evidence = _evidence(_classes(900, 90))
+    report = examine(evidence, {"NW110": DATA_AND_MODEL["NW110"]})
+    assert evidence.parts is not None
+    train = set(evidence.parts.train.tolist())
+    assert {fix.part for fix in report.fixes} == {"train", "valid", "test"}
+    assert all(fix.apply == (fix.confidence >= APPLIED and fix.row in train) for fix in report.fixes)
+    applied = [fix for fix in report.fixes if fix.apply]
+    assert len(applied) >= 30
+    assert np.mean([fix.row < 90 for fix in applied]) >= 0.9
+
+
+def test_a_model_that_is_right_in_two_of_three_pictures_does_not_judge():
+    """Textures of six kinds that overlap: all labels are right."""
+    generator = np.random.default_rng(0)
+    kind, pictures = np.arange(300) % 6, list[np.ndarray]()
+    down, right = np.meshgrid(np.fft.fftfreq(24), np.fft.fftfreq(24), indexing="ij")
+    for k in kind:
+        middle = 0.06 + 0.03 * k + generator.normal() * 0.03
+        band = np.exp(-(((np.hypot(down, right) - middle) / 0.05) ** 2))
+        found = np.fft.ifft2(np.fft.fft2(generator.normal(size=(24, 24))) * band).real
+        pictures.append(np.clip(128 + 40 * found / found.std(), 0, 255).astype(np.uint8))
+    dataset = read((np.stack(pictures), kind))
+    parts = split(dataset)
+    with pytest.raises(Skip, match="too weak to judge labels: it is right in"):
+        list(label_errors(DataEvidence(dataset, parts, prepare(dataset, parts))))
 
 
 def test_a_model_that_only_guesses_does_not_judge():
