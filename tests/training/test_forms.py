@@ -290,7 +290,7 @@ REFUSED: dict[str, tuple[Any, Any, Any, type[NetwrightError], str, str]] = {
     ),
     "the loss of the whole batch": (
         Recorded(), lambda found, y: found.loss, batches(lambda k: {"words": WORDS[k], "labels": CLASSES[k]}),
-        NetworkError, "returned logits for each row, but no 'loss'", "give the network the outputs of this task",
+        NetworkError, "returned logits for each row, but no 'loss'", "a function (outputs, targets), of outputs.logits",
     ),
     "a loss that was not made": (
         layer(3), nn.CrossEntropyLoss, (SIZES, CLASSES), NetworkError, "got the class CrossEntropyLoss",
@@ -321,6 +321,9 @@ REFUSED: dict[str, tuple[Any, Any, Any, type[NetwrightError], str, str]] = {
     ),
     "numbers of double precision": (
         layer(3), CROSS, (SIZES.double(), CLASSES), NetworkError, "same dtype", "x.float()",
+    ),
+    "classes that are no whole numbers": (
+        layer(3), CROSS, (SIZES, CLASSES.float()), NetworkError, "expected target dtype", "y.long()",
     ),
     "lists of different lengths": (
         layer(3), CROSS, [([[1.0], [2.0, 3.0]], [0, 1])], DataError, "a list in a batch is no tensor", "collate",

@@ -109,8 +109,16 @@ def _losses(task: Task, batch: Batch, outputs: Outputs) -> Tensor:
         raise NetworkError(
             f"the network returned {_shape(outputs)} for targets {_shape(batch.targets)}, which does not fit "
             f"{task.describe()}: {_first_line(error)}",
-            remedy=f"give the network the outputs of this task: {task.describe()}.",
+            remedy=_remedy(task, str(error)),
         ) from error
+
+
+def _remedy(task: Task, problem: str) -> str:
+    if "dtype" in problem:
+        return "convert the targets: y.long() for classes, y.float() for numbers."
+    if task.is_opaque:
+        return "make the loss take both: a function (outputs, targets), of outputs.logits for example."
+    return f"give the network the outputs of this task: {task.describe()}."
 
 
 def _wrong_cells(batches: Iterable[Batch], rows: Tensor, *, is_nan_missing: bool) -> str:
