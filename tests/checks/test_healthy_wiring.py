@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from netwright.checks import TRAINING_STAGES
 from netwright.checks.evidence import made
 from netwright.checks.training.evidence import of_run
+from netwright.checks.training.rows import misaligned_labels
 from netwright.resolve import resolve
 from netwright.training.adopt import adopt
+from netwright.training.watch import watch
 
 ROWS = 48
 CODES = ("NW313", "NW314", "NW315", "NW318", "NW320")
@@ -161,3 +163,16 @@ def test_it_is_not_accused(name: str) -> None:
         found, checked = made(code, resolve("check", table[code], table), evidence, lambda: 0.0)
         assert "bug" not in checked.skipped
         assert not [str(finding) for finding in found if finding.severity != "note"]
+
+
+def test_a_watched_loop_whose_loss_makes_its_own_targets_trains_no_other_labels() -> None:
+    build, loss, (x, classes) = HEALTHY["two views of a row"]
+    torch.manual_seed(0)
+    network = build()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with watch(network, optimizer) as watched:
+        for part in torch.arange(ROWS).repeat(4).split(24):
+            optimizer.zero_grad()
+            loss(network(x[part]), classes[part]).backward()
+            optimizer.step()
+    assert not list(misaligned_labels(of_run(adopt(network, loss, (x, classes), watch=watched))))

@@ -14,8 +14,10 @@ from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.records.batch import Batch
 from netwright.records.finding import Finding, Measure, Remedy
+from netwright.records.nested import each_tensor
 from netwright.records.watched import Pass
-from netwright.training.evaluate import device_of
+from netwright.training.evaluate import device_of, evaluating
+from netwright.training.signals import targets_of
 
 ROWS = 16  # rows that have to be found again: fewer show little
 PAIRS, AGAIN = 2_000, 20_000  # rows read in the first pass, and in the second to find them again
@@ -124,7 +126,7 @@ def _misaligned_in_the_loop(evidence: TrainingEvidence) -> Iterator[Finding]:
     for found in reversed(evidence.once(found_again)):
         if len(found.seen.targets) != 1 or len(found.batch.targets) != 1:
             continue
-        used, own = found.seen.targets[0], found.batch.targets[0].cpu()
+        used, own = found.seen.targets[0], _expected(evidence, found.batch).cpu()
         if not used.ndim or len(used) != len(found.seen.inputs[0]):
             continue
         used = used.cpu()[found.places].reshape(len(own), -1).double().numpy()
@@ -148,6 +150,19 @@ def _misaligned_in_the_loop(evidence: TrainingEvidence) -> Iterator[Finding]:
                 ),
             )
             return
+
+
+def _expected(evidence: TrainingEvidence, batch: Batch) -> Tensor:
+    """The targets that the given loss uses for these rows: their own, or some it makes, as losses of pairs do."""
+    task = evidence.task if evidence.run is None else evidence.run.task
+    if task is None:
+        return batch.targets[0]
+    with evaluating(evidence.network):
+        outputs = task.forward(evidence.network, batch)
+    with torch.enable_grad():
+        used = targets_of(task.batch_loss(each_tensor(outputs, lambda part: part.detach().requires_grad_()), batch))
+    fits = len(used) == 1 and used[0].ndim and len(used[0]) == len(batch)
+    return used[0] if fits else batch.targets[0]
 
 
 def _follows(kept: NDArray[np.float64], used: NDArray[np.float64], *, is_label: bool) -> bool:
