@@ -102,3 +102,13 @@ def test_the_first_and_the_latest_inputs_are_kept(monkeypatch: pytest.MonkeyPatc
     first, latest = watch.batches
     assert first[0] is batches[0]
     assert latest[0] is batches[1]  # the third is too large, and every step up to it is watched
+
+
+def test_a_loss_whose_graph_has_shapes_of_all_kinds_does_not_stop_the_loop() -> None:
+    network, optimizer, x, y = parts()
+    with nw.watch(network, optimizer) as watch:
+        pairs = network(x)[:, None, :] @ network(x)[:, :, None]  # (16, 1, 1)
+        tall = (network(x).reshape(8, 4) @ torch.ones(4, 128)).reshape(32, 32)
+        (F.cross_entropy(network(x), y) + pairs.mean() + tall.mean()).backward()
+        optimizer.step()
+    assert watch.watched().repeated == ()

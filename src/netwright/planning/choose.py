@@ -33,7 +33,14 @@ def choose(schema: Schema, task: Task, rows: int, given: Mapping[str, object]) -
     recipe = Recipe(own=task.options()).edit(chosen).edit(given)
     values = {setting.name: value for setting, value in recipe.values()}
     told = ", ".join(f"{name} {_said(values[name])}" for name in chosen | dict(given) if name not in _UNTOLD)
-    return recipe, (f"settings: {told}",)
+    is_ours = chosen.get("keep") == "last" and "keep" not in given
+    return recipe, (f"settings: {told}", *((f"keep last: {_why_last(signals)}",) if is_ours else ()))
+
+
+def _why_last(signals: list[Signal]) -> str:
+    if any(signal.form == "map" for signal in signals):
+        return "smoothed labels make the validation loss rise at the end, when accuracy still grows"
+    return "the validation part is so small that chance would choose its best epoch"
 
 
 def _fitting(chosen: Changes, schema: Schema, task: Task) -> Changes:

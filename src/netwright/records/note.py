@@ -42,6 +42,7 @@ class Note:
     before: Scores | None = None  # the test part, scored once for the original run
     after: Scores | None = None  # and once for the treated run; None if nothing was kept
     ended: str = ""  # why it ended early
+    compared: str = ""  # what all trainings were, if the run's own was another
 
     @property
     def is_changed(self) -> bool:
@@ -52,7 +53,8 @@ class Note:
         trained = sum(bool(tried.gains) for tried in self.tried)
         remedies = "1 remedy" if trained == 1 else f"{trained} remedies"
         head = f"{self.subject}: {remedies} tried, {len(self.seeds)} seeds each"
-        lines = [head + (f"; {self.ended}" if self.ended else ""), "", "found:"]
+        lines = [head + (f"; {self.ended}" if self.ended else ""), *([self.compared] if self.compared else [])]
+        lines += ["", "found:"]
         lines += [f"    {line}" for line in self.found or ("nothing to treat",)]
         lines += ["", *map(str, self.tried)] if self.tried else []
         lines += ["", "left to you:", *(f"    {line}" for line in self.advised)] if self.advised else []

@@ -90,4 +90,7 @@ class Loop:
     passes: tuple[Pass, ...]  # the first, the one after `early_steps` steps, and the latest
     early: Callable[[], nn.Module] | None  # makes the network as it was after `early_steps` steps; None if unknown
     early_steps: int
-    optimizer: Callable[[nn.Module, float], Any] | None  # its own kind at any learning rate; None if it had several
+    # Its own kind at any learning rate; None if it had several, or one that needs a closure. Any: an UpdateRule.
+    optimizer: Callable[[nn.Module, float], Any] | None
+    is_in_recipe: bool  # the recipe has this kind too
+    knows_first: bool  # the initial weights are known

@@ -19,7 +19,7 @@ def summary(run: Run) -> str:
         return "There is no test part: nothing was scored."
     parts = [verdict(run), "", scores_table(run.scores, run.baselines)]
     if run.diagnosis is not None:
-        parts += ["", health(run.diagnosis)]
+        parts += ["", health(run.diagnosis, is_beaten=_is_beaten(run))]
     if run.folder is not None:
         parts += ["", f"run folder: {run.folder}"]
     return "\n".join(parts)
@@ -53,12 +53,21 @@ def _told(found: Standing) -> str:
     return f"{name} {'as good' if found.is_close else 'better'}: the network has {found}."
 
 
-def health(report: Report) -> str:
-    """One line on what is wrong with the training."""
+def health(report: Report, *, is_beaten: bool = False) -> str:
+    """One line on what is wrong with the training; `is_beaten` by a simple model, which is serious by itself."""
     made = sum(not check.skipped for check in report.checks)
     worse = [f"{finding.code} {finding.title}" for finding in report.findings if finding.severity != "note"]
-    told = ", ".join(worse) if worse else "nothing serious"
+    told = ", ".join(worse) or ("no reason why a simple model is better" if is_beaten else "nothing serious")
     return f"{made} quick checks of the training found {told}; netwright diagnose runs all checks"
+
+
+def _is_beaten(run: Run) -> bool:
+    """Whether a simple model's score is above the network's interval."""
+    if run.scores is None:
+        return False
+    ours = run.scores.metrics[0]
+    ends = _signed(ours, ours.low), _signed(ours, ours.high)
+    return any(_signed(ours, scores[ours.name].value) > max(ends) for _, scores in run.baselines)
 
 
 def cache_table(cache: Cache) -> str:

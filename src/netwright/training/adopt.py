@@ -87,7 +87,13 @@ def adopt(
         return run
     history = watch.history(ceil(len(train) / settings.batch_size))
     recipe = settings if recipe is not None else settings.edit({"epochs": max(1, len(history.epochs))})
-    return replace(run, recipe=recipe, watched=watch.watched(), history=history, loop=watch.loop)
+    return replace(
+        run,
+        recipe=recipe,
+        watched=watch.watched(),
+        history=history,
+        loop=replace(watch.loop, knows_first=build is not None or watch.build is not None),
+    )
 
 
 def designed(design: Callable[[Recipe], nn.Module], recipe: Recipe) -> nn.Module:
@@ -98,8 +104,8 @@ def designed(design: Callable[[Recipe], nn.Module], recipe: Recipe) -> nn.Module
 
 def knows_first_weights(run: Run) -> bool:
     """Whether `run.build` gives weights from before training; not if a trained network was adopted without it."""
-    if run.history.epochs:
-        return True
+    if run.loop is not None or run.history.epochs:
+        return run.loop is None or run.loop.knows_first
     first, now = named(run.build()), named(run.network)
     return any(not torch.equal(first[name].to(tensor.device), tensor) for name, tensor in now.items())
 

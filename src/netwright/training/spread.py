@@ -78,11 +78,17 @@ def repeated(loss: Tensor, outputs: Tensor) -> tuple[int, ...]:
         seen.add(node)
         before = [child for child, _ in node.next_functions]
         now, given = _shape(node), [child for child in before if child is not None]
-        is_wider = prod(now) == rows * prod(shape) and len(given) == 1 and torch.broadcast_shapes(now, shape) == now
+        is_wider = prod(now) == rows * prod(shape) and len(given) == 1 and _widens(shape, now)
         if is_wider and _leads(given[0], answer, shape):
             return now
         found += before
     return ()
+
+
+def _widens(shape: tuple[int, ...], now: tuple[int, ...]) -> bool:
+    """Whether a shape is repeated to another, as torch broadcasts: from the last axis on, sizes are equal or 1."""
+    pairs = zip(reversed(shape), reversed(now), strict=False)
+    return len(shape) <= len(now) and all(own in (1, size) for own, size in pairs)
 
 
 def repeats(loss: BatchLoss, outputs: Outputs, batch: Batch) -> bool:

@@ -66,7 +66,7 @@ class Watching:
     def __init__(self, network: nn.Module, *optimizers: UpdateRule) -> None:
         self.optimizers = optimizers
         self._network = unwrapped(network)
-        self._first = None if any(o.state_dict()["state"] for o in optimizers) else _copied(self._network, FIRST_BYTES)
+        self._first = None if any(map(_has_stepped, optimizers)) else _copied(self._network, FIRST_BYTES)
         self._early: Mapping[str, Tensor] | None = None  # the weights after SOON steps
         self._began = self._ended = time.perf_counter()
         self._recorder = Recorder(network, *optimizers, keep_bytes=KEPT_BYTES)
@@ -99,8 +99,10 @@ class Watching:
     def loop(self) -> Loop:
         """What a replay of the first steps needs."""
         early = None if self._early is None else partial(_with_weights, self._network, self._early)
-        own = partial(_as_in, self._network, self.optimizers[0]) if len(self.optimizers) == 1 else None
-        return Loop(tuple(self._recorder.passes), early, SOON, own)
+        rule, count = self.optimizers[0], len(self.optimizers)
+        own = partial(_as_in, self._network, rule) if count == 1 and not isinstance(rule, torch.optim.LBFGS) else None
+        is_known = type(rule).__name__.lower() in KNOWN
+        return Loop(tuple(self._recorder.passes), early, SOON, own, is_known, self._first is not None)
 
     def history(self, epoch_steps: int) -> History:
         """The losses so far as epochs of `epoch_steps` each; nothing is known of a validation part.
@@ -135,7 +137,8 @@ class Watching:
             found["accumulate"] = max(1, round(seen.passes / seen.looked))
         if name in KNOWN:
             first, *_ = group.get("betas", (group.get("momentum", 0.0),))
-            found |= {"optimizer": name, "momentum": float(first), "weight_decay": float(group["weight_decay"])}
+            found |= {"optimizer": name, "momentum": float(first)}
+        found["weight_decay"] = float(group.get("weight_decay", 0.0))
         if name == "sgd":
             found["nesterov"] = bool(group["nesterov"])
         sizes = [len(x) for inputs in self.batches[:1] for x in inputs if isinstance(x, Tensor) and x.ndim]
@@ -186,6 +189,12 @@ def _with_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> nn.Modul
     copy = deepcopy(network)
     copy.load_state_dict(weights)
     return copy
+
+
+def _has_stepped(optimizer: UpdateRule) -> bool:
+    """Whether it has a state from earlier steps; some have one from the start, such as Adagrad."""
+    states = optimizer.state_dict()["state"].values()
+    return any(float(state.get("step", 1)) > 0 for state in states)
 
 
 def _as_in(network: nn.Module, optimizer: UpdateRule, copy: nn.Module, lr: float) -> UpdateRule:

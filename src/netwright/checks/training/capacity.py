@@ -276,8 +276,8 @@ def imbalance_hurts(evidence: TrainingEvidence) -> Iterator[Finding]:
 def _against_chance(evidence: TrainingEvidence) -> tuple[Part, Part, Numbers, Numbers]:
     """Both parts, and the loss of the best constant for training rows on each."""
     train, valid = evidence.once(parts)
-    if not train.targets.size:
-        raise Skip("the targets are not one number per row")
+    if not train.targets.size or (not evidence.classes and train.outputs.shape[1] > 1):
+        raise Skip("the loss of a constant answer is not known")
     if evidence.classes:
         shares = np.bincount(train.targets.astype(int), minlength=len(evidence.classes)) / len(train.targets)
         logs = -np.log(np.maximum(shares, 1e-6))

@@ -81,7 +81,7 @@ def known_hits(evidence: TrainingEvidence) -> tuple[Numbers, Numbers]:
     weights = "balanced" if evidence.recipe.class_weights == "balanced" else None
     answer = linear.fit(read(torch.from_numpy(x)), wanted, strength=1.0, weights=weights)
     if answer is None:
-        raise Skip("simple models cannot learn these targets")
+        raise Skip("no linear model of these targets could be fitted for comparison")
     train, valid = (answer(read(torch.from_numpy(p.inputs))).argmax(1).numpy() == p.targets for p in both)
     return train.astype(np.float64), valid.astype(np.float64)
 
@@ -98,11 +98,11 @@ def twins(evidence: TrainingEvidence) -> dict[str, Numbers]:
 def simple_models(evidence: TrainingEvidence, train: Part, valid: Part) -> dict[str, Numbers]:
     """The twins, for rows with other inputs than the network's."""
     if not train.targets.size or not train.inputs.shape[1]:
-        raise Skip("simple models cannot use these inputs or targets")
+        raise Skip("its own simple models take rows of numbers with one target each")
     chosen = _some(len(train.targets), TWIN_ROWS)
     y = train.targets[chosen]
     if (wanted := _wanted(evidence, y)) is None:
-        raise Skip("there are no simple models for this task")
+        raise Skip("its own simple models answer with one label or number for each row")
     is_class, classes = wanted.form == "classes", wanted.outputs
     if not is_class and train.outputs.shape[1] != 1:
         raise Skip("the answers are not one number per row")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def _blocks(evidence: TrainingEvidence) -> tuple[list[Numbers], Numbers]:
 def _within(blocks: Sequence[Numbers], whole: Numbers) -> float:
     """How much targets vary within blocks, as a share of how much all vary."""
     vary = _impurity if np.issubdtype(whole.dtype, np.integer) else np.var
-    return float(np.mean([vary(block) for block in blocks]) / vary(whole))
+    return fmean(float(vary(block)) for block in blocks) / float(vary(whole))
 
 
 def _impurity(labels: Numbers) -> float:

@@ -11,11 +11,22 @@ from torch import nn
 
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import PROBING, PROBING_SECONDS, TrainingEvidence
+from netwright.machine.fused import UpdateRule
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart
 from netwright.records.task import Objective
+from netwright.records.watched import Loop
 from netwright.training.evaluate import device_of
-from netwright.training.probes import ENDS, RUNG_STEPS, RUNGS, Rung, as_the_recipe, ladder, mean_loss
+from netwright.training.probes import (
+    ENDS,
+    RUNG_STEPS,
+    RUNGS,
+    BuildOptimizer,
+    Rung,
+    as_the_recipe,
+    ladder,
+    mean_loss,
+)
 
 LEAST_STEPS = 30  # of a rung: fewer say little; with networks that train fast these take less than a second
 SHOWN = 256  # validation rows in a batch
@@ -77,7 +88,9 @@ def chance(evidence: TrainingEvidence, batches: list[Batch]) -> float:
 
 
 def rungs(evidence: TrainingEvidence) -> tuple[Rung, ...]:
-    """The ladder of rates around the training's own, which has number BELOW."""
+    """The ladder of rates around the training's own, which has number BELOW. Raises Skip for rules without a rate."""
+    if (loop := _loop(evidence)) is not None and loop.optimizer is None and not loop.is_in_recipe:
+        raise Skip("the loop's optimizer cannot be tried at other rates")
     return _ladder(evidence, first_network(evidence), below=BELOW, count=RUNGS)
 
 
@@ -110,10 +123,29 @@ def _ladder(
 ) -> tuple[Rung, ...]:
     recipe = evidence.recipe
     return ladder(
-        network, evidence.objective, evidence.train, as_the_recipe(recipe), lr=recipe.lr, batch_size=recipe.batch_size,
+        network, evidence.objective, evidence.train, _optimizer(evidence), lr=recipe.lr, batch_size=recipe.batch_size,
         loss=loss or evidence.loss, steps=steps or _rung_steps(evidence), below=below, count=count, seed=recipe.seed,
         clip=recipe.clip, shown=shown,
     )  # fmt: skip
+
+
+def _loop(evidence: TrainingEvidence) -> Loop | None:
+    return None if evidence.run is None else evidence.run.loop
+
+
+def _optimizer(evidence: TrainingEvidence) -> BuildOptimizer:
+    """The recipe's, or the loop's own if the recipe has no such kind. Raises Skip if it cannot be built again."""
+    loop = _loop(evidence)
+    if loop is None or loop.is_in_recipe or (own := loop.optimizer) is None:
+        return as_the_recipe(evidence.recipe)
+
+    def build(network: nn.Module, lr: float) -> UpdateRule:
+        try:
+            return own(network, lr)
+        except (TypeError, ValueError, KeyError) as problem:
+            raise Skip(f"the loop's optimizer cannot be built again: {problem}") from problem
+
+    return build
 
 
 def own_rung(evidence: TrainingEvidence) -> Rung:

@@ -35,13 +35,17 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
     more than 0.9 (STUCK) of the loss, or its loss rose to 1.2 times (ROSE) the first one, while a rate at least ten
     times lower leaves less than 0.9 in these few steps. Two: such a rate leaves less than 0.7 (REACHES) of the loss and
     beats the end of the whole training clearly. Clearly means by a tenth (MARGIN) of the rung's gain, and with
-    training's gain < 0.7 * rung's gain or rung's loss left < 0.7 * training's loss left. It is a note if, for at least
-    a third of its epochs (LATE), the training was above what such a lower rate leaves in these few steps, by a tenth of
-    what it gained, and came down when its schedule did. Smith 2015, arXiv:1506.01186, tries rates in this way.
+    training's gain < 0.7 * rung's gain or rung's loss left < 0.7 * training's loss left. If the training's own rate
+    does as well in these few steps, it is too high only if the training ended clearly above that: later steps lost it.
+    It is a note if, for at least a third of its epochs (LATE), the training was above what such a lower rate leaves in
+    these few steps, by a tenth of what it gained, and came down when its schedule did. Smith 2015, arXiv:1506.01186,
+    tries rates in this way.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
-    lower, top = best(tried[:BELOW]), best(tried)
+    lower, top, own = best(tried[:BELOW]), best(tried), tried[BELOW]
     if lower is None or top is None or (top.lr > evidence.recipe.lr and isfinite(done.end)):
+        return
+    if not lower.end < own.end and not _lost_later(own, done):
         return
     is_lost = not isfinite(done.end) or done.left > STUCK or done.rose > ROSE
     is_late = _late(evidence, lower) >= LATE
@@ -75,6 +79,8 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
     done, tried = evidence.once(progress), evidence.once(rungs)
     higher, top = best(tried[BELOW + 1 :]), best(tried)
     if higher is None or top is None or top.lr < evidence.recipe.lr:
+        return
+    if tried[BELOW].beats(done.end):  # at the training's own rate too: something else is at fault
         return
     own = tried[BELOW].end  # there the statistics of batch norm have moved too
     won = own - higher.end
@@ -130,6 +136,11 @@ def _beats(rung: Rung, done: Progress) -> bool:
     return clearly and (done.start - done.end < REACHES * (rung.start - rung.end) or rung.end < REACHES * done.end)
 
 
+def _lost_later(own: Rung, done: Progress) -> bool:
+    """Whether the own rate did well in the first steps, and the training lost it in later ones."""
+    return isfinite(own.end) and not done.end <= own.end + MARGIN * (own.start - own.end)
+
+
 def _late(evidence: TrainingEvidence, rung: Rung) -> float:
     """The share of the epochs whose validation loss was clearly above what the rung reached."""
     losses = evidence.valid_losses
@@ -166,6 +177,9 @@ def _found(
         f"lr {rung.lr:.2g} brings the loss from {rung.start:.4g} to {rung.end:.4g} in {len(rung.losses)} steps; "
         f"the training with lr {lr:.2g} ended at {done.end:.4g}"
     )
+    own = evidence.once(rungs)[BELOW]
+    if rung.lr < lr and not rung.end < own.end:
+        summary += f", though its first {len(own.losses)} steps alone reach {own.end:.4g}: later ones lost it"
     measures = [Measure("loss left by the other rate", rung.progress, threshold=REACHES)]
     if isfinite(done.left):
         measures.append(Measure("loss left by the training", done.left, threshold=most_left))

@@ -39,7 +39,10 @@ def longer(recipe: Recipe) -> Remedy:
 
 def stop_early(recipe: Recipe) -> Remedy:
     """After a fifth of the epochs without a better one."""
-    return Remedy("keep the best epoch, and stop early.", {"keep": "best", "patience": max(3, recipe.epochs // 5)})
+    best = "stop early: the best epoch is kept already."
+    last = "keep the best epoch on the validation part, not the last one as the recipe says, and stop early."
+    patience = {"patience": max(3, recipe.epochs // 5)}
+    return Remedy(best, patience) if recipe.keep == "best" else Remedy(last, {"keep": "best", **patience})
 
 
 def drop_more(recipe: Recipe) -> Remedy:

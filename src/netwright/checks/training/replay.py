@@ -105,7 +105,7 @@ def replayed(evidence: TrainingEvidence) -> Replay:
     if loop is None or not seen.rates:
         raise Skip("the training is not a loop that was watched")
     if loop.optimizer is None:
-        raise Skip("a loop with several optimizers is not replayed")
+        raise Skip("a loop with several optimizers, or one that needs a closure, is not replayed")
     if seen.evaluating:
         raise Skip("the loop was in evaluation mode")
     if taken <= loop.early_steps:
