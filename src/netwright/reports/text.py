@@ -63,11 +63,8 @@ def health(report: Report, *, is_beaten: bool = False) -> str:
 
 def _is_beaten(run: Run) -> bool:
     """Whether a simple model's score is above the network's interval."""
-    if run.scores is None:
-        return False
-    ours = run.scores.metrics[0]
-    ends = _signed(ours, ours.low), _signed(ours, ours.high)
-    return any(_signed(ours, scores[ours.name].value) > max(ends) for _, scores in run.baselines)
+    found = standing(run.scores, run.baselines)
+    return found is not None and not (found.is_ahead or found.is_higher or found.is_close)
 
 
 def cache_table(cache: Cache) -> str:

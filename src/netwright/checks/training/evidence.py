@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast, final
 
 import numpy as np
@@ -143,8 +143,17 @@ def diagnose(
     for stage, table in stages.items():
         for code, path in table.items():
             found, checked = made(code, resolve("check", path, table), evidence, clock, skipped=stopped)
-            findings += found
+            findings += [_without_what_holds(finding, evidence) for finding in found]
             checks.append(checked)
             if any(finding.severity == "error" for finding in found):
                 stopped = f"skipped after {code} in stage {stage}"
     return report(subject, len(evidence.train), findings, checks, evidence.train.locate)
+
+
+def _without_what_holds(finding: Finding, evidence: TrainingEvidence) -> Finding:
+    """The finding without remedies that the recipe follows already; an engineer's own network may not follow it."""
+    if evidence.run is None or not evidence.run.schema.inputs:
+        return finding
+    now = {setting.name: value for setting, value in evidence.recipe.values()}
+    new = tuple(r for r in finding.remedies if not r.edit or any(now.get(k) != v for k, v in r.edit.items()))
+    return replace(finding, remedies=new or finding.remedies)

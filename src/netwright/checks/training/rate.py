@@ -5,7 +5,7 @@ from math import isfinite
 
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.plan import LOW_SHARE, fallen_share, rates
-from netwright.checks.training.progress import BELOW, Progress, best, ladder_chart, progress, rungs
+from netwright.checks.training.progress import BELOW, Progress, best, ladder_chart, progress, rungs, steps_taken
 from netwright.checks.training.remedies import ADAMW, CLIP, warm_up
 from netwright.records.finding import Finding, Measure, Remedy, Severity
 from netwright.training.probes import MARGIN, Rung
@@ -73,14 +73,14 @@ def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
     initial weights, a rate at least ten times higher beats the end of the whole training clearly, as defined there, and
     leaves at most 0.7 (REACHES) of the loss. If training left more than 0.9 (STUCK), it is enough that the higher rate
     gains, beyond as many steps at the training's own rate, ten times (TIMES) what all steps of training gained, and 5 %
-    (LEAST) of the first loss. It is serious if the whole training left more than 0.7 (SLOW). If the schedule is at
-    fault, that is reported instead.
+    (LEAST) of the first loss. If the training's own rate beats the training in fewer steps, it is not at fault. It is
+    serious if the whole training left more than 0.7 (SLOW). If the schedule is at fault, that is reported instead.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     higher, top = best(tried[BELOW + 1 :]), best(tried)
     if higher is None or top is None or top.lr < evidence.recipe.lr:
         return
-    if tried[BELOW].beats(done.end):  # at the training's own rate too: something else is at fault
+    if steps_taken(evidence) and tried[BELOW].beats(done.end):  # in fewer steps at the training's own rate
         return
     own = tried[BELOW].end  # there the statistics of batch norm have moved too
     won = own - higher.end
