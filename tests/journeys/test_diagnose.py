@@ -105,7 +105,7 @@ def test_a_simple_model_that_fails_is_a_note_and_the_run_is_written_before_anyth
     note = "the constant model failed: ZeroDivisionError: no luck"
     assert note in heard
     assert note in nw.load(run.folder).notes
-    assert [name for name, _ in nw.load(run.folder).baselines] == ["linear"]
+    assert [name for name, _ in nw.load(run.folder).baselines] == ["linear", "boosted trees"]
     assert nw.load(run.folder).scores == run.scores
 
     monkeypatch.setattr("netwright.stages.runs.score_examples", broken)
