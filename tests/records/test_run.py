@@ -9,7 +9,7 @@ from netwright.records.recipe import Recipe
 from netwright.records.run import OF_THE_DATA, Run, fresh, with_result
 from netwright.records.schema import Schema
 from netwright.records.source import Source
-from netwright.records.watched import Watched
+from netwright.records.watched import Loop, Watched
 from netwright.run_folder import RESULTS
 from netwright.tasks.classification import Classification
 
@@ -17,7 +17,7 @@ from netwright.tasks.classification import Classification
 STAYS = {
     "network", "task", "schema", "recipe", "train", "valid", "test", "build", "source", "sample", "notes", "design",
 }  # fmt: skip
-GOES = {"history": History(), "watched": Watched(), "folder": None}
+GOES = {"history": History(), "watched": Watched(), "folder": None, "loop": None}
 
 
 def trained() -> Run:
@@ -27,7 +27,7 @@ def trained() -> Run:
     return Run(
         network, Classification(("a", "b")), Schema(()), Recipe(lr=0.5), empty(), empty(), empty(), lambda: network,
         history=History((epoch,), "done"), folder=Path("run"), source=Source(target="y"), sample=(network.weight,),
-        notes=("a note",), watched=Watched(steps=3), design=lambda _: network,
+        notes=("a note",), watched=Watched(steps=3), loop=Loop((), None, 0, None, False, False), design=lambda _: network,
         results={stage: f"the result of {stage}" for stage in RESULTS},
     )  # fmt: skip
 
