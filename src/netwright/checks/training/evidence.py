@@ -27,8 +27,8 @@ T = TypeVar("T")
 Retrain = Callable[[float, Sequence[int]], Sequence[Run]]
 """(share of the training rows, seeds) -> training repeated with as many steps: a run for each seed."""
 
-PROBING = 0.1  # of the training's time may go into experiments on copies
-PROBING_SECONDS = 1.0  # that they may take if that is more: too short to notice
+PROBING = 0.1  # of the training's steps may go into experiments on copies
+PROBING_WORK = 2e10  # operations that they may take if that is more: about a second of one core, on any machine
 
 
 @final
@@ -46,7 +46,6 @@ class TrainingEvidence:
     task: Task | None = None  # None if only an objective is known: scores are then losses
     build: Callable[[], nn.Module] | None = None  # an untrained network of the same seed; None if unknown
     run: Run | None = None  # the whole run, if there is one
-    seconds: float = 0.0  # that training took: all experiments together may take PROBING of it
     is_over: bool = True  # False while it is still training: only what is already certain is reported
     tell: Callable[[str], object] = lambda _note: None
     retrain: Retrain | None = None  # None if no training beyond PROBING was asked for
@@ -125,7 +124,6 @@ def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> Trai
         task=None if run.task.is_opaque else run.task,
         build=run.build if knows_first_weights(run) else None,
         run=run,
-        seconds=sum(epoch.seconds for epoch in run.history.epochs),
         tell=tell,
     )
 

@@ -8,15 +8,16 @@ from typing import final
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from netwright.checks.evidence import Skip
-from netwright.checks.training.evidence import PROBING, PROBING_SECONDS, TrainingEvidence
+from netwright.checks.training.evidence import PROBING, PROBING_WORK, TrainingEvidence
 from netwright.machine.fused import UpdateRule
 from netwright.records.batch import Batch
 from netwright.records.finding import Chart
 from netwright.records.task import Objective
 from netwright.records.watched import Loop
-from netwright.training.evaluate import device_of
+from netwright.training.evaluate import device_of, evaluating
 from netwright.training.probes import (
     ENDS,
     RUNG_STEPS,
@@ -191,13 +192,24 @@ def bars(title: str, x: str, y: str, named: Iterable[tuple[str, float]]) -> Char
 def _rung_steps(evidence: TrainingEvidence) -> int:
     """No more than the training took; all rungs together take PROBING of it, but at least LEAST_STEPS per rung.
 
-    If these take long: as many as fit in PROBING_SECONDS in all, but at least ENDS per rung.
+    If a step is large: as many as fit in PROBING_WORK in all, but at least ENDS per rung. Operations are counted, not
+    seconds, so that a busy machine gives the same diagnosis.
     """
     taken = steps_taken(evidence) or RUNG_STEPS  # unknown for a network that was adopted after training
-    share, least = PROBING / RUNGS, LEAST_STEPS
-    if evidence.seconds:
-        least = max(ENDS, min(LEAST_STEPS, round(PROBING_SECONDS / RUNGS * taken / evidence.seconds)))
+    share = PROBING / RUNGS
+    least = max(ENDS, min(LEAST_STEPS, round(PROBING_WORK / RUNGS / evidence.once(_work))))
     return max(1, min(RUNG_STEPS, taken, max(least, round(share * taken))))
+
+
+def _work(evidence: TrainingEvidence) -> float:
+    """Operations of a training step: products forward and twice as many backward; at least two for each weight and row.
+
+    Recurrent layers are not counted by torch.
+    """
+    batch, weights = evidence.batch, sum(p.numel() for p in evidence.network.parameters())
+    with evaluating(evidence.network), FlopCounterMode(display=False) as counter:
+        evidence.forward(evidence.network, batch)
+    return 3.0 * max(counter.get_total_flops(), 2 * weights * len(batch), 1)
 
 
 def shown_batches(evidence: TrainingEvidence) -> list[Batch]:
