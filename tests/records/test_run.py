@@ -27,7 +27,8 @@ def trained() -> Run:
     return Run(
         network, Classification(("a", "b")), Schema(()), Recipe(lr=0.5), empty(), empty(), empty(), lambda: network,
         history=History((epoch,), "done"), folder=Path("run"), source=Source(target="y"), sample=(network.weight,),
-        notes=("a note",), watched=Watched(steps=3), loop=Loop((), None, 0, None, False, False), design=lambda _: network,
+        notes=("a note",), watched=Watched(steps=3), loop=Loop((), None, 0, None, False, False),
+        design=lambda _: network,
         results={stage: f"the result of {stage}" for stage in RESULTS},
     )  # fmt: skip
 
