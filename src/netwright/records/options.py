@@ -41,9 +41,9 @@ def option(
     """A field of a record of options. `word` is what the command line calls it, if that is not its name.
 
     An argument is given by position, in Python and on the command line; other options by name. A path to read must
-    exist, and a path to write must have a folder. `typed` is the command line's default if it differs: None if the
-    command line lacks the option, a function if it always computes the value. `moved` names the verb that replaced an
-    old flag.
+    exist, and a path to write must have a folder; an argument that is read and written may be its own result. `typed`
+    is the command line's default if it differs: None if the command line lacks the option, a function if it always
+    computes the value. `moved` names the verb that replaced an old flag.
     """
     is_many = isinstance(default, tuple) if is_many is None else is_many
     metadata = {
@@ -144,7 +144,12 @@ def worded(function: Callable[..., R], *, is_typed: bool = False) -> Callable[..
 def _refuse_overwriting(known: Mapping[str, Any], said: Mapping[str, Any]) -> None:
     """Raises DataError if a file would be written over the data that are read."""
     given = [(word.metadata, said[name]) for name, word in known.items() if isinstance(word, Field) and name in said]
-    data = [x for about, value in given if about["reads"] and about["is_argument"] for x in _paths(value)]
+    data = [
+        x
+        for about, value in given
+        if about["is_argument"] and about["reads"] and not about["writes"]
+        for x in _paths(value)
+    ]
     for about, value in given:
         for path in _paths(value) if about["writes"] else ():
             if path.exists() and any(one.exists() and path.samefile(one) for one in data):
