@@ -34,3 +34,23 @@ def test_a_part_that_drifted_in_two_columns_is_on_the_same_scale() -> None:
     moved = x[500:] + torch.tensor([0.0] * 8 + [3.0, 5.0])
     drifted = nw.adopt(one.network, nn.CrossEntropyLoss(), (x[:500], y[:500]), (moved, y[500:]))
     assert not list(validation_scale(of_run(drifted)))
+
+
+def test_inputs_that_a_loop_changes_in_its_data_are_named_with_both_spreads() -> None:
+    x, y = rings()
+    train, valid = (x[:500].clone(), y[:500]), (x[500:], y[500:])
+    torch.manual_seed(0)
+    network, loss = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 3)), nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    with nw.watch(network, optimizer) as watch:
+        for _ in range(12):
+            for rows in torch.randperm(500).split(50):
+                noisy = train[0][rows] + 0.7 * torch.randn(50, 10)
+                train[0][rows] = noisy
+                optimizer.zero_grad()
+                loss(network(noisy), train[1][rows]).backward()
+                optimizer.step()
+    [found] = validation_scale(of_run(nw.adopt(network, loss, train, valid, watch=watch)))
+    assert found.severity == "error"
+    assert found.summary.startswith("the training inputs were changed: spread 1.1")
+    assert found.remedies[0].advice.startswith("do not write changed inputs into the data")

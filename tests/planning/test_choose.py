@@ -105,7 +105,8 @@ def test_more_rows_need_fewer_epochs(fields: tuple[Field, ...]) -> None:
 
 def test_what_the_user_gives_wins_and_is_told() -> None:
     given = {"backbone": "mlp", "epochs": "3", "clip": 0.5, "seed": 7}
-    recipe, [told] = choose(Schema((picture(28),)), TWO, 500, given)
+    recipe, (told, why) = choose(Schema((picture(28),)), TWO, 500, given)
+    assert why.startswith("keep last: smoothed labels")
     assert (recipe.backbone, recipe.epochs, recipe.clip, recipe.seed) == ("mlp", 3, 0.5, 7)
     assert told.startswith("settings: ")
     assert {"backbone mlp", "epochs 3", "clip 0.5", "schedule triangular"} <= set(
@@ -120,7 +121,7 @@ def test_the_same_data_give_the_same_settings() -> None:
 
 def test_a_tasks_own_settings_are_checked_and_reported_before_any_training() -> None:
     task = Forecasting(("no", "yes"))
-    recipe, (told,) = choose(Schema((NUMBER,)), task, 500, {"horizon": "96"})
+    recipe, (told, *_) = choose(Schema((NUMBER,)), task, 500, {"horizon": "96"})
     assert (recipe.own, "horizon 96" in told) == (Options(96), True)
     assert chosen(NUMBER, task=task).own == Options()
     with pytest.raises(RecipeError, match="there is no setting 'horizn': did you mean 'horizon'"):

@@ -45,7 +45,7 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
     lower, top, own = best(tried[:BELOW]), best(tried), tried[BELOW]
     if lower is None or top is None or (top.lr > evidence.recipe.lr and isfinite(done.end)):
         return
-    if not lower.end < own.end and not _lost_later(own, done):
+    if own.end <= lower.end and not _lost_later(own, done):  # not if its own rung diverges: NaN
         return
     is_lost = not isfinite(done.end) or done.left > STUCK or done.rose > ROSE
     is_late = _late(evidence, lower) >= LATE
@@ -138,7 +138,7 @@ def _beats(rung: Rung, done: Progress) -> bool:
 
 def _lost_later(own: Rung, done: Progress) -> bool:
     """Whether the own rate did well in the first steps, and the training lost it in later ones."""
-    return isfinite(own.end) and not done.end <= own.end + MARGIN * (own.start - own.end)
+    return not done.end <= own.end + MARGIN * (own.start - own.end)
 
 
 def _late(evidence: TrainingEvidence, rung: Rung) -> float:
@@ -178,7 +178,7 @@ def _found(
         f"the training with lr {lr:.2g} ended at {done.end:.4g}"
     )
     own = evidence.once(rungs)[BELOW]
-    if rung.lr < lr and not rung.end < own.end:
+    if rung.lr < lr and own.end <= rung.end:
         summary += f", though its first {len(own.losses)} steps alone reach {own.end:.4g}: later ones lost it"
     measures = [Measure("loss left by the other rate", rung.progress, threshold=REACHES)]
     if isfinite(done.left):

@@ -87,7 +87,8 @@ def validation_scale(evidence: TrainingEvidence) -> Iterator[Finding]:
     (SPREAD) as wide or narrow as in the training part, or a mean that is apart by that spread (SHIFT). Drift and
     augmentation move some columns; a scaling that was forgotten or done twice moves all. It is serious if the loss on
     the validation rows falls by a tenth (MARGIN) when their columns get the training part's mean and spread; else it is
-    a note.
+    a note. If a watched loop's inputs became as much wider or narrower from the first to the last watched pass, the
+    loop changes the training inputs: that is serious too.
     """
     if evidence.run is None or evidence.run.schema.inputs:
         raise Skip("both parts are read and scaled alike")
@@ -106,21 +107,41 @@ def validation_scale(evidence: TrainingEvidence) -> Iterator[Finding]:
     batches = [joined(_some(evidence, evidence.valid))]
     own, mapped = (mean_loss(evidence.network, evidence.loss, some) for some in (batches, _mapped(evidence, batches)))
     is_worse = mapped < (1 - MARGIN) * own or not isfinite(own)
+    advice = (
+        "scale training, validation and test inputs in one place, with the training rows' mean and spread: inside the "
+        "network, for example."
+    )
+    drift = ""
+    if changed := _changed(evidence):
+        first, start, last, end = changed
+        drift = f"the training inputs were changed: spread {first:.3g} in step {start:,}, {last:.3g} in step {end:,}; "
+        advice = "do not write changed inputs into the data: compute them as a copy."
     yield Finding(
-        "error" if is_worse else "note",
-        f"validation inputs are on another scale than training inputs: mean {float(other.mean()):.3g} and spread "
-        f"{float(valid.std()):.3g}, against {float(mean.mean()):.3g} and {float(train.std()):.3g}; {moved:.0%} of the "
-        f"columns differ. With the training part's mean and spread the validation loss is {mapped:.4g}, not {own:.4g}",
+        "error" if is_worse or drift else "note",
+        f"{drift}validation inputs are on another scale than training inputs: mean {float(other.mean()):.3g} and "
+        f"spread {float(valid.std()):.3g}, against {float(mean.mean()):.3g} and {float(train.std()):.3g}; {moved:.0%} of "
+        f"the columns differ. With the training part's mean and spread the validation loss is {mapped:.4g}, not {own:.4g}",
         (Measure("share of columns on another scale", moved, threshold=MOST),),
         confidence=0.95 if is_worse else 0.7,
-        otherwise=("parts from different sources.",),
-        remedies=(
-            Remedy(
-                "scale training, validation and test inputs in one place, with the training rows' mean and spread: "
-                "inside the network, for example."
-            ),
-        ),
+        otherwise=("parts from different sources.", "training inputs that were changed in place."),
+        remedies=(Remedy(advice),),
     )
+
+
+def _changed(evidence: TrainingEvidence) -> tuple[float, int, float, int] | None:
+    """Spread and step of a watched loop's first and last inputs, if they are on different scales."""
+    loop = None if evidence.run is None else evidence.run.loop
+    seen = [(one.step, _spread(one.inputs)) for one in (() if loop is None else loop.passes)]
+    known = [(step, spread) for step, spread in seen if spread > 0]
+    if len(known) < 2 or abs(log(known[-1][1] / known[0][1])) <= log(SPREAD):
+        return None
+    return known[0][1], known[0][0], known[-1][1], known[-1][0]
+
+
+def _spread(inputs: tuple[Any, ...]) -> float:
+    """The spread of all numbers of a pass; 0 if they are too few, or no numbers."""
+    rows = [x for x in inputs if isinstance(x, Tensor) and x.is_floating_point() and x.ndim and len(x) >= FEW]
+    return float(torch.cat([x.detach().float().reshape(-1) for x in rows]).std()) if rows else 0.0
 
 
 def _columns(evidence: TrainingEvidence, part: Examples) -> Tensor:
