@@ -119,8 +119,9 @@ def validation_scale(evidence: TrainingEvidence) -> Iterator[Finding]:
     yield Finding(
         "error" if is_worse or drift else "note",
         f"{drift}validation inputs are on another scale than training inputs: mean {float(other.mean()):.3g} and "
-        f"spread {float(valid.std()):.3g}, against {float(mean.mean()):.3g} and {float(train.std()):.3g}; {moved:.0%} of "
-        f"the columns differ. With the training part's mean and spread the validation loss is {mapped:.4g}, not {own:.4g}",
+        f"spread {float(valid.std()):.3g}, against {float(mean.mean()):.3g} and {float(train.std()):.3g}; {moved:.0%} "
+        f"of the columns differ. With the training part's mean and spread the validation loss is {mapped:.4g}, "
+        f"not {own:.4g}",
         (Measure("share of columns on another scale", moved, threshold=MOST),),
         confidence=0.95 if is_worse else 0.7,
         otherwise=("parts from different sources.", "training inputs that were changed in place."),
