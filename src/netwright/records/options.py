@@ -34,6 +34,7 @@ def option(
     is_many: bool | None = None,
     reads: bool = False,
     writes: bool = False,
+    replaces: str = "",
     in_python: bool = True,
     typed: Any = MISSING,  # Any: a value, or a function that makes it
     moved: str = "",
@@ -41,15 +42,15 @@ def option(
     """A field of a record of options. `word` is what the command line calls it, if that is not its name.
 
     An argument is given by position, in Python and on the command line; other options by name. A path to read must
-    exist, and a path to write must have a folder; an argument that is read and written may be its own result. `typed`
-    is the command line's default if it differs: None if the command line lacks the option, a function if it always
-    computes the value. `moved` names the verb that replaced an old flag.
+    exist, and a path to write must have a folder; `replaces` names the argument that it may overwrite. `typed` is the
+    command line's default if it differs: None if the command line lacks the option, a function if it always computes
+    the value. `moved` names the verb that replaced an old flag.
     """
     is_many = isinstance(default, tuple) if is_many is None else is_many
     metadata = {
         "help": help, "short": short, "word": word, "metavar": metavar, "low": low, "choices": choices,
         "is_argument": is_argument, "is_required": is_required, "is_many": is_many, "reads": reads, "writes": writes,
-        "in_python": in_python, "typed": typed, "moved": moved,
+        "replaces": replaces, "in_python": in_python, "typed": typed, "moved": moved,
     }  # fmt: skip
     if isinstance(default, type):
         return field(default_factory=default, metadata=metadata)
@@ -143,16 +144,12 @@ def worded(function: Callable[..., R], *, is_typed: bool = False) -> Callable[..
 
 def _refuse_overwriting(known: Mapping[str, Any], said: Mapping[str, Any]) -> None:
     """Raises DataError if a file would be written over the data that are read."""
-    given = [(word.metadata, said[name]) for name, word in known.items() if isinstance(word, Field) and name in said]
-    data = [
-        x
-        for about, value in given
-        if about["is_argument"] and about["reads"] and not about["writes"]
-        for x in _paths(value)
-    ]
-    for about, value in given:
-        for path in _paths(value) if about["writes"] else ():
-            if path.exists() and any(one.exists() and path.samefile(one) for one in data):
+    given = {name: word.metadata for name, word in known.items() if isinstance(word, Field) and name in said}
+    data = [(name, x) for name, m in given.items() if m["is_argument"] and m["reads"] for x in _paths(said[name])]
+    for name, about in given.items():
+        kept = [path for argument, path in data if argument != about["replaces"]]
+        for path in _paths(said[name]) if about["writes"] else ():
+            if path.exists() and any(one.exists() and path.samefile(one) for one in kept):
                 raise DataError(f"{path} would be overwritten, but it holds the data", remedy="name another file.")
 
 

@@ -19,9 +19,12 @@ class Options:
 
     fixes: Any = option(  # Any: a file, or a sequence of Fix
         (), "The fixes to prove: a file that `netwright fix` wrote.", metavar="FIXES", is_argument=True,
-        is_required=True, is_many=False, reads=True, writes=True,
+        is_required=True, is_many=False, reads=True,
     )  # fmt: skip
-    to: str = option("", "Write the fixes to FILE, with apply = no for those rolled back.", metavar="FILE", writes=True)
+    to: str = option(
+        "", "Write the fixes to FILE, with apply = no for those rolled back.", metavar="FILE", writes=True,
+        replaces="fixes",
+    )  # fmt: skip
     settings: Mapping[str, object] = settings_option("A setting for the networks; by default they train quickly.")
     seed: int = seed_option()
     # With three pairs, one in nine bootstrap samples would hold a single seed.
