@@ -89,7 +89,7 @@ def next_words(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def two_views(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Each row is told from all others on purpose. Van den Oord et al. 2018, arXiv:1807.03748."""
+    """Each row is distinguished from all others on purpose. Van den Oord et al. 2018, arXiv:1807.03748."""
     one, other = (F.normalize(part, dim=1) for part in outputs.chunk(2, 1))
     return F.cross_entropy(one @ other.T / 0.2, torch.arange(len(outputs))) + 0 * targets.sum()
 

@@ -54,7 +54,7 @@ def check_encoding(field: Field, training: pl.Series) -> None:
 
 
 def check_unseen(field: Field, training: pl.Series, unseen: pl.Series) -> None:
-    """Unseen cells encode to the same shape and type; those that are not read as in training are told from the rest."""
+    """Unseen cells encode to the same shape and type; odd ones differ from those read as in training."""
     for cells in (training, unseen, training.clear()):
         masks = [odd.cells for odd in field.odd(cells)]
         whole = all(len(mask) == len(cells) and mask.dtype == pl.Boolean for mask in masks)

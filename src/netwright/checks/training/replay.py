@@ -54,7 +54,7 @@ def another_loop(evidence: TrainingEvidence) -> Iterator[Finding]:
     rows, optimizer and learning rates. So your loop does something else than what was adopted.
 
     Why it matters: remedies for the learning rate or the network would treat the wrong part. Remedies are tried in
-    netwright's own loop, where the fault is gone.
+    netwright's own loop, which does not have the fault.
 
     How it is decided: the watch kept the weights after 64 steps (SOON), or the training ended earlier. From the initial
     weights, the loop's optimizer takes as many steps at the watched rates, on batches of the adopted rows with the
