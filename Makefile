@@ -21,9 +21,10 @@ install: .venv/installed
 demo: .venv/demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
 
-# Two processes with one thread each: small networks gain nothing from a second thread.
+# Two processes with one thread each: small networks gain nothing from a second thread. In the order of the files, since
+# by number of tests the slowest file, the pages of docs/, would come last and leave one process idle.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --ignore=tests/journeys --ignore=tests/docs
