@@ -1,4 +1,4 @@
-"""Where a network stands beside the simple models that were scored on the same rows."""
+"""How a network compares with the simple models that were scored on the same rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
