@@ -10,7 +10,7 @@ import torch
 from PIL import Image as PIL
 
 from netwright.kinds.image import Image
-from netwright.kinds.pictures import MAX_PIXELS
+from netwright.kinds.picture_files import MAX_PIXELS
 from netwright.records.errors import DataError, Unreadable
 
 GENERATOR = np.random.default_rng(0)
@@ -131,7 +131,7 @@ def test_unreadable_pictures_are_named_with_their_reasons(tmp_path: Path):
     reasons = error.value.bad
     assert "truncated" in reasons[1]
     assert reasons[2] == "the file is empty"
-    assert reasons[3] == "it is not an image that pillow can read"
+    assert reasons[3] == "it is not an image of a known format (JPEG, PNG, GIF and 7 more)"
     assert reasons[4] == "the cell is empty"
     assert reasons[5] == f"it has more than {MAX_PIXELS:,} pixels"
     assert error.value.encoded[0][0].any()

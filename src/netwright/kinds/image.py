@@ -2,21 +2,20 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from io import BytesIO
 from math import sqrt
 from typing import ClassVar, Self, final
 
 import numpy as np
 import polars as pl
 import torch
-from PIL import Image as PIL
 from PIL import __version__ as PILLOW
 from torch import Tensor, nn
 
 from netwright.kinds import features
 from netwright.kinds.cells import NEARLY_ALL, Values, array_shape, leaf, sample
 from netwright.kinds.markup import picture, shaded
-from netwright.kinds.pictures import BROKEN, CHANNELS, Levels, array_size, bounds, check_pixels, deep_levels, pixels_of
+from netwright.kinds.picture_files import BROKEN, header
+from netwright.kinds.pictures import CHANNELS, Levels, array_size, bounds, deep_levels, pixels_of
 from netwright.kinds.summaries import of_picture
 from netwright.machine.quiet import without_warnings
 from netwright.models.stems import pixels
@@ -32,7 +31,7 @@ ONE_SIZE = 0.9  # if this share of images has one size, it is the size
 HEADERS, DECODED = 512, 256  # images to learn from: by their headers, and decoded
 GREY = 2  # of 255: the most that channels differ in a grey image stored as color JPEG
 INVISIBLE = 8.0  # of 255: the usual L-infinity radius for natural images
-DECODER = 1  # raise it when files decode to other pixels than before: then cached files are decoded again
+DECODER = 2  # raise it when files decode to other pixels than before: then cached files are decoded again
 
 _FILES = r"(?i)\.(?:jpe?g|png|gif|bmp|webp|tiff?|ppm|pgm|pbm|jp2|ico|avif)$"
 _ORIENTATION = 0x0112  # EXIF tag; from 5 on the sides are swapped
@@ -209,8 +208,7 @@ def _sizes(name: str, cells: pl.Series) -> Counter[tuple[int, int]]:
     with without_warnings():
         for cell in cells:
             try:
-                with PIL.open(BytesIO(cell) if isinstance(cell, bytes) else cell) as file:
-                    check_pixels(file)
+                with header(cell) as file:
                     width, height = file.size
                     is_turned = file.getexif().get(_ORIENTATION, 1) >= 5
                     found[(width, height) if is_turned else (height, width)] += 1

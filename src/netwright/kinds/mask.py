@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from netwright.kinds.cells import array_shape, refuse_detail, unreadable
 from netwright.kinds.markup import shaded
+from netwright.kinds.picture_files import BROKEN, content_of, opened, reason
 from netwright.machine.quiet import without_warnings
 from netwright.records.errors import DataError, counted, listed
 from netwright.records.recipe import Recipe
@@ -21,7 +20,6 @@ from netwright.records.schema import Field, Signal
 
 IGNORED = 255  # the value of pixels without a label: Pascal VOC's, and every library's since
 LONGEST = 256  # pixels: longer sides are shrunk to it, so a thousand masks stay below 64 MB
-MOST_PIXELS = 100_000_000  # a mask that claims more is a mistake or a decompression bomb
 
 _FILES = r"(?i)\.(?:png|bmp|gif|tiff?|jpe?g|webp|pgm)$"
 
@@ -65,7 +63,7 @@ class Mask(Field):
         for cell in _cells(cells):
             try:
                 mask = _read(cell)
-            except (OSError, ValueError, SyntaxError) as error:
+            except ValueError as error:
                 reasons.append(str(error))
                 continue
             counts += np.bincount(mask.ravel(), minlength=256)
@@ -95,7 +93,7 @@ class Mask(Field):
         for row, cell in enumerate(_cells(cells)):
             try:
                 encoded[row] = self._positions(_resized(_read(cell), self.size))
-            except (OSError, ValueError, SyntaxError) as error:
+            except ValueError as error:
                 bad[row] = str(error)
         tensor = torch.from_numpy(encoded)
         if bad:
@@ -127,7 +125,7 @@ class Mask(Field):
         """Its size and its values, or why it cannot be read."""
         try:
             mask = _read(cell)
-        except (OSError, ValueError, SyntaxError) as error:
+        except ValueError as error:
             return shaded(str(error))
         return shaded(f"{mask.shape[1]} x {mask.shape[0]} of {listed([str(value) for value in np.unique(mask)])}")
 
@@ -146,7 +144,7 @@ def _cells(column: pl.Series) -> Iterable[object]:
 
 
 def _read(cell: object) -> NDArray[np.uint8]:
-    """A mask's pixel values, (H, W). Raises OSError, ValueError or SyntaxError (Pillow's) with what is wrong."""
+    """A mask's pixel values, (H, W). Raises ValueError with what is wrong."""
     if cell is None:
         raise ValueError("which is missing")
     pixels = _opened(cell) if isinstance(cell, str | bytes) else np.asarray(cell)
@@ -162,15 +160,10 @@ def _read(cell: object) -> NDArray[np.uint8]:
 def _opened(cell: str | bytes) -> NDArray[np.generic]:
     where = cell if isinstance(cell, str) else f"encoded in {len(cell)} bytes"
     try:
-        with (
-            without_warnings(Image.DecompressionBombWarning),  # its size is compared below
-            Image.open(cell if isinstance(cell, str) else BytesIO(cell)) as image,
-        ):
-            if image.width * image.height > MOST_PIXELS:
-                raise ValueError(f"{where}, which has {image.width} x {image.height} pixels")
+        with without_warnings(), opened(content_of(cell)) as image:  # of pillow: it is read, or refused
             return np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{where}, which is not a complete image ({error})") from None
+    except BROKEN as error:
+        raise ValueError(f"{where}, which is not a complete image ({reason(error)})") from None
 
 
 def _resized(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

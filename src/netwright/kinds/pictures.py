@@ -3,9 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from itertools import chain
-from struct import error as StructError
 
 import numpy as np
 import polars as pl
@@ -15,19 +13,15 @@ from PIL import ImageOps
 from torch import nn
 
 from netwright.kinds.cells import Values, array_shape, leaf, refuse_cells, stacked
+from netwright.kinds.picture_files import BROKEN, content_of, deep_values, opened, reason
 from netwright.machine.quiet import without_warnings
 
-MAX_PIXELS = 80_000_000  # of a file, from its header: decoded they take 240 MB; pillow itself warns at 89 million
 DEPTHS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # white in files of 8 to 16 bits: cameras of 12 bits fill 16
 MOST_DEEP = 64  # files of more than eight bits, that are decoded to see which values they use
 BRIGHT = 128  # a float column with a greatest value from this to 255 holds pixels of 0 to 255
 BLOCK = 16  # images that a thread takes at once: a block of large ones is enough for many threads
 CHANNELS = (1, 3, 4)
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as pillow makes color grey
-BROKEN = (
-    OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
-    StructError, PIL.DecompressionBombError,
-)  # fmt: skip  # what pillow's decoders raise on broken files
 
 
 Levels = tuple[float, float]
@@ -62,10 +56,8 @@ def _fill(out: Values, cells: pl.Series, rows: range, levels: Levels | None) -> 
     for row, cell in zip(rows, cells[rows.start : rows.stop], strict=True):
         try:
             out[row] = _decode(cell, "L" if channels == 1 else "RGB", (width, height), levels)
-        except FileNotFoundError:
-            yield row, "there is no such file"
         except BROKEN as error:
-            yield row, _reason(error)
+            yield row, reason(error)
 
 
 def _decode(cell: str | bytes | None, mode: str, size: tuple[int, int], levels: Levels | None) -> Values:
@@ -78,33 +70,14 @@ def _decode(cell: str | bytes | None, mode: str, size: tuple[int, int], levels: 
 
 def _open(cell: str | bytes | None, mode: str, side: int, levels: Levels | None) -> PIL.Image:
     """One file as a person sees it, in its own proportions; both sides are above `side` if they are in the file."""
-    with _opened(cell) as file:
+    content = content_of(cell)
+    with opened(content) as file:
+        if (values := deep_values(content, file)) is not None:
+            return _flattened(_shown(values, levels), mode)
         if min(file.size) > 2 * side:
             file.draft(mode, (2 * side, 2 * side))  # JPEG decodes to a half, a quarter, an eighth several times faster
         ImageOps.exif_transpose(file, in_place=True)  # copying each image took a seventh of the time for small ones
-        return _flattened(file, mode, levels)
-
-
-def _opened(cell: str | bytes | None) -> PIL.Image:
-    """A file whose header was read, and checked."""
-    if cell is None:
-        raise ValueError("the cell is empty")
-    content = _content(cell) if isinstance(cell, str) else cell
-    if not content:
-        raise ValueError("the file is empty")
-    file = PIL.open(BytesIO(content))
-    check_pixels(file)
-    return file
-
-
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:  # Path(path).read_bytes() takes twice as long
-        return file.read()
-
-
-def _is_deep(image: PIL.Image) -> bool:
-    """Whether a picture has one channel of more than eight bits, or of floats."""
-    return image.mode.startswith(("I", "F"))
+        return _flattened(file, mode)
 
 
 def deep_levels(cells: pl.Series) -> Levels | None:
@@ -116,11 +89,11 @@ def deep_levels(cells: pl.Series) -> Levels | None:
     with without_warnings():
         for cell in cells:
             try:
-                with _opened(cell) as file:
-                    if _is_deep(file):
-                        values = np.asarray(file)
-                        values = values[np.isfinite(values)]
-                        whole &= not file.mode.startswith("F")
+                content = content_of(cell)
+                with opened(content) as file:
+                    if (values := deep_values(content, file)) is not None:
+                        whole &= values.dtype.kind in "iu"
+                        values = values[..., :3] if values.ndim == 3 else values[np.isfinite(values)]
                         spans += [(float(values.min()), float(values.max()))] if values.size else []
             except BROKEN:
                 continue  # reported when the column is encoded
@@ -139,34 +112,24 @@ def _scaled(values: Values, levels: Levels) -> Values:
     return ((np.nan_to_num(values) - black) * (255 / (white - black))).clip(0, 255).round().astype(np.uint8)
 
 
-def _flattened(image: PIL.Image, mode: str, levels: Levels | None) -> PIL.Image:
-    """Without transparency, palette or more than eight bits: in mode "L" or "RGB"."""
-    if _is_deep(image):
-        values = np.asarray(image, dtype=np.float32)
-        own = 65535.0 if image.mode.startswith("I") else 1.0 if np.nan_to_num(values).max() <= 1 else 255.0
-        image = PIL.fromarray(_scaled(values, levels or (0.0, own)))
-    elif image.has_transparency_data:
+def _shown(values: Values, levels: Levels | None) -> PIL.Image:
+    """A picture of more than eight bits, or of floats, as one of bytes. Opacity is of 65535."""
+    own = 65535.0 if values.dtype.kind in "iu" else 1.0 if np.nan_to_num(values).max() <= 1 else 255.0
+    black_and_white = levels or (0.0, own)
+    if values.ndim == 2:
+        return PIL.fromarray(_scaled(values.astype(np.float32), black_and_white))
+    possible = np.arange(1 << 16)  # a table takes no floats for each of 80 million pixels
+    colors = _scaled(possible, black_and_white)[values[..., :3]]
+    return PIL.fromarray(np.concatenate([colors, _scaled(possible, (0.0, 65535.0))[values[..., 3:]]], axis=2))
+
+
+def _flattened(image: PIL.Image, mode: str) -> PIL.Image:
+    """Without transparency or palette: in mode "L" or "RGB"."""
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         ground = PIL.new("RGBA", image.size, "white")
         image = PIL.alpha_composite(ground, image)
     return image if image.mode == mode else image.convert(mode)
-
-
-def check_pixels(file: PIL.Image) -> None:
-    """From the header, before anything is decoded."""
-    width, height = file.size
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"it has {width:,} x {height:,} pixels, more than {MAX_PIXELS:,} in all")
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case PIL.UnidentifiedImageError():
-            return "it is not an image that pillow can read"
-        case PIL.DecompressionBombError():
-            return f"it has more than {MAX_PIXELS:,} pixels"
-        case _:
-            return str(error) or type(error).__name__
 
 
 def _of_arrays(cells: pl.Series, size: tuple[int, int], channels: int, levels: Levels) -> tuple[Values, dict[int, str]]:

@@ -1,16 +1,15 @@
 """Picture files whose size, shape or color mode differs from that of the others."""
 
 from collections.abc import Iterator
-from io import BytesIO
 
 import numpy as np
 import polars as pl
-from PIL import Image as PIL
 
 from netwright.checks.data.encoded import encoded, readable
 from netwright.checks.data.unlike import RARE, Floats, Mask, Odd, deviations, told, worst_first
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import Rows
+from netwright.kinds.picture_files import header
 from netwright.machine.quiet import without_warnings
 from netwright.records.finding import Finding, Measure
 
@@ -74,7 +73,7 @@ def _headers(evidence: DataEvidence, column: str) -> tuple[Rows, Floats, Mask]:
     read, sides, grey = list[int](), list[tuple[int, int]](), list[bool]()
     with without_warnings():  # of pillow, about files that it still reads
         for row, cell in zip(rows.tolist(), cells, strict=True):
-            with PIL.open(BytesIO(cell) if isinstance(cell, bytes) else cell) as file:
+            with header(cell) as file:
                 width, height = file.size
                 is_turned = file.getexif().get(ORIENTATION, 1) >= TURNED
                 grey.append(file.mode in GREY)

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from PIL import Image, UnidentifiedImageError
-
 from netwright.checks.data.unlike import drops
 from netwright.checks.evidence import DataEvidence
+from netwright.kinds.picture_files import is_picture
 from netwright.records.errors import counted
 from netwright.records.finding import SHOWN, Finding, Measure, Remedy, Severity
 
@@ -53,7 +52,7 @@ def _rows(evidence: DataEvidence, bad: dict[int, str]) -> Finding:
 
 def _skipped(evidence: DataEvidence) -> Finding:
     files = evidence.dataset.skipped
-    images = tuple(path for path in files if "image" in evidence.dataset.table.columns and _is_image(path))
+    images = tuple(path for path in files if "image" in evidence.dataset.table.columns and is_picture(path))
     others = [path for path in files if path not in set(images)]
     severity: Severity = "warning" if images else "note"
     are = f", {len(images):,} of which are images by content but not by name" if images else ""
@@ -65,12 +64,3 @@ def _skipped(evidence: DataEvidence) -> Finding:
         places=(*images, *others)[:SHOWN],
         remedies=(Remedy(advice),),
     )
-
-
-def _is_image(path: str) -> bool:
-    """By its first bytes."""
-    try:
-        with Image.open(path):
-            return True
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return False

@@ -1,0 +1,59 @@
+"""Paths of the user: spelled as text, whatever their bytes, and opened only if they are regular files."""
+
+import errno
+import os
+import re
+from pathlib import Path
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
+from typing import BinaryIO
+
+_RAW = re.compile(r"[\udc80-\udcff]|\\(?=x[0-9a-f]{2})")  # bytes that are not UTF-8; what looks like our escape of one
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+_OTHERS = (
+    (S_ISDIR, "a folder"), (S_ISFIFO, "a pipe"), (S_ISSOCK, "a socket"), (S_ISCHR, "a device"), (S_ISBLK, "a device"),
+)  # fmt: skip
+
+
+def spelled(path: str | os.PathLike[str]) -> str:
+    r"""A path, or a name, as valid text: each byte that is not UTF-8 as `\xff`. `real` gives it back.
+
+    All other names stay as they are, except that a backslash before such an escape becomes `\x5c`.
+    """
+    text = os.fspath(path)
+    if os.name == "nt":  # names are text there, and backslashes separate them
+        return text
+    return _RAW.sub(lambda found: rf"\x{ord(found[0]) & 0xFF:02x}", text)
+
+
+def real(text: str) -> str:
+    """The path that `spelled` spelled, as the system wants it."""
+    if "\\x" not in text or os.name == "nt":
+        return text
+    return _ESCAPED.sub(_unescaped, text)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    byte = int(found[1], 16)
+    return chr(0xDC00 + byte) if byte >= 0x80 else chr(byte)
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """A file to read. Raises OSError for anything but a regular file or a link to one: pipes and devices may not end.
+
+    It is looked at before opening, because opening some devices does something, and again once open.
+    """
+    require_regular(os.stat(path))
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        require_regular(os.fstat(handle))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def require_regular(found: os.stat_result) -> None:
+    """Raises OSError for anything but a regular file."""
+    if not S_ISREG(found.st_mode):
+        what = next((name for test, name in _OTHERS if test(found.st_mode)), "something else")
+        raise OSError(errno.EINVAL, f"it is {what}, not a regular file")
