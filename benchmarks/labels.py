@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.label_data import DATA, SET_ON, SIZES, TESTED
+from benchmarks.label_data import DATA, SET_ON, SIZES, TESTED, UNSEEN
 from benchmarks.speed.measure import conditions, table
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -292,12 +292,15 @@ def page(rows: Sequence[Row]) -> str:
     clean = [r for r in rows if r["rate"] == 0]
     none = ("data", "thresholds", "n", "seeds", "model right", "too weak", "flagged %")
     lines = [
-        (name, _half(name), count, len(some), _spread([r["accuracy"] for r in some]), sum(r["weak"] > 0 for r in some),
+        (name, _part(name), count, len(some), _spread([r["accuracy"] for r in some]), sum(r["weak"] > 0 for r in some),
          _spread([100 * r["flagged"] for r in some]))
         for name, count in dict.fromkeys((r["data"], r["rows"]) for r in clean)
         if (some := [r for r in clean if (r["data"], r["rows"]) == (name, count)])
     ]  # fmt: skip
-    claims = [_claims(half, [r for r in rows if "found" in r and _half(r["data"]) == half]) for half in ("set", "held")]
+    claims = [
+        _claims(part, [r for r in rows if "found" in r and _part(r["data"]) == part])
+        for part in ("set", "held", "unseen")
+    ]
     said = ("thresholds", "settings", "too weak", "claim off by", "claimed", "true", "rows marked yes", "of them wrong")
     head = (
         "data", "noise", "rate", "n", "seeds", "accuracy", "AUROC", "best ranker", "AP", "best ranker", "F1",
@@ -314,17 +317,17 @@ def _key(row: Row) -> tuple[object, ...]:
     return row["data"], row["noise"], row["rate"], row["rows"]
 
 
-def _half(name: str) -> str:
-    return "set" if name in SET_ON else "held"
+def _part(name: str) -> str:
+    return "set" if name in SET_ON else "unseen" if name in UNSEEN else "held"
 
 
-def _claims(half: str, rows: Sequence[Row]) -> list[object]:
+def _claims(part: str, rows: Sequence[Row]) -> list[object]:
     told = [r for r in rows if r["flagged"] * r["rows"] >= 10]
     off = [abs(r["claimed"] - r["found"]["ours"]["precision"]) for r in told]
     yes, wrong = sum(r["yes"] for r in rows), sum(r["yes_wrong"] for r in rows)
     shown = [_spread(values) if values else "" for values in (
         off, [r["claimed"] for r in told], [r["found"]["ours"]["precision"] for r in told])]  # fmt: skip
-    return [half, len(rows), sum(r["weak"] > 0 for r in rows), *shown, yes, f"{wrong / max(yes, 1):.3f}"]
+    return [part, len(rows), sum(r["weak"] > 0 for r in rows), *shown, yes, f"{wrong / max(yes, 1):.3f}"]
 
 
 def _line(some: Sequence[Row]) -> list[object]:

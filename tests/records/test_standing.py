@@ -2,8 +2,8 @@ from netwright.records.standing import standing
 from netwright.records.task import Metric, Scores
 
 
-def scored(value: float, *, higher_is_better: bool) -> Scores:
-    return Scores((Metric("m", value, value - 1, value + 1, higher_is_better),), 10)
+def scored(value: float, *, higher_is_better: bool, lead: Metric | None = None) -> Scores:
+    return Scores((Metric("m", value, value - 1, value + 1, higher_is_better),), 10, lead=lead)
 
 
 def test_the_best_simple_model_is_the_one_to_beat() -> None:
@@ -25,3 +25,15 @@ def test_a_number_within_the_interval_is_not_beaten() -> None:
 def test_nothing_is_compared_without_scores() -> None:
     assert standing(None, [("linear", scored(1, higher_is_better=True))]) is None
     assert standing(scored(1, higher_is_better=True), ()) is None
+
+
+def test_a_paired_difference_decides_where_there_is_one() -> None:
+    for value, low, high, is_ahead, is_close, by in (
+        (0.4, 0.1, 0.7, True, False, "0.4000 (0.1000 to 0.7000)"),
+        (0.4, -0.1, 0.9, False, True, "0.4000 (-0.1000 to 0.9000)"),
+        (-0.4, -0.7, -0.1, False, False, "0.4000 (0.1000 to 0.7000)"),
+    ):
+        other = scored(10 - value, higher_is_better=True, lead=Metric("m", value, low, high, True))
+        found = standing(scored(10, higher_is_better=True), [("linear", other)])
+        assert found is not None
+        assert (found.is_ahead, found.is_close, found.by) == (is_ahead, is_close, by)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -57,6 +58,19 @@ def test_a_simple_model_beyond_the_interval_is_better() -> None:
     )
     lower = scored(0.5, higher_is_better=True)
     assert verdict(run(lower, ("linear", scored(0.7, higher_is_better=True)))).startswith("The linear model is better")
+
+
+def test_a_paired_difference_is_said_with_its_interval() -> None:
+    for value, low, high, text in (
+        (0.02, 0.01, 0.03, "The network beats the simple models: {}, by 0.0200 (0.0100 to 0.0300)."),
+        (-0.02, -0.04, 0.01, "The linear model is about as good: the network has {}; 0.0200 (-0.0100 to 0.0400) may be "
+         "chance."),
+        (-0.02, -0.03, -0.01, "The linear model is better: the network has {}, by 0.0200 (0.0100 to 0.0300)."),
+    ):  # fmt: skip
+        lead = Metric("log_loss", value, low, high, higher_is_better=True)
+        both = f"log_loss 0.3000 against {0.3 + value:.4f} of the linear model"
+        told = verdict(run(scored(0.3), ("linear", replace(scored(0.3 + value), lead=lead))))
+        assert told.splitlines()[0] == text.format(both)
 
 
 def test_verdict_without_simple_models_says_so() -> None:

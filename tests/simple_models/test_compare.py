@@ -1,5 +1,6 @@
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
 from netwright.data.examples import InMemory
@@ -25,6 +26,34 @@ def test_a_simple_model_that_fails_is_a_note():
     scores, notes = compare({"constant": constant.fit, "broken": broken}, schema, task, *data)
     assert [name for name, _ in scores] == ["constant"]
     assert notes == ("the broken model failed: ValueError: singular",)
+
+
+def test_the_network_s_lead_is_paired_row_by_row() -> None:
+    """Two models that differ in 12 of 400 rows: their own intervals overlap widely, the paired one excludes 0."""
+    rows = torch.arange(800)
+    labels = (rows % 10 < 6).long()
+    task, schema = Classification(("a", "b")), Schema((Number.learn("x", pl.Series(range(800))),))
+    train, test = (InMemory((labels[:, None].float(),), (labels,), part, str) for part in (rows[:400], rows[400:]))
+
+    def wrong_in(count: int):
+        def fit(_x, _wanted, _seed=0):
+            return lambda x: torch.stack([torch.zeros(len(x)), torch.where(torch.arange(len(x)) < count, -1, 1)
+                                          * (2 * labels[400:] - 1)], 1)  # fmt: skip
+
+        return fit
+
+    scores = [task.score() for _ in range(2)]
+    for score, count in zip(scores, (20, 32), strict=True):
+        for batch in test.batches(400, seed=None):
+            score.add(wrong_in(count)(None, None)(batch.inputs[0]), batch)
+    (_, found), *_ = compare({"linear": wrong_in(32)}, schema, task, train, test, scores[0])[0]
+    plain = [score.result()["accuracy"] for score in scores]
+    assert plain[1].high > plain[0].low
+    lead = scores[0].lead(scores[1], "accuracy")
+    assert lead is not None and found.lead is not None
+    assert lead.value == pytest.approx(12 / 400)
+    assert lead.low > 0
+    assert (found.lead.name, found.lead.value > 0) == (found.metrics[0].name, True)
 
 
 def test_nearest_neighbors_are_compared_for_pictures_and_series_alone() -> None:

@@ -12,12 +12,14 @@ from netwright.records.task import Metric, Scores
 class Standing:
     """The watched metric of a network and of one simple model.
 
-    A simple model within the network's 95 % interval counts as equally good: the rows cannot separate them.
+    They count as equally good if the paired difference may be chance; without one, if the simple model is within the
+    network's 95 % interval: the rows cannot separate them.
     """
 
     name: str  # of the simple model
     ours: Metric
     theirs: Metric
+    lead: Metric | None = None  # by how much the network is better, paired
 
     @property
     def is_ahead(self) -> bool:
@@ -32,13 +34,23 @@ class Standing:
 
     @property
     def is_close(self) -> bool:
-        """Whether the simple model's number is within the network's interval."""
+        """Whether the rows cannot separate the two."""
+        if self.lead is not None:
+            return self.lead.low <= 0 <= self.lead.high
         return self.ours.low <= self.theirs.value <= self.ours.high
 
     @property
     def named(self) -> str:
         """`boosted trees`, `the linear model`."""
         return self.name if self.name.endswith("s") else f"the {self.name} model"
+
+    @property
+    def by(self) -> str:
+        """`0.0029 (0.0006 to 0.0052)`: the difference in favor of the better one; empty if it is not paired."""
+        if (lead := self.lead) is None:
+            return ""
+        low, high = (lead.low, lead.high) if lead.value >= 0 else (-lead.high, -lead.low)
+        return f"{abs(lead.value):.4f} ({low:.4f} to {high:.4f})"
 
     def __str__(self) -> str:
         return f"{self.ours.name} {self.ours.value:.4f} against {self.theirs.value:.4f} of {self.named}"
@@ -50,5 +62,5 @@ def standing(scores: Scores | None, baselines: Sequence[tuple[str, Scores]]) -> 
         return None
     ours = scores.metrics[0]
     sign = 1 if ours.higher_is_better else -1
-    name, theirs = max(((name, s[ours.name]) for name, s in baselines), key=lambda pair: sign * pair[1].value)
-    return Standing(name, ours, theirs)
+    name, best = max(baselines, key=lambda pair: sign * pair[1][ours.name].value)
+    return Standing(name, ours, best[ours.name], best.lead)

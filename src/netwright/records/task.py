@@ -47,6 +47,7 @@ class Scores:
     count: int  # examples
     confusion: tuple[tuple[int, ...], ...] = ()  # rows: true class, columns: predicted class
     labels: tuple[str, ...] = ()
+    lead: Metric | None = None  # of a simple model: by how much the network is better in the first metric, paired
 
     def __getitem__(self, name: str) -> Metric:
         return next(m for m in self.metrics if m.name == name)
@@ -69,6 +70,13 @@ class Score(ABC):
 
         `groups` (N,) holds the group of each example, in the order of adding: whole groups are resampled.
         """
+
+    def lead(self, other: "Score", name: str, groups: Tensor | None = None) -> Metric | None:
+        """By how much this score is better than another of the same examples in one metric; below 0 if it is worse.
+
+        Its interval is paired: both are resampled alike. None if the two cannot be paired.
+        """
+        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,12 +45,15 @@ def verdict(run: Run) -> str:
 
 
 def _told(found: Standing) -> str:
+    by = f", by {found.by}" if found.by else ""
     if found.is_ahead:
-        return f"The network beats the simple models: {found}."
+        return f"The network beats the simple models: {found}{by}."
     name = f"{found.named[:1].upper()}{found.named[1:]} {'are' if found.named == found.name else 'is'}"
+    if found.is_close and found.by:
+        return f"{name} about as good: the network has {found}; {found.by} may be chance."
     if found.is_higher:
         return f"{name} about as good: the network has {found}, within its 95 % interval."
-    return f"{name} {'as good' if found.is_close else 'better'}: the network has {found}."
+    return f"{name} {'as good' if found.is_close else 'better'}: the network has {found}{by}."
 
 
 def health(report: Report, *, is_beaten: bool = False) -> str:

@@ -39,11 +39,17 @@ def models_of(task: Task, schema: Schema) -> dict[str, Fit]:
 
 
 def compare(
-    models: Mapping[str, Fit], schema: Schema, task: Task, train: Examples, test: Examples
+    models: Mapping[str, Fit],
+    schema: Schema,
+    task: Task,
+    train: Examples,
+    test: Examples,
+    network: Score | None = None,
 ) -> tuple[tuple[tuple[str, Scores], ...], tuple[str, ...]]:
     """The scores of the models that suit the task, and a note about each that failed.
 
-    They learn from at most MOST_ROWS training rows, the constant from all.
+    They learn from at most MOST_ROWS training rows, the constant from all. With the network's score on the same rows,
+    each says by how much the network is better.
     """
     wanted, inputs, features = Wanted.of(task, train.targets()), tuple[Tensor, ...](), dict[bool, Features]()
     if wanted.form:
@@ -64,9 +70,14 @@ def compare(
                 with _noted(failed, name):
                     shown = columns.get(name in OF_FEW_COLUMNS, np.empty((len(batch), 0)))
                     scores[name].add(each_tensor(answers[name](shown), Tensor.float), batch)
-    found = tuple((name, score.result(test.groups)) for name, score in scores.items() if name not in failed)
+    found = tuple((name, _result(score, network, test)) for name, score in scores.items() if name not in failed)
     notes = (f"the {name} model failed: {type(e).__name__}: {e}" for name, e in failed.items())
     return found, tuple(notes)
+
+
+def _result(score: Score, network: Score | None, test: Examples) -> Scores:
+    found = score.result(test.groups)
+    return found if network is None else replace(found, lead=network.lead(score, found.metrics[0].name, test.groups))
 
 
 @contextmanager

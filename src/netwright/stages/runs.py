@@ -90,7 +90,7 @@ def scored(run: Run, tell: Tell) -> Run:
     if run.baselines or not run.schema.inputs:  # the meaning of an engineer's own tensors is unknown
         return run
     models = models_of(run.task, run.schema)
-    simple, notes = compare(models, run.schema, run.task, run.train, run.test)
+    simple, notes = compare(models, run.schema, run.task, run.train, run.test, score)
     for note in notes:
         tell(note)
     return with_result(replace(run, notes=(*run.notes, *notes)), "baselines", simple)

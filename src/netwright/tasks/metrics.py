@@ -87,6 +87,21 @@ class Kept(Score):
         metrics = intervals(build, len(kept[0]), columns=self._columns, groups=groups)
         return Scores(metrics, len(kept[0]), self._confused(*kept) if self._confused else (), self._labels)
 
+    def lead(self, other: Score, name: str, groups: Tensor | None = None) -> Metric | None:
+        """By how much this score is better, from the difference of the two in each resample."""
+        if not isinstance(other, Kept):
+            return None
+        ours, theirs = self._joined(), other._joined()
+        if len(ours[0]) != len(theirs[0]):
+            return None
+
+        def build(rows: NDArray[np.intp]) -> Mapping[str, Statistic]:
+            a, b = (self._all(*(x[rows] for x in kept))[name] for kept in (ours, theirs))
+            sign = 1 if a.better == "higher" else -1
+            return {name: Statistic(lambda weights: sign * (a(weights) - b(weights)), "higher")}
+
+        return next(iter(intervals(build, len(ours[0]), columns=self._columns, groups=groups)), None)
+
     def _all(self, *kept: NDArray[np.generic]) -> dict[str, Statistic]:
         found = {**self._quick(*kept), **(self._dear(*kept) if self._dear else {})}
         return {name: statistic for name, statistic in found.items() if name != "loss" or len(found) == 1}

@@ -22,9 +22,9 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: simple models are the best constant, a linear model, nearest neighbors and boosted trees. If they
     were scored on the test part beside the network, the verdict printed with the scores decides: the best of them is
-    better than the network, or within the 95 % interval of its score. Else the losses on validation rows decide (with
-    recalibrated logits, as in `underfitting`): one is lower than the network's, or within the 95 % interval of the
-    paired difference. It is serious if the constant is as good on validation rows.
+    better than the network, or the 95 % interval of the paired difference in the first metric includes 0. Else the
+    losses on validation rows decide (with recalibrated logits, as in `underfitting`): one is lower than the network's,
+    or within the 95 % interval of the paired difference. It is serious if the constant is as good on validation rows.
     """
     printed = None if evidence.run is None else standing(evidence.run.scores, evidence.run.baselines)
     if printed is not None and printed.is_ahead:
