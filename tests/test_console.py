@@ -1,13 +1,17 @@
 import io
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from netwright import console
-from netwright.console import duration, progress
+from netwright.console import duration, progress, say
 from netwright.records.history import Epoch, Progress
-from netwright.records.result import Warned
+from netwright.records.result import Cells, Warned
 
 
 class Terminal(io.StringIO):
@@ -104,3 +108,74 @@ def test_quiet_keeps_warnings_and_nothing_else() -> None:
     for event in ("a note", step(1), epoch(1), Warned("warning NW127, test rows among the training rows")):
         show(event)
     assert out.getvalue() == "warning NW127, test rows among the training rows\n"
+
+
+def test_notes_of_data_neither_move_the_cursor_nor_forge_a_line() -> None:
+    out = Terminal()
+    progress(out)("column 'a\x1b[2J\r\nerror: forged\u202e' is empty")
+    assert out.getvalue() == r"column 'a\x1b[2J\r\nerror: forged\u202e' is empty" + "\n"
+
+
+def test_letters_that_a_stream_cannot_write_become_escapes() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    progress(stream)("Zürich ± 1, \udce9")
+    assert stream.buffer.getvalue() == rb"Z\xfcrich \xb1 1, \udce9" + b"\n"  # type: ignore[attr-defined]  in memory
+
+
+class Gone(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_training_goes_on_if_nobody_reads_of_it_any_more(hours: None) -> None:
+    show = progress(Gone())
+    for event in ("a note", step(1), step(2), epoch(1)):
+        show(event)
+
+
+def test_cells_are_exact_in_a_pipe_and_a_row_is_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = Cells('a,b\n"x\x1b\ny ""z""",1\nk\x07,"=\r"\n')
+    for out, expected in ((io.StringIO(newline=""), cells), (Terminal(), 'a,b\n"x\\x1b\\ny ""z""",1\nk\\x07,"=\\r"\n')):
+        monkeypatch.setattr(console.sys, "stdout", out)
+        say(cells)
+        assert out.getvalue() == expected
+
+
+RUN = "from netwright.cli import main; main()"
+
+
+def _started(*words: object, **how: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", RUN, *map(str, words)], stderr=subprocess.PIPE, **how)  # type: ignore[call-overload]  as given
+
+
+@pytest.mark.parametrize("words", [("recipe",), ("recipe", "--json"), ("--help",), ("rule", "NW110")])
+def test_a_reader_that_leaves_ends_a_command_in_silence(words: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = _started(*words, stdout=write)
+    os.close(write)
+    told = done.communicate(timeout=60)[1]
+    assert (done.returncode, told) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_an_output_that_is_full_is_an_error_with_its_reason() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = _started("recipe", stdout=full)
+    told = done.communicate(timeout=60)[1].decode()
+    assert (done.returncode, told.split("\n")[:2]) == (
+        2,
+        [
+            "error: standard output cannot be written: No space left on device",
+            "  fix: free some space, or send it elsewhere.",
+        ],
+    )
+
+
+@pytest.mark.parametrize("words", [("audit", "Zürich\udce9.csv"), ("recipe", "lr±"), ("--help",), ("rule", "NW110")])
+def test_an_ascii_terminal_is_written_to_without_an_error(words: tuple[str, ...], tmp_path: Path) -> None:
+    how = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = _started(*words, stdout=subprocess.PIPE, env=os.environ | how, cwd=tmp_path)
+    out, told = done.communicate(timeout=60)
+    assert done.returncode in (0, 2) and b"Traceback" not in told, told
+    assert (out + told).isascii()

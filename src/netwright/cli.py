@@ -2,19 +2,24 @@
 
 import inspect
 import json
-import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field
 from functools import partial
+from io import StringIO
+from math import isfinite
 from typing import Any
+from warnings import catch_warnings
 
 import click
 
 from netwright import __version__
+from netwright.console import Unread, aside, progress, say, settle
 from netwright.public import verb, verbs
 from netwright.records.errors import NetwrightError
+from netwright.records.escaped import one_line
 from netwright.records.options import SHOW, TELL, default_of, worded, words
 from netwright.records.result import Held, Outcome, Result
 from netwright.resolve import resolve
@@ -27,25 +32,43 @@ IN_PYTHON = "\n\nIn Python"  # a paragraph of a verb's docstring that the comman
 def main() -> None:
     """Runs the command line and exits: 0 done, 1 problems found, 2 the user must act, 3 a bug in netwright."""
     try:
-        code = netwright(standalone_mode=False)
+        code = _code()
+    except Unread:
+        code = 0
+    settle()
+    sys.exit(code)
+
+
+def _code() -> int:
+    """Runs the command line, with every text on its way through `say` and `aside`; returns the exit code."""
+    try:
+        with catch_warnings():
+            warnings.showwarning = _warn
+            return netwright(standalone_mode=False) or 0
     except click.exceptions.Abort as stopped:
         if stopped.__cause__ is not None and str(stopped.__cause__):
-            click.echo(str(stopped.__cause__), err=True)
-        code = INTERRUPTED
+            aside(f"{one_line(str(stopped.__cause__))}\n")
+        return INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        code = 2
+        told, error.message = StringIO(), one_line(error.message)
+        error.show(told)
+        aside(told.getvalue())
+        return 2
     except NetwrightError as error:
-        click.echo(f"error: {error}", err=True)
-        code = 2
-    except BrokenPipeError:  # the reader closed the pipe: `netwright predict ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        aside(f"error: {error}\n")
+        return 2
+    except Unread:
+        raise
+    except SystemExit:  # of click, if a page of help is not read
+        raise Unread from None
     except Exception:  # noqa: BLE001  the last resort: any other error is a bug of ours
-        traceback.print_exc()
-        click.echo("error: this is a bug in netwright, not in your data or settings.", err=True)
-        code = 3
-    sys.exit(code or 0)
+        aside(traceback.format_exc())
+        aside("error: this is a bug in netwright, not in your data or settings.\n")
+        return 3
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_rest: object) -> None:
+    aside(warnings.formatwarning(message, category, filename, lineno))
 
 
 class Verbs(click.Group):
@@ -131,26 +154,41 @@ def _is_old(word: Field[Any]) -> bool:
 
 def _call(function: Callable[..., Any], is_json: bool, quiet: bool = False, **typed: Any) -> int:
     """Calls a verb with the typed words, prints its result, and returns the exit code."""
-    from netwright.console import progress
-
     known = words(function)
     given = {name: value for name, word in known.items() if (value := _value(word, typed.get(name))) is not None}
     for name in given:
         if isinstance(word := known[name], Field) and (now := word.metadata["moved"]) and typed[name]:
             flag = word.metadata["word"] or name
-            click.echo(f"--{flag} is now a command of its own: netwright {now}; the next version drops it", err=True)
+            aside(f"--{flag} is now a command of its own: netwright {now}; the next version drops it\n")
     if TELL in known:
         given[SHOW] = progress(quiet=quiet)
     result: Result = worded(function, is_typed=True)(**given)
     if is_json:
-        click.echo(json.dumps(result.record(), indent=2, default=str))
+        say(f"{_json(result.record())}\n")
     else:
         for piece in result.pieces() if isinstance(result, Held) else (f"{result}\n",):
-            click.echo(piece, nl=False)
-    for aside in result.asides if isinstance(result, Outcome) else ():
-        click.echo(aside, err=True)
+            say(piece)
+    for line in result.asides if isinstance(result, Outcome) else ():
+        aside(f"{one_line(line)}\n")
     level = given.get("fail_on", "never")
     return int(level != "never" and result.fails(level))
+
+
+def _json(record: Any) -> str:  # Any: of a result
+    """ASCII alone, and null for NaN and infinity, which JSON does not know."""
+    try:
+        text = json.dumps(record, indent=2, default=str, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(record), indent=2, default=str)
+    return text.replace("\x7f", "\\u007f")  # the one control character that `json` leaves as it is
+
+
+def _finite(record: Any) -> Any:
+    if isinstance(record, Mapping):
+        return {name: _finite(value) for name, value in record.items()}
+    if isinstance(record, list | tuple):
+        return [_finite(value) for value in record]
+    return None if isinstance(record, float) and not isfinite(record) else record
 
 
 def _value(word: inspect.Parameter | Field[Any], typed: Any) -> Any:

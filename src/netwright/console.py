@@ -1,19 +1,78 @@
-"""Progress of training on a terminal: one aligned line per epoch, and one that updates in place."""
+"""What reaches a terminal: text without control characters from data, and the progress of training.
 
+Progress is one aligned line per epoch, and one that updates in place.
+"""
+
+import os
+import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
+from netwright.records.errors import RunError
+from netwright.records.escaped import escaped, one_line
 from netwright.records.history import Epoch, Progress
-from netwright.records.result import Warned
+from netwright.records.result import Cells, Warned
 
 REFRESH_SECONDS = 0.25  # four refreshes a second: faster than people read, cheap on a slow terminal
 PLAIN_SECONDS = 30.0  # without a terminal nothing moves: a line in mid-epoch shows that training is alive
 MOST_LINES = 40  # epochs that a person reads one by one; of more, every second, third, ... is shown
+WIPE = "\r\x1b[K"  # the moving line
 WIDEST = 11  # letters of a metric's name above its column of 12
 
 Event = str | Progress | Epoch
+
+_QUOTED = re.compile(r'"[^"]*"')  # a doubled quote within it only splits it
+
+
+class Unread(Exception):
+    """Nobody reads standard output any more: `netwright predict ... | head`."""
+
+
+def say(text: str) -> None:
+    """Writes text to standard output, with control characters as visible escapes.
+
+    `Cells` stay exact if it is no terminal; on one, a row stays one line. Raises Unread if its reader is gone, and
+    RunError if it cannot be written.
+    """
+    if (out := sys.stdout) is None:  # a process may be without it
+        return
+    try:
+        _write(out, text if isinstance(text, Cells) and not out.isatty() else _shown(text))
+    except BrokenPipeError:
+        raise Unread from None
+    except OSError as error:
+        problem = f"standard output cannot be written: {error.strerror}"
+        raise RunError(problem, remedy="free some space, or send it elsewhere.") from None
+
+
+def aside(text: str) -> None:
+    """Writes text to standard error, with control characters as visible escapes; if that fails, nobody wants it."""
+    if sys.stderr is not None:  # a process may be without it
+        with suppress(OSError):
+            _write(sys.stderr, escaped(text))
+
+
+def _shown(text: str) -> str:
+    return escaped(_QUOTED.sub(lambda cell: one_line(cell[0]), text) if isinstance(text, Cells) else text)
+
+
+def settle() -> None:
+    """A standard stream that cannot be written leads nowhere from now on: Python would complain of it at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _write(out: TextIO, text: str) -> None:
+    """Letters that the stream's encoding lacks become escapes."""
+    encoding = getattr(out, "encoding", None) or "utf-8"  # none: a stream in memory
+    out.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    out.flush()
 
 
 def progress(stream: TextIO | None = None, *, quiet: bool = False) -> Callable[[Event], None]:
@@ -48,11 +107,13 @@ class _Screen:
             self._line(event)
 
     def _line(self, text: str) -> None:
-        if self.moving:
-            self.out.write("\r\x1b[K")
-            self.moving = False
-        self.out.write(text + "\n")
-        self.out.flush()
+        self._print(one_line(text) + "\n")
+        self.moving = False
+
+    def _print(self, text: str) -> None:
+        """Training goes on if nobody reads of it any more, and if the disk of a log is full."""
+        with suppress(OSError):
+            _write(self.out, (WIPE if self.moving else "") + text)
 
     def _step(self, event: Progress) -> None:
         now = time.monotonic()
@@ -69,9 +130,8 @@ class _Screen:
             f"{event.rows_per_second:,.0f} rows/s  {self.left} left"
         )
         if self.moves:
-            self.out.write("\r\x1b[K" + text)
-            self.out.flush()
             self.moving = True
+            self._print(one_line(text))
         else:
             self._line(text)
 

@@ -161,8 +161,8 @@ def unwritable(path: Path, error: Exception) -> RunError:
 
 def _reason(error: Exception) -> str:
     """`No space left on device`."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     numbered = _NUMBERED.search(str(error))
     return os.strerror(int(numbered[1])) if numbered else str(error)
 

@@ -1,5 +1,6 @@
 """Fixes in a file, and applied to tables, folders and arrays."""
 
+import csv
 from dataclasses import replace
 from datetime import date, datetime, time
 from pathlib import Path
@@ -407,3 +408,16 @@ def test_times_and_dates_with_times_are_imputed() -> None:
     )
     fixed, _ = apply_fixes(*whole(dataset), fixes)
     assert fixed.table.row(3) == (datetime(2021, 1, 1), time(4, 5, 6))
+
+
+def test_cells_that_are_formulas_are_written_as_text_and_read_back(tmp_path: Path) -> None:
+    fixes = tuple(
+        Fix(n, f"=x.csv, line {n}", "relabel", "@y", old, new, "NW110", 0.99)
+        for n, (old, new) in enumerate([("=1+1", "'=1+1"), ("-cmd", "+3"), ("'tis", "-1.5"), ("@a\nb", "a")])
+    )
+    write_fixes(fixes, tmp_path / "fixes.csv")
+    with (tmp_path / "fixes.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "@", "-cmd"))]
+    assert {"'=1+1", "''=1+1", "'-cmd", "+3", "'tis", "-1.5", "'@a\nb"} <= set(cells)
+    assert read_fixes(tmp_path / "fixes.csv") == fixes

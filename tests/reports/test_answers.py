@@ -1,12 +1,17 @@
-from collections.abc import Callable
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from netwright.data.dataset import Dataset
+from netwright.data.readers.table import read_table
 from netwright.records.errors import DataError
-from netwright.reports.answers import as_csv, placed, written
+from netwright.records.source import Source
+from netwright.reports.answers import SUFFIXES, as_csv, placed, written
 from netwright.training.evaluate import ROW
 
 ROWS = pl.DataFrame({"x": [1, 2, 3, 4]})
@@ -68,3 +73,61 @@ def test_other_suffixes_are_refused_before_anything_is_computed(tmp_path: Path) 
 
 def test_header_stands_once() -> None:
     assert as_csv(ROWS[:1], header=True) + as_csv(ROWS[1:2], header=False) == "x\n1\n2\n"
+
+
+def test_a_folder_named_like_a_pattern_takes_parquet(tmp_path: Path) -> None:
+    (tmp_path / "a[1]*").mkdir()
+    assert written(iter((ROWS, ROWS)), tmp_path / "a[1]*" / "b[2].parquet") == 8
+    assert read_table(Source(tmp_path / "a[1]*" / "b[2].parquet")).table.height == 8
+
+
+def test_text_in_a_sheet_is_neither_a_formula_nor_a_link_nor_cut(tmp_path: Path) -> None:
+    cells = ["=1+1", "https://example.org", "external:c:\\x.exe", "-cmd", "\x1b[2J", "@a"]
+    assert written(iter((pl.DataFrame({"x": cells}),)), tmp_path / "a.xlsx") == 6
+    assert pl.read_excel(tmp_path / "a.xlsx")["x"].to_list() == cells
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as book:
+        sheet = book.read("xl/worksheets/sheet1.xml")
+    assert b"<f>" not in sheet and b"hyperlink" not in sheet
+    with pytest.raises(DataError, match="a cell of 'x' has 40,000 letters, too many for Excel"):
+        written(iter((pl.DataFrame({"x": ["a" * 40_000]}),)), tmp_path / "b.xlsx")
+    with pytest.raises(DataError, match="1 row of 20,000 columns do not fit"):
+        written(iter((pl.DataFrame({f"c{k}": [1] for k in range(20_000)}),)), tmp_path / "b.xlsx")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.xlsx"]
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import polars as pl
+from netwright.records.errors import RunError
+from netwright.reports.answers import SUFFIXES, written
+table = pl.DataFrame({"x": [(0.1 + k) ** 0.5 for k in range(20_000)]})
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+for suffix in SUFFIXES:
+    try:
+        written(iter((table, table)), Path(sys.argv[1]) / f"a{suffix}")
+    except RunError as error:
+        print(error.problem)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of file sizes to set")
+def test_answers_that_grow_too_large_are_one_error_whatever_their_type(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=False)
+    told = [f"{tmp_path}/a{suffix} cannot be written: File too large" for suffix in SUFFIXES]
+    assert done.stdout.splitlines() == told, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_answers_that_are_interrupted_leave_no_half_file(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a{suffix}").write_text("old")
+
+    def pieces() -> Iterator[pl.DataFrame]:
+        yield ROWS
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        written(pieces(), tmp_path / f"a{suffix}")
+    assert (tmp_path / f"a{suffix}").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1

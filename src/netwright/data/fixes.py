@@ -19,6 +19,7 @@ from netwright.data.dataset import PARTS, Dataset
 from netwright.data.readers.files import find_encoding, open_text, reading, suffix_of
 from netwright.data.readers.table import DELIMITED, require_column, typed_column
 from netwright.data.split import Split
+from netwright.data.spreadsheet import guarded, unguarded
 from netwright.files import whole
 from netwright.kinds.cells import NO, YES
 from netwright.records.errors import DataError, counted, listed, nearest
@@ -48,7 +49,7 @@ def write_fixes(fixes: Iterable[Fix], path: Path | str, left_out: Iterable[Fix] 
         for fix in sorted(fixes, key=lambda fix: -fix.confidence):
             apply, sure = "no" if fix in rejected or not fix.apply else "yes", f"{fix.confidence:.4g}"
             cells = (apply, fix.action, fix.place, fix.column, fix.old, fix.new, sure, fix.code, fix.part, fix.row)
-            lines.writerow(cells)
+            lines.writerow([guarded(str(cell)) for cell in cells])
             count += 1
     return count
 
@@ -97,7 +98,7 @@ def _fix(where: str, names: list[str], cells: list[str]) -> Fix | None:
     if len(cells) != len(names):
         problem = f"{where} has {counted(len(cells), 'cell')} instead of {len(names)}"
         raise DataError(problem, remedy="write one cell for each column.")
-    said = dict(zip(names, (cell.strip() for cell in cells), strict=True))
+    said = dict(zip(names, (unguarded(cell.strip()) for cell in cells), strict=True))
     apply = said["apply"].lower()
     if apply in (*NO, "n", "f"):
         return None

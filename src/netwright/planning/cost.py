@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from netwright.records.escaped import in_lines
 from netwright.training.evaluate import evaluating
 from netwright.training.layers import after_calls, hooked, is_layer, tensor_of
 
@@ -64,7 +65,7 @@ def render(layers: Sequence[Layer]) -> str:
     rows.append(("total", "", "", f"{parameters:,}", short(flops)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [GAP.join(_aligned(row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines[:-1], "-" * max(map(len, lines)), lines[-1]])
+    return in_lines([*lines[:-1], "-" * max(map(len, lines)), lines[-1]])
 
 
 def short(count: int) -> str:

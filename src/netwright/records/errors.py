@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from netwright.records.escaped import in_lines
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -23,7 +25,7 @@ class NetwrightError(Exception):
         self.watched: Watched | None = None
 
     def __str__(self) -> str:
-        return f"{self.problem}\n  fix: {self.remedy}" if self.remedy else self.problem
+        return in_lines([self.problem, *([f"  fix: {self.remedy}"] if self.remedy else [])])
 
 
 class DataError(NetwrightError):

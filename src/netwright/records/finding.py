@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from netwright.records.escaped import in_lines, one_line
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # the worst first
 Action = Literal["drop", "relabel", "move", "impute"]
@@ -100,7 +102,7 @@ class Finding:
             more = len(self.rows) - len(self.places[:SHOWN])
             lines.append(f"        at {_places(self.places[:SHOWN])}" + (f" and {more:,} more" if more > 0 else ""))
         lines += [f"        or: {text}" for text in self.otherwise]
-        return "\n".join([*lines, *(f"        fix: {remedy.advice}" for remedy in self.remedies)])
+        return in_lines([*lines, *(f"        fix: {remedy.advice}" for remedy in self.remedies)])
 
 
 @dataclass(frozen=True)
@@ -135,17 +137,16 @@ class Report:
 
     def __str__(self) -> str:
         counts = Counter(finding.severity for finding in self.findings)
-        found = ", ".join(_plural(counts[severity], severity) for severity in SEVERITIES if counts[severity])
+        told = ", ".join(_plural(counts[severity], severity) for severity in SEVERITIES if counts[severity])
         made = [check for check in self.checks if not check.skipped]
-        head = f"{self.subject}, {self.count:,} rows, {len(made)} checks: {found or 'nothing found'}"
+        head = f"{self.subject}, {self.count:,} rows, {len(made)} checks: {told or 'nothing found'}"
         skipped = dict[str, list[str]]()
         for check in self.checks:
             if check.skipped:
                 skipped.setdefault(check.skipped, []).append(check.title)
         left_out = [f"not checked: {', '.join(titles)} ({reason})" for reason, titles in skipped.items()]
-        return "\n".join(
-            [head, *("\n" + str(finding) for finding in self.findings), *([""] if left_out else []), *left_out]
-        )
+        found = (f"\n\n{finding}" for finding in self.findings)
+        return "".join([one_line(head), *found, f"\n\n{in_lines(left_out)}" if left_out else ""])
 
 
 def _places(places: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from netwright.records.escaped import in_lines
 from netwright.records.proof import Gain
 from netwright.records.task import Scores
 
@@ -23,7 +24,7 @@ class Tried:
         word = "kept" if self.is_kept else "rolled back" if self.gains else "not tried"
         verdict = f"{word}, {self.reason}"
         head = f"{self.code or 'random':<8}{self.advice.rstrip('.')}: {verdict}"
-        return "\n".join([head, *(f"        {gain}" for gain in self.gains)])
+        return in_lines([head, *(f"        {gain}" for gain in self.gains)])
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class Note:
         lines = [head + (f"; {self.ended}" if self.ended else ""), *([self.compared] if self.compared else [])]
         lines += ["", "found:"]
         lines += [f"    {line}" for line in self.found or ("nothing to treat",)]
-        lines += ["", *map(str, self.tried)] if self.tried else []
+        lines += ["", *(line for tried in self.tried for line in str(tried).split("\n"))] if self.tried else []
         lines += ["", "left to you:", *(f"    {line}" for line in self.advised)] if self.advised else []
         if not self.is_changed:
-            return "\n".join([*lines, "", "nothing was kept: the run stays as it is"])
+            return in_lines([*lines, "", "nothing was kept: the run stays as it is"])
         kept = [edited(self.changes)] if self.changes else []
         kept += [f"the network mended: {', '.join(self.mends)}"] if self.mends else []
         lines += ["", f"kept: {'; '.join(kept)}", *(f"        {gain}" for gain in self.gains)]
@@ -71,7 +72,7 @@ class Note:
         if self.before is not None and self.after is not None:
             old, new = self.before.metrics[0], self.after.metrics[0]
             lines.append(f"on the test part, scored once: {old.name} {old.value:.4g} before, {new.value:.4g} treated")
-        return "\n".join(lines)
+        return in_lines(lines)
 
 
 def edited(changes: Mapping[str, object]) -> str:

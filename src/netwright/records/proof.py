@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from netwright.records.escaped import in_lines, one_line
 from netwright.records.finding import Fix
 
 
@@ -36,7 +37,7 @@ class Proven:
     def __str__(self) -> str:
         verdict = f"{'kept' if self.is_kept else 'rolled back'}, {self.reason}"
         head = f"{self.code or 'all together'} ({self.count:,} {'fix' if self.count == 1 else 'fixes'}): {verdict}"
-        return "\n".join([head, *(f"        {gain}" for gain in self.gains)])
+        return in_lines([head, *(f"        {gain}" for gain in self.gains)])
 
 
 @dataclass(frozen=True)
@@ -56,4 +57,4 @@ class Proof:
         head = f"{self.subject}: {how}, {self.count:,} test rows as they were"
         told = self.groups if len(self.groups) == 1 else (*self.groups, self.together)
         last = f"{len(self.kept):,} fixes kept, {len(self.rolled_back):,} rolled back"
-        return "\n".join([head, *map(str, told), last])
+        return "\n".join([one_line(head), *map(str, told), last])

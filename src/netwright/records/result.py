@@ -21,6 +21,13 @@ class Warned(str):
     __slots__ = ()
 
 
+@final
+class Cells(str):
+    """Comma-separated text for programs: exact in a file or a pipe, escaped only on a terminal."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Section:
     """The content of one part of a page."""
@@ -90,8 +97,8 @@ class Outcome(Held[T]):
         return self.value
 
     def pieces(self) -> Iterator[str]:
-        """The text, in one."""
-        yield f"{self.text}\n"
+        """The text, in one; cells end their last line already."""
+        yield self.text if isinstance(self.text, Cells) else f"{self.text}\n"
 
     def record(self) -> Any:
         """What `json` can write."""

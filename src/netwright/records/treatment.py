@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from netwright.records.escaped import one_line
 from netwright.records.note import Note
 from netwright.records.run import Run
 
@@ -14,5 +15,5 @@ class Treatment:
     note: Note
 
     def __str__(self) -> str:
-        where = [] if self.run.folder is None or not self.note.is_changed else ["", f"run folder: {self.run.folder}"]
-        return "\n".join([str(self.note), *where])
+        is_written = self.run.folder is not None and self.note.is_changed
+        return f"{self.note}" + (f"\n\n{one_line(f'run folder: {self.run.folder}')}" if is_written else "")

@@ -8,12 +8,17 @@ import polars as pl
 from netwright.data.dataset import Dataset
 from netwright.data.readers.excel import EXTRA
 from netwright.data.readers.table import require_column
+from netwright.data.spreadsheet import guarded_table
 from netwright.files import whole
 from netwright.records.errors import DataError, counted
 from netwright.resolve import require
 from netwright.training.evaluate import ROW
 
 SHEET_ROWS = 1_048_576  # of Excel, with the line of column names
+SHEET_COLUMNS = 16_384
+CELL_LETTERS = 32_767  # of one cell; xlsxwriter cuts longer ones without a word
+TEXT_ONLY = {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
+OTHERWISE = "write to .csv or .parquet with --to."
 SUFFIXES = (".csv", ".parquet", ".jsonl", ".xlsx")
 
 
@@ -37,11 +42,11 @@ def placed(answers: Iterable[pl.DataFrame], dataset: Dataset, keep: Sequence[str
 
 
 def as_csv(table: pl.DataFrame, *, header: bool) -> str:
-    """Comma-separated text. Raises DataError for cells that are lists or pictures."""
+    """Comma-separated text without formulas. Raises DataError for cells that are lists or pictures."""
     nested = [name for name, dtype in table.schema.items() if dtype.is_nested() or dtype == pl.Binary]
     if nested:
         raise DataError(f"column {nested[0]!r} does not fit a CSV", remedy="write to .parquet or .jsonl with --to.")
-    return table.write_csv(include_header=header)
+    return guarded_table(table).write_csv(include_header=header)
 
 
 def written(tables: Iterator[pl.DataFrame], to: Path) -> int:
@@ -82,18 +87,25 @@ def _parquet(tables: Iterator[pl.DataFrame], path: Path) -> int:
         pieces.append(path.parent / f"{number:06}.parquet")
         table.write_parquet(pieces[-1])
         count += table.height
-    pl.scan_parquet(pieces).sink_parquet(path)
+    pl.scan_parquet(pieces, glob=False).sink_parquet(path)
     return count
 
 
 def _excel(tables: Iterator[pl.DataFrame], path: Path) -> int:
-    """Text that starts with `=` stays text."""
-    require("xlsxwriter", extra=EXTRA, instead=", or write a .csv file.")
+    """Text stays text: neither a formula nor a link."""
+    xlsxwriter = require("xlsxwriter", extra=EXTRA, instead=", or write a .csv file.")
     table = pl.concat(tables)
-    if table.height >= SHEET_ROWS:
-        problem = f"{counted(table.height, 'row')} do not fit a sheet of Excel"
-        raise DataError(problem, remedy="write to .csv or .parquet with --to.")
-    table.write_excel(path)
+    if table.height >= SHEET_ROWS or table.width > SHEET_COLUMNS:
+        problem = f"{counted(table.height, 'row')} of {counted(table.width, 'column')} do not fit a sheet of Excel"
+        raise DataError(problem, remedy=OTHERWISE)
+    for column in table.select(pl.col(pl.String)):
+        if (longest := column.str.len_chars().max() or 0) > CELL_LETTERS:
+            raise DataError(f"a cell of {column.name!r} has {longest:,} letters, too many for Excel", remedy=OTHERWISE)
+    try:
+        with xlsxwriter.Workbook(path, TEXT_ONLY | {"tmpdir": str(path.parent)}) as book:
+            table.write_excel(book)
+    except xlsxwriter.exceptions.FileCreateError as error:
+        raise error.args[0] from None  # the system's own
     return table.height
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from netwright.checks.evidence import all_checks
 from netwright.checks.evidence import page as rule_page
 from netwright.files import replace_text
+from netwright.records.escaped import escaped
 from netwright.records.finding import SEVERITIES, SHOWN, Finding, Fix, Measure, Report
 from netwright.records.result import Section
 from netwright.reports.pictures import Pictures, as_uri
@@ -65,7 +66,7 @@ def page(*sections: Section) -> str:
         names=NAMES,
         fixes_shown=FIXES,
     )
-    return text.encode("utf-8", "replace").decode("utf-8")  # paths may contain bytes that are not text
+    return escaped(text)
 
 
 def require_pages(path: str) -> None:

@@ -4,6 +4,7 @@ import time
 
 from netwright.data.cache import Cache, megabytes
 from netwright.explanations.weights import Learned
+from netwright.records.escaped import in_lines, one_line
 from netwright.records.finding import Report
 from netwright.records.history import History
 from netwright.records.run import Run
@@ -19,9 +20,9 @@ def summary(run: Run) -> str:
         return "There is no test part: nothing was scored."
     parts = [verdict(run), "", scores_table(run.scores, run.baselines)]
     if run.diagnosis is not None:
-        parts += ["", health(run.diagnosis, is_beaten=_is_beaten(run))]
+        parts += ["", one_line(health(run.diagnosis, is_beaten=_is_beaten(run)))]
     if run.folder is not None:
-        parts += ["", f"run folder: {run.folder}"]
+        parts += ["", one_line(f"run folder: {run.folder}")]
     return "\n".join(parts)
 
 
@@ -41,7 +42,7 @@ def verdict(run: Run) -> str:
     if run.scores is None:
         return told
     constant = dict(run.baselines).get("constant")
-    return f"{told}\n{run.task.plainly(run.scores, f'{run.schema.things} it never saw', constant)}".rstrip()
+    return in_lines([told, run.task.plainly(run.scores, f"{run.schema.things} it never saw", constant)]).rstrip()
 
 
 def _told(found: Standing) -> str:
@@ -77,13 +78,13 @@ def cache_table(cache: Cache) -> str:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)) if entry.used else "unfinished"
         shape = " x ".join(f"{side:,}" for side in entry.shape)
         lines.append(f"{megabytes(entry.bytes):>10}  {used:<16}  {shape:<24}  {entry.files}")
-    return "\n".join(lines)
+    return in_lines(lines)
 
 
 def weights_table(learned: Learned) -> str:
     """Signs and sizes of every layer's weights, then the columns that move the first dense layer most."""
-    names = [*(layer.name for layer in learned.layers), *("+ " + c.column for c in learned.connections)]
-    wide = max((20, *(len(name) + 2 for name in names)))
+    columns = [f"{_SIGNS[c.direction]}{one_line(c.column)}" for c in learned.connections]
+    wide = max((20, *(len(name) + 2 for name in (*(layer.name for layer in learned.layers), *columns))))
     lines = [f"{'weights':<{wide}}{'shape':<18}{'positive':>9}{'negative':>9}{'near 0':>8}{'std':>9}"]
     for layer in learned.layers:
         shape = " x ".join(map(str, layer.shape))
@@ -92,9 +93,10 @@ def weights_table(learned: Learned) -> str:
     if learned.connections:
         lines += ["", f"{'strongest columns':<{wide}}{'unit':<18}{'strength':>9}"]
         lines += [
-            f"{_SIGNS[c.direction] + c.column:<{wide}}{c.unit:<18}{c.strength:>9.4f}" for c in learned.connections
+            f"{column:<{wide}}{c.unit:<18}{c.strength:>9.4f}"
+            for column, c in zip(columns, learned.connections, strict=True)
         ]
-    return "\n".join(lines)
+    return in_lines(lines)
 
 
 _SIGNS = {1: "+ ", -1: "- ", 0: "  "}  # the unit rises or falls with the column
@@ -110,7 +112,7 @@ def scores_table(scores: Scores, baselines: tuple[tuple[str, Scores], ...] = ())
         line = f"{metric.name:<22}{_number(metric.value):>10}   {interval:<21}"
         values = (_number(theirs[metric.name].value) for _, theirs in baselines)
         lines.append(line + "".join(f"{value:>{width}}" for width, value in zip(wide, values, strict=True)))
-    return "\n".join([*(line.rstrip() for line in lines), *_confusion(scores)])
+    return in_lines([*(line.rstrip() for line in lines), *_confusion(scores)])
 
 
 def _number(value: float) -> str:
@@ -121,7 +123,8 @@ def _number(value: float) -> str:
 def _confusion(scores: Scores) -> list[str]:
     if not 2 <= len(scores.labels) <= MOST_CLASSES or not scores.confusion:
         return []
-    wide = max(6, *(len(label) + 2 for label in (*(label[:12] for label in scores.labels),)))
-    head = f"\n{'true / predicted':<18}" + "".join(f"{label[:12]:>{wide}}" for label in scores.labels)
-    rows = zip(scores.labels, scores.confusion, strict=True)
-    return [head, *(f"{label[:16]:<18}" + "".join(f"{n:>{wide},}" for n in row) for label, row in rows)]
+    labels = [one_line(label) for label in scores.labels]
+    wide = max(6, *(len(label[:12]) + 2 for label in labels))
+    head = f"{'true / predicted':<18}" + "".join(f"{label[:12]:>{wide}}" for label in labels)
+    rows = zip(labels, scores.confusion, strict=True)
+    return ["", head, *(f"{label[:16]:<18}" + "".join(f"{n:>{wide},}" for n in row) for label, row in rows)]

@@ -18,6 +18,7 @@ from netwright.kinds.cells import present
 from netwright.machine.device import prepare_device
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError, counted
+from netwright.records.escaped import one_line
 from netwright.records.finding import Report
 from netwright.records.options import silent
 from netwright.records.result import Tell, Warned
@@ -128,6 +129,6 @@ def tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Tell) -> None:
 def _warn(text: str, tell: Tell) -> None:
     """A warning of Python if nobody listens."""
     if tell is silent:
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(one_line(text), stacklevel=2)
     else:
         tell(Warned(text))

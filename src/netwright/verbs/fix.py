@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from netwright.records.errors import DataError
+from netwright.records.escaped import in_lines
 from netwright.records.options import option, seed_option
 from netwright.records.result import Outcome, Tell
 from netwright.records.source import Source
@@ -48,7 +49,7 @@ def fix(source: Source, options: Options, tell: Tell) -> "Outcome[tuple[Fix, ...
         fixes = (*fixes, *report.fixes)
         write_fixes(fixes, options.file)
         lines.append(next_step(fixes, options.file))
-    return Outcome(fixes, "\n".join(lines), [asdict(fix) for fix in fixes])
+    return Outcome(fixes, in_lines(lines), [asdict(fix) for fix in fixes])
 
 
 def _applied(source: Source, to: str, seed: int, tell: Tell) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from netwright.machine.processes import refuse_ranks
 from netwright.records.options import option, seed_option, settings_option
-from netwright.records.result import Outcome, Tell
+from netwright.records.result import Cells, Outcome, Tell
 from netwright.records.source import Source
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame
     from netwright.planning.labelling import COMMITTEE, worth_labelling
     from netwright.planning.quick import quick_runs
     from netwright.records.errors import counted
-    from netwright.reports.answers import written
+    from netwright.records.escaped import one_line
+    from netwright.reports.answers import as_csv, written
     from netwright.stages.data import tell_bad
 
     dataset = read_source(source)
@@ -63,5 +64,6 @@ def label(source: Source, options: Options, tell: Tell) -> "Outcome[pl.DataFrame
         table = worth_labelling(runs, examples, pool, options.count)
     if options.to:
         written(iter((table,)), Path(options.to))
-    text = f"{len(table):,} rows to label first written to {options.to}" if options.to else table.write_csv().rstrip()
-    return Outcome(table, text, table.to_dicts())
+    listed = Cells(as_csv(table, header=True)) if not options.to else ""
+    told = listed or one_line(f"{len(table):,} rows to label first written to {options.to}")
+    return Outcome(table, told, table.to_dicts())

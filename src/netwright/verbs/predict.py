@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from netwright.records.errors import DataError, nearest
 from netwright.records.options import code_option, existing, option
-from netwright.records.result import Held, Tell
+from netwright.records.result import Cells, Held, Tell
 from netwright.records.source import Source
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Answers(Held["pl.DataFrame"]):
             self.tell(f"{count:,} rows written to {self.to}")
             return
         for number, table in enumerate(self.chunks):
-            yield as_csv(table, header=number == 0)
+            yield Cells(as_csv(table, header=number == 0))
 
     def __str__(self) -> str:
         return "".join(self.pieces())

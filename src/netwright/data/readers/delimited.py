@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from netwright.data.readers.files import find_encoding, open_text, suffix_of
+from netwright.data.spreadsheet import unguarded
 from netwright.records.errors import DataError, counted
 
 BLOCK = 1 << 22  # characters parsed at once: bounds memory; larger blocks are no faster
@@ -57,7 +58,7 @@ def find_layout(path: Path, known: Sequence[str] = ()) -> Layout:
     with open_text(path, encoding) as stream:
         rows = csv.reader(stream, delimiter=delimiter)
         try:
-            names = next((names for row in rows if any(names := tuple(name.strip() for name in row))), ())
+            names = next((names for row in rows if any(names := tuple(unguarded(name.strip()) for name in row))), ())
         except csv.Error as error:
             problem = f"{path}: cannot read the line of column names ({error})"
             raise DataError(problem, remedy="close the quotes of the first line.") from None

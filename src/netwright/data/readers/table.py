@@ -14,6 +14,7 @@ from netwright.data.dataset import Dataset
 from netwright.data.readers.delimited import blocks, find_layout
 from netwright.data.readers.excel import EXCEL, read_sheet
 from netwright.data.readers.files import find_encoding, open_text, reading, suffix_of
+from netwright.data.spreadsheet import unguarded_texts
 from netwright.kinds.written import groups_by_points
 from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.source import Source
@@ -74,7 +75,11 @@ def _joined(path: Path, pieces: list[Dataset], source: Source) -> Dataset:
 
 
 def _finished(path: Path, dataset: Dataset, source: Source) -> Dataset:
-    table = typed(dataset.table, source.as_written) if suffix_of(path) in (*DELIMITED, *EXCEL) else dataset.table
+    table = dataset.table
+    if suffix_of(path) in DELIMITED:
+        table = table.with_columns(unguarded_texts(pl.col(pl.String)))
+    if suffix_of(path) in (*DELIMITED, *EXCEL):
+        table = typed(table, source.as_written)
     return with_image_paths(replace(dataset, table=table), path.parent, source.kinds)
 
 
@@ -129,9 +134,9 @@ def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
 
 def _parquet(path: Path, rows: int) -> Iterator[Dataset]:
     try:
-        total = pl.scan_parquet(path).select(pl.len()).collect().item()
+        total = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
         for start in range(0, max(total, 1), rows):
-            table = pl.scan_parquet(path).slice(start, rows).collect()
+            table = pl.scan_parquet(path, glob=False).slice(start, rows).collect()
             places = pl.Series("row", range(start, start + table.height), pl.Int64)
             yield Dataset(plain(table), (), str(path), places, unit="row")
     except pl.exceptions.PolarsError as error:
