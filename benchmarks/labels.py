@@ -49,6 +49,7 @@ SURE = 0.9  # confidence from which a fix says apply = yes
 FILTERS = ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given")
 RANKERS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 FEWEST = 5  # errors, below which no curve is drawn
+CHANCE = 0.8  # the mean distance from the mean of a normal distribution, in standard deviations
 GUESSED = 0.5  # share of rows of wrong labels, above which a class's label is not the most frequent one any more
 
 Labels = np.ndarray
@@ -287,6 +288,10 @@ def settings(options: argparse.Namespace) -> Iterator[tuple[str, int, str, float
                             yield name, count, kind, rate, seed
 
 
+def _setting(row: Row) -> tuple[object, ...]:
+    return row["data"], row["noise"], row["rate"], row["seed"]
+
+
 def page(rows: Sequence[Row]) -> str:
     """Markdown: what is flagged of clean data, whether claims hold, and a line for each data set, noise and rate."""
     clean = [r for r in rows if r["rate"] == 0]
@@ -301,7 +306,17 @@ def page(rows: Sequence[Row]) -> str:
         _claims(part, [r for r in rows if "found" in r and _part(r["data"]) == part])
         for part in ("set", "held", "unseen")
     ]
-    said = ("thresholds", "settings", "too weak", "claim off by", "claimed", "true", "rows marked yes", "of them wrong")
+    said = (
+        "thresholds",
+        "settings",
+        "too weak",
+        "claim off by",
+        "by chance",
+        "claimed",
+        "true",
+        "rows marked yes",
+        "of them wrong",
+    )
     head = (
         "data", "noise", "rate", "n", "seeds", "accuracy", "AUROC", "best ranker", "AP", "best ranker", "F1",
         "best filter", "claimed", "true", "rate off by", "joint's", "clean test: none", "drop", "relabel", "cleanlab",
@@ -324,9 +339,10 @@ def _part(name: str) -> str:
 def _claims(part: str, rows: Sequence[Row]) -> list[object]:
     told = [r for r in rows if r["flagged"] * r["rows"] >= 10]
     off = [abs(r["claimed"] - r["found"]["ours"]["precision"]) for r in told]
+    chance = [CHANCE * (r["claimed"] * (1 - r["claimed"]) / (r["flagged"] * r["rows"])) ** 0.5 for r in told]
     yes, wrong = sum(r["yes"] for r in rows), sum(r["yes_wrong"] for r in rows)
     shown = [_spread(values) if values else "" for values in (
-        off, [r["claimed"] for r in told], [r["found"]["ours"]["precision"] for r in told])]  # fmt: skip
+        off, chance, [r["claimed"] for r in told], [r["found"]["ours"]["precision"] for r in told])]  # fmt: skip
     return [part, len(rows), sum(r["weak"] > 0 for r in rows), *shown, yes, f"{wrong / max(yes, 1):.3f}"]
 
 
@@ -373,7 +389,8 @@ def main() -> None:
     known = {(r["data"], r["asked"], r["noise"], r["rate"], r["seed"]) for r in rows}
     problems, began = dict[tuple[str, int], Problem](), time.monotonic()
     for name, count, kind, rate, seed in settings(options):
-        if (name, count, kind, rate, seed) in known:
+        whole = [r["asked"] for r in rows if r["rows"] < r["asked"] and _setting(r) == (name, kind, rate, seed)]
+        if (name, count, kind, rate, seed) in known or any(count > asked for asked in whole):
             continue
         if time.monotonic() - began > 60 * options.minutes:
             print("stopped in time: the same command goes on", file=sys.stderr)

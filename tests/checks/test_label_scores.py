@@ -144,6 +144,41 @@ def test_wrong_labels_do_not_make_a_strong_model_look_weak():
     assert found.right == pytest.approx(0.95, abs=0.04)
 
 
+def _rare(seed: int, *, rows: int = 2000, share: float = 0.14) -> tuple[np.ndarray, np.ndarray]:
+    """A calibrated model of two classes, sure of most rows, and their true labels; class 1 is rare."""
+    generator = np.random.default_rng(seed)
+    answers = generator.random(rows) < share
+    doubts = 10 ** generator.uniform(-5, -0.7, rows)
+    chances = np.where(answers[:, None] == [False, True], 1 - doubts[:, None], doubts[:, None])
+    return chances, (answers ^ (generator.random(rows) < doubts)).astype(np.int64)
+
+
+def test_hard_rows_of_one_class_are_not_wrong_labels():
+    """Customers who leave without a sign look like those who stay: labels contradict answers in one direction."""
+    for seed in range(5):
+        chances, given = _rare(seed)
+        hidden = np.random.default_rng(seed + 100).random(len(given)) < 0.1
+        chances[hidden & (given == 1)] = chances[given == 0][0]
+        assert even_noise(chances, given) is None
+    found = list[bool]()
+    for seed in range(10):
+        chances, given = _rare(seed)
+        flipped = np.random.default_rng(seed + 200).random(len(given)) < 0.05  # in both directions
+        found.append(even_noise(chances, np.where(flipped, 1 - given, given)) is not None)
+    assert sum(found) >= 9
+
+
+def test_flipped_labels_do_not_make_a_model_of_a_rare_class_look_strong():
+    """It always answers the frequent class: right in 88 % of the true labels, and so is that answer alone."""
+    generator = np.random.default_rng(0)
+    true = (generator.random(3000) < 0.12).astype(np.int64)
+    given = np.where(generator.random(3000) < 0.2, 1 - true, true)
+    sure = generator.uniform(0.7, 0.99, 3000)
+    found = judged(np.stack([sure, 1 - sure], 1), given)
+    assert found.largest > np.bincount(given).max() / 3000 + 0.05
+    assert found.is_too_weak
+
+
 def test_few_right_labels_are_flagged():
     chances, given, _ = _world(np.eye(CLASSES))
     assert (judged(chances, given).is_wrong >= WRONG).mean() < 0.02

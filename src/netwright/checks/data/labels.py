@@ -21,7 +21,7 @@ WORTH = 0.01  # share of rows from which correcting wrong labels is worth the wo
 OPEN = 0.5  # probability of the best other class; below, a wrong label has no clear replacement
 MOST_CLASSES = 200  # the time grows with their square: seconds for 60,000 rows
 TOLD = 5  # pairs of classes that are reported
-CALIBRATION = 0.1  # relative error of the calibrated counts, standard deviation over trials with planted noise
+CALIBRATION = 0.15  # relative error of the calibrated counts, standard deviation over trials with planted noise
 BINS, BIN_ROWS = 20, 50  # bins of answers in which the usual error is measured, and the least rows of one
 OUTLYING = 4.0  # usual errors (standard deviations of a normal one) from which a target can be outlying
 UNLIKE = 0.5  # of planted targets must be found: a model that finds fewer does not know which targets are usual
@@ -42,14 +42,15 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
 
     How it is decided: where a weak model errs it was unsure, so one sharpness of its answers fits its errors; wrong
     labels are also where it is sure. Two explanations are fitted by likelihood, each with its own sharpness: labels
-    that are wrong anywhere in the same share (it must explain EVIDENCE = 4 nats; the low end of its interval is used),
-    and a noise matrix that says how often one class gets another's label (PAIRS_EVIDENCE = 5 nats; EXCESS = 40 % of the
-    rows in which model and label differ are taken off, since a weak model confuses classes too). A label's probability
-    to be wrong follows from the one that doubts it more. Labels that are more probably wrong than right (WRONG = 0.5)
-    are reported, with the expected number of wrong ones among them. It is a warning from WORTH = 1 % wrong labels,
-    below that a note. The model is too weak to judge if, without the wrong labels, it is less than STRONG = two thirds
-    of the way from always answering the largest class to always being right: one rule for pictures, tables, texts and
-    series. Errors that look like hard rows of a class cannot be told from them: few of such errors are found.
+    that are wrong anywhere in the same share (it must explain EVIDENCE = 4 nats, and BOTH_WAYS = 2 more than hard rows
+    of one class, which are wrong in one direction only; the low end of its interval is used), and a noise matrix that
+    says how often one class gets another's label (PAIRS_EVIDENCE = 5 nats; EXCESS = 40 % of the rows in which model and
+    label differ are taken off, since a weak model confuses classes too). A label's probability to be wrong follows from
+    the one that doubts it more. Labels that are more probably wrong than right (WRONG = 0.5) are reported, with the
+    expected number of wrong ones among them. It is a warning from WORTH = 1 % wrong labels, below that a note. The
+    model is too weak to judge if, without the wrong labels, it is less than STRONG = two thirds of the way from always
+    answering the largest class to always being right: one rule for pictures, tables, texts and series. Errors that look
+    like hard rows of a class cannot be told from them: few of such errors are found.
     """
     found, j, names = _judged_labels(evidence)
     if j.is_too_weak:
