@@ -103,6 +103,18 @@ def test_scattered_unit_is_converted_back():
     assert np.allclose([float(fix.new) for fix in finding.fixes], frame["size"].to_numpy()[list(rows)], rtol=1e-5)
 
 
+def test_currencies_that_change_are_named_and_one_currency_is_not():
+    frame = sick.healthy()
+    plain = pl.Series([f"${value:.2f}" for value in frame["income"].to_list()])
+    assert not found("NW139", frame.with_columns(income=plain))
+    mixed = plain.str.replace("$", "\u20ac", literal=True)
+    rows = [3, 50, 77]
+    finding = one("NW139", frame.with_columns(income=plain.scatter(rows, mixed.gather(rows))))
+    assert finding.columns == ("income",)
+    assert list(finding.rows) == rows
+    assert "\u20ac; the numbers are read as they are" in finding.summary
+
+
 def test_rows_sorted_by_class_are_no_change_of_unit():
     frame = sick.healthy().sort("target").with_columns(
         level=pl.when(pl.col("target") == "yes").then(pl.col("income") * 100).otherwise(pl.col("income"))

@@ -119,6 +119,13 @@ def other_units(cells: pl.Series) -> pl.Series:
     return numbers & (units != usual[0]) if len(usual) else numbers
 
 
+def foreign_units(cells: pl.Series) -> pl.Series:
+    """The unit of each number in a column of text that has another one than most that have one; else null."""
+    units = each_distinct(_parts(tidy(cells))["unit"], _same_units)
+    usual = units.drop_nulls().mode().sort()
+    return units.set((units == usual[0]).fill_null(False), None) if len(usual) else units
+
+
 def groups_by_points(cells: pl.Series) -> bool:
     """Whether points part thousands in a column of text, as in 20.546 beside 808: then no cell has decimals."""
     texts = cells.drop_nulls()

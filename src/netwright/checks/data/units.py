@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 
-from netwright.checks.data.columns import Floats, Mask, columns, fixes, listed_rows, share_text
+from netwright.checks.data.columns import Columns, Floats, Mask, columns, fixes, listed_rows, share_text
 from netwright.checks.data.missing import distinct, sentinels
 from netwright.checks.evidence import DataEvidence
 from netwright.data.split import Rows
+from netwright.kinds.written import foreign_units
+from netwright.records.errors import counted, listed
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import share
 
@@ -80,6 +83,8 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
 
     Some rows of a column are in another unit than the others: metres and feet, Celsius and Fahrenheit, euros and cents.
 
+    It is also a finding if cells say so: `$5` among `€5`.
+
     Why it matters: the same number means two things, and the network cannot know which. The column's scale is wrong for
     both.
 
@@ -92,6 +97,7 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
     reason.
     """
     seen = evidence.once(columns)
+    yield from _written(seen)
     for name, change in evidence.once(unit_changes).items():
         rows = seen.rows[change.is_other]
         values = (seen.numbers[name][change.is_other] - change.base) / change.factor
@@ -111,6 +117,28 @@ def unit_change(evidence: DataEvidence) -> Iterator[Finding]:
             remedies=(Remedy(f"write all of {name} in one unit."),),
             fixes=fixes(evidence, name, rows, "impute", [f"{v:.7g}" for v in values], 0.85),
         )
+
+
+def _written(seen: Columns) -> Iterator[Finding]:
+    """Numbers with another unit beside them than most: they are read as if it were the same."""
+    for name, cells in seen.texts():
+        units = foreign_units(cells) if name in seen.numbers else pl.Series(dtype=pl.String)
+        rows = (
+            seen.rows[np.isfinite(seen.numbers[name]) & units.is_not_null().to_numpy()] if len(units) else seen.rows[:0]
+        )
+        if len(rows):
+            of = share(len(rows), len(seen.rows))
+            others = listed(sorted(set(units.drop_nulls())))
+            yield Finding(
+                "warning",
+                f"{name} has another unit in {counted(len(rows), 'row')} ({share_text(of.value)}) than in the others: "
+                f"{others}; the numbers are read as they are",
+                (of.measure("share of the rows"),),
+                (name,),
+                listed_rows(rows),
+                confidence=0.99,
+                remedies=(Remedy(f"convert all of {name} to one unit."),),
+            )
 
 
 def _scattered(x: Floats, usable: Mask, values: Floats, counts: Rows) -> Change | None:
