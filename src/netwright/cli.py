@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field
 from functools import partial
-from io import StringIO
 from math import isfinite
 from typing import Any
 from warnings import catch_warnings
@@ -50,9 +49,9 @@ def _code() -> int:
             aside(f"{one_line(str(stopped.__cause__))}\n")
         return INTERRUPTED
     except click.ClickException as error:
-        told, error.message = StringIO(), one_line(error.message)
-        error.show(told)
-        aside(told.getvalue())
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            aside(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} -h' for help.\n\n")
+        aside(f"Error: {one_line(error.format_message())}\n")
         return 2
     except NetwrightError as error:
         aside(f"error: {error}\n")

@@ -211,6 +211,7 @@ def bootstrap(
     point = unweighted(whole, count)
     rows, shrink = _some_rows(count, groups, generator)
     some = whole if len(rows) == count else build(rows)
+    del whole  # of many rows it is large
     statistics = {name: statistic for name, statistic in some.items() if name in point}
     centre = point if len(rows) == count else point | unweighted(statistics, len(rows))
     resamples = min(RESAMPLES, max(FEWEST, WORK // (len(rows) * columns)))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from netwright.data.dataset import Dataset
-from netwright.data.read import read, read_chunks
+from netwright.data.read import read, read_chunks, read_labelled_chunks, read_source
 from netwright.records.errors import DataError
 from netwright.records.source import Source
 
@@ -147,3 +147,23 @@ def test_lists_of_files_are_rows_that_are_found_by_their_file(tmp_path: Path) ->
         f"{tmp_path}/t.csv is neither an image nor a text\n"
         "  fix: give images or texts, or one table or folder at a time."
     )
+
+
+def test_labelled_rows_come_in_pieces_as_they_are_read_at_once(tmp_path: Path) -> None:
+    lines = [f"{n},{'' if n in (3, 4, 20, 21, 22, 23, 24, 25) else 'ab'[n % 2]}" for n in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    source = Source(tmp_path / "t.csv", ("y",))
+    whole = read_source(source)
+    pieces = list(read_labelled_chunks(source, rows=5))
+    assert max(map(len, pieces)) == 5 and all(piece.targets == ("y",) for piece in pieces)
+    assert pl.concat([piece.table for piece in pieces]).equals(whole.table)
+    assert pl.concat([piece.places for piece in pieces]).equals(whole.places)  # type: ignore[type-var]  a table has them
+    told = [note for piece in pieces for note in piece.notes]
+    assert told == [f"8 rows without a y left out, the first is {tmp_path / 't.csv'}, line 5"]
+
+
+def test_pieces_without_any_target_are_an_error_as_they_are_at_once(tmp_path: Path) -> None:
+    for text, told in (("x,y\n1,\n2,?\n", "every row is without a 'y'"), ("x,y\n", "has no rows"), ("x\n1\n", "'y'")):
+        (tmp_path / "t.csv").write_text(text)
+        with pytest.raises(DataError, match=told):
+            list(read_labelled_chunks(Source(tmp_path / "t.csv", ("y",)), rows=1))

@@ -1,5 +1,6 @@
 """What predict says about new rows: what it could not read, what it keeps, and what it does not overwrite."""
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ import polars as pl
 import pytest
 
 import netwright as nw
+from netwright.data.read import read_labelled_chunks
+from netwright.tasks import sample
 
 SETTINGS = {"epochs": 2, "members": 1, "width": 8, "precision": "fp32"}
 ROWS = 120
@@ -145,3 +148,29 @@ def test_points_between_thousands_are_read_as_in_training_however_few_the_new_ro
     plain = pl.DataFrame({"sold": [20546, 1230], "paid": [205460, 12300]})
     assert nw.predict(run, tmp_path / "new.csv")["prediction"].equals(nw.predict(run, plain)["prediction"])
     assert nw.evaluate(run, tmp_path / "new.csv") == nw.evaluate(run, plain)
+
+
+def test_evaluation_in_pieces_gives_the_scores_of_all_rows_and_tells_once_what_it_left_out(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, netwright: Callable
+) -> None:
+    rows = pl.read_csv(_people(tmp_path), infer_schema=False)
+    rows[[3, 100], "y"] = None
+    rows[[5, 90], "y"] = "huge"
+    rows[[7, 60], "size"] = "x"
+    rows.write_csv(tmp_path / "new.csv")
+    whole = netwright("evaluate", run, tmp_path / "new.csv")
+    monkeypatch.setattr(read_labelled_chunks, "__defaults__", (16,))
+    pieces = netwright("evaluate", run, tmp_path / "new.csv")
+    assert (pieces.code, pieces.out) == (0, whole.out) and "on 116 test rows" in whole.out
+    assert pieces.err == whole.err
+    assert pieces.err.count("cannot be read, the first is") == pieces.err.count("without a y left out") == 1
+    assert f"size: 2 of {len(rows) - 2} cells are not numbers" in pieces.err
+
+
+def test_scores_of_a_sample_say_so(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, netwright: Callable
+) -> None:
+    monkeypatch.setattr(sample, "MOST_ROWS", 50)
+    said = netwright("evaluate", run, _people(tmp_path))
+    assert "on 120 test rows" in said.out and "all are of 50 of these rows, drawn at random\n" in said.out
+    assert json.loads(netwright("evaluate", run, _people(tmp_path), "--json").out)["sampled"] == 50

@@ -292,3 +292,12 @@ def test_the_loss_is_a_metric_only_if_there_is_no_other():
 def test_a_statistic_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         metrics.mean_of(NUMBERS, "lower").better = "higher"
+
+
+def test_sums_by_group_are_the_same_for_many_rows_and_for_many_groups(monkeypatch: pytest.MonkeyPatch):
+    few = metrics.group_sums(TARGETS, K, NUMBERS)(WEIGHTS)
+    monkeypatch.setattr(metrics, "FEW_GROUPS", 1)
+    sorted_ones = metrics.group_sums(TARGETS, K, NUMBERS)(WEIGHTS)
+    monkeypatch.setattr(metrics, "MANY_ROWS", 1)
+    assert few == pytest.approx(sorted_ones, rel=1e-12)
+    assert metrics.group_sums(TARGETS, K, NUMBERS)(WEIGHTS) == pytest.approx(few, rel=1e-12)

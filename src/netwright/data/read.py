@@ -22,6 +22,7 @@ from netwright.resolve import resolve, with_detail
 from netwright.tasks import TASKS
 
 Reader = Callable[[Source], Dataset]
+
 NO_TARGET = ("", "?", "nan", "na", "n/a", "null")  # words for a missing target; "none" may be a class
 ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst")  # .gz is read
 FILES = 2_000  # files at once when a folder is read in pieces: 300 MB of pixels at 224 x 224
@@ -60,10 +61,7 @@ def read_unlabelled(source: Source, targets: Sequence[str]) -> Dataset:
             raise DataError(f"{data} has no folder of files without a label", remedy=remedy)
         return read_source(replace(source, data=folders[0]))
     whole = read_source(source)
-    for name in targets:
-        require_column(whole, name, "target")
-    missing = pl.DataFrame([_known(whole.table[name])[1].rename(name) for name in targets])
-    lost = missing.select(pl.any_horizontal(pl.all())).to_series()
+    lost = _missing(whole, targets)
     if not lost.any():
         problem = f"{whole.origin} has no row without a {' or '.join(map(repr, targets))}"
         raise DataError(problem, remedy="leave the target empty in rows that have no label yet.")
@@ -86,6 +84,45 @@ def read_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
         yield from (_finish(chunk, source) for chunk in read_table_chunks(source, rows))
     else:
         yield from _sliced(read_source(source), min(rows, FILES) if form == "folder" or _are_files(data) else rows)
+
+
+def read_labelled_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
+    """Rows with their targets, as `read_source` gives them: a table of any size in pieces, other data in one.
+
+    The last piece has the note of how many rows lack a target. Raises DataError as `read_source`.
+    """
+    data, lost, first, held = source.data, 0, "", None
+    if not isinstance(data, str | Path) or _form(existing(data), source) != "table":
+        yield read_source(source)
+        return
+    for chunk in read_table_chunks(source, rows):
+        missing = _missing(chunk, source.target)
+        if missing.any():
+            lost, first = lost + int(missing.sum()), first or chunk.locate(missing.arg_max() or 0)
+            chunk = replace(chunk.keep(~missing, ""), notes=chunk.notes)
+        if not len(chunk):
+            continue
+        if held is not None:
+            yield held
+        held = _finish(chunk, source)
+        if held.spans is not None:  # a task cuts rows into examples: pieces would cut them elsewhere
+            yield read_source(source)
+            return
+    if held is None:
+        yield read_source(source)  # no row, or none with a target: it says so
+        return
+    note = f"{counted(lost, 'row')} without a {listed(source.target)} left out, the first is {first}"
+    yield replace(held, notes=(*held.notes, note)) if lost else held
+
+
+def _missing(dataset: Dataset, targets: Sequence[str]) -> pl.Series:
+    """Which rows lack a target."""
+    for name in targets:
+        require_column(dataset, name, "target")
+    lost = pl.DataFrame([_known(dataset.table[name])[1].rename(name) for name in targets])
+    return (
+        lost.select(pl.any_horizontal(pl.all())).to_series() if targets else pl.repeat(False, len(dataset), eager=True)
+    )
 
 
 def _form(path: Path, source: Source) -> str:

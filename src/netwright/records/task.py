@@ -47,6 +47,7 @@ class Scores:
     count: int  # examples
     confusion: tuple[tuple[int, ...], ...] = ()  # rows: true class, columns: predicted class
     labels: tuple[str, ...] = ()
+    sampled: int = 0  # rows, drawn at random, that metrics and confusion are of; 0 if they are of all
     lead: Metric | None = None  # of a simple model: by how much the network is better in the first metric, paired
 
     def __getitem__(self, name: str) -> Metric:

@@ -98,9 +98,10 @@ def _excel(tables: Iterator[pl.DataFrame], path: Path) -> int:
     if table.height >= SHEET_ROWS or table.width > SHEET_COLUMNS:
         problem = f"{counted(table.height, 'row')} of {counted(table.width, 'column')} do not fit a sheet of Excel"
         raise DataError(problem, remedy=OTHERWISE)
-    for column in table.select(pl.col(pl.String)):
-        if (longest := column.str.len_chars().max() or 0) > CELL_LETTERS:
-            raise DataError(f"a cell of {column.name!r} has {longest:,} letters, too many for Excel", remedy=OTHERWISE)
+    longest = table.select(pl.col(pl.String).str.len_chars().max().fill_null(0))
+    for name, letters in longest.row(0, named=True).items() if longest.width else ():
+        if letters > CELL_LETTERS:
+            raise DataError(f"a cell of {name!r} has {letters:,} letters, too many for Excel", remedy=OTHERWISE)
     try:
         with xlsxwriter.Workbook(path, TEXT_ONLY | {"tmpdir": str(path.parent)}) as book:
             table.write_excel(book)

@@ -112,7 +112,8 @@ def scores_table(scores: Scores, baselines: tuple[tuple[str, Scores], ...] = ())
         line = f"{metric.name:<22}{_number(metric.value):>10}   {interval:<21}"
         values = (_number(theirs[metric.name].value) for _, theirs in baselines)
         lines.append(line + "".join(f"{value:>{width}}" for width, value in zip(wide, values, strict=True)))
-    return in_lines([*(line.rstrip() for line in lines), *_confusion(scores)])
+    drawn = f"all are of {scores.sampled:,} of these rows, drawn at random"
+    return in_lines([*(line.rstrip() for line in lines), *([drawn] if scores.sampled else []), *_confusion(scores)])
 
 
 def _number(value: float) -> str:
@@ -124,7 +125,8 @@ def _confusion(scores: Scores) -> list[str]:
     if not 2 <= len(scores.labels) <= MOST_CLASSES or not scores.confusion:
         return []
     labels = [one_line(label) for label in scores.labels]
-    wide = max(6, *(len(label[:12]) + 2 for label in labels))
+    largest = max(max(row) for row in scores.confusion)
+    wide = max(6, len(f"{largest:,}") + 1, *(len(label[:12]) + 2 for label in labels))
     head = f"{'true / predicted':<18}" + "".join(f"{label[:12]:>{wide}}" for label in labels)
     rows = zip(labels, scores.confusion, strict=True)
     return ["", head, *(f"{label[:16]:<18}" + "".join(f"{n:>{wide},}" for n in row) for label, row in rows)]

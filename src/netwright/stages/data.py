@@ -82,10 +82,9 @@ def new_examples(run: Run, data: Any, *, is_labelled: bool) -> Examples:
 
 @dataclass(frozen=True)
 class _Odd:
-    """Cells of one column of new rows with one claim: how many, of how many, and the first."""
+    """Cells of one column of new rows with one claim: how many, and the first. Without a claim: all with a value."""
 
     cells: int
-    of: int
     first: str
 
 
@@ -98,32 +97,55 @@ def count_odd(schema: Schema, dataset: Dataset, found: dict[tuple[str, str], _Od
         if field.name in dataset.mapped or field.name not in dataset.table.columns:
             continue
         cells = dataset.table[field.name]
+        known = int(present(cells).sum()) + found.get((field.name, ""), _Odd(0, "")).cells
+        found[field.name, ""] = _Odd(known, "")
         for odd in field.odd(cells):
-            count, key, known = int(odd.cells.sum()), (field.name, odd.claim), int(present(cells).sum())
-            before = found.get(key, _Odd(0, 0, ""))
+            count, key = int(odd.cells.sum()), (field.name, odd.claim)
+            before = found.get(key, _Odd(0, ""))
             row = odd.cells.arg_max() or 0
             first = before.first or (f"{dataset.locate(row)}: {cells[row]!r}" if count else "")
-            if odd.is_lost and count and before.cells + count == before.of + known:
+            if odd.is_lost and count and before.cells + count == known:
                 problem = f"no cell of column {field.name!r} can be read as a {field.seen_as}: the first is {first}"
                 remedy = f"write it as in training ({field.describe()}), or leave the cells empty."
                 raise DataError(problem, remedy=remedy)
-            found[key] = _Odd(before.cells + count, before.of + known, first)
+            found[key] = _Odd(before.cells + count, first)
 
 
 def tell_odd(found: Mapping[tuple[str, str], _Odd], tell: Tell) -> None:
     """Reports the cells that were not read as in training; as a Python warning if nobody listens."""
     for (name, claim), odd in found.items():
-        if odd.cells:
-            _warn(f"{name}: {odd.cells:,} of {counted(odd.of, 'cell')} {claim}; the first is {odd.first}", tell)
+        if claim and odd.cells:
+            known = counted(found[name, ""].cells, "cell")
+            _warn(f"{name}: {odd.cells:,} of {known} {claim}; the first is {odd.first}", tell)
 
 
 def tell_bad(dataset: Dataset, bad: Mapping[int, str], tell: Tell) -> None:
     """Reports what reading skipped and the rows that cannot be read."""
     for note in dataset.notes:
         tell(note)
-    if bad:
-        first = min(bad)
-        _warn(f"{counted(len(bad), 'row')} cannot be read, the first is {dataset.locate(first)}: {bad[first]}", tell)
+    tell_unread(NONE_UNREAD.with_rows(dataset, bad), tell)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Rows that cannot be read: how many, and the first with its reason."""
+
+    count: int
+    first: str
+
+    def with_rows(self, dataset: Dataset, bad: Mapping[int, str]) -> "Unread":
+        """With those of another piece of the data."""
+        first = self.first or (f"{dataset.locate(min(bad))}: {bad[min(bad)]}" if bad else "")
+        return Unread(self.count + len(bad), first)
+
+
+NONE_UNREAD = Unread(0, "")
+
+
+def tell_unread(unread: Unread, tell: Tell) -> None:
+    """Reports rows that cannot be read; as a Python warning if nobody listens."""
+    if unread.count:
+        _warn(f"{counted(unread.count, 'row')} cannot be read, the first is {unread.first}", tell)
 
 
 def _warn(text: str, tell: Tell) -> None:

@@ -1,6 +1,6 @@
 """A run reopened, with its rows if needed; scored; diagnosed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,20 +9,23 @@ from typing import Any
 from netwright import run_folder
 from netwright.checks import TRAINING_STAGES
 from netwright.checks.training.evidence import diagnose, of_run
+from netwright.data.dataset import Dataset
 from netwright.data.examples import augmented
 from netwright.data.fingerprint import fingerprint
 from netwright.data.fixes import apply_fixes
-from netwright.data.prepare import prepare
+from netwright.data.prepare import encode_new, prepare
 from netwright.data.read import read_source
 from netwright.data.split import split as split_rows
-from netwright.machine.device import suited
+from netwright.machine.device import prepare_device, suited
 from netwright.planning.again import trained_again
-from netwright.records.errors import RunError
+from netwright.records.errors import DataError, RunError
 from netwright.records.finding import Report
 from netwright.records.options import silent
 from netwright.records.result import Tell
 from netwright.records.run import Run, with_result
+from netwright.records.task import Scores
 from netwright.simple_models.compare import compare, models_of
+from netwright.stages.data import NONE_UNREAD, count_odd, tell_odd, tell_unread
 from netwright.training.evaluate import device_of
 from netwright.training.evaluate import evaluate as score_examples
 
@@ -94,6 +97,27 @@ def scored(run: Run, tell: Tell) -> Run:
     for note in notes:
         tell(note)
     return with_result(replace(run, notes=(*run.notes, *notes)), "baselines", simple)
+
+
+def scored_pieces(run: Run, pieces: Iterable[Dataset], tell: Tell) -> Scores:
+    """Scores of rows that come in pieces, so that any number of them fits. Raises DataError if none can be scored."""
+    score, odd, unread, count, groups, origin = run.task.score(), {}, NONE_UNREAD, 0, None, ""
+    with prepare_device():
+        for dataset in pieces:
+            count_odd(run.schema, dataset, odd)
+            examples, bad = encode_new(run.schema, run.task, dataset)
+            unread, count, origin = unread.with_rows(dataset, bad), count + len(examples), dataset.origin
+            for note in dataset.notes:
+                tell(note)
+            score_examples(run.network, run.task, examples, run.recipe, score)
+            groups = examples.groups  # of data that come in one piece: the rows of a table are independent
+        tell_unread(unread, tell)
+        tell_odd(odd, tell)
+        if not count:
+            problem = f"no row of {origin} can be scored: {unread.first}"
+            remedy = f"give rows with targets like those of the training: {run.task.describe()}."
+            raise DataError(problem, remedy=remedy)
+        return score.result(groups)
 
 
 def diagnosed(run: Run, tell: Tell, without: Collection[str] = (), *, deep: bool = False) -> Report:

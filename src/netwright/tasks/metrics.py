@@ -10,15 +10,18 @@ from math import nan
 from typing import Literal, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netwright.records.batch import Batch, Outputs, Rows
+from netwright.records.batch import Batch, Outputs
 from netwright.records.errors import DataError
 from netwright.records.task import Metric, Score, Scores
 from netwright.statistics import Array, Weighted, bootstrap, unweighted
+from netwright.tasks.sample import Sample
 
 FEW_GROUPS = 64  # sums over up to this many groups are cheaper as a matrix product than by sorting
+MANY_ROWS = 1 << 17  # more are summed one weighting at a time: a column for each group would take 120 MB per million
 BINS = 15  # of confidence, as in Guo et al. 2017
 
 Better = Literal["higher", "lower"]
@@ -50,6 +53,8 @@ Measure = Callable[..., Mapping[str, Statistic]]
 class Kept(Score):
     """Keeps a few tensors of each batch (`keep`), and computes the metrics of all rows on request.
 
+    Of more rows than a `Sample` holds, metrics are those of the sample.
+
     `quick` gives the metrics of an epoch's line; its "loss" is not a separate metric. `dear` gives those that are
     computed once at the end. `columns` is the cost of resampling a row, relative to one number.
     """
@@ -66,7 +71,7 @@ class Kept(Score):
     ) -> None:
         self._keep, self._quick, self._dear, self._columns = keep, quick, dear, columns
         self._labels, self._confused = labels, confused
-        self._kept = Rows()
+        self._kept = Sample()
 
     def add(self, outputs: Outputs, batch: Batch) -> None:
         """Keeps what the metrics need, on its own device, without waiting."""
@@ -84,8 +89,10 @@ class Kept(Score):
         def build(rows: NDArray[np.intp]) -> Mapping[str, Statistic]:
             return self._all(*(x[rows] for x in kept))
 
-        metrics = intervals(build, len(kept[0]), columns=self._columns, groups=groups)
-        return Scores(metrics, len(kept[0]), self._confused(*kept) if self._confused else (), self._labels)
+        count, rows = self._kept.count, len(kept[0])
+        metrics = intervals(build, rows, columns=self._columns, groups=self._of_kept(groups))
+        confused = self._confused(*kept) if self._confused else ()
+        return Scores(metrics, count, confused, self._labels, rows if rows < count else 0)
 
     def lead(self, other: Score, name: str, groups: Tensor | None = None) -> Metric | None:
         """By how much this score is better, from the difference of the two in each resample."""
@@ -100,7 +107,10 @@ class Kept(Score):
             sign = 1 if a.better == "higher" else -1
             return {name: Statistic(lambda weights: sign * (a(weights) - b(weights)), "higher")}
 
-        return next(iter(intervals(build, len(ours[0]), columns=self._columns, groups=groups)), None)
+        return next(iter(intervals(build, len(ours[0]), columns=self._columns, groups=self._of_kept(groups))), None)
+
+    def _of_kept(self, groups: Tensor | None) -> Tensor | None:
+        return None if groups is None else groups.cpu()[torch.from_numpy(self._kept.places())]
 
     def _all(self, *kept: NDArray[np.generic]) -> dict[str, Statistic]:
         found = {**self._quick(*kept), **(self._dear(*kept) if self._dear else {})}
@@ -122,11 +132,17 @@ def intervals(
     seed: int = 0,
 ) -> tuple[Metric, ...]:
     """Every metric of `count` rows with its 95 % interval, by `statistics.bootstrap`."""
-    whole = build(np.arange(count))
-    biased = [name for name, statistic in whole.items() if statistic.is_biased]
+    better, biased = dict[str, Better](), list[str]()
+
+    def seen(rows: NDArray[np.intp]) -> Mapping[str, Statistic]:
+        found = build(rows)
+        better.update({name: statistic.better for name, statistic in found.items()})
+        biased.extend(name for name, statistic in found.items() if statistic.is_biased)
+        return found
+
     by = None if groups is None else groups.cpu().numpy()
-    found = bootstrap(build, count, columns=columns, biased=biased, groups=by, seed=seed)
-    return tuple(Metric(n, x.value, x.low, x.high, whole[n].better == "higher") for n, x in found.items())
+    found = bootstrap(seen, count, columns=columns, biased=biased, groups=by, seed=seed)
+    return tuple(Metric(n, x.value, x.low, x.high, better[n] == "higher") for n, x in found.items())
 
 
 def of_sums(table: Array, function: Callable[[Array], Array], better: Better) -> Statistic:
@@ -268,6 +284,8 @@ def calibration_error(confidence: Array, right: NDArray[np.bool_]) -> Statistic:
 def group_sums(groups: NDArray[np.int64], count: int, numbers: Array | NDArray[np.bool_] | None = None) -> Weighted:
     """(R, n) weights -> (R, count): the weighted sum of the numbers (1 for each row by default) by group."""
     factor = np.ones(len(groups)) if numbers is None else numbers.astype(np.float64)
+    if len(groups) > MANY_ROWS:
+        return lambda weights: np.array([np.bincount(groups, row * factor, count) for row in weights], np.float64)
     if count <= FEW_GROUPS:
         columns = np.where(groups[:, None] == np.arange(count), factor[:, None], 0.0)
         return lambda weights: weights @ columns

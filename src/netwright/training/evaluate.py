@@ -22,12 +22,12 @@ JOINED_CELLS = 1 << 21  # of inputs or outputs: 8 MB
 WORTH_A_LOOK = 8  # forward passes; with more, an extra one to see the size of the outputs costs little
 
 
-def evaluate(network: nn.Module, task: Task, examples: Examples, recipe: Recipe) -> Score:
+def evaluate(network: nn.Module, task: Task, examples: Examples, recipe: Recipe, score: Score | None = None) -> Score:
     """The task's score over all examples: `.quick()` for progress lines, `.result()` with intervals.
 
-    In the recipe's arithmetic and batch size.
+    In the recipe's arithmetic and batch size. If a `score` is given, it gets these examples too.
     """
-    score = task.score()
+    score = task.score() if score is None else score
     with evaluating(network):
         runner = Arithmetic(network, recipe)
         for batch in examples.batches(recipe.batch_size, seed=None):

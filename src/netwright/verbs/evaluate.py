@@ -25,12 +25,11 @@ class Options:
 
 def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Scores]":
     """Show scores of RUN with 95 % intervals: on its test part, scored once, or on new DATA."""
-    from netwright.data.prepare import encode_new
-    from netwright.data.read import read_source
+    from netwright.data.read import read_labelled_chunks
     from netwright.machine.device import prepare_device
     from netwright.reports.text import scores_table, verdict
-    from netwright.stages.data import count_odd, new_examples, tell_bad, tell_odd
-    from netwright.stages.runs import loaded, opened
+    from netwright.stages.data import new_examples
+    from netwright.stages.runs import loaded, opened, scored_pieces
     from netwright.training.evaluate import evaluate as scores_of
 
     if options.data is None:
@@ -47,19 +46,10 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
                 options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task,
                 as_written=(*texts, *(said.target if run.task.as_written else ())),
             )  # fmt: skip
-            dataset, odd = read_source(source), {}
-            count_odd(run.schema, dataset, odd)
-            examples, bad = encode_new(run.schema, run.task, dataset)
-            tell_bad(dataset, bad, tell)
-            tell_odd(odd, tell)
-            if not len(examples):
-                first = min(bad)
-                problem = f"no row of {dataset.origin} can be scored: {dataset.locate(first)}: {bad[first]}"
-                known = run.task.describe()
-                raise DataError(problem, remedy=f"give rows with targets like those of the training: {known}.")
+            scores = scored_pieces(run, read_labelled_chunks(source), tell)
         else:
             examples = new_examples(run, options.data, is_labelled=True)
-        with prepare_device():
-            scores = scores_of(run.network, run.task, examples, run.recipe).result(examples.groups)
+            with prepare_device():
+                scores = scores_of(run.network, run.task, examples, run.recipe).result(examples.groups)
         told = f"{run.task.plainly(scores, run.schema.things)}\n\n{scores_table(scores)}".lstrip()
     return Outcome(scores, told, asdict(scores))

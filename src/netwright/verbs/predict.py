@@ -95,7 +95,7 @@ def _chunks(run: "Run", data: Any, keep: tuple[str, ...] | str, tell: Tell) -> "
     from netwright.data.read import read_chunks
     from netwright.machine.device import prepare_device
     from netwright.reports.answers import placed
-    from netwright.stages.data import count_odd, new_examples, tell_bad, tell_odd
+    from netwright.stages.data import NONE_UNREAD, count_odd, new_examples, tell_odd, tell_unread
     from netwright.training.evaluate import predictions
 
     if not run.schema.inputs:
@@ -110,14 +110,17 @@ def _chunks(run: "Run", data: Any, keep: tuple[str, ...] | str, tell: Tell) -> "
     source = Source(
         _whole(run, data), series=run.source.series, time=run.source.time, task=run.task, as_written=as_written
     )
-    odd = {}
+    odd, unread = {}, NONE_UNREAD
     with prepare_device():
         for dataset in read_chunks(source):
             count_odd(run.schema, dataset, odd)
             examples, bad = encode_new(run.schema, None, dataset)
-            tell_bad(dataset, bad, tell)
+            unread = unread.with_rows(dataset, bad)
+            for note in dataset.notes:
+                tell(note)
             found = predictions(run.network, run.task, examples, run.recipe)
             yield placed(found if len(examples) else (_no_answers(run),), dataset, names)
+    tell_unread(unread, tell)
     tell_odd(odd, tell)
 
 
