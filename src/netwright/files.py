@@ -25,6 +25,7 @@ AGAIN = "delete the run folder and train again."
 
 UNFINISHED = ".netwright-"  # prefix of folders that hold an unfinished file; a killed process leaves one
 OLDER_UNFINISHED = ".writing"  # of earlier versions
+WRITABLE = 0o222  # bits of a mode, of which one allows writing
 T = TypeVar("T")
 _NUMBERED = re.compile(r"os error (\d+)")  # how safetensors and polars report errors of the system
 
@@ -33,8 +34,9 @@ _NUMBERED = re.compile(r"os error (\d+)")  # how safetensors and polars report e
 def whole(path: Path) -> Generator[Path]:
     """A path to write to; on exit the file moves to `path` in one step, with the mode of the file it replaces.
 
-    A reader sees the old file or the new one. The path is in a new folder with a random name that only its owner can
-    enter, so nobody can put a link in its way. Raises RunError if the system refuses; the old file then stays.
+    A reader sees the old file or the new one. A link is replaced, not followed. The path is in a new folder with a
+    random name that only its owner can enter, so nobody can put a link in its way. Raises RunError if the system
+    refuses, or the old file is read-only; it then stays.
     """
     try:
         if path.exists() and not path.is_file():
@@ -45,6 +47,8 @@ def whole(path: Path) -> Generator[Path]:
             os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             is_replaced = path.exists() and not path.is_symlink()
             mode = S_IMODE((path if is_replaced else unfinished).stat().st_mode)
+            if is_replaced and not mode & WRITABLE:
+                raise OSError(errno.EACCES, "it is read-only")
             yield unfinished
             flush(unfinished)
             unfinished.chmod(mode)
