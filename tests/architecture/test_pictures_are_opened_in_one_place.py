@@ -1,4 +1,4 @@
-"""A call of pillow's `open` without a list of formats lets a file choose its decoder: Ghostscript for EPS, for example."""
+"""A call of pillow's `open` without a list of formats lets a file choose its decoder, such as Ghostscript for EPS."""
 
 import ast
 from pathlib import Path

@@ -3,11 +3,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from netwright.data.dataset import Dataset
+from netwright.data.read import read_source
 from netwright.data.readers import delimited
+from netwright.data.readers.delimited import find_layout
 from netwright.data.readers.table import read_table, read_table_chunks
 from netwright.records.errors import DataError
 from netwright.records.source import Source
@@ -99,6 +102,19 @@ def test_wrong_encoding_is_read_as_western_european_and_said(tmp_path: Path) -> 
         "people.csv is not UTF-8 (byte 0xfc near position 12): read as cp1252, Western European; "
         "save it as UTF-8 if letters look wrong",
     )
+
+
+def test_too_many_columns_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    error = _fails(tmp_path, ",".join(f"c{k}" for k in range(1_000_000)) + "\n")
+    assert error.problem == f"{tmp_path}/people.csv has 1,000,000 columns, more than 50,000"
+    with pytest.raises(DataError, match="has 60,000 columns"):
+        read_source(Source(np.zeros((2, 60_000))))
+
+
+def test_wide_headers_are_read_in_linear_time(tmp_path: Path) -> None:
+    names = [f"c{k}" for k in range(50_000)]
+    (tmp_path / "wide.csv").write_text(",".join(names) + "\n")
+    assert find_layout(tmp_path / "wide.csv").names == tuple(names)  # comparing all pairs would take minutes
 
 
 def test_duplicate_column_names_are_an_error(tmp_path: Path) -> None:

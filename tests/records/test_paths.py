@@ -7,7 +7,8 @@ import pytest
 from netwright.records.paths import open_regular, real, spelled
 
 NAMES = [
-    b"plain.png", b"\xff\xfe.png", b"\xe9t\xe9", b"\\xff.png", b"\\\\xe9", b"\\x5cxe9", b"AC\\DC", b"\\x", b"\xe2\x82\xac", b"\\x5c\\xff\xff",
+    b"plain.png", b"\xff\xfe.png", b"\xe9t\xe9", b"\\xff.png", b"\\\\xe9", b"\\x5cxe9", b"AC\\DC", b"\\x",
+    b"\xe2\x82\xac", b"\\x5c\\xff\xff",
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from netwright.resolve import resolve, with_detail
 from netwright.tasks import TASKS
 
 COUNTING = 0.8  # whole numbers with at least this share of steps of one count the rows, some of which may be missing
+FIRST = 8  # cells that quickly show that a column does not count the rows
 LOOK = 1_000  # cells that quickly show that a column varies
 SHOWN = 30  # columns of one kind that are reported one by one
 LEARNED_BYTES = 1 << 30  # of targets on disk to learn a task from; if there are more, an even sample
@@ -114,7 +116,8 @@ def _useful(dataset: Dataset, train: pl.DataFrame, said: Mapping[str, str]) -> t
     """Input columns that vary among the training rows or whose kind is known, and a note about the others."""
     known = {*said, *dataset.kinds}
     constant = [name for name in dataset.inputs if name not in known and is_constant(train[name])]
-    names = [name for name in dataset.inputs if name not in constant]
+    left = {*constant}
+    names = [name for name in dataset.inputs if name not in left]
     if not names:
         came = f"{listed(constant)} never change" if constant else "there is no column beside the target"
         raise DataError(f"{dataset.origin} has nothing to learn from: {came}", remedy="add columns that vary.")
@@ -145,8 +148,10 @@ def _learned(dataset: Dataset, cells: pl.Series, said: str) -> Field:
 
 def _first_lost(dataset: Dataset, field: Field, rows: Rows) -> str:
     """The place of the first training cell that cannot be read, as words to add; empty if there is none."""
-    cells = dataset.table[field.name][rows]
-    lost = [odd.cells for odd in field.odd(cells) if odd.is_lost] if field.family in MEASURED else []
+    cells = dataset.table[field.name]
+    if field.family not in MEASURED or cells.dtype != pl.String:
+        return ""
+    lost = [odd.cells for odd in field.odd(cells[rows]) if odd.is_lost]
     first = next((int(which.arg_max() or 0) for which in lost if which.any()), None)
     return "" if first is None else f"; the first is {dataset.locate(int(rows[first]))}"
 
@@ -177,6 +182,8 @@ def _ids(dataset: Dataset, fields: tuple[Field, ...], train: pl.DataFrame) -> tu
 
 def counts_rows(cells: pl.Series) -> bool:
     """Whether whole numbers rise from row to row, nearly always by one."""
+    if not cells.null_count() and any(after <= before for before, after in pairwise(cells.head(FIRST).to_list())):
+        return False  # at once: wide tables have thousands of columns that number nothing
     steps = cells.diff().drop_nulls().to_numpy()
     return len(steps) > 0 and bool(steps.min() > 0) and float((steps == 1).mean()) >= COUNTING
 

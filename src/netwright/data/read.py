@@ -9,7 +9,7 @@ import polars as pl
 
 from netwright.data.dataset import Dataset
 from netwright.data.readers import READERS
-from netwright.data.readers.files import suffix_of
+from netwright.data.readers.files import require_narrow, suffix_of
 from netwright.data.readers.folder import PART_NAMES, TEXTS, UNLABELLED, read_files, unlabelled
 from netwright.data.readers.idx import holds_idx
 from netwright.data.readers.memory import read_memory
@@ -147,6 +147,7 @@ def _form(path: Path, source: Source) -> str:
 
 def _finish(dataset: Dataset, source: Source) -> Dataset:
     """Drops, parts and targets as the user asked, checked against the columns of the data."""
+    require_narrow(dataset.origin, dataset.table.width)
     if not source.series:
         for name in source.drop:
             require_column(dataset, name, "column to drop")

@@ -30,6 +30,7 @@ from netwright.records.schema import Family, Field, Odd, Signal
 
 ISO = "%Y-%m-%d"
 CLOCK = "%H:%M"  # times of day alone, with seconds or not, on the first day of 1970
+LEAST_COMPACT = 10_000_000
 COMPACT = "%Y%m%d"  # 20230115, as numbers too: of numbers of eight digits, fewer than one in a hundred is such a day
 FORMATS = {  # formats of a day, after its parts are joined by "-"; an earlier one wins a tie
     ISO: r"^\d{4}-\d{1,2}-\d{1,2}$",
@@ -83,7 +84,10 @@ class Date(Field):
         if cells.dtype == pl.Date or cells.dtype == pl.Datetime:
             return True
         if cells.dtype.is_integer():
-            few = names(sample(cells))
+            few = sample(cells)
+            if not LEAST_COMPACT <= (few.median() or 0) < 10 * LEAST_COMPACT:  # type: ignore[operator]  # of numbers
+                return False  # at once: nearly all would have eight digits
+            few = names(few)
             return few.n_unique() > 1 and int(_read_days(few, COMPACT).is_not_null().sum()) >= NEARLY_ALL * len(few)
         if cells.dtype != pl.String:
             return False

@@ -95,6 +95,8 @@ class Number(Field):
 
     def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
         """Texts that are not numbers, infinite numbers, and numbers with another sign or unit."""
+        if cells.dtype.is_integer() and not self.unit:
+            return ()
         read = self.values(cells)
         infinite = Odd("are infinite: read as missing", read.is_infinite().fill_null(False))
         if self.unit is None:

@@ -17,7 +17,7 @@ from netwright.kinds.cells import Values
 from netwright.records.errors import listed
 from netwright.records.paths import open_regular, real
 
-# Only raster images: pillow starts Ghostscript for EPS, whatever the file is called, and rarely used decoders have bugs.
+# Only raster images: pillow starts Ghostscript for EPS, whatever the file is called, and rare decoders have bugs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "ICO")
 MAX_PIXELS = 80_000_000  # of a file, from its header: decoded they take 240 MB; pillow itself warns at 89 million
 MAX_BYTES = 8 * MAX_PIXELS  # of a file: four channels of 16 bits, not compressed

@@ -15,6 +15,7 @@ WHOLE = 2  # distinct three-digit numbers without a point, beside 20.540: decima
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 _GROUPED = r"\d{1,3}(?:[, ']\d{3})+|[1-9]\d?(?:,\d{2})+,\d{3}"  # 1,234 and 1 234; 12,34,567 as in India
 _POINTS = r"[1-9]\d{0,2}(?:\.\d{3})+"  # 1.234
+GROUPED = rf"^[+-]?{_POINTS}$"  # 20.546
 _WITH_POINT = rf"^[+-]?(?:\d+\.?\d*|\.\d+|(?:{_GROUPED})(?:\.\d+)?){_EXPONENT}$"
 _WITH_COMMA = rf"^[+-]?(?:\d+|\d{{1,3}}(?:[. ']\d{{3}})+)?(?:,\d+)?{_EXPONENT}$"
 # What cannot be read the other way: 3.14 and 1,234.5, but not 1.234; 3,14 and 1.234,5, but not 1,234.
@@ -27,6 +28,7 @@ _CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|TRY|ZA
 _TIMES_MORE = ("k", "m", "b", "t", "bn", "mn", "mio", "mrd", "lakh", "crore")  # 5k beside 300 is not 5 beside 300
 _BODY = rf"\d(?:[\d.,' ]*\d)?\.?{_EXPONENT}|[.,]\d+{_EXPONENT}"
 _CELL = rf"^([+-]?)\s*([$€£¥₹]|(?:{_CODES}))?\s*([+-]?)\s*({_BODY})\s*([\p{{L}}%‰°$€£¥₹\"'][^\s]*(?: \p{{L}}+)?)?$"
+_FIGURE = r"\p{N}|(?i:inf)"  # in every cell that can be read as a number
 _RANGE = r"^\d[\d.,]*\s*(?:-|\u{2013}|to)\s*\d[\d.,]*$"  # 10-20
 _CLOCK = r"(?i)^(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:[.,]\d+)?))?\s*([ap])?\.?m?\.?$"
 
@@ -94,8 +96,8 @@ def _otherwise(cells: pl.Series, writing: Writing) -> pl.Series:
 def holds_numbers(cells: pl.Series) -> bool:
     """Whether a column of text nearly always holds numbers, written in one way."""
     present = words(sample(cells)).drop_nulls()
-    if present.is_empty():
-        return False
+    if int(present.str.contains(_FIGURE).sum()) < NEARLY_ALL * len(present) or present.is_empty():
+        return False  # at once, for columns of words
     writing = way_of_writing(present)
     has_zeros = int(present.str.contains(r"^[+-]?0\d").sum()) >= CODE_LIKE * len(present)
     if has_zeros and writing.unit != TIME:
@@ -129,9 +131,11 @@ def foreign_units(cells: pl.Series) -> pl.Series:
 def groups_by_points(cells: pl.Series) -> bool:
     """Whether points part thousands in a column of text, as in 20.546 beside 808: then no cell has decimals."""
     texts = cells.drop_nulls()
+    if not texts.str.contains(GROUPED).any():
+        return False  # at once, for columns of decimals
     pointed = texts.str.contains(".", literal=True)
     groups, others = texts.filter(pointed), texts.filter(~pointed)
-    if groups.is_empty() or not groups.str.contains(rf"^[+-]?{_POINTS}$").all():
+    if not groups.str.contains(GROUPED).all():
         return False
     if not others.str.contains(r"^[+-]?\d{1,3}$").all():
         return False

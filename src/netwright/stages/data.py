@@ -28,6 +28,8 @@ from netwright.records.source import Source
 from netwright.training.check import check_network
 from netwright.training.forms import fitting
 
+MANY_COLUMNS = 10_000  # from here on their number decides how long checks take
+
 
 def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) -> tuple[Report, Dataset]:
     """The findings of the data checks, and the data, fixed if the source has fixes.
@@ -36,6 +38,8 @@ def audited(source: Source, against: Any, seed: int, *, fast: bool, tell: Tell) 
     at a sample of rows.
     """
     dataset = read_source(source)
+    if (width := dataset.table.width) > MANY_COLUMNS:
+        tell(f"checking {width:,} columns takes minutes; choose fewer if that is too long")
     new = None if against is None else read_source(replace(source, data=against, target=(), labels="", split=""))
     fixes = as_fixes(source.fixes)
     parts = prepared = None

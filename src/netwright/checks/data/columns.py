@@ -84,7 +84,8 @@ def _family(kind: str) -> str:
 def as_numbers(cells: pl.Series) -> Floats | None:
     """Float64 with NaN for missing cells, or None for columns that are not numbers."""
     if cells.dtype.is_numeric():
-        return cells.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        numbers = cells.cast(pl.Float64)
+        return (numbers.fill_null(float("nan")) if numbers.null_count() else numbers).to_numpy()
     if cells.dtype == pl.String and Number.matches(cells):
         return read_column(cells).fill_null(float("nan")).to_numpy()
     return None

@@ -118,7 +118,7 @@ def _standard(x: Floats) -> Floats:
 def _best_sets(x: Floats, y: Floats, size: int) -> list[tuple[int, ...]]:
     """The sets of so many rows of x whose linear fit leaves least of y, the best first."""
     x, y = _standard(x), _standard(y[None])[0]
-    gram, with_y = x @ x.T / len(y), x @ y / len(y)
+    with_y = x @ y / len(y)
     kept = (
         np.sort(np.argsort(-np.abs(with_y), kind="stable")[:MOST_COLUMNS])
         if len(x) > MOST_COLUMNS
@@ -126,11 +126,13 @@ def _best_sets(x: Floats, y: Floats, size: int) -> list[tuple[int, ...]]:
     )
     if size > len(kept):
         return []
-    sets = kept[np.array(list(combinations(range(len(kept)), size)))]
+    sets = np.array(list(combinations(range(len(kept)), size)))
+    x, with_y = x[kept], with_y[kept]
+    gram = x @ x.T / len(y)
     inner = gram[sets[:, :, None], sets[:, None, :]] + 1e-10 * np.eye(size)  # two equal columns would be singular
     told = np.einsum("ni,ni->n", np.linalg.solve(inner, with_y[sets][:, :, None])[:, :, 0], with_y[sets])
     best = np.argsort(-told, kind="stable")[:3]
-    return [tuple(sets[k].tolist()) for k in best if told[k] > 1 - COARSE**2]
+    return [tuple(kept[sets[k]].tolist()) for k in best if told[k] > 1 - COARSE**2]
 
 
 def _line(names: list[str], x: Floats, y: Floats) -> _Formula | None:

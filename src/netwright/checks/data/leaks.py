@@ -177,11 +177,12 @@ def _groupings(evidence: DataEvidence) -> Iterator[tuple[str, Rows]]:
     for name, cells in columns:
         if not (cells.dtype.is_integer() or cells.dtype == pl.String):
             continue
+        distinct = cells.n_unique()
+        if distinct < LEAST_GROUPS or len(cells) > MOST_SIZE * distinct:
+            continue
         groups = cells.rank("dense").fill_null(0).to_numpy().astype(np.int64)
         sizes = np.bincount(groups)
-        many = int((sizes > 0).sum())
-        are_small = len(groups) / many <= MOST_SIZE and sizes.max() <= LARGEST * len(groups)
-        if many >= LEAST_GROUPS and are_small and (sizes == 1).sum() < len(groups) / 2:
+        if sizes.max() <= LARGEST * len(groups) and (sizes == 1).sum() < len(groups) / 2:
             yield name, groups
 
 

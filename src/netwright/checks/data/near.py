@@ -51,6 +51,7 @@ TEMPLATE = (
 MOST_BUCKET = 50  # texts that agree in a band; more of them follow a template
 DIGITS = 4  # that numbers of a table are rounded to
 LEAST_COLUMNS = 4  # of a table
+LISTED = 1_000  # columns up to which all pairs are listed, half a million
 COLUMN_PAIRS = 30  # used to count the rows that agree in all cells but two
 TABLE_RATIO = 2.0  # pairs that agree in more cells over those that agree in fewer: below 1 by chance
 
@@ -332,12 +333,9 @@ def _table_rows(evidence: DataEvidence, rows: Rows) -> tuple[Pairs, NDArray[np.f
     whole = sum(columns, np.zeros(len(rows), np.uint64))
     equal = equal_pairs(whole)
     one = [equal_pairs(whole - column) - equal for column in columns]
-    chosen = [*combinations(range(len(columns)), 2)]
-    drawn = np.random.default_rng(evidence.seed).permutation(len(chosen))[:COLUMN_PAIRS]
-    two = sum(
-        equal_pairs(whole - columns[a] - columns[b]) - one[a] - one[b] - equal for a, b in (chosen[n] for n in drawn)
-    )
-    few = two * len(chosen) / len(drawn)
+    drawn = _drawn_pairs(len(columns), np.random.default_rng(evidence.seed))
+    two = sum(equal_pairs(whole - columns[a] - columns[b]) - one[a] - one[b] - equal for a, b in drawn)
+    few = two * len(columns) * (len(columns) - 1) / 2 / len(drawn)
     found = [np.empty((0, 2), np.int64)]
     if equal > TABLE_RATIO * max(one):
         found.append(_same(whole))
@@ -346,6 +344,16 @@ def _table_rows(evidence: DataEvidence, rows: Rows) -> tuple[Pairs, NDArray[np.f
     pairs = np.unique(np.concatenate(found), axis=0)
     agree = sum((column[pairs[:, 0]] == column[pairs[:, 1]] for column in columns), np.zeros(len(pairs)))
     return pairs, agree / len(columns)
+
+
+def _drawn_pairs(count: int, generator: np.random.Generator) -> list[tuple[int, int]]:
+    """COLUMN_PAIRS pairs of columns, or all; of very many columns they are not listed, and a pair may come twice."""
+    if count > LISTED:
+        first = generator.integers(count, size=COLUMN_PAIRS)
+        second = (first + generator.integers(1, count, size=COLUMN_PAIRS)) % count
+        return list(zip(first.tolist(), second.tolist(), strict=True))
+    chosen = [*combinations(range(count), 2)]
+    return [chosen[n] for n in generator.permutation(len(chosen))[:COLUMN_PAIRS]]
 
 
 def _rounded(cells: pl.Series) -> pl.Series:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -174,12 +174,10 @@ def _stretch(x: Floats, usable: Mask) -> Change | None:
     heights = np.log(x[places]) if x[places].min() > 0 else x[places]
     blocks = min(BLOCKS, len(places) // BLOCK_ROWS)
     bounds = np.linspace(0, len(places), blocks + 1).astype(int)
-    medians = np.array([np.median(heights[a:b]) for a, b in pairwise(bounds)])
+    medians = _medians(heights, bounds)
     sums = np.concatenate([[0.0], np.cumsum(medians)])
-    starts, ends = np.triu_indices(blocks + 1, 2)
+    starts, ends = _stretches(blocks)
     size = ends - starts
-    fair = (size <= blocks / 2) & ((starts == 0) | (ends == blocks) | (size >= 2))
-    starts, ends, size = starts[fair], ends[fair], size[fair]
     inside = (sums[ends] - sums[starts]) / size
     outside = (sums[-1] - inside * size) / (blocks - size)
     best = int(((inside - outside) ** 2 * size * (blocks - size)).argmax())
@@ -196,6 +194,24 @@ def _stretch(x: Floats, usable: Mask) -> Change | None:
     is_other[places[first:last]] = True
     where = f"from row {places[first]:,} to {places[last - 1]:,} in their order"
     return _matched(x, is_other, usable & ~is_other, where)
+
+
+def _medians(heights: Floats, bounds: Rows) -> Floats:
+    """Of each block; all blocks of one length at once, since thousands of columns have 40 each."""
+    starts, lengths = bounds[:-1], np.diff(bounds)
+    medians = np.empty(len(lengths))
+    for length in np.unique(lengths):
+        here = lengths == length
+        medians[here] = np.median(heights[starts[here, None] + np.arange(length)], axis=1)
+    return medians
+
+
+@cache
+def _stretches(blocks: int) -> tuple[Rows, Rows]:
+    """The first block of each stretch to try, and the block after its last one."""
+    starts, ends = np.triu_indices(blocks + 1, 2)
+    fair = (ends - starts <= blocks / 2) & ((starts == 0) | (ends == blocks) | (ends - starts >= 2))
+    return starts[fair], ends[fair]
 
 
 def _edges(nearer: Floats, bounds: Rows, start: int, end: int) -> tuple[int, int]:

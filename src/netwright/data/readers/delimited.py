@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -11,7 +12,7 @@ from typing import TextIO
 import numpy as np
 import polars as pl
 
-from netwright.data.readers.files import find_encoding, open_text, suffix_of
+from netwright.data.readers.files import find_encoding, open_text, require_narrow, suffix_of
 from netwright.data.spreadsheet import unguarded
 from netwright.records.errors import DataError, counted
 
@@ -66,6 +67,7 @@ def find_layout(path: Path, known: Sequence[str] = ()) -> Layout:
     if not names:
         problem = f"{path} has no line of column names"
         raise DataError(problem, remedy="add a first line with the column names.")
+    require_narrow(path, len(names))
     names, unnamed = _named(path, names)
     _check_header(path, names, known)
     return Layout(path, encoding, delimiter, names, lines, tuple(n for n in (note, unnamed) if n))
@@ -230,8 +232,8 @@ def _named(path: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
 
 
 def _check_header(path: Path, names: tuple[str, ...], known: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             where = " and ".join(str(k + 1) for k, other in enumerate(names) if other == name)
             raise DataError(f"{path} has two columns named {name!r} (columns {where})", remedy="rename one of them.")
     if not set(names) & set(known) and _looks_like_data(names):

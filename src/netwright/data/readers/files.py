@@ -12,6 +12,7 @@ from typing import IO, TextIO, cast
 from netwright.records.errors import DataError, counted
 
 CHUNK = 1 << 22  # bytes checked at once: bounds memory
+MOST_COLUMNS = 50_000  # of a table: each costs milliseconds in every step, so more would take hours
 HEAD = 4096  # bytes that show whether a file is text
 ZEROS_IN_UTF16 = 0.4  # share of zero bytes at even or odd places; every ASCII letter of UTF-16 has one
 ZEROS_IN_TEXT = 0.01  # with more than one zero byte in a hundred it is not text
@@ -50,6 +51,13 @@ def open_bytes(path: Path) -> IO[bytes]:
 def open_text(path: Path, encoding: str) -> TextIO:
     """The file as text with `\\n` line ends. Bytes that are invalid in the encoding become U+FFFD."""
     return io.TextIOWrapper(open_bytes(path), encoding=encoding, errors="replace", newline=None)
+
+
+def require_narrow(origin: object, columns: int) -> None:
+    """Raises DataError for more columns than can be looked at one by one."""
+    if columns > MOST_COLUMNS:
+        problem = f"{origin} has {columns:,} columns, more than {MOST_COLUMNS:,}"
+        raise DataError(problem, remedy="choose the columns that matter, or give images and series as arrays.")
 
 
 def suffix_of(path: Path) -> str:

@@ -12,6 +12,7 @@ import torch
 
 from netwright.data.dataset import PARTS, Dataset
 from netwright.data.mapped import Mapped, as_cells, joined, numbers, stays_mapped
+from netwright.data.readers.files import require_narrow
 from netwright.data.readers.loader import collected
 from netwright.data.readers.table import absolute_images, holds_images, plain
 from netwright.kinds.image import Image
@@ -187,6 +188,7 @@ def _of_array(array: np.ndarray) -> pl.DataFrame:
     if array.ndim == 1:
         return pl.Series(NAME, array).to_frame()
     if array.ndim == 2:
+        require_narrow("the array", array.shape[1])
         columns = [array[:, k].tolist() if array.dtype == object else array[:, k] for k in range(array.shape[1])]
         return pl.DataFrame([pl.Series(f"{NAME}{k}", cells, strict=False) for k, cells in enumerate(columns)])
     column = as_cells(array)

@@ -13,9 +13,9 @@ import polars as pl
 from netwright.data.dataset import Dataset
 from netwright.data.readers.delimited import blocks, find_layout
 from netwright.data.readers.excel import EXCEL, read_sheet
-from netwright.data.readers.files import find_encoding, open_text, reading, suffix_of
+from netwright.data.readers.files import find_encoding, open_text, reading, require_narrow, suffix_of
 from netwright.data.spreadsheet import unguarded_texts
-from netwright.kinds.written import groups_by_points
+from netwright.kinds.written import GROUPED, groups_by_points
 from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.source import Source
 
@@ -87,21 +87,33 @@ def typed(table: pl.DataFrame, as_written: Sequence[str] = ()) -> pl.DataFrame:
     """Stripped text with empty cells missing; numbers if every cell of a column is one, except columns `as_written`."""
     texts = pl.col(pl.String)
     table = table.with_columns(texts.str.strip_chars().replace("", None))
-    return table.with_columns(
-        [typed_column(column) for column in table.iter_columns() if column.name not in as_written]
-    )
+    return table.with_columns(_typed(table.select(texts.exclude(as_written))))
 
 
 def typed_column(column: pl.Series) -> pl.Series:
     """Int64 or Float64 if every nonmissing cell is a number; codes such as 01067, and 20.546 for 20546, stay text."""
-    if column.dtype != pl.String or column.null_count() == len(column):
-        return column
+    return next(iter(_typed(column.to_frame())), column) if column.dtype == pl.String else column
+
+
+def _typed(table: pl.DataFrame) -> list[pl.Series]:
+    """The columns of text that hold numbers only; many columns at a time, since each call of polars has its price."""
+    found = list[pl.Series]()
+    table = table.select(c for c in table.iter_columns() if c.null_count() < len(c))
     for dtype in (pl.Int64, pl.Float64):
-        numbers = column.cast(dtype, strict=False)
-        if numbers.null_count() == column.null_count():
-            is_written = column.str.contains(r"^[+-]?0\d").any() or groups_by_points(column)
-            return column if is_written else numbers
-    return column
+        read = table.select(pl.all().cast(dtype, strict=False))
+        numbers = [c for c in read.iter_columns() if c.null_count() == table[c.name].null_count()]
+        fitting = table.select(c.name for c in numbers)
+        codes, grouped = (_any(fitting, pattern) for pattern in (r"^[+-]?0\d", GROUPED))
+        for column, is_code, may_group in zip(numbers, codes, grouped, strict=True):
+            if not is_code and not (may_group and groups_by_points(table[column.name])):
+                found.append(column)
+        table = table.drop(fitting.columns)
+    return found
+
+
+def _any(table: pl.DataFrame, pattern: str) -> tuple[bool, ...]:
+    """For each column of text, whether a cell matches."""
+    return table.select(pl.all().str.contains(pattern).any()).row(0) if table.width else ()
 
 
 def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
@@ -134,6 +146,7 @@ def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
 
 def _parquet(path: Path, rows: int) -> Iterator[Dataset]:
     try:
+        require_narrow(path, len(pl.read_parquet_schema(path)))
         total = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
         for start in range(0, max(total, 1), rows):
             table = pl.scan_parquet(path, glob=False).slice(start, rows).collect()
