@@ -202,3 +202,13 @@ def test_a_score_is_said_in_a_sentence_for_everybody():
     said = task.plainly(scored(0.63, 0.56, 0.7), "pictures it never saw", scored(0.25, 0.2, 0.3))
     assert said == "63 of 100 pictures it never saw are right (56 to 70); guessing gives 25."
     assert task.plainly(scored(0.996, 0.99, 0.999), "texts") == "99.6 of 100 texts are right (99.0 to 99.9)."
+
+
+@pytest.mark.parametrize("write", ["{}h 5min", "{}\u00bd", "{}ft 2in", "{}/7"])
+def test_measures_in_words_are_no_classes(write: str):
+    """Whatever the notation is: each text hardly ever repeats."""
+    cells = [write.format(number) for number in range(400)]
+    with pytest.raises(DataError, match="to predict each text as a class, name the task classification"):
+        Classification.matches(_cells(*cells))
+    assert Classification.matches(_cells(*(cells[:15] * 10)))  # few classes, whatever they are called
+    assert Classification.matches(_cells(*(f"id {cell}" for cell in cells)))  # names

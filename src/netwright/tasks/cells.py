@@ -9,6 +9,7 @@ from netwright.kinds.written import TIME, other_units, share_of_numbers, way_of_
 from netwright.records.errors import DataError, Unreadable
 
 FEW_CLASSES = 20  # more distinct whole numbers are a quantity; digits, stars and months are fewer
+ROWS_PER_CLASS = 3  # what repeats less often than this is a quantity
 MOST = 0.5  # from this share of cells with numbers, many different texts may be badly written numbers
 
 
@@ -26,7 +27,10 @@ def refuse_unclear(cells: pl.Series) -> None:
             remedy="write a number into it, such as days since a fixed day; "
             "if each date is a class, name the task classification.",
         )
-    if cells.dtype != pl.String or not _are_many(cells) or share_of_numbers(cells) < MOST:
+    if cells.dtype != pl.String or not _are_many(cells):
+        return
+    if share_of_numbers(cells) < MOST:
+        _refuse_measures(cells)
         return
     unread, other = as_numbers(cells).is_null() & cells.is_not_null(), other_units(cells)
     if int(other.sum()) <= (1 - NEARLY_ALL) * len(cells):
@@ -49,6 +53,19 @@ def refuse_unclear(cells: pl.Series) -> None:
         (),
         bad,
     )
+
+
+def _refuse_measures(cells: pl.Series) -> None:
+    """Raises DataError for texts that start with a digit and hardly repeat: `1h 20min`, `5½`, `5ft 11in`."""
+    present = cells.drop_nulls()
+    start = present.str.strip_chars().str.contains(r"^[^\p{L}\d]{0,2}\d")
+    if cells.n_unique() * ROWS_PER_CLASS > len(cells) and int(start.sum()) >= NEARLY_ALL * len(present):
+        raise DataError(
+            f"{cells.name!r} holds {cells.n_unique():,} different texts in {len(cells):,} rows, most starting with a "
+            f"digit, such as {present[0]!r}",
+            remedy="to predict numbers, write one number in each cell, in one unit; "
+            "to predict each text as a class, name the task classification.",
+        )
 
 
 def _are_many(cells: pl.Series) -> bool:

@@ -20,11 +20,18 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Schema
 from netwright.records.task import NO_INPUTS, Labels, Objective, Score, Scores, Task
 from netwright.tasks import metrics
-from netwright.tasks.cells import FEW_CLASSES, MOST, hold_numbers, only_column, refuse_detail, refuse_unclear
+from netwright.tasks.cells import (
+    FEW_CLASSES,
+    MOST,
+    ROWS_PER_CLASS,
+    hold_numbers,
+    only_column,
+    refuse_detail,
+    refuse_unclear,
+)
 from netwright.tasks.losses import choose_loss, class_weights, over_members
 from netwright.tasks.outputs import check_answers, check_outputs, mean_over_members
 
-ROWS_PER_CLASS = 3  # whole numbers that repeat less often than this are a quantity in a small table
 RARE = 0.5  # a class without rows counts as this many in the best constant answer, so its logit is finite
 MOST_CLASSES = 100  # with more, AUC and confusion are skipped: they grow with the classes (and their square)
 
