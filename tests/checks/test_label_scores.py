@@ -159,7 +159,8 @@ def test_hard_rows_of_one_class_are_not_wrong_labels():
         chances, given = _rare(seed)
         hidden = np.random.default_rng(seed + 100).random(len(given)) < 0.1
         chances[hidden & (given == 1)] = chances[given == 0][0]
-        assert even_noise(chances, given) is None
+        assert even_noise(chances, given) is None and paired_noise(chances, given) is None
+        assert judged(chances, given).is_wrong.max() == 0
     found = list[bool]()
     for seed in range(10):
         chances, given = _rare(seed)

@@ -101,9 +101,12 @@ def paired_noise(chances: Chances, given: Given) -> Noise | None:
     """A share for each pair of classes, by EM (Dawid and Skene 1979, with a model in the place of other raters).
 
     A weak model confuses some classes more than its probabilities say. The more model and labels differ, the more of
-    the matrix is taken off for this. None if nothing is left.
+    the matrix is taken off for this. None if nothing is left, and for two classes: more errors in one direction than in
+    the other are then hard rows of one class.
     """
     classes = chances.shape[1]
+    if classes < 3:
+        return None
     given_as = np.eye(classes)[given]
     best, found = -np.inf, Noise(np.eye(classes), 1.0)
     for exponent in SHARPNESS[::2]:

@@ -43,14 +43,15 @@ def label_errors(evidence: DataEvidence) -> Iterator[Finding]:
     How it is decided: where a weak model errs it was unsure, so one sharpness of its answers fits its errors; wrong
     labels are also where it is sure. Two explanations are fitted by likelihood, each with its own sharpness: labels
     that are wrong anywhere in the same share (it must explain EVIDENCE = 4 nats, and BOTH_WAYS = 2 more than hard rows
-    of one class, which are wrong in one direction only; the low end of its interval is used), and a noise matrix that
-    says how often one class gets another's label (PAIRS_EVIDENCE = 5 nats; EXCESS = 40 % of the rows in which model and
-    label differ are taken off, since a weak model confuses classes too). A label's probability to be wrong follows from
-    the one that doubts it more. Labels that are more probably wrong than right (WRONG = 0.5) are reported, with the
-    expected number of wrong ones among them. It is a warning from WORTH = 1 % wrong labels, below that a note. The
-    model is too weak to judge if, without the wrong labels, it is less than STRONG = two thirds of the way from always
-    answering the largest class to always being right: one rule for pictures, tables, texts and series. Errors that look
-    like hard rows of a class cannot be told from them: few of such errors are found.
+    of one class, which are wrong in one direction only; the low end of its interval is used), and, for three classes or
+    more, a noise matrix that says how often one class gets another's label (PAIRS_EVIDENCE = 5 nats; EXCESS = 40 % of
+    the rows in which model and label differ are taken off, since a weak model confuses classes too). A label's
+    probability to be wrong follows from the one that doubts it more. Labels that are more probably wrong than right
+    (WRONG = 0.5) are reported, with the expected number of wrong ones among them. It is a warning from WORTH = 1 %
+    wrong labels, below that a note. The model is too weak to judge if, without the wrong labels, it is less than STRONG
+    = two thirds of the way from always answering the largest class to always being right: one rule for pictures,
+    tables, texts and series. Errors that look like hard rows of a class cannot be told from them: few of such errors
+    are found.
     """
     found, j, names = _judged_labels(evidence)
     if j.is_too_weak:
