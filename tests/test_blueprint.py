@@ -9,15 +9,21 @@ import polars as pl
 import pytest
 import tomli_w
 
-from netwright.blueprint import load_recipe, load_schema, load_task, write_blueprint
+from netwright.blueprint import blueprint, load_recipe, load_schema, load_task
 from netwright.kinds.number import Number
 from netwright.records.errors import RunError
 from netwright.records.recipe import Recipe, flat
 from netwright.records.schema import Schema
+from netwright.records.task import Task
 from netwright.tasks.classification import Classification
 
 WAY = "if you trust its author, allow it: allow_code=True, or --allow-code on the command line."
 FOREIGN = "import sys\nsys.foreign_code_ran = True\ndef thing(*given, **named): ...\nclass Thing: ...\n"
+
+
+def write_blueprint(folder: Path, recipe: Recipe, schema: Schema, task: Task) -> None:
+    for name, text in blueprint(recipe, schema, task).items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 @pytest.fixture

@@ -7,8 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 from polars.exceptions import ComputeError
+from safetensors.torch import save_file
 
-from netwright.files import append_line, read_tensors, replace_tensors, replace_text, whole
+from netwright import files
+from netwright.files import (
+    append_line,
+    lock_file,
+    read_shapes,
+    read_tensors,
+    read_text,
+    replace_tensors,
+    replace_text,
+    whole,
+)
 from netwright.records.errors import RunError
 
 
@@ -180,3 +191,60 @@ def test_a_full_disk_is_told_with_the_file_and_the_remedy(tmp_path: Path) -> Non
     with pytest.raises(RunError, match=r"history\.jsonl cannot be written: No space left on device") as caught:
         append_line(tmp_path / "history.jsonl", "{}")
     assert caught.value.remedy == "free some space or choose another folder, then run the same command again."
+
+
+def test_the_same_tensors_give_the_same_bytes(tmp_path: Path) -> None:
+    tensors, header = {"b": torch.arange(3), "a": torch.ones(2, 2)}, {name: name for name in "zyxwvutsrq"}
+    code = (
+        "import sys, json, torch; from pathlib import Path; from netwright.files import replace_tensors\n"
+        "tensors = {'b': torch.arange(3), 'a': torch.ones(2, 2)}\n"
+        "replace_tensors(Path(sys.argv[1]), tensors, {name: name for name in 'zyxwvutsrq'})"
+    )
+    replace_tensors(tmp_path / "here", tensors, header)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "there")], check=True)
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool, torch.uint8])
+def test_every_flipped_bit_of_tensors_is_noticed(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "a.safetensors"
+    replace_tensors(path, {"a": torch.ones(2, 3).to(dtype), "none": torch.empty(0), "one": torch.tensor(1.0)}, {})
+    good = path.read_bytes()
+    start = int.from_bytes(good[:8], "little") + 8
+    for place in range(start, len(good)):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1 << place % 8]) + good[place + 1 :])
+        with pytest.raises(RunError, match=r"a\.safetensors"):
+            read_tensors(path)
+
+
+def test_tensors_of_older_versions_have_no_digest_and_are_read(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors", metadata={"format": "2"})
+    tensors, header = read_tensors(tmp_path / "a.safetensors")
+    assert (tensors["a"].tolist(), header) == ([1.0, 1.0], {"format": "2"})
+
+
+def test_shapes_are_read_without_tensors(tmp_path: Path) -> None:
+    replace_tensors(tmp_path / "a.safetensors", {"a": torch.ones(2, 3), "b": torch.tensor(1)}, {"x": "y"})
+    shapes, header = read_shapes(tmp_path / "a.safetensors")
+    assert (shapes, header["x"]) == ({"a": (2, 3), "b": ()}, "y")
+
+
+def test_a_text_file_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "TEXT_BYTES", 10)
+    (tmp_path / "a.json").write_text("0123456789")
+    assert read_text(tmp_path / "a.json") == "0123456789"
+    (tmp_path / "a.json").write_text("0123456789a")
+    with pytest.raises(RunError, match=r"a\.json is longer than 10 bytes"):
+        read_text(tmp_path / "a.json")
+
+
+def test_a_file_that_one_has_locked_alone_is_locked_for_others_until_it_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    first, second = (tmp_path / "a").open("r+"), (tmp_path / "a").open("r+")
+    with second:
+        with first:
+            lock_file(first, alone=True)
+            for alone in (True, False):
+                with pytest.raises((BlockingIOError, PermissionError)):
+                    lock_file(second, alone=alone)
+        lock_file(second, alone=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import tomli_w
 
-from netwright.files import AGAIN, checked, read_json, read_text, replace_text
+from netwright.files import AGAIN, checked, read_json, read_text
 from netwright.kinds import KINDS
 from netwright.records.errors import NetwrightError, RecipeError, RunError
 from netwright.records.recipe import NoOptions, Recipe, code_in, code_of, flat, settings
@@ -24,15 +24,17 @@ RECIPE, SCHEMA, TASK = "recipe.toml", "schema.json", "task.json"
 T = TypeVar("T")
 
 
-def write_blueprint(folder: Path, recipe: Recipe, schema: Schema, task: Task) -> None:
-    """Writes the three files. Raises RunError."""
+def blueprint(recipe: Recipe, schema: Schema, task: Task) -> dict[str, str]:
+    """The text of the three files, by name."""
     columns = [{"kind": _name(type(f), f.kind, KINDS), **asdict(f)} for f in schema.inputs]
     target = (
         {"own": task.describe()} if task.is_opaque else {"task": _name(type(task), task.name, TASKS), **asdict(task)}
     )
-    replace_text(folder / RECIPE, tomli_w.dumps(recipe.sections()))
-    replace_text(folder / SCHEMA, json.dumps(columns, ensure_ascii=False) + "\n")
-    replace_text(folder / TASK, json.dumps(target, ensure_ascii=False) + "\n")
+    return {
+        RECIPE: tomli_w.dumps(recipe.sections()),
+        SCHEMA: json.dumps(columns, ensure_ascii=False) + "\n",
+        TASK: json.dumps(target, ensure_ascii=False) + "\n",
+    }
 
 
 def load_recipe(folder: Path, *, own: Any = None, allow_code: bool = False) -> Recipe:  # Any: as `Recipe.own`

@@ -5,14 +5,17 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
+from hashlib import blake2b
 from pathlib import Path
-from stat import S_IMODE
+from stat import S_IMODE, S_ISREG
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
+import torch
 from polars.exceptions import ComputeError
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -22,10 +25,15 @@ from torch import Tensor
 from netwright.records.errors import RunError
 
 AGAIN = "delete the run folder and train again."
+DAMAGED = "restore the file from a copy, or delete the run folder and train again."
 
 UNFINISHED = ".netwright-"  # prefix of folders that hold an unfinished file; a killed process leaves one
 OLDER_UNFINISHED = ".writing"  # of earlier versions
 WRITABLE = 0o222  # bits of a mode, of which one allows writing
+TEXT_BYTES = 1 << 29  # of a text file: fixes of two million rows take less; more would not fit into memory as records
+HEADER = "netwright"  # the one entry of a safetensors file's header: JSON
+DIGEST = "digest"  # in the header of a safetensors file: of its tensors and of the rest of its header
+FAR = 1 << 62  # Windows locks bytes, and others can still read a file that is locked beyond its end
 T = TypeVar("T")
 _NUMBERED = re.compile(r"os error (\d+)")  # how safetensors and polars report errors of the system
 
@@ -93,32 +101,95 @@ def append_line(path: Path, line: str) -> None:
 
 
 def replace_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Writes a safetensors file to `path`: tensors by name, and text in its header. Raises RunError."""
+    """Writes a safetensors file to `path`: tensors by name; in its header text, and a digest. Raises RunError."""
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole(path) as unfinished:
-        save_file(contents, unfinished, metadata=dict(header))
+        text = json.dumps({**header, DIGEST: digest_of(contents, header)})
+        save_file(contents, unfinished, metadata={HEADER: text})  # of several entries the order would be random
+
+
+def digest_of(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """A hash of contiguous tensors (on the CPU) with their names, types and shapes, and of a header's other text."""
+    found = blake2b(digest_size=16)
+    found.update(json.dumps(sorted((name, text) for name, text in header.items() if name != DIGEST)).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors (on the CPU) and the header's text of a safetensors file.
 
-    Raises RunError if the file is missing, truncated or not a safetensors file.
+    Raises RunError if the file is missing, truncated, not a safetensors file, or not as it was written.
     """
     _require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118  no dict
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read: {error}", remedy="delete the file and train the run again.") from None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
+            header = _header(path, file.metadata() or {})
+    except (OSError, SafetensorError, MemoryError) as error:
+        raise _broken_tensors(path, error) from None
+    if header.get(DIGEST, now := digest_of(tensors, header)) != now:  # files of older versions have none
+        raise RunError(f"{path} is damaged: its content has changed since it was written", remedy=DAMAGED)
+    return tensors, header
+
+
+def read_shapes(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """The tensors' shapes and the header's text of a safetensors file, without its tensors. Raises RunError."""
+    _require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  no dict
+            return shapes, _header(path, file.metadata() or {})
+    except (OSError, SafetensorError, MemoryError) as error:
+        raise _broken_tensors(path, error) from None
+
+
+def _header(path: Path, found: Mapping[str, str]) -> dict[str, str]:
+    """Of files of older versions, the entries themselves."""
+    if HEADER not in found:
+        return dict(found)
+    try:
+        return TypeAdapter(dict[str, str]).validate_json(found[HEADER])
+    except ValidationError as error:
+        raise _broken_tensors(path, error) from None
+
+
+def _broken_tensors(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path} cannot be read: {error}", remedy=DAMAGED)
 
 
 def read_text(path: Path) -> str:
-    """UTF-8 text. Raises RunError."""
+    """UTF-8 text of at most TEXT_BYTES. Raises RunError."""
     _require_file(path)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            found = file.read(TEXT_BYTES + 1)
+        if len(found) > TEXT_BYTES:
+            raise RunError(f"{path} is longer than {TEXT_BYTES:,} bytes", remedy=AGAIN)
+        return found.decode("utf-8").replace("\r\n", "\n")
+    except (OSError, UnicodeDecodeError, MemoryError) as error:
         raise RunError(f"{path} cannot be read: {error}", remedy=AGAIN) from None
+
+
+def lock_file(file: IO[Any], *, alone: bool, waits: bool = False) -> None:
+    """Locks an open file until it is closed or its process dies: for one process alone, or with others that read.
+
+    Raises BlockingIOError or PermissionError if others hold it, unless it waits for them, and OSError if the file
+    system has no locks.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(FAR)
+        modes = (msvcrt.LK_LOCK, msvcrt.LK_RLCK) if waits else (msvcrt.LK_NBLCK, msvcrt.LK_NBRLCK)
+        msvcrt.locking(file.fileno(), modes[not alone], 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if waits else fcntl.LOCK_NB))
 
 
 def read_json(path: Path) -> Any:  # Any: JSON
@@ -145,13 +216,19 @@ def checked(path: Path, record: Any, kind: type[T]) -> T:  # Any: JSON
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise RunError(f"{path}: {name}: {where}: {first['msg']}", remedy=AGAIN) from None
+    except (ValueError, RecursionError) as error:  # too deep to write, or numbers with thousands of digits
+        raise RunError(f"{path}: {name} cannot be read: {error}", remedy=AGAIN) from None
 
 
 def _require_file(path: Path) -> None:
     """Reading a pipe or a device might never end."""
-    if not path.exists():
-        raise RunError(f"there is no file {path}", remedy=AGAIN)
-    if not path.is_file():
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise RunError(f"there is no file {path}", remedy=AGAIN) from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {_reason(error)}", remedy="allow it, or correct the path.") from None
+    if not S_ISREG(mode):
         raise RunError(f"{path} is not a regular file", remedy=AGAIN)
 
 

@@ -173,6 +173,7 @@ def test_a_run_folder_is_diagnosed_as_the_run_in_memory(rings: Path, tmp_path: P
 
 def test_a_run_folder_of_an_older_version_is_read_with_what_it_says(slow: Path, tmp_path: Path) -> None:
     run = shutil.copytree(slow, tmp_path / "old")
+    (run / "digests.json").unlink()
     origin = json.loads((run / "origin.json").read_text())
     origin["reading"] = {"target": origin["reading"]["target"], "series": "", "time": ""}
     (run / "origin.json").write_text(json.dumps(origin))
@@ -183,9 +184,10 @@ def test_a_run_folder_of_an_older_version_is_read_with_what_it_says(slow: Path, 
 
 def test_other_parts_than_those_of_the_training_are_refused(slow: Path, tmp_path: Path) -> None:
     run = shutil.copytree(slow, tmp_path / "other")
+    (run / "digests.json").unlink()
     split = json.loads((run / "split.json").read_text())
     (run / "split.json").write_text(json.dumps(split | {"seed": split["seed"] + 1}))
-    with pytest.raises(RunError, match=r"the train part of .* now holds other rows"):
+    with pytest.raises(RunError, match=r"the train part holds other rows"):
         reopened(nw.load(run))
 
 

@@ -50,7 +50,7 @@ def choice(network: nn.Module, changes: dict[str, object] | None = None) -> Meas
 
 
 def test_bf16_is_taken_where_whole_steps_are_clearly_faster() -> None:
-    assert choice(Timed(0.03, 0.01)) == Measured("bf16", "torch", 1, "never", 3.0)
+    assert choice(Timed(0.03, 0.01)) == Measured("bf16", "torch", 1, "never", 3.0, is_kept=False)
 
 
 def test_bf16_is_not_tried_where_the_cpu_has_no_instructions_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_bf16_is_not_tried_where_the_cpu_has_no_instructions_for_it(monkeypatch:
 
 
 def test_bf16_is_not_taken_for_a_small_gain() -> None:
-    assert choice(Timed(0.011, 0.01)) == Measured("fp32", "torch", 1, "never", 1.0)
+    assert choice(Timed(0.011, 0.01)) == Measured("fp32", "torch", 1, "never", 1.0, is_kept=False)
 
 
 def test_own_kernels_that_are_asked_for_stay_where_fp32_is_faster() -> None:
@@ -129,10 +129,19 @@ def test_a_broken_memory_is_measured_anew(tmp_path: Path) -> None:
     assert measured(run_of(Timed(0.03, 0.01)), memory=memory, clock=clock).precision == "bf16"
 
 
-def test_what_a_busy_machine_measured_is_not_remembered(tmp_path: Path) -> None:
+def test_what_a_busy_machine_measured_is_not_remembered_and_says_so(tmp_path: Path) -> None:
     memory = tmp_path / "arithmetic.json"
-    measured(run_of(Timed(0.03, 0.01)), memory=memory, clock=clock, worked=lambda: NOW[0] / 2)
+    found = measured(run_of(Timed(0.03, 0.01)), memory=memory, clock=clock, worked=lambda: NOW[0] / 2)
     assert not memory.exists()
+    assert not found.is_kept
+
+
+def test_a_memory_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    run = run_of(Timed(0.03, 0.01))
+    assert not measured(run, memory=tmp_path / "file" / "a.json", clock=clock, worked=clock).is_kept
+    assert measured(run, memory=tmp_path / "a.json", clock=clock, worked=clock).is_kept
+    assert measured(run, memory=tmp_path / "a.json", clock=clock, worked=clock).is_kept
 
 
 def test_compiling_is_tried_for_long_trainings_only_and_kept_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:

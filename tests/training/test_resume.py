@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from netwright.data.examples import InMemory
+from netwright.machine.interrupts import Ended
 from netwright.records.batch import Examples
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch, History, Progress
@@ -128,6 +129,40 @@ def test_ctrl_c_saves_after_the_step_it_came_in(tmp_path: Path, monkeypatch: pyt
     assert_same(resumed, trained(fit.fit(untrained("adamw", NEVER))))
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_saves_and_ends_with_its_exit_code(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, __file__, str(tmp_path / "ended")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(9):
+        assert process.stdout.readline(), process.communicate()[1]
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, "")
+    resumed = trained(fit.fit(untrained("adamw", NEVER), folder=tmp_path / "ended"))
+    assert_same(resumed, trained(fit.fit(untrained("adamw", NEVER))))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_evaluation_does_not_wait_for_its_end(tmp_path: Path, number: signal.Signals) -> None:
+    """Weights are averaged: those that are evaluated are not those that train on."""
+
+    def signalling(cells: Tensor) -> None:
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    run = untrained("adamw", NEVER)
+    assert isinstance(run.valid, InMemory)
+    with pytest.raises((KeyboardInterrupt, Ended)):
+        trained(fit.fit(replace(run, valid=replace(run.valid, steps=(signalling,))), folder=tmp_path))
+    signal.signal(number, before)
+    saved = checkpoint.load(tmp_path)
+    assert saved is not None
+    assert (saved.position.epoch, saved.position.step) == (1, 6)
+    resumed = trained(fit.fit(untrained("adamw", NEVER), folder=tmp_path))
+    assert_same(resumed, trained(fit.fit(untrained("adamw", NEVER))))
+
+
 def test_ctrl_c_is_not_lost_where_the_caller_leaves_its_loop_too(tmp_path: Path) -> None:
     events = fit.fit(untrained("adamw", NEVER), folder=tmp_path)
     next(events)
@@ -170,7 +205,7 @@ def test_a_truncated_checkpoint_says_what_to_do(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(RunError, match=r"resume\.safetensors cannot be read") as caught:
         next(fit.fit(untrained("adamw", NEVER), folder=tmp_path))
-    assert caught.value.remedy == "delete the file and train the run again."
+    assert caught.value.remedy == f"delete {path} and run the same command again: training starts from its beginning."
 
 
 def test_a_history_shorter_than_the_checkpoint_says_what_to_do(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import final
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from netwright.data.dataset import Dataset
@@ -21,6 +22,9 @@ PIECE_BYTES = 1 << 20  # of larger ones the beginning, the middle and the end
 SAMPLED_ROWS = 1000  # of a table in memory
 MAPPED_ROWS = 100  # if columns are on disk: images of 224 x 224 are then 15 MB
 
+
+CHECKED_BYTES = 1 << 28  # of encoded rows: a quarter of a second; of more, rows at even distances
+CHECKED_ROWS = 1 << 10  # at once
 
 LISTED_ROWS = 100_000  # up to this many rows of a part are listed, 1 MB of text; more are only hashed
 
@@ -91,6 +95,32 @@ def of_examples(examples: Examples) -> Fingerprint:
     cells = [x.detach().cpu().contiguous() for x in (*first.inputs, *first.targets)]
     size = sum(x.nbytes for x in cells) * len(examples) // len(first)
     return Fingerprint(size, 0.0, digest(f"{len(examples)}".encode(), *(x.numpy().tobytes() for x in cells)))
+
+
+def checksum(parts: Iterable[Examples], modified: float) -> str:
+    """A hash of what was encoded: inputs and targets of all rows, so it finds what names, sizes and times hide.
+
+    Of more than CHECKED_BYTES it takes rows at even distances, and `modified`, the time of the data's last change. A
+    loader without numbered rows counts with the number of its rows alone.
+    """
+    found = blake2b(digest_size=16)
+    for examples in parts:
+        found.update(f"{len(examples)}\n".encode())
+        if not examples.is_indexed or not len(examples):
+            continue
+        rows = examples.rows
+        step = max(1, -(-_row_bytes(examples) * len(rows) // CHECKED_BYTES))
+        found.update(f"{step} {modified if step > 1 else 0.0}\n".encode())
+        for some in rows[::step].split(CHECKED_ROWS):
+            batch = examples.plain().take(some)
+            for x in (*batch.inputs, *batch.targets):
+                found.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _row_bytes(examples: Examples) -> int:
+    first = examples.take(examples.rows[:1])
+    return sum(x.nbytes for x in (*first.inputs, *first.targets))
 
 
 def part(rows: Sequence[int] | NDArray[np.int64]) -> Part:

@@ -12,7 +12,7 @@ from typing import final
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from netwright.files import replace_text
+from netwright.files import lock_file, replace_text
 from netwright.records.errors import RunError
 
 ROUNDS = 3  # the fastest of this many counts: other programs can only slow a step down
@@ -23,6 +23,11 @@ HANDICAP = {"bf16": 1.2, "own": 1.05}  # the gain must be larger: bf16 costs man
 FEWER = 0.95  # share of the speed of all threads at which one thread is preferred: the other cores stay free
 PLAIN = ("fp32", "torch")
 REMEMBERED = 500  # outcomes kept; the oldest go first
+
+AGAIN = (
+    "not remembered, so the same command may choose otherwise and give weights that differ in the last digits; to keep "
+    "this: --set precision={precision} --set kernels={kernels} --set compile={compile} --set threads={threads}"
+)
 
 Choice = tuple[str, str, int]
 """Precision, kernels, threads (0: as many as now)."""
@@ -41,6 +46,7 @@ class Measured:
     threads: int  # 0 on a GPU
     compile: str  # "always" or "never"
     gain: float
+    is_kept: bool = True  # so that the next training does not measure again, and gets the same
 
     def __str__(self) -> str:
         """`bf16, own kernels, 1 thread: 2.6 times as fast as fp32`."""
@@ -48,7 +54,8 @@ class Measured:
         parts += ["compiled" if self.compile == "always" else ""]
         parts += [f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.threads else ""]
         told = ", ".join(part for part in parts if part)
-        return told if self.gain < 1.05 else f"{told}: {self.gain:.1f} times as fast as plain fp32"
+        told = told if self.gain < 1.05 else f"{told}: {self.gain:.1f} times as fast as plain fp32"
+        return told if self.is_kept else f"{told}; {AGAIN.format(**asdict(self))}"
 
 
 def fastest(
@@ -98,10 +105,19 @@ def recall(memory: Path) -> dict[str, Measured]:
         return {}
 
 
-def remember(memory: Path, key: str, found: Measured) -> None:
-    """Adds an outcome to the file."""
-    known = {**recall(memory), key: found}
-    newest = dict(list(known.items())[-REMEMBERED:])
-    with suppress(OSError, RunError):  # a folder that is not writable only costs a second measurement
+def remember(memory: Path, key: str, found: Measured) -> Measured | None:
+    """Adds an outcome to the file. Returns what it holds from now on: what another process measured first stays.
+
+    None if the file cannot be written; the next training then measures again.
+    """
+    with suppress(OSError, RunError):
         memory.parent.mkdir(parents=True, exist_ok=True)
-        replace_text(memory, json.dumps({name: asdict(record) for name, record in newest.items()}))
+        with memory.with_suffix(".lock").open("a") as lock:
+            with suppress(OSError):  # a file system without locks: at worst an outcome is lost
+                lock_file(lock, alone=True, waits=True)
+            known = recall(memory)
+            known.setdefault(key, found)
+            newest = dict(list(known.items())[-REMEMBERED:])
+            replace_text(memory, json.dumps({name: asdict(record) for name, record in newest.items()}))
+            return known[key]
+    return None

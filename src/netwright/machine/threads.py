@@ -11,6 +11,10 @@ WINDOW = 0.5  # seconds over which a rate is measured: tens of steps of a small 
 CROWDED = 0.75  # share of the time in which this thread has a core; 0.9 alone, 0.4 with one core busy
 WORTH = 1.1  # another count of threads must be this many times as fast: rates vary by a few percent
 WAIT, LONGEST = 5.0, 300.0  # seconds before the next trial; doubled after each without a gain
+CHANGED = (
+    "the number of threads changed while training because other programs were busy: the same command may give weights "
+    "that differ in the last digits; adapt=false keeps the number"
+)
 
 
 @contextmanager
@@ -58,6 +62,7 @@ class Watch:
     ) -> None:
         self._clock, self._worked = clock, worked
         self._most = self._count = torch.get_num_threads()
+        self.changed = False  # whether the count ever did, if only for a trial
         self._before: tuple[int, float] | None = None  # during a trial: the count of threads and the rate before it
         self._wait, self._next = WAIT, clock()
         self.go_on()
@@ -106,6 +111,7 @@ class Watch:
 
     def _set(self, count: int) -> None:
         self._count = count
+        self.changed = True
         torch.set_num_threads(count)
 
     def _forget(self) -> None:

@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from hashlib import blake2b
+from importlib.metadata import version
 from itertools import product, repeat
 from math import inf
 from pathlib import Path
@@ -45,8 +47,8 @@ def measured(
     """The fastest arithmetic for training this run; settings other than "auto" (or 0) stay.
 
     Runs a few steps of a copy of the network on a batch of training rows with each choice, in turn. The file `memory`
-    remembers the outcome by device, torch, network and batch, so that training started again computes the same. Network
-    and random state stay unchanged.
+    remembers the outcome by device, torch, network and batch, so that training started again computes the same; unless
+    other programs disturbed the measurement, or the file cannot be written. Network and random state stay unchanged.
     """
     recipe, device = run.recipe, device_of(run.network)
     batch = next(run.train.batches(recipe.batch_size, seed=0)).to(device)
@@ -58,9 +60,8 @@ def measured(
     with forked():
         found = _measure(run, batch, most, clock)
     is_quiet = device.type != "cpu" or worked() - work >= QUIET * (clock() - began)
-    if memory is not None and is_quiet:
-        remember(memory, key, found)
-    return found
+    kept = remember(memory, key, found) if memory is not None and is_quiet else None
+    return replace(found, is_kept=False) if kept is None else kept
 
 
 def _measure(run: Run, batch: Batch, most: int, clock: Callable[[], float]) -> Measured:
@@ -144,7 +145,8 @@ def _key(run: Run, batch: Batch, most: int) -> str:
     """What the outcome depends on: device, torch, threads, network, loss, optimizer, and batch shapes."""
     recipe, device = run.recipe, device_of(run.network)
     parts = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else processor(), torch.__version__, most,
+        torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        torch.__version__, version("netwright"), most,
         str(run.network), run.task.name, recipe.optimizer, recipe.precision, recipe.kernels, recipe.threads,
         recipe.compile, recipe.epochs, len(run.train),
         [(tuple(x.shape), str(x.dtype)) for x in batch.inputs],

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from math import isfinite
 from typing import Any, Self, TypeVar
 
 from netwright.records.errors import RecipeError, listed, nearest
@@ -46,6 +45,8 @@ def setting(
 _model = partial(setting, group="model")
 _training = partial(setting, group="training")
 _machine = partial(setting, group="machine")
+
+LONG = 10**300  # whole numbers beyond have no float
 
 GROUPS = ("model", "training", "machine", "task")  # sections of recipe.toml
 
@@ -289,7 +290,10 @@ def _read(declared: DataclassField[Any], value: object) -> object:
         except (ValueError, OverflowError):
             raise ValueError(f"{name} must be a {_WORD[kind]}, not {text!r}") from None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{name} must be a number of fewer digits") from None
     return value
 
 
@@ -321,8 +325,9 @@ def _problem(declared: DataclassField[Any], value: object) -> str:
         return f"{name} must be a {_WORD[kind]}, not {value!r}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         low, high = about["low"], about["high"]
-        if not isfinite(value) or value < low or value > high:
-            return f"{name} must be {low:g} to {high:g}, not {value:g}"
+        if value != value or value < low or value > high:  # of float("inf") and numbers of any length too
+            shown = f"{value:g}" if -LONG < value < LONG or isinstance(value, float) else "a number of many digits"
+            return f"{name} must be {low:g} to {high:g}, not {shown}"
     if about["table"] or about["words"]:
         allowed = choices(declared)
         for item in value if isinstance(value, tuple) else (value,):

@@ -1,21 +1,24 @@
 """From data to a trained run that is written, scored and diagnosed."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright import run_folder
-from netwright.blueprint import RECIPE, load_recipe
+from netwright.blueprint import RECIPE
 from netwright.checks import DATA_CHECKS, LEFT_TO_DIAGNOSE
 from netwright.checks.evidence import DataEvidence, examine
 from netwright.checks.training.early import beginning, explain, sure, told
+from netwright.checks.training.evidence import TrainingEvidence
 from netwright.data.cache import folder as decoded_folder
 from netwright.data.dataset import Dataset
-from netwright.data.fingerprint import Fingerprint, fingerprint, of_examples
+from netwright.data.fingerprint import Fingerprint, checksum, fingerprint, of_examples
 from netwright.data.fixes import apply_fixes, as_fixes, spare_scored
 from netwright.data.prepare import Prepared, prepare
 from netwright.data.read import read_source
@@ -41,10 +44,11 @@ from netwright.stages.runs import diagnosed, scored
 from netwright.training.calibrate import calibrate
 from netwright.training.fit import fit
 
-AUGMENTED = "augmented.png"  # in the run folder: training pictures before and after augmentation
 SAMPLE_ROWS = 256  # enough to estimate the spread of a column
 SAMPLE_BYTES = 1 << 20  # keeps a run folder small, whatever its data
 ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured unless given
+OPEN = ("auto", 0)  # their values until they are measured
+EARLY = "stopped early"  # begins the reason of a training that its own checks ended
 
 
 def trained(
@@ -57,7 +61,7 @@ def trained(
     diagnose: bool,
     command: tuple[str, ...],
 ) -> Run:
-    """A run on new data, in a folder if one is named; interrupted training there resumes."""
+    """A run on new data, in a folder if one is named, which the caller locks; what was interrupted there resumes."""
     given = dict(given)
     seed = early(given, source.task).seed
     raw = read_source(source)
@@ -65,13 +69,9 @@ def trained(
     raw, fixes = spare_scored(raw, parts, as_fixes(source.fixes))
     dataset, parts = apply_fixes(raw, parts, fixes)
     prepared = prepare(dataset, parts, source)
-    if folder is not None and run_folder.is_resumable(folder):
-        own = prepared.task.options()
-        stopped, asked = load_recipe(folder, own=own, allow_code=True), Recipe(own=own).edit(given)
-        refuse_code(folder / RECIPE, set(code_of(stopped)) - set(code_of(asked)))  # a second measurement may differ
-        given = {name: getattr(stopped, name) for name in ARITHMETIC} | given
-        if AUTO in asked.augment:
-            given["augment"] = stopped.augment
+    looks = fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, fixes)
+    if folder is not None:
+        given = _as_started(folder, given, prepared.task.options(), looks, command)
     said = replace(source, data=None, target=dataset.targets, task=None, fixes=())
     run = replace(_start(prepared, given, tell), source=said)
     for note in run.notes:
@@ -79,13 +79,38 @@ def trained(
     if audit:
         run = with_result(run, "audit", _audited(dataset, parts, prepared, seed, tell))
     if folder is not None:
-        looks = fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, fixes)
-        _open(run, folder, looks, dataset, parts, fixes, command, tell)
+        rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+        start = _Start(dataset.origin, looks, rows, fixes, command, _stages(run, diagnose=diagnose))
+        if _created(run, folder, start, tell) and (picture := augmented_picture(run)) is not None:
+            with whole(folder / run_folder.AUGMENTED) as unfinished:
+                picture.save(unfinished)
     return _finish(run, folder, tell, diagnose=diagnose)
 
 
+def _as_started(
+    folder: Path, given: Mapping[str, object], own: Any, looks: Fingerprint, command: Sequence[str]
+) -> dict[str, object]:  # Any: as `Recipe.own`
+    """The given settings, with what an earlier start in the folder measured or tried: a second time may differ."""
+    started = run_folder.started_recipe(folder, own, looks, command)
+    if started is None:
+        return dict(given)
+    asked = Recipe(own=own).edit(given)
+    refuse_code(folder / RECIPE, set(code_of(started)) - set(code_of(asked)))
+    found = [name for name in ARITHMETIC if getattr(asked, name) in OPEN]
+    found += ["augment"] if AUTO in asked.augment else []
+    return {**given, **{name: getattr(started, name) for name in found}}
+
+
+def _stages(run: Run, *, diagnose: bool) -> tuple[str, ...]:
+    """The stages after training."""
+    return (*(["scores"] if len(run.test) else []), *(["diagnosis"] if diagnose else []))
+
+
 def trained_on(run: Run, given: Mapping[str, object], folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:
-    """An existing run, trained on from its weights, in a folder if one is named; interrupted training there resumes."""
+    """An existing run, trained on from its weights, in a folder if one is named, which the caller locks.
+
+    What was interrupted there resumes.
+    """
     parent = run.folder
     run = _in_fastest_arithmetic(replace(run, recipe=run.recipe.edit(given), notes=()))
     for note in run.notes:
@@ -96,7 +121,8 @@ def trained_on(run: Run, given: Mapping[str, object], folder: Path | None, tell:
         rows = {name: part.rows.numpy() if part.is_indexed else np.arange(len(part)) for name, part in parts.items()}
         known = None if parent is None else run_folder.origin(parent)
         looks = of_examples(run.train) if known is None else known.fingerprint
-        _created(run, folder, "rows in memory" if known is None else known.data, looks, rows, (), (), tell)
+        data = "rows in memory" if known is None else known.data
+        _created(run, folder, _Start(data, looks, rows, (), (), _stages(run, diagnose=diagnose)), tell)
     return _finish(run, folder, tell, diagnose=diagnose)
 
 
@@ -125,6 +151,7 @@ def _looked_at(run: Run, first: tuple[Finding, ...], tell: Tell) -> Run:
     report = replace(report, findings=(*first, *others))
     if run.folder is not None:
         run_folder.write_result(run.folder, "diagnosis", report)
+        run_folder.done(run.folder, "diagnosis")
     return with_result(run, "diagnosis", report)
 
 
@@ -148,7 +175,7 @@ def _start(prepared: Prepared, given: Mapping[str, object], tell: Tell) -> Run:
 
 def _in_fastest_arithmetic(run: Run) -> Run:
     """The run with its arithmetic, measured unless given."""
-    if not any(getattr(run.recipe, name) in ("auto", 0) for name in ARITHMETIC):
+    if not any(getattr(run.recipe, name) in OPEN for name in ARITHMETIC):
         return run
     with prepare_device():
         found = measured(run, memory=measurements())
@@ -163,61 +190,87 @@ def _sample(train: Examples) -> tuple[Tensor, ...]:
     return tuple(x[: max(1, SAMPLE_BYTES // row_bytes)].clone() for x in inputs)
 
 
-def _open(
-    run: Run, folder: Path, looks: Fingerprint, dataset: Dataset, parts: Split, fixes: tuple[Fix, ...],
-    command: tuple[str, ...], tell: Tell,
-) -> None:  # fmt: skip
-    """Writes what defines the run; if it resumes interrupted training, requires that both are the same."""
-    rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
-    if not _created(run, folder, dataset.origin, looks, rows, fixes, command, tell):
-        return
-    if (picture := augmented_picture(run)) is not None:
-        with whole(folder / AUGMENTED) as unfinished:
-            picture.save(unfinished)
+@final
+@dataclass(frozen=True)
+class _Start:
+    """What a new folder says of its training, beside the run; an old one must say the same."""
+
+    data: str
+    looks: Fingerprint
+    rows: Mapping[str, NDArray[np.int64]]
+    fixes: tuple[Fix, ...]
+    command: tuple[str, ...]
+    left: tuple[str, ...]
 
 
-def _created(
-    run: Run, folder: Path, data: str, looks: Fingerprint, rows: Mapping[str, NDArray[np.int64]],
-    fixes: tuple[Fix, ...], command: tuple[str, ...], tell: Tell,
-) -> bool:  # fmt: skip
-    """Whether the folder is new; False if it resumes interrupted training."""
-    if run_folder.is_resumable(folder):
-        run_folder.require_same(folder, recipe=run.recipe, fingerprint=looks)
+def _created(run: Run, folder: Path, start: _Start, tell: Tell) -> bool:
+    """Whether the folder is new; False if what was interrupted there resumes. Raises RunError if that is another."""
+    encoded = checksum((run.train, run.valid, run.test), start.looks.modified)
+    if run_folder.is_unfinished(folder):
+        same = partial(run_folder.require_same, folder, run, fingerprint=start.looks, rows=start.rows)
+        same(fixes=start.fixes, checksum=encoded)
         clear_unfinished(folder)
-        tell(f"{folder} holds an interrupted training: resuming it")
+        if run_folder.is_resumable(folder):
+            tell(f"{folder} holds an interrupted training: resuming it")
+        else:
+            tell(f"{folder} holds a trained run without {' and '.join(run_folder.left(folder))}: completing it")
         return False
     run_folder.create(
-        run, folder, data=data, fingerprint=looks, rows=rows, seed=run.recipe.seed, command=command, fixes=fixes
-    )
+        run, folder, data=start.data, fingerprint=start.looks, rows=start.rows, seed=run.recipe.seed,
+        command=start.command, fixes=start.fixes, left=start.left, checksum=encoded,
+    )  # fmt: skip
     return True
 
 
 def _finish(run: Run, folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:
-    """Trains and writes the run; only then scores the test part and simple models, and diagnoses."""
-    evidence, found = beginning(run), list[Finding]()
-
-    def judge(watched: Watched) -> str:
-        found.extend(sure(replace(evidence, watched=watched)))
-        return f"stopped early: {told(found[0])}" if found else ""
-
+    """Trains and writes the run, unless it already is; only then scores it and simple models, and diagnoses."""
+    evidence = beginning(run)
     with prepare_device(run.recipe.threads):
-        events = fit(run, folder=folder, judge=judge if diagnose else None)
-        while True:
-            try:
-                tell(next(events))
-            except StopIteration as end:
-                run = end.value
-                break
-            except NetwrightError as error:
-                if diagnose:
-                    explain(error, evidence)
-                raise
-        tell(ending(run.history, run.task.metric))
-        if (temperature := calibrate(run)) != 1.0:
-            tell(f"probabilities fitted to the validation part: logits divided by {temperature:.2f}")
-        if folder is not None:
-            run = run_folder.write(run, folder)
+        if folder is not None and run_folder.is_whole(folder):
+            run = _reloaded(run, folder)
+        else:
+            run = _fitted(run, folder, evidence, tell, diagnose=diagnose)
         run = scored(run, tell)
+    # Found again, not kept: it may have been found before an interruption.
+    found = tuple(sure(replace(evidence, watched=run.watched))) if run.history.ended.startswith(EARLY) else ()
     if folder is not None:
         run_folder.write_results(run, folder)
-    return _looked_at(run, tuple(found), tell) if diagnose else run
+        run_folder.done(folder, "scores", "baselines", *([] if diagnose else ["diagnosis"]))
+    return _looked_at(run, found, tell) if diagnose else run
+
+
+def _fitted(run: Run, folder: Path | None, evidence: TrainingEvidence, tell: Tell, *, diagnose: bool) -> Run:
+    """The trained run, with fitted probabilities, and written."""
+
+    def judge(watched: Watched) -> str:
+        found = next(sure(replace(evidence, watched=watched)), None)
+        return "" if found is None else f"{EARLY}: {told(found)}"
+
+    events = fit(run, folder=folder, judge=judge if diagnose else None)
+    while True:
+        try:
+            tell(next(events))
+        except StopIteration as end:
+            run = end.value
+            break
+        except NetwrightError as error:
+            if diagnose:
+                explain(error, evidence)
+            raise
+    tell(ending(run.history, run.task.metric))
+    if (temperature := calibrate(run)) != 1.0:
+        tell(f"probabilities fitted to the validation part: logits divided by {temperature:.2f}")
+    return run if folder is None else run_folder.write(run, folder)
+
+
+def _reloaded(run: Run, folder: Path) -> Run:
+    """The trained run of a folder on the rows of `run`, which is the same run, untrained."""
+    network = None if run.schema.inputs else run.network
+    # Recipe, schema and task were compared: code that they name is the user's own.
+    trained = run_folder.load(folder, network=network, task=run.task, allow_code=True)
+    run_folder.remove_checkpoint(folder)
+    results = {**trained.results, **run.results}
+    return replace(
+        run, network=trained.network, history=trained.history, watched=trained.watched, folder=folder,
+        notes=trained.notes, results=results,
+    )  # fmt: skip

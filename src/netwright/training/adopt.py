@@ -22,7 +22,7 @@ from netwright.records.task import Task
 from netwright.tasks.own_loss import Loss
 from netwright.training.forms import require_network, understood
 from netwright.training.watch import Watching
-from netwright.training.weights import misfit, named
+from netwright.training.weights import misfit, named, shapes_of
 
 Build = Callable[[], nn.Module] | Callable[[Recipe], nn.Module]
 """Builds the untrained network: always the same, or from a recipe."""
@@ -69,7 +69,7 @@ def adopt(
     first_build = cast(
         Callable[[], nn.Module], build or (watch and watch.build) or partial(deepcopy, deepcopy(network))
     )
-    if build is not None and (problem := misfit(network, named(first_build()))):
+    if build is not None and (problem := misfit(network, shapes_of(named(first_build())))):
         problem = problem.replace("the file", "the network from build")
         raise NetworkError(f"build returns a different network: {problem}", remedy="make build return this network.")
     run = Run(

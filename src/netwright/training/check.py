@@ -1,6 +1,7 @@
-"""Checks before training that a network fits its task; explains a loss that is not finite."""
+"""Checks before training that a network fits its task; explains what goes wrong while it trains."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from netwright.machine.arithmetic import Arithmetic
 from netwright.records.batch import Batch, Given
-from netwright.records.errors import DataError, NetworkError, NetwrightError, RecipeError
+from netwright.records.errors import BudgetError, DataError, NetworkError, NetwrightError, RecipeError
 from netwright.records.nested import Outputs, leaves
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
@@ -19,6 +20,8 @@ from netwright.training.evaluate import evaluating
 if TYPE_CHECKING:
     from netwright.training.loop import Step
 
+NO_MEMORY = "can't allocate memory"  # in the RuntimeError of torch's CPU allocator
+ONE_ROW = "Expected more than 1 value per channel"  # in the ValueError of torch's batch norm
 LOWER = 10  # after divergence, the suggested learning rate is this many times lower: with 3 it often diverges again
 
 
@@ -142,3 +145,26 @@ def _shape(tensors: Outputs) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def explained(recipe: Recipe, device: torch.device) -> Generator[None]:
+    """Turns errors with a known cause into errors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or 'a file of the data'} cannot be read while training: {error.strerror or error}",
+            remedy="restore it and run the same command again: training resumes from its last checkpoint.",
+        ) from error
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in str(error):
+            raise BudgetError(
+                f"training with batches of {recipe.batch_size:,} rows needs more memory than {device} has",
+                remedy=f"set batch_size={max(1, recipe.batch_size // 2)} accumulate={recipe.accumulate * 2}.",
+            ) from error
+        if ONE_ROW in str(error):
+            raise RecipeError(
+                "batch normalization cannot learn from a batch of one row", remedy="set batch_size=4 or more."
+            ) from error
+        raise

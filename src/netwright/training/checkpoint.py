@@ -26,10 +26,11 @@ from netwright.records.errors import RunError
 from netwright.records.history import Epoch
 from netwright.records.watched import Watched
 from netwright.training.average import Average
-from netwright.training.weights import misfit, put
+from netwright.training.weights import misfit, put, shapes_of
 
 RESUME = "resume.safetensors"
 HISTORY = "history.jsonl"
+ANEW = "delete {} and run the same command again: training starts from its beginning."
 
 
 @final
@@ -94,7 +95,10 @@ def load(folder: Path) -> Checkpoint | None:
     path = folder / RESUME
     if not path.exists():
         return None
-    tensors, header = read_tensors(path)
+    try:
+        tensors, header = read_tensors(path)
+    except RunError as error:
+        raise RunError(error.problem, remedy=ANEW.format(path)) from None
     groups = _groups()
     try:
         for name, tensor in tensors.items():
@@ -104,7 +108,7 @@ def load(folder: Path) -> Checkpoint | None:
         numbers = TypeAdapter(dict[str, int | float]).validate_json(header["optimizer"])
         watched = parse_watched(header["watched"])
     except (KeyError, ValidationError) as error:
-        raise RunError(f"{path} is not a checkpoint of this version: {error}", remedy=AGAIN) from None
+        raise RunError(f"{path} is not a checkpoint of this version: {error}", remedy=ANEW.format(path)) from None
     return Checkpoint(position, groups, numbers, watched)
 
 
@@ -125,7 +129,7 @@ def resumed(
         return Checkpoint(), ()
     has = {"network": True, "average": average is not None, "best": has_best and saved.position.best_epoch > 0}
     for group in (name for name, there in has.items() if there):
-        if problem := misfit(network, saved.tensors[group]):
+        if problem := misfit(network, shapes_of(saved.tensors[group])):
             raise RunError(
                 f"the checkpoint in {folder} is of another network: {problem}",
                 remedy="use the command and settings that started this run.",

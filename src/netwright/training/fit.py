@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -17,21 +17,20 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from netwright.machine.fused import UpdateRule
-from netwright.machine.interrupts import late_interrupts
+from netwright.machine.interrupts import Ended, Interrupts, late_interrupts
 from netwright.machine.memory import peak_bytes
 from netwright.machine.randomness import epoch_seed, forked, mixed, reseed
-from netwright.machine.threads import Watch, threads
+from netwright.machine.threads import CHANGED, Watch, threads
 from netwright.models.network import channels_last
 from netwright.records.batch import Batch, Examples
-from netwright.records.errors import BudgetError, DataError, NetwrightError, RecipeError
+from netwright.records.errors import DataError, NetwrightError
 from netwright.records.history import Epoch, History, Progress
-from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.task import Objective
 from netwright.records.watched import Watched
 from netwright.training import checkpoint
 from netwright.training.average import Average
-from netwright.training.check import check_network, check_precision, not_finite
+from netwright.training.check import check_network, check_precision, explained, not_finite
 from netwright.training.checkpoint import Position
 from netwright.training.epochs import LOWERED, chooses, ending, finished, is_watched
 from netwright.training.evaluate import device_of, evaluate
@@ -45,8 +44,6 @@ from netwright.training.weights import borrowed, named, put
 SHOW_SECONDS = 0.1  # seconds between Progress records: reading a loss waits for the device; people read four a second
 READ_STEPS = 100  # losses are read after at most this many steps: finds a NaN and bounds memory
 SAVE_SHARE = 0.02  # share of the time for checkpoints at the ends of short epochs
-NO_MEMORY = "can't allocate memory"  # in the RuntimeError of torch's CPU allocator
-ONE_ROW = "Expected more than 1 value per channel"  # in the ValueError of torch's batch norm
 
 Events = Generator[str | Progress | Epoch, None, Run]
 
@@ -69,7 +66,7 @@ def fit(
     if the recipe says so or there is no validation part. With a folder, `resume.safetensors` and `history.jsonl` are
     kept there; if the folder has a checkpoint, training resumes from it, on a CPU with the same result bit for bit as
     if it had never stopped. The last checkpoint stays; whoever writes the weights removes it. Leaving the loop early,
-    or Ctrl-C, saves a checkpoint.
+    Ctrl-C, or a request of the system to end (SIGTERM, SIGHUP) saves a checkpoint.
 
     The judge is asked every READ_STEPS steps of the first epoch, then after epochs in which a multiple of READ_STEPS
     falls: after every short epoch it would cost more than a hundredth of the time. If it gives a reason, training ends
@@ -79,12 +76,12 @@ def fit(
     a loss that is not finite; BudgetError if memory runs out; RunError if the folder cannot be written.
     An error during training holds what was seen so far: `error.watched`.
     """
-    with threads(run.recipe.threads), late_interrupts() as is_interrupted:
+    with threads(run.recipe.threads), late_interrupts() as interrupts:
         work, state = _begun(run, folder, clock)
         try:
             with forked():
                 while not state.position.ended:
-                    yield from _one_epoch(work, state, judge, is_interrupted)
+                    yield from _one_epoch(work, state, judge, interrupts)
             return _result(work, state)
         except NetwrightError as error:
             error.watched = work.recorder.watched()
@@ -94,15 +91,15 @@ def fit(
 
 
 def _one_epoch(
-    work: "_Work", state: "_State", judge: Judge | None, is_interrupted: Callable[[], bool]
+    work: "_Work", state: "_State", judge: Judge | None, interrupts: Interrupts
 ) -> Iterator[str | Progress | Epoch]:
     """Trains to the end of the epoch. Yields and saves only between two steps."""
     try:
         for step in _steps(work, state):
             _take(work, state, step)
-            if is_interrupted():
+            if interrupts:
                 _save(work, state)
-                raise KeyboardInterrupt
+                raise interrupts.exception()
             if work.clock() - state.shown >= SHOW_SECONDS:
                 yield _progress(work, state)
                 while state.news:
@@ -113,14 +110,21 @@ def _one_epoch(
             is_time = state.position.epoch == 1 and state.taken % READ_STEPS == 0 and state.taken < work.epoch_steps
             if is_time and _is_ended_by(judge, work, state):
                 break
-        yield _end_epoch(work, state, judge)
+        try:
+            _read(work, state)
+            with interrupts.at_once():  # it changes nothing, and may take minutes
+                valid = _evaluated(work)
+        except (KeyboardInterrupt, Ended):
+            _save(work, state)
+            raise
+        yield _end_epoch(work, state, judge, valid)
         _go_on(work, state)
     except GeneratorExit:  # the caller leaves its loop
         _save(work, state)
         raise
-    if is_interrupted():
+    if interrupts:
         _save(work, state)
-        raise KeyboardInterrupt
+        raise interrupts.exception()
 
 
 @final
@@ -209,7 +213,7 @@ def _begun(run: Run, folder: Path | None, clock: Callable[[], float]) -> tuple[_
 def _steps(work: _Work, state: _State) -> Iterator[Step]:
     """The remaining steps of this epoch."""
     recipe, first = work.run.recipe, state.position.step
-    with _explained(recipe, work.device):
+    with explained(recipe, work.device):
         yield from steps(
             work.network,
             _batches(work, state.position),
@@ -326,10 +330,8 @@ def _save(work: _Work, state: _State) -> None:
     state.saving = state.saved - began
 
 
-def _end_epoch(work: _Work, state: _State, judge: Judge | None) -> Epoch:
-    """Evaluates, keeps the best weights, decides whether to stop, and records all of it."""
-    _read(work, state)
-    valid = _evaluated(work)
+def _end_epoch(work: _Work, state: _State, judge: Judge | None, valid: dict[str, float]) -> Epoch:
+    """Keeps the best weights, decides whether to stop, and records all of it; `valid` are the validation scores."""
     now, p = work.clock(), state.position
     p = replace(p, seconds=p.seconds + now - state.marked)
     lr = _rate(work, state, p.step - 1)
@@ -361,7 +363,7 @@ def _evaluated(work: _Work) -> dict[str, float]:
     if not len(run.valid):
         return {}
     averaged = borrowed(work.network, work.weights) if work.average else nullcontext()
-    with averaged, _explained(run.recipe, work.device):
+    with averaged, explained(run.recipe, work.device):
         return evaluate(work.network, run.task, run.valid, run.recipe).quick()
 
 
@@ -369,29 +371,12 @@ def _result(work: _Work, state: _State) -> Run:
     """The run with the kept weights."""
     put(work.network, state.best or work.weights)
     history = History(tuple(state.epochs), ending(state.position, work.run))
-    folder = work.folder or work.run.folder
-    watched = work.recorder.watched()
-    return replace(work.run, network=work.network.eval(), history=history, watched=watched, folder=folder)
-
-
-@contextmanager
-def _explained(recipe: Recipe, device: torch.device) -> Generator[None]:
-    """Turns errors with a known cause into errors that say what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"{error.filename or 'a file of the data'} cannot be read while training: {error.strerror or error}",
-            remedy="restore it and run the same command again: training resumes from its last checkpoint.",
-        ) from error
-    except (RuntimeError, ValueError) as error:
-        if isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in str(error):
-            raise BudgetError(
-                f"training with batches of {recipe.batch_size:,} rows needs more memory than {device} has",
-                remedy=f"set batch_size={max(1, recipe.batch_size // 2)} accumulate={recipe.accumulate * 2}.",
-            ) from error
-        if ONE_ROW in str(error):
-            raise RecipeError(
-                "batch normalization cannot learn from a batch of one row", remedy="set batch_size=4 or more."
-            ) from error
-        raise
+    notes = (*work.run.notes, CHANGED) if work.watch is not None and work.watch.changed else work.run.notes
+    return replace(
+        work.run,
+        network=work.network.eval(),
+        history=history,
+        watched=work.recorder.watched(),
+        folder=work.folder or work.run.folder,
+        notes=notes,
+    )

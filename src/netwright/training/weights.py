@@ -30,21 +30,24 @@ def put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             tensor.copy_(tensors[name])
 
 
-def misfit(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Their shapes by name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def misfit(network: nn.Module, saved: Mapping[str, tuple[int, ...]]) -> str:
     """The first difference in names or shapes between the network and saved tensors; empty if none."""
     own = named(network)
-    if missing := own.keys() - tensors.keys():
+    if missing := own.keys() - saved.keys():
         return f"the file has no {min(missing)!r}"
-    if unknown := tensors.keys() - own.keys():
+    if unknown := saved.keys() - own.keys():
         return f"the network has no {min(unknown)!r}"
-    wrong = (name for name in own if own[name].shape != tensors[name].shape)
+    wrong = (name for name in own if own[name].shape != saved[name])
     name = next(wrong, None)
     return (
         ""
         if name is None
-        else (
-            f"{name!r} has shape {tuple(tensors[name].shape)} in the file and {tuple(own[name].shape)} in the network"
-        )
+        else (f"{name!r} has shape {saved[name]} in the file and {tuple(own[name].shape)} in the network")
     )
 
 
@@ -52,8 +55,8 @@ def misfit(network: nn.Module, tensors: Mapping[str, Tensor]) -> str:
 def borrowed(network: nn.Module, tensors: Mapping[str, Tensor]) -> Generator[None]:
     """The network with other weights; its own return at the end."""
     own = copied(network)
-    put(network, tensors)
     try:
+        put(network, tensors)
         yield
     finally:
         put(network, own)

@@ -1,5 +1,6 @@
 """What is wrong with a training."""
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,15 +39,17 @@ def diagnose(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
     from netwright.reports.charts import charts_of
     from netwright.reports.page import require_pages, written
     from netwright.reports.text import summary
-    from netwright.run_folder import write_result
+    from netwright.run_folder import done, locked, write_result
     from netwright.stages.runs import diagnosed, opened
 
     require_pages(options.page)
     run = opened(run, tell, options.data, rows=True, allow_code=options.allow_code)
-    with prepare_device(run.recipe.threads):
-        report = diagnosed(run, tell, deep=options.deep)
-    if run.folder is not None:
-        write_result(run.folder, "diagnosis", report)
+    with nullcontext() if run.folder is None else locked(run.folder, tell):
+        with prepare_device(run.recipe.threads):
+            report = diagnosed(run, tell, deep=options.deep)
+        if run.folder is not None:
+            write_result(run.folder, "diagnosis", report)
+            done(run.folder, "diagnosis")
     charts = tuple(charts_of(run.history, run.watched))
     drawn = Section(f"Diagnosis of {report.subject}", report, summary(run), charts)
     return Outcome(report, str(report), asdict(report), report, (drawn,), written((drawn,), options.page))

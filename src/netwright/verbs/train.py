@@ -1,6 +1,7 @@
 """From raw labelled data to a trained network."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netwright.machine.processes import refuse_ranks
 from netwright.records.errors import RecipeError
 from netwright.records.options import code_option, command_option, option, recipe_option, settings_option
-from netwright.records.result import Outcome, Tell
+from netwright.records.result import Outcome, Tell, Warned
 from netwright.records.source import Source
 
 if TYPE_CHECKING:
@@ -49,25 +50,33 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     refuse_ranks()
     given = _settings(options, source.task)
     from netwright import run_folder
+    from netwright.machine.interrupts import Ended
     from netwright.records.run import Run
     from netwright.reports.text import summary
     from netwright.stages.training import trained, trained_on
 
-    if isinstance(source.data, Run):
-        folder = Path(options.folder) if options.folder else None
-        run = trained_on(source.data, given, folder, tell, diagnose=options.diagnose)
+    if not options.folder:
+        place = nullcontext()
+    elif options.folder == AUTO_FOLDER:
+        place = run_folder.next_locked(run_folder.named_after(source.data), tell, command=options.command)
     else:
-        folder = run_folder.next_folder(source.data) if options.folder == AUTO_FOLDER else options.folder
-        folder = Path(folder) if folder else None
+        place = run_folder.locked(Path(options.folder), tell)
+    with place as folder:
         try:
-            run = trained(
-                source, given, folder, tell, audit=options.audit, diagnose=options.diagnose, command=options.command
-            )
-        except KeyboardInterrupt:
-            if folder is not None and run_folder.is_resumable(folder):
-                how = f"stopped; saved in {folder}. To resume, run the same command again."
-                raise KeyboardInterrupt(how) from None
-            raise
+            if isinstance(source.data, Run):
+                run = trained_on(source.data, given, folder, tell, diagnose=options.diagnose)
+            else:
+                run = trained(
+                    source, given, folder, tell, audit=options.audit, diagnose=options.diagnose, command=options.command
+                )
+        except (KeyboardInterrupt, Ended) as stopped:
+            if folder is None or not run_folder.is_unfinished(folder):
+                raise
+            how = f"stopped; saved in {folder}. To resume, run the same command again."
+            if isinstance(stopped, Ended):
+                tell(Warned(how))
+                raise
+            raise KeyboardInterrupt(how) from None
     scores = asdict(run.scores) if run.scores else None
     return Outcome(run, summary(run), {"run": str(run.folder or ""), "scores": scores})
 

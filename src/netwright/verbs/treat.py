@@ -1,5 +1,6 @@
 """Remedies for what is wrong with a training, tried and proven."""
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,22 +52,23 @@ def treat(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[Tre
     from netwright.stages.runs import diagnosed, judged, opened, scored
 
     run = opened(run, tell, options.data, rows=True, allow_code=options.allow_code)
-    with prepare_device(run.recipe.threads):
+    if run.folder is None:
+        place = nullcontext()
+    elif options.folder:
+        place = run_folder.locked(Path(options.folder), tell)
+    else:
+        place = run_folder.next_locked(run.folder.with_name(f"{run.folder.name}-treated"), tell)
+    with place as folder, prepare_device(run.recipe.threads):
         report = options.report or diagnosed(run, tell)
         seeds = range(run.recipe.seed, run.recipe.seed + options.seeds)
         codes = tuple(code.upper() for code in options.codes)
         treated, note = treat_run(run, report, codes=codes, seeds=seeds, judge=judged, tell=tell)
         if note.is_changed:
-            treated = with_result(treated, "treatment", note)
-            if run.folder is not None:
-                beside = run_folder.free_folder(run.folder.with_name(f"{run.folder.name}-treated"))
-                folder = Path(options.folder) if options.folder else beside
-                treated = run_folder.write_from(treated, folder, run.folder, command=options.command)
-            treated = scored(treated, tell)
+            treated = scored(with_result(treated, "treatment", note), tell)
             note = replace(note, after=treated.scores)
             treated = with_result(treated, "treatment", note)
-            if treated.folder is not None:
-                run_folder.write_results(treated, treated.folder)
+            if run.folder is not None and folder is not None:
+                treated = run_folder.write_from(treated, folder, run.folder, command=options.command)
             run, report = treated, treated.diagnosis or report
     treatment = Treatment(run, note)
     return Outcome(treatment, str(treatment), asdict(note), report)

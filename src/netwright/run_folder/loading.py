@@ -1,0 +1,140 @@
+"""A run is loaded: its files are checked, then its network is built, then filled."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netwright.blueprint import code_of_edits, code_of_source, load_recipe, load_schema, load_task
+from netwright.files import AGAIN, read_shapes, read_tensors
+from netwright.records.errors import NetwrightError, RunError
+from netwright.records.history import History
+from netwright.records.run import Run
+from netwright.records.task import Task
+from netwright.resolve import refuse_code
+from netwright.run_folder.records import (
+    ORIGIN,
+    RESULTS,
+    SAMPLE,
+    WEIGHTS,
+    is_whole,
+    load_outcome,
+    load_watched,
+    origin,
+    result_name,
+)
+from netwright.run_folder.seal import require_intact
+from netwright.run_folder.writing import text_of
+from netwright.tasks.own_loss import Loss, task_of_loss
+from netwright.training.checkpoint import RESUME, read_history
+from netwright.training.forms import rows_of
+from netwright.training.weights import misfit, put, shapes_of
+
+SAMPLE_BYTES = 1 << 30  # of a sample: one row of any data; usually a megabyte
+
+
+def load(
+    folder: Path | str,
+    *,
+    network: nn.Module | None = None,
+    task: Task | Loss | None = None,
+    train: Any = None,  # Any: Examples, or an engineer's loader
+    valid: Any = None,
+    test: Any = None,
+    allow_code: bool = False,
+) -> Run:
+    """Loads a complete run. The parts of the data are empty unless given: loaders as for `adopt`, or Examples.
+
+    `task` is needed if the run was trained with the user's own loss. `network` is an untrained module, needed if the
+    run was trained with the user's own (a copy gets the weights); others are rebuilt from schema, task and recipe.
+    These name entries of netwright's tables; with `allow_code` they may name other code, which then runs. Raises
+    RunError if the folder is missing, incomplete, damaged, of a newer version, or names other code.
+    """
+    folder = Path(folder)
+    source = origin(folder).reading
+    if not is_whole(folder):
+        raise _unfinished(folder)
+    outcome, results = load_outcome(folder)
+    if not allow_code:
+        refuse_code(folder / ORIGIN, code_of_source(source))
+        for stage, result in results.items():
+            refuse_code(folder / result_name(stage), code_of_edits(json.loads(text_of(result))))
+    recipe = load_recipe(folder, allow_code=allow_code)
+    schema = load_schema(folder, allow_code=allow_code)
+    task = task_of_loss(load_task(folder, allow_code=allow_code) if task is None else task)
+    history, watched = History(read_history(folder), outcome.ended), load_watched(folder)
+    if network is None and not schema.inputs:
+        raise RunError(f"the network of {folder} is the user's own", remedy="give it: load(folder, network=...).")
+    sample = _load_sample(folder)
+    require_intact(folder, optional=[result_name(stage) for stage in RESULTS])
+    build = partial(task.network, schema, recipe) if network is None else partial(deepcopy, deepcopy(network))
+    if network is None:
+        _require_fit(folder, build, allow_code=allow_code)
+    built = build()
+    tensors, _ = read_tensors(folder / WEIGHTS)
+    if problem := misfit(built, shapes_of(tensors)):
+        raise _misfit(folder, problem)
+    put(built, tensors)
+    return Run(
+        network=built.eval(),
+        task=task,
+        schema=schema,
+        recipe=recipe,
+        train=rows_of(built, task, train, "train loader"),
+        valid=rows_of(built, task, valid, "validation loader"),
+        test=rows_of(built, task, test, "test loader"),
+        build=build,
+        history=history,
+        watched=watched,
+        folder=folder,
+        notes=outcome.notes,
+        source=source,
+        sample=sample,
+        results=results,
+    )
+
+
+def _require_fit(folder: Path, build: Callable[[], nn.Module], *, allow_code: bool) -> None:
+    """Raises RunError if the weights are of another network, before memory is taken for either.
+
+    A foreign recipe may ask for a network of terabytes. Built on the device "meta", its tensors have shapes only.
+    """
+    shapes, _ = read_shapes(folder / WEIGHTS)
+    try:
+        with torch.device("meta"):
+            built = build()
+    except NetwrightError as error:
+        raise RunError(f"the network of {folder} cannot be built: {error.problem}", remedy=AGAIN) from None
+    except Exception as error:  # noqa: BLE001  what schema and recipe say decides what torch raises
+        if allow_code:  # the user's own parts may not know this device
+            return
+        problem = str(error).partition("\n")[0]
+        raise RunError(f"the network of {folder} cannot be built: {problem}", remedy=AGAIN) from None
+    if problem := misfit(built, shapes):
+        raise _misfit(folder, problem)
+
+
+def _misfit(folder: Path, problem: str) -> RunError:
+    return RunError(f"{folder / WEIGHTS} does not fit the network of its recipe: {problem}", remedy=AGAIN)
+
+
+def _unfinished(folder: Path) -> RunError:
+    if (folder / RESUME).exists():
+        remedy = "run the command that started it: training resumes from its last checkpoint."
+        return RunError(f"training in {folder} was interrupted", remedy=remedy)
+    return RunError(f"{folder} has no {WEIGHTS}: training never finished", remedy="train it again.")
+
+
+def _load_sample(folder: Path) -> tuple[Tensor, ...]:
+    path = folder / SAMPLE
+    shapes, _ = read_shapes(path)
+    names = [str(number) for number in range(len(shapes))]
+    if shapes.keys() != set(names) or path.stat().st_size > SAMPLE_BYTES:
+        raise RunError(f"{path} is not a sample of training rows", remedy=AGAIN)
+    tensors, _ = read_tensors(path)
+    return tuple(tensors[name] for name in names)
