@@ -20,10 +20,10 @@ TO_WRITE = set("wax+")
 # By module, or by folder.
 ALLOWED = {
     "files.py": "the writer; and a line of a run's history, which grows where it is",
-    "run_folder": "makes the folder of a run; files through `files`",
+    "run_folder": "makes the folder of a run, and its lock without following links; files through `files`",
     "training/checkpoint.py": "the same, before the first checkpoint",
     "data/cache.py": "builds a folder of random name in the user's cache, and renames it as a whole",
-    "machine/measure.py": "makes the user's cache; its file through `files`",
+    "machine/measure.py": "makes the user's cache and a lock there; its file through `files`",
     "verbs/cache.py": "deletes what was measured",
     "data/fixes.py": "opens the path that `whole` gives",
     "reports/answers.py": "opens the path that `whole` gives",
