@@ -1,5 +1,6 @@
 """Columns, classes, cells and files named to take over a terminal: every verb, on both streams."""
 
+import io
 import json
 import sys
 import unicodedata
@@ -15,7 +16,7 @@ import netwright as nw
 
 MOVES = "\x1b]0;PWN\x07\x1b[2J\x9b31m\u202e\u2028\u2066\x7f\x08"  # a title, a wiped screen, colors, letters reversed
 FORGED = "\nerror   NW999  forged: a line that no check wrote"
-HOSTILE = MOVES + FORGED
+HOSTILE = f"±{MOVES}{FORGED}"
 SMALL = [f"--set={s}" for s in ("epochs=2", "members=1", "width=8", "depth=1", "precision=fp32", "kernels=torch")]
 FAST = ["--fail-on", "never"]
 ROWS = 160
@@ -130,6 +131,43 @@ def test_cells_are_exact_where_no_terminal_reads_them(
     answers = pl.read_csv(said.out.encode())
     assert answers[f"'=town{HOSTILE}"][0] == f"Oslo{HOSTILE}"
     assert set(answers["prediction"]) <= {f"{word}{HOSTILE}" for word in ("yes", "no")}
+
+
+SPEAKING = [
+    *(VERBS[name] for name in ("audit", "label", "predict", "evaluate", "show", "weights", "cache")),
+    (*VERBS["predict"], "--json"),
+    ("train", f"photos{MOVES}", *SMALL),
+    ("recipe",),
+]
+
+
+class Gone(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("words", SPEAKING)
+def test_no_verb_complains_if_its_reader_leaves(
+    made: Path, words: tuple[str, ...], netwright: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made)
+    before = set(made.iterdir())
+    monkeypatch.setattr(sys, "stdout", Gone())
+    said = netwright(*words)
+    assert said.code == 0 and "Traceback" not in said.err
+    assert {path.suffix for path in set(made.iterdir()) - before} <= {""}, "a run, and no half file"
+
+
+@pytest.mark.parametrize("words", SPEAKING)
+def test_a_terminal_that_knows_ascii_alone_is_no_error(
+    made: Path, words: tuple[str, ...], netwright: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made)
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    assert netwright(*words).code == 0
+    assert streams[0].buffer.getvalue().isascii() and streams[0].buffer.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_page_shows_control_characters_as_escapes(made: Path, netwright: Callable, monkeypatch) -> None:
