@@ -167,3 +167,16 @@ def test_pieces_without_any_target_are_an_error_as_they_are_at_once(tmp_path: Pa
         (tmp_path / "t.csv").write_text(text)
         with pytest.raises(DataError, match=told):
             list(read_labelled_chunks(Source(tmp_path / "t.csv", ("y",)), rows=1))
+
+
+def test_labelled_pictures_and_arrays_come_in_pieces_too(tmp_path: Path) -> None:
+    for n in range(7):
+        (tmp_path / "ab"[n % 2]).mkdir(exist_ok=True)
+        Image.new("L", (4, 4), 30 * n).save(tmp_path / "ab"[n % 2] / f"{n}.png")
+    arrays = (np.arange(14.0).reshape(7, 2), np.array(["a", "b"] * 3 + ["a"]))
+    for source in (Source(tmp_path), Source(arrays)):
+        whole, pieces = read_source(source), list(read_labelled_chunks(source, rows=3))
+        assert [len(piece) for piece in pieces] == [3, 3, 1]
+        assert pl.concat([piece.table for piece in pieces]).equals(whole.table)
+        assert {piece.targets for piece in pieces} == {whole.targets}
+        assert [p.locate(k) for p in pieces for k in range(len(p))] == [whole.locate(k) for k in range(7)]

@@ -87,13 +87,17 @@ def read_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
 
 
 def read_labelled_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
-    """Rows with their targets, as `read_source` gives them: a table of any size in pieces, other data in one.
+    """Rows with their targets, as `read_source` gives them, in pieces: tables of any size, images in bounded memory.
 
-    The last piece has the note of how many rows lack a target. Raises DataError as `read_source`.
+    Examples that a task cut, or that are not independent, stay in one piece. The last piece of a table has the note of
+    how many rows lack a target. Raises DataError as `read_source`.
     """
     data, lost, first, held = source.data, 0, "", None
-    if not isinstance(data, str | Path) or _form(existing(data), source) != "table":
-        yield read_source(source)
+    form = _form(existing(data), source) if isinstance(data, str | Path) else ""
+    if form != "table":
+        yield from _labelled_slices(
+            read_source(source), min(rows, FILES) if form == "folder" or _are_files(data) else rows
+        )
         return
     for chunk in read_table_chunks(source, rows):
         missing = _missing(chunk, source.target)
@@ -105,7 +109,7 @@ def read_labelled_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
         if held is not None:
             yield held
         held = _finish(chunk, source)
-        if held.spans is not None:  # a task cuts rows into examples: pieces would cut them elsewhere
+        if held.spans is not None:  # pieces would be cut elsewhere
             yield read_source(source)
             return
     if held is None:
@@ -113,6 +117,10 @@ def read_labelled_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
         return
     note = f"{counted(lost, 'row')} without a {listed(source.target)} left out, the first is {first}"
     yield replace(held, notes=(*held.notes, note)) if lost else held
+
+
+def _labelled_slices(dataset: Dataset, rows: int) -> Iterator[Dataset]:
+    return iter((dataset,)) if dataset.spans is not None or dataset.groups is not None else _sliced(dataset, rows)
 
 
 def _missing(dataset: Dataset, targets: Sequence[str]) -> pl.Series:

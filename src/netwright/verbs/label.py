@@ -18,7 +18,7 @@ class Options:
     """How many rows to list, and where."""
 
     count: int = option(100, "How many rows.", metavar="N", low=1)
-    to: str = option("", "Write the list to FILE (.csv, .parquet or .jsonl).", metavar="FILE")
+    to: str = option("", "Write the list to FILE (.csv, .parquet or .jsonl).", metavar="FILE", writes=True)
     settings: Mapping[str, object] = settings_option("A setting for the quick networks.")
     seed: int = seed_option()
 
