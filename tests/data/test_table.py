@@ -194,7 +194,9 @@ def test_json_lines_of_mixed_types_and_broken_lines(tmp_path: Path) -> None:
     dataset = _read(tmp_path, "\n".join(lines), "people.jsonl")
     assert dataset.table["a"].to_list() == ["1", "many", "2.5"]
     assert dataset.table.columns == ["a", "b", "c"]
-    assert dataset.notes == ("people.jsonl: 2 lines without a JSON object left out, the first is line 4",)
+    assert dataset.notes == (
+        "people.jsonl: 2 lines without a JSON object of at most 64 levels left out, the first is line 4",
+    )
     assert dataset.locate(2).endswith("line 6")
 
 

@@ -20,8 +20,10 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from netwright.machine.memory import free_memory
 from netwright.machine.quiet import without_warnings
 from netwright.records.errors import BudgetError, RecipeError, Unreadable, counted
+from netwright.records.paths import real
 from netwright.records.schema import Field
 
 FORMAT = 1  # of an entry; raise it when older code would misread new entries
@@ -182,17 +184,6 @@ def megabytes(count: int) -> str:
     return f"{count / 1e6:,.0f} MB"
 
 
-def free_memory() -> int:
-    """Bytes that this process can still take; all of the machine's if the system does not say."""
-    with suppress(OSError, ValueError, AttributeError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    with suppress(OSError, ValueError, AttributeError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return sys.maxsize
-
-
 def _encoded(field: Field, cells: pl.Series) -> Decoded:
     try:
         return Decoded(field.encode(cells), {})
@@ -242,7 +233,7 @@ def _state(path: str | None) -> str:
     if path is None:
         return "\0\0\n"
     try:
-        found = os.stat(path)
+        found = os.stat(real(path))
     except (OSError, ValueError):  # reported by the decoder, with the reason
         return f"{path}\0\n"
     whole = path if os.path.isabs(path) else os.path.abspath(path)

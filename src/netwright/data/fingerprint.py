@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
@@ -74,7 +75,7 @@ def _fingerprint_folder(folder: Path) -> Fingerprint:
     files = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
     names = "\n".join(f"{name} {stat.st_size}" for name, stat in files)
     modified = max((stat.st_mtime for _, stat in files), default=0.0)
-    return Fingerprint(sum(stat.st_size for _, stat in files), modified, digest(names.encode()))
+    return Fingerprint(sum(stat.st_size for _, stat in files), modified, digest(os.fsencode(names)))
 
 
 def _fingerprint_file(path: Path) -> Fingerprint:

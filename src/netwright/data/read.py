@@ -16,6 +16,7 @@ from netwright.data.readers.memory import read_memory
 from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks, require_column, typed_column
 from netwright.records.errors import DataError, counted, listed
 from netwright.records.options import existing, worded
+from netwright.records.paths import spelled
 from netwright.records.source import Source
 from netwright.records.task import Task
 from netwright.resolve import resolve, with_detail
@@ -147,9 +148,9 @@ def _form(path: Path, source: Source) -> str:
     if suffix in TEXTS:
         return "text"
     if suffix in ARCHIVES:
-        problem = f"{path} is an archive: it must be unpacked first"
+        problem = f"{spelled(path)} is an archive: it must be unpacked first"
         raise DataError(problem, remedy="unpack it, and give the folder or the file that was in it.")
-    problem = f"cannot read {path}: unknown file type"
+    problem = f"cannot read {spelled(path)}: unknown file type"
     raise DataError(problem, remedy=f"give a folder, a table ({listed(TABLES)}), an image or a text (.txt).")
 
 

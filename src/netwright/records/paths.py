@@ -7,8 +7,9 @@ from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 from typing import BinaryIO
 
-_RAW = re.compile(r"[\udc80-\udcff]|\\(?=x[0-9a-f]{2})")  # bytes that are not UTF-8; what looks like our escape of one
-_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+_BYTE = "[89a-f][0-9a-f]|5c"  # never a slash or a dot: a spelling cannot lead out of a folder unseen
+_RAW = re.compile(rf"[\udc80-\udcff]|\\(?=x(?:{_BYTE}))")  # bytes that are not UTF-8; what looks like our escape of one
+_ESCAPED = re.compile(rf"\\x({_BYTE})")
 _OTHERS = (
     (S_ISDIR, "a folder"), (S_ISFIFO, "a pipe"), (S_ISSOCK, "a socket"), (S_ISCHR, "a device"), (S_ISBLK, "a device"),
 )  # fmt: skip

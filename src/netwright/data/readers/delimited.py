@@ -3,7 +3,8 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import TextIO
 import numpy as np
 import polars as pl
 
-from netwright.data.readers.files import find_encoding, open_text, require_narrow, suffix_of
+from netwright.data.readers.files import LONGEST_LINE, find_encoding, lines_of, open_text, require_narrow, suffix_of
 from netwright.data.spreadsheet import unguarded
 from netwright.records.errors import DataError, counted
+from netwright.records.paths import spelled
 
 BLOCK = 1 << 22  # characters parsed at once: bounds memory; larger blocks are no faster
 LONGEST = 4  # blocks without the end of a row: a quote was never closed
@@ -52,20 +54,22 @@ def find_layout(path: Path, known: Sequence[str] = ()) -> Layout:
     """Encoding, delimiter and column names. A header with one of the `known` names is always accepted."""
     encoding, note = find_encoding(path)
     with open_text(path, encoding) as stream:
-        sample = list(islice((line for line in stream if line.strip()), SAMPLE))
+        sample = list(islice((line for line in lines_of(stream, path) if line.strip()), SAMPLE))
     if not sample:
-        raise DataError(f"{path} is empty", remedy="give a table with a line of column names and a line for each row.")
+        raise DataError(
+            f"{spelled(path)} is empty", remedy="give a table with a line of column names and a line for each row."
+        )
     delimiter = "\t" if suffix_of(path) in (".tsv", ".tab") else _delimiter(sample)
     with open_text(path, encoding) as stream:
-        rows = csv.reader(stream, delimiter=delimiter)
+        rows = csv.reader(lines_of(stream, path), delimiter=delimiter)
         try:
             names = next((names for row in rows if any(names := tuple(unguarded(name.strip()) for name in row))), ())
         except csv.Error as error:
-            problem = f"{path}: cannot read the line of column names ({error})"
+            problem = f"{spelled(path)}: cannot read the line of column names ({error})"
             raise DataError(problem, remedy="close the quotes of the first line.") from None
         lines = rows.line_num
     if not names:
-        problem = f"{path} has no line of column names"
+        problem = f"{spelled(path)} has no line of column names"
         raise DataError(problem, remedy="add a first line with the column names.")
     require_narrow(path, len(names))
     names, unnamed = _named(path, names)
@@ -184,30 +188,44 @@ def _frame(data: bytes, layout: Layout) -> pl.DataFrame:
 
 def _carefully(data: bytes, stream: TextIO, layout: Layout, line: int) -> Iterator[Block]:
     """Row by row with Python's own parser, which reads a stray quote within a cell as a letter."""
-    text = chain(io.StringIO(data.decode() + stream.readline(), newline="\n"), stream)
+    whole, cut = data.decode().rpartition("\n")[::2]
+    begun = cut + next(lines_of(stream, layout.path, line + data.count(b"\n")), "")
+    rest = lines_of(stream, layout.path, line + data.count(b"\n") + 1)
+    text = chain(io.StringIO(f"{whole}\n" if whole else "", newline="\n"), (begun,), rest)
     rows = csv.reader(text, delimiter=layout.delimiter, strict=True)
     while True:
         good: list[list[str]] = []
         lines: list[int] = []
         ragged, first = 0, ""
-        while len(good) < SLOW_ROWS:
-            start = line + rows.line_num
-            try:
-                row = next(rows, None)
-            except csv.Error as error:
-                problem = f"{layout.path}, line {start}: a quote does not enclose a whole cell ({error})"
-                raise DataError(problem, remedy='close the quote, or double quotes within a cell ("").') from None
-            if row is None:
-                break
-            if len(row) == len(layout.names):
-                good.append(row)
-                lines.append(start)
-            elif row:
-                ragged, first = ragged + 1, first or f"line {start} ({counted(len(row), 'cell')})"
+        with _long_cells():
+            while len(good) < SLOW_ROWS:
+                start = line + rows.line_num
+                try:
+                    row = next(rows, None)
+                except csv.Error as error:
+                    problem = f"{layout.path}, line {start}: a quote does not enclose a whole cell ({error})"
+                    raise DataError(problem, remedy='close the quote, or double quotes within a cell ("").') from None
+                if row is None:
+                    break
+                if len(row) == len(layout.names):
+                    good.append(row)
+                    lines.append(start)
+                elif row:
+                    ragged, first = ragged + 1, first or f"line {start} ({counted(len(row), 'cell')})"
         table = pl.DataFrame(good, schema=dict.fromkeys(layout.names, pl.String), orient="row")
         yield Block(table, pl.Series("line", lines, pl.Int64), ragged, first)
         if len(good) < SLOW_ROWS:
             return
+
+
+@contextmanager
+def _long_cells() -> Generator[None]:
+    """Python's parser takes cells as long as a line within; its limit is one of the process."""
+    before = csv.field_size_limit(LONGEST_LINE)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _delimiter(sample: list[str]) -> str:
@@ -228,16 +246,18 @@ def _named(path: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     if not blank:
         return names, ""
     filled = tuple(name or f"column_{k + 1}" for k, name in enumerate(names))
-    return filled, f"{path.name}: column {blank[0] + 1} has no name; it is called {filled[blank[0]]!r}"
+    return filled, f"{spelled(path.name)}: column {blank[0] + 1} has no name; it is called {filled[blank[0]]!r}"
 
 
 def _check_header(path: Path, names: tuple[str, ...], known: Sequence[str]) -> None:
     for name, count in Counter(names).items():
         if count > 1:
             where = " and ".join(str(k + 1) for k, other in enumerate(names) if other == name)
-            raise DataError(f"{path} has two columns named {name!r} (columns {where})", remedy="rename one of them.")
+            raise DataError(
+                f"{spelled(path)} has two columns named {name!r} (columns {where})", remedy="rename one of them."
+            )
     if not set(names) & set(known) and _looks_like_data(names):
-        problem = f"{path} has no line of column names: it starts with {', '.join(names[:5])!r}"
+        problem = f"{spelled(path)} has no line of column names: it starts with {', '.join(names[:5])!r}"
         raise DataError(problem, remedy="add a first line with the column names.")
 
 

@@ -3,15 +3,22 @@
 import codecs
 import gzip
 import io
+import os
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from typing import IO, TextIO, cast
+from typing import IO, Any, BinaryIO, TextIO
 
-from netwright.records.errors import DataError, counted
+from netwright.machine.memory import free_memory
+from netwright.records.errors import BudgetError, DataError, counted
+from netwright.records.paths import open_regular, require_regular, spelled
 
 CHUNK = 1 << 22  # bytes checked at once: bounds memory
+LONGEST_LINE = 1 << 26  # characters of a line, such as a row of JSON with a picture in it
+UNPACKED_BYTES = 1 << 28  # that any compressed file may have
+MOST_TIMES = 200  # times its size that it may have beyond: tables have 3 to 30; deflate's most is 1,032
 MOST_COLUMNS = 50_000  # of a table: each costs milliseconds in every step, so more would take hours
 HEAD = 4096  # bytes that show whether a file is text
 ZEROS_IN_UTF16 = 0.4  # share of zero bytes at even or odd places; every ASCII letter of UTF-16 has one
@@ -33,19 +40,76 @@ def reading(path: Path) -> Generator[None]:
         yield
     except FileNotFoundError:
         raise DataError(
-            f"{path} was removed while it was read", remedy="leave the data in place until they are read."
+            f"{spelled(path)} was removed while it was read", remedy="leave the data in place until they are read."
         ) from None
     except PermissionError:
-        raise DataError(f"no permission to read {path}", remedy="allow reading it (chmod +r).") from None
+        raise DataError(f"no permission to read {spelled(path)}", remedy="allow reading it (chmod +r).") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a broken gzip file: {error}", remedy="download or compress it again.") from None
+        problem = f"{spelled(path)} is a broken gzip file: {error}"
+        raise DataError(problem, remedy="download or compress it again.") from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", remedy="give a readable file.") from None
+        reason = error.strerror or str(error)
+        raise DataError(f"cannot read {spelled(path)}: {reason}", remedy="give a readable file.") from None
+    except MemoryError:
+        raise too_large(path) from None
+
+
+def too_large(path: Path) -> BudgetError:
+    """The error for data that do not fit into memory."""
+    remedy = "give fewer rows or smaller files, or use a machine with more memory."
+    return BudgetError(f"{spelled(path)} does not fit into memory", remedy=remedy)
+
+
+def require_memory(path: Path) -> None:
+    """Raises BudgetError if a file alone is larger than the memory that is free, and OSError if it is no file."""
+    require_regular(found := os.stat(path))
+    if found.st_size > free_memory():
+        raise too_large(path)
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's content; `.gz` is decompressed."""
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+    """The content of a regular file; `.gz` is decompressed. Raises OSError for anything else.
+
+    Reading raises DataError if far more is unpacked than data compress to.
+    """
+    file = open_regular(path)
+    return io.BufferedReader(_Unpacked(path, file), CHUNK) if path.suffix.lower() == ".gz" else file
+
+
+class _Unpacked(io.RawIOBase):
+    """A compressed file, unpacked up to a ratio."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        super().__init__()
+        self._path, self._file, self._stream = path, file, gzip.GzipFile(fileobj=file)
+        self._most = max(UNPACKED_BYTES, MOST_TIMES * os.fstat(file.fileno()).st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # Any: whatever can be written to
+        count = self._stream.readinto(buffer)
+        if self._stream.tell() > self._most:
+            problem = f"{spelled(self._path)} unpacks to more than {MOST_TIMES} times its size"
+            raise DataError(problem, remedy="unpack it yourself (gunzip), and give the file that comes out.")
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        self._file.close()
+        super().close()
+
+
+def lines_of(stream: TextIO, path: Path, first: int = 1) -> Iterator[str]:
+    """The lines, which may be very long, but not endless. Raises DataError."""
+    for number in count(first):
+        line = stream.readline(LONGEST_LINE)
+        if not line:
+            return
+        if len(line) == LONGEST_LINE and not line.endswith("\n"):
+            problem = f"{spelled(path)}, line {number} has more than {LONGEST_LINE:,} characters"
+            raise DataError(problem, remedy="end each row with a line break.")
+        yield line
 
 
 def open_text(path: Path, encoding: str) -> TextIO:
@@ -70,9 +134,11 @@ def find_encoding(path: Path) -> tuple[str, str]:
     with open_bytes(path) as stream:
         head = stream.read(HEAD)
         if utf16 := _utf16(head):
-            return utf16, f"{path.name} was read as UTF-16"
+            return utf16, f"{spelled(path.name)} was read as UTF-16"
         if head.startswith(NOT_TEXT) or head.count(0) > ZEROS_IN_TEXT * len(head):
-            raise DataError(f"{path} is not text: it starts with {head[:4]!r}", remedy="export it as text in UTF-8.")
+            raise DataError(
+                f"{spelled(path)} is not text: it starts with {head[:4]!r}", remedy="export it as text in UTF-8."
+            )
         decoder = codecs.getincrementaldecoder("utf-8")()
         read = zeros = 0
         try:
@@ -85,10 +151,10 @@ def find_encoding(path: Path) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             return "cp1252", (
-                f"{path.name} is not UTF-8 (byte 0x{byte:02x} near position {read + error.start}): read as cp1252, "
-                "Western European; save it as UTF-8 if letters look wrong"
+                f"{spelled(path.name)} is not UTF-8 (byte 0x{byte:02x} near position {read + error.start}): "
+                "read as cp1252, Western European; save it as UTF-8 if letters look wrong"
             )
-    return "utf-8-sig", f"{path.name}: {counted(zeros, 'zero byte')} left out" if zeros else ""
+    return "utf-8-sig", f"{spelled(path.name)}: {counted(zeros, 'zero byte')} left out" if zeros else ""
 
 
 def _utf16(head: bytes) -> str:

@@ -1,13 +1,16 @@
 """Images and labels in MNIST's idx format: `train-images-idx3-ubyte.gz` next to `train-labels-idx1-ubyte.gz`."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from netwright.data.dataset import Dataset
-from netwright.data.readers.files import open_bytes, reading
+from netwright.data.readers.files import CHUNK, open_bytes, reading, too_large
+from netwright.machine.memory import free_memory
 from netwright.records.errors import DataError
+from netwright.records.paths import spelled
 from netwright.records.source import Source
 
 IMAGES, LABELS = "-images-idx3-ubyte", "-labels-idx1-ubyte"
@@ -17,7 +20,8 @@ BYTE = 8  # the type code of unsigned bytes; LeCun's page on MNIST, "the IDX fil
 
 def holds_idx(folder: Path) -> bool:
     """Whether the folder has images in this format."""
-    return any(IMAGES in file.name for file in folder.iterdir())
+    with reading(folder):
+        return any(IMAGES in file.name for file in folder.iterdir())
 
 
 def read_idx(source: Source) -> Dataset:
@@ -26,14 +30,20 @@ def read_idx(source: Source) -> Dataset:
     with reading(path):
         pairs = [(name, *_pair(file, source)) for file in sorted(path.iterdir()) if (name := _name(file))]
     if not pairs:
-        raise DataError(f"{path} has no file *{IMAGES}", remedy="give the folder of the idx files.")
+        raise DataError(f"{spelled(path)} has no file *{IMAGES}", remedy="give the folder of the idx files.")
+    sizes = {image.shape[1:]: name for name, image, _ in pairs}
+    if len(sizes) > 1:
+        told = " and ".join(f"{height} x {width} ({name})" for (height, width), name in sizes.items())
+        raise DataError(
+            f"the parts of {spelled(path)} have images of several sizes: {told}", remedy="give parts of one size."
+        )
     images = pl.Series("image", np.concatenate([image for _, image, _ in pairs]))
     labels = pl.Series("label", np.concatenate([label for _, _, label in pairs]).astype(np.int64))
     parts = [PARTS.get(name, "") for name, _, _ in pairs]
     part = pl.Series("part", np.repeat(parts, [len(image) for _, image, _ in pairs])) if all(parts) else None
     table = pl.DataFrame([images] if not source.is_labelled else [images, labels])
     targets = () if not source.is_labelled else ("label",)
-    return Dataset(table, targets, str(path), parts=part, kinds={"image": source.kinds.get("image", "image")})
+    return Dataset(table, targets, spelled(path), parts=part, kinds={"image": source.kinds.get("image", "image")})
 
 
 def _name(file: Path) -> str:
@@ -55,13 +65,24 @@ def _pair(file: Path, source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read(file: Path, dimensions: int) -> np.ndarray:
+    """The bytes of a file, in the shape that its header says; no more are read than it says."""
     with open_bytes(file) as stream:
-        data = stream.read()
-    start = 4 + 4 * dimensions
-    if len(data) < start or data[:4] != bytes((0, 0, BYTE, dimensions)):
-        raise DataError(f"{file} is not an idx file of bytes in {dimensions} dimensions", remedy="download it again.")
-    shape = tuple(np.frombuffer(data, ">u4", dimensions, offset=4).tolist())
-    if len(data) != start + int(np.prod(shape)):
-        problem = f"{file} is cut short: {len(data):,} bytes instead of {start + int(np.prod(shape)):,}"
+        header = stream.read(4 + 4 * dimensions)
+        if len(header) < 4 + 4 * dimensions or header[:4] != bytes((0, 0, BYTE, dimensions)):
+            problem = f"{spelled(file)} is not an idx file of bytes in {dimensions} dimensions"
+            raise DataError(problem, remedy="download it again.")
+        shape = tuple(np.frombuffer(header, ">u4", dimensions, offset=4).tolist())
+        said, data = math.prod(shape), bytearray()
+        if said > free_memory():
+            raise too_large(file)
+        if not said:
+            raise DataError(
+                f"{spelled(file)} holds nothing: {' x '.join(map(str, shape))}", remedy="download it again."
+            )
+        while len(data) <= said and (piece := stream.read(min(CHUNK, said + 1 - len(data)))):
+            data += piece
+    if len(data) != said:
+        came = "there are more" if len(data) > said else f"there are {len(data):,}"
+        problem = f"the header of {spelled(file)} says {said:,} bytes ({' x '.join(map(str, shape))}), and {came}"
         raise DataError(problem, remedy="download the file again.")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(data, np.uint8).reshape(shape)

@@ -14,10 +14,11 @@ from netwright.data.dataset import PARTS, Dataset
 from netwright.data.mapped import Mapped, as_cells, joined, numbers, stays_mapped
 from netwright.data.readers.files import require_narrow
 from netwright.data.readers.loader import collected
-from netwright.data.readers.table import absolute_images, holds_images, plain
+from netwright.data.readers.table import absolute_images, holds_images, plain, without_great_numbers
 from netwright.kinds.image import Image
 from netwright.kinds.series import Series
 from netwright.records.errors import DataError
+from netwright.records.paths import spelled
 from netwright.records.source import Source
 
 TARGET = "target"
@@ -49,7 +50,8 @@ def read_memory(source: Source, origin: str = "array") -> Dataset:
     if not table.height:
         raise DataError(f"the {origin} has no rows", remedy="give at least one row.")
     dataset = Dataset(plain(_without_objects(table)), targets if source.is_labelled else (), origin, mapped=mapped)
-    return absolute_images(dataset, os.getcwd(), source.kinds)
+    dataset = without_great_numbers(dataset)
+    return absolute_images(dataset, spelled(os.getcwd()), source.kinds)
 
 
 def _of_parts(source: Source, origin: str) -> Dataset:

@@ -1,22 +1,23 @@
 """Tables in files: CSV and its relatives, Parquet, JSON lines, Excel; also columns of image paths."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from netwright.data.dataset import Dataset
 from netwright.data.readers.delimited import blocks, find_layout
 from netwright.data.readers.excel import EXCEL, read_sheet
-from netwright.data.readers.files import find_encoding, open_text, reading, require_narrow, suffix_of
+from netwright.data.readers.files import reading, require_memory, require_narrow, suffix_of
+from netwright.data.readers.json_lines import read_json_lines
 from netwright.data.spreadsheet import unguarded_texts
 from netwright.kinds.written import GROUPED, groups_by_points
 from netwright.records.errors import DataError, counted, listed, nearest
+from netwright.records.paths import spelled
 from netwright.records.source import Source
 
 DELIMITED = (".csv", ".tsv", ".tab")
@@ -25,6 +26,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 TABLES = (*DELIMITED, *PARQUET, *JSON_LINES, *EXCEL)
 IMAGES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 RAGGED = 0.5  # if more than this share of rows does not fit the header, the header or delimiter is wrong
+GREAT = ("Int128", "UInt128")  # types of whole numbers that numpy lacks
 SHOWN = 100  # cells that quickly show that a column has no images
 ROWS = 50_000  # rows at once when a table is read in pieces
 
@@ -33,6 +35,7 @@ def read_table(source: Source) -> Dataset:
     """The whole table. If every cell of a column is a number, it holds numbers; otherwise it keeps its text."""
     path = Path(source.data)
     with reading(path):
+        require_memory(path)
         pieces = list(_pieces(path, source, ROWS))
     return _joined(path, pieces, source)
 
@@ -58,20 +61,24 @@ def _pieces(path: Path, source: Source, rows: int) -> Iterator[Dataset]:
     if suffix in PARQUET:
         return _parquet(path, rows)
     if suffix in JSON_LINES:
-        return _json_lines(path, rows)
+        return read_json_lines(path, rows)
     if suffix in EXCEL:
         return iter((read_sheet(path),))
-    raise DataError(f"{path} is not a table: {suffix or 'no suffix'}", remedy=f"give a file of {listed(TABLES)}.")
+    raise DataError(
+        f"{spelled(path)} is not a table: {suffix or 'no suffix'}", remedy=f"give a file of {listed(TABLES)}."
+    )
 
 
 def _joined(path: Path, pieces: list[Dataset], source: Source) -> Dataset:
     if not sum(map(len, pieces)):
         notes = "; ".join(dict.fromkeys(note for piece in pieces for note in piece.notes))
-        raise DataError(f"{path} has no rows{f' ({notes})' if notes else ''}", remedy="add a line for each row.")
+        raise DataError(
+            f"{spelled(path)} has no rows{f' ({notes})' if notes else ''}", remedy="add a line for each row."
+        )
     table = pl.concat([p.table for p in pieces if len(p)], how="diagonal_relaxed")
     places = None if pieces[0].places is None else pl.concat([p.places for p in pieces if p.places is not None])
     notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
-    return _finished(path, Dataset(table, (), str(path), places, notes=notes, unit=pieces[0].unit), source)
+    return _finished(path, Dataset(table, (), spelled(path), places, notes=notes, unit=pieces[0].unit), source)
 
 
 def _finished(path: Path, dataset: Dataset, source: Source) -> Dataset:
@@ -80,7 +87,7 @@ def _finished(path: Path, dataset: Dataset, source: Source) -> Dataset:
         table = table.with_columns(unguarded_texts(pl.col(pl.String)))
     if suffix_of(path) in (*DELIMITED, *EXCEL):
         table = typed(table, source.as_written)
-    return with_image_paths(replace(dataset, table=table), path.parent, source.kinds)
+    return with_image_paths(without_great_numbers(replace(dataset, table=table)), path.parent, source.kinds)
 
 
 def typed(table: pl.DataFrame, as_written: Sequence[str] = ()) -> pl.DataFrame:
@@ -121,7 +128,7 @@ def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
     cells = counted(len(layout.names), "cell")
     ragged, rows, first, headers = 0, 0, "", list[int]()
     held = Dataset(
-        pl.DataFrame(schema=dict.fromkeys(layout.names, pl.String)), (), str(path), pl.Series([], dtype=pl.Int64)
+        pl.DataFrame(schema=dict.fromkeys(layout.names, pl.String)), (), spelled(path), pl.Series([], dtype=pl.Int64)
     )
     for block in blocks(layout):
         ragged, rows, first = (
@@ -131,16 +138,15 @@ def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
         )
         headers += block.headers
         if ragged > RAGGED * rows:
-            problem = (
-                f"{path}: {ragged:,} of {counted(rows, 'row')} do not have the header's {cells}; the first is {first}"
-            )
+            count = f"{ragged:,} of {counted(rows, 'row')}"
+            problem = f"{spelled(path)}: {count} do not have the header's {cells}; the first is {first}"
             raise DataError(problem, remedy="correct the header, the delimiter or the quotes.")
         if len(held):
             yield held
-        held = Dataset(block.table, (), str(path), block.lines)
-    left = f"{path.name}: {counted(ragged, 'row')} without {cells} left out, the first is {first}"
-    again = f"{path.name}: {counted(len(headers), 'line')} that repeat the column names left out, the first is line "
-    notes = [left] * bool(ragged) + [f"{again}{line}" for line in headers[:1]]
+        held = Dataset(block.table, (), spelled(path), block.lines)
+    left = f"{spelled(path.name)}: {counted(ragged, 'row')} without {cells} left out, the first is {first}"
+    again = f"{counted(len(headers), 'line')} that repeat the column names left out, the first is line "
+    notes = [left] * bool(ragged) + [f"{spelled(path.name)}: {again}{line}" for line in headers[:1]]
     yield replace(held, notes=(*layout.notes, *notes))
 
 
@@ -151,9 +157,36 @@ def _parquet(path: Path, rows: int) -> Iterator[Dataset]:
         for start in range(0, max(total, 1), rows):
             table = pl.scan_parquet(path, glob=False).slice(start, rows).collect()
             places = pl.Series("row", range(start, start + table.height), pl.Int64)
-            yield Dataset(plain(table), (), str(path), places, unit="row")
+            yield Dataset(plain(table), (), spelled(path), places, unit="row")
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"cannot read {path} as Parquet: {error}", remedy="write the file again.") from None
+        raise DataError(f"cannot read {spelled(path)} as Parquet: {error}", remedy="write the file again.") from None
+
+
+def without_great_numbers(dataset: Dataset) -> Dataset:
+    """Whole numbers of 128 bits in 64, or as text if they do not fit, with a note; floats inside lists."""
+    columns, told = list[pl.Series](), list[str]()
+    for column in dataset.table.iter_columns():
+        if str(column.dtype) in GREAT:
+            fits = column.cast(pl.Int64, strict=False)
+            is_lost = fits.null_count() > column.null_count()
+            columns.append(column.cast(pl.String) if is_lost else fits)
+            told += [column.name] if is_lost else []
+        elif column.dtype.is_nested() and (narrow := _narrow(column.dtype)) != column.dtype:
+            columns.append(column.cast(narrow))
+    note = f"whole numbers of more than 64 bits in {listed(told)}: read as text"
+    table = dataset.table.with_columns(columns)
+    return replace(dataset, table=table, notes=(*dataset.notes, *((note,) if told else ())))
+
+
+def _narrow(dtype: Any) -> Any:  # Any: the inner type of polars' nested types is not typed
+    """The type with floats for whole numbers of 128 bits."""
+    if isinstance(dtype, pl.List):
+        return pl.List(_narrow(dtype.inner))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_narrow(dtype.inner), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct([pl.Field(one.name, _narrow(one.dtype)) for one in dtype.fields])
+    return pl.Float64() if str(dtype) in GREAT else dtype
 
 
 def plain(table: pl.DataFrame) -> pl.DataFrame:
@@ -163,48 +196,9 @@ def plain(table: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _json_lines(path: Path, rows: int) -> Iterator[Dataset]:
-    encoding, note = find_encoding(path)
-    count, first, notes = 0, 0, (note,) if note else ()
-    held = Dataset(pl.DataFrame(), (), str(path), pl.Series([], dtype=pl.Int64))
-    with open_text(path, encoding) as stream:
-        numbered = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
-        while piece := list(islice(numbered, rows)):
-            table, lines, broken = _objects(piece)
-            count, first = count + len(broken), first or next(iter(broken), 0)
-            if len(held):
-                yield held
-            held = Dataset(table, (), str(path), pl.Series("line", lines, pl.Int64))
-    left = f"{path.name}: {counted(count, 'line')} without a JSON object left out, the first is line {first}"
-    yield replace(held, notes=(*notes, *((left,) if count else ())))
-
-
-def _objects(piece: list[tuple[int, str]]) -> tuple[pl.DataFrame, list[int], list[int]]:
-    """A table of the lines' objects, the lines read, and those without an object. All at once if none is broken."""
-    lines = [number for number, _ in piece]
-    try:
-        table = pl.read_ndjson("".join(line for _, line in piece).encode(), infer_schema_length=None)
-        if table.height == len(lines):
-            return table, lines, []
-    except pl.exceptions.PolarsError:
-        pass
-    rows = [(number, row) for number, line in piece if (row := _object(line))]
-    table = pl.DataFrame([row for _, row in rows], infer_schema_length=None, strict=False)
-    read = [number for number, _ in rows]
-    return table, read, sorted(set(lines) - set(read))
-
-
-def _object(line: str) -> dict[str, object]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) else {}
-
-
 def with_image_paths(dataset: Dataset, folder: Path, kinds: Mapping[str, str]) -> Dataset:
     """Columns of image paths made absolute. Raises DataError for a path that leaves the table's folder."""
-    root = os.path.abspath(folder)
+    root = spelled(os.path.abspath(folder))
     whole = absolute_images(dataset, root, kinds)
     for name in whole.kinds:
         for row, path in enumerate(whole.table[name]):
