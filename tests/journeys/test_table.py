@@ -36,8 +36,8 @@ def test_from_a_table_to_answers_on_the_command_line(iris: Path, tmp_path: Path,
     assert f"run folder: {run}" in trained.out
     assert "name: classification into 3 classes" in trained.err
     assert {file.name for file in run.iterdir()} == {
-        "audit.json", "baselines.json", "diagnosis.json", "digests.json", "history.jsonl", "origin.json", "outcome.json",
-        "recipe.toml", "sample.safetensors", "schema.json", "scores.json", "split.json", "task.json",
+        "audit.json", "baselines.json", "diagnosis.json", "digests.json", "history.jsonl", "origin.json",
+        "outcome.json", "recipe.toml", "sample.safetensors", "schema.json", "scores.json", "split.json", "task.json",
         "watched.json", "weights.safetensors",
     }  # fmt: skip
 

@@ -203,7 +203,7 @@ def test_a_recipe_of_a_network_beyond_all_memory_is_refused_before_it_is_built(
     shutil.copytree(whole, tmp_path / "run")
     (tmp_path / "run" / SEAL).unlink()
     (tmp_path / "run" / "recipe.toml").write_text(settings)
-    with pytest.raises(RunError, match=r"does not fit the network of its recipe|cannot be built"):
+    with pytest.raises(RunError, match="does not fit the network of its recipe"):
         load(tmp_path / "run")
 
 

@@ -27,9 +27,9 @@ def gain(name: str) -> float:
     """
     if name == "softmax":
         return 1.0
-    with torch.no_grad(), torch.device("cpu"):  # also while a network is built without memory, on "meta"
-        z = torch.linspace(-REACH, REACH, 4001, dtype=torch.float64)
-        density = torch.softmax(-(z**2) / 2, 0)
+    z = torch.linspace(-REACH, REACH, 4001, dtype=torch.float64)
+    density = torch.softmax(-(z**2) / 2, 0)
+    with torch.no_grad():
         second_moment = float((activation(name).double()(z) ** 2 * density).sum())
     return second_moment**-0.5
 

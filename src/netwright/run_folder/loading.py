@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from netwright.blueprint import code_of_edits, code_of_source, load_recipe, load_schema, load_task
 from netwright.files import AGAIN, read_shapes, read_tensors
+from netwright.machine.bounded import BeyondBound, bounded
 from netwright.records.errors import NetwrightError, RunError
 from netwright.records.history import History
 from netwright.records.run import Run
@@ -33,8 +33,9 @@ from netwright.run_folder.writing import text_of
 from netwright.tasks.own_loss import Loss, task_of_loss
 from netwright.training.checkpoint import RESUME, read_history
 from netwright.training.forms import rows_of
-from netwright.training.weights import misfit, put, shapes_of
+from netwright.training.weights import misfit, put
 
+BUILDING, BESIDE = 8, 1 << 26  # memory for building a network, in sizes of its weights, and bytes: for initial values
 SAMPLE_BYTES = 1 << 30  # of a sample: one row of any data; usually a megabyte
 
 
@@ -73,12 +74,11 @@ def load(
     sample = _load_sample(folder)
     require_intact(folder, optional=[result_name(stage) for stage in RESULTS])
     build = partial(task.network, schema, recipe) if network is None else partial(deepcopy, deepcopy(network))
-    if network is None:
-        _require_fit(folder, build, allow_code=allow_code)
-    built = build()
+    shapes, _ = read_shapes(folder / WEIGHTS)
+    built = build() if network is not None else _built(folder, build, allow_code=allow_code)
+    if problem := misfit(built, shapes):
+        raise RunError(f"{folder / WEIGHTS} does not fit the network of its recipe: {problem}", remedy=AGAIN)
     tensors, _ = read_tensors(folder / WEIGHTS)
-    if problem := misfit(built, shapes_of(tensors)):
-        raise _misfit(folder, problem)
     put(built, tensors)
     return Run(
         network=built.eval(),
@@ -99,28 +99,21 @@ def load(
     )
 
 
-def _require_fit(folder: Path, build: Callable[[], nn.Module], *, allow_code: bool) -> None:
-    """Raises RunError if the weights are of another network, before memory is taken for either.
-
-    A foreign recipe may ask for a network of terabytes. Built on the device "meta", its tensors have shapes only.
-    """
-    shapes, _ = read_shapes(folder / WEIGHTS)
+def _built(folder: Path, build: Callable[[], nn.Module], *, allow_code: bool) -> nn.Module:
+    """The network, untrained. Raises RunError if it cannot be built or would be much larger than the weights."""
+    weights = folder / WEIGHTS
     try:
-        with torch.device("meta"):
-            built = build()
+        with bounded(BUILDING * weights.stat().st_size + BESIDE):
+            return build()
+    except BeyondBound:
+        problem = f"it would take more than {BUILDING} times their memory"
     except NetwrightError as error:
-        raise RunError(f"the network of {folder} cannot be built: {error.problem}", remedy=AGAIN) from None
-    except Exception as error:  # noqa: BLE001  what schema and recipe say decides what torch raises
-        if allow_code:  # the user's own parts may not know this device
-            return
+        problem = error.problem
+    except Exception as error:
+        if allow_code:  # it may be the user's own, with a fault to find
+            raise
         problem = str(error).partition("\n")[0]
-        raise RunError(f"the network of {folder} cannot be built: {problem}", remedy=AGAIN) from None
-    if problem := misfit(built, shapes):
-        raise _misfit(folder, problem)
-
-
-def _misfit(folder: Path, problem: str) -> RunError:
-    return RunError(f"{folder / WEIGHTS} does not fit the network of its recipe: {problem}", remedy=AGAIN)
+    raise RunError(f"{weights} does not fit the network of its recipe: {problem}", remedy=AGAIN)
 
 
 def _unfinished(folder: Path) -> RunError:
