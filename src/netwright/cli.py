@@ -16,6 +16,7 @@ import click
 
 from netwright import __version__
 from netwright.console import Unread, aside, progress, say, settle
+from netwright.machine.interrupts import Ended
 from netwright.public import verb, verbs
 from netwright.records.errors import NetwrightError
 from netwright.records.escaped import one_line
@@ -29,7 +30,10 @@ IN_PYTHON = "\n\nIn Python"  # a paragraph of a verb's docstring that the comman
 
 
 def main() -> None:
-    """Runs the command line and exits: 0 done, 1 problems found, 2 the user must act, 3 a bug in netwright."""
+    """Runs the command line and exits: 0 done, 1 problems found, 2 the user must act, 3 a bug in netwright.
+
+    128 and the signal's number after a request to end: 143 after SIGTERM.
+    """
     try:
         code = _code()
     except Unread:
@@ -58,6 +62,8 @@ def _code() -> int:
         return 2
     except Unread:
         raise
+    except Ended as end:
+        return end.status
     except SystemExit:  # of click, if a page of help is not read
         raise Unread from None
     except Exception:  # noqa: BLE001  the last resort: any other error is a bug of ours

@@ -14,7 +14,8 @@ class Ended(SystemExit):
     """The system asked the process to end; its exit code is the one that shells expect after the signal."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
+        self.status = 128 + number
+        super().__init__(self.status)
 
 
 @final
