@@ -1,10 +1,12 @@
 import gc
 import json
 import os
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from netwright.data.read import read
 from netwright.data.split import split
 from netwright.kinds.image import Image
 from netwright.kinds.number import Number
+from netwright.machine.folders import temporary_folder
 from netwright.records.errors import BudgetError, RecipeError, Unreadable
 
 SIDE = 8
@@ -266,3 +269,60 @@ def test_batches_out_of_the_cache_equal_those_without_it(
     lost = [[note for note in p.notes if "unreadable" in note] for p in prepared]
     assert lost[0] == lost[1] == lost[2] != []
     assert any("already decoded" in note for note in prepared[1].notes)
+
+
+def _flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_is_noticed_and_the_entry_made_again(cells: pl.Series) -> None:
+    first = encode_column(_field(cells), cells).tensor.clone()
+    _flip_a_bit(Path(entries()[0].path) / "rows.bin")
+    again = encode_column(_field(cells), cells)
+    assert torch.equal(again.tensor, first) and not _was_kept(again.notes)
+    assert _was_kept(encode_column(_field(cells), cells).notes)
+
+
+def test_entries_are_their_owners_alone(cells: pl.Series) -> None:
+    folder().mkdir(parents=True, mode=0o777)
+    folder().chmod(0o777)  # of an earlier version
+    encode_column(_field(cells), cells)
+    assert S_IMODE(folder().stat().st_mode) == S_IMODE(Path(entries()[0].path).stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of files mean nothing there")
+def test_entries_that_others_may_write_to_or_that_are_links_are_not_used(cells: pl.Series, here: Path) -> None:
+    first = encode_column(_field(cells), cells).tensor.clone()
+    path = Path(entries()[0].path)
+    path.chmod(0o770)
+    assert not _was_kept(encode_column(_field(cells), cells).notes)
+    path.rename(here / "elsewhere")
+    path.symlink_to(here / "elsewhere")
+    found = encode_column(_field(cells), cells)
+    assert torch.equal(found.tensor, first) and not any(_was_kept((note,)) for note in found.notes)
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(cells: pl.Series, here: Path) -> None:
+    (here / "others").mkdir()
+    folder().parent.mkdir(parents=True)
+    folder().symlink_to(here / "others")
+    (note,) = encode_column(_field(cells), cells).notes
+    assert note.startswith("image: decoded into memory, not cached in")
+    assert not any((here / "others").iterdir()) and entries() == ()
+
+
+def test_without_a_home_the_folder_is_among_temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (cache.FOLDER, "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "nowhere")  # not absolute, as `~` is without HOME and user entry
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    temporary_folder.cache_clear()
+    assert folder() == tmp_path / f"netwright-{os.getuid()}" / "decoded"
+    assert S_IMODE(folder().parent.stat().st_mode) == 0o700
+    temporary_folder.cache_clear()
+    (tmp_path / f"netwright-{os.getuid()}").rename(tmp_path / "moved")
+    (tmp_path / f"netwright-{os.getuid()}").symlink_to(tmp_path / "moved")  # somebody was faster
+    assert folder().parent.parent == tmp_path and folder().parent.name not in ("moved", f"netwright-{os.getuid()}")
+    temporary_folder.cache_clear()

@@ -7,8 +7,11 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import nullcontext, suppress
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import blake2b
 from math import prod
 from pathlib import Path
@@ -20,13 +23,14 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from netwright.machine.folders import is_own, make_own, temporary_folder
 from netwright.machine.memory import free_memory
 from netwright.machine.quiet import without_warnings
 from netwright.records.errors import BudgetError, RecipeError, Unreadable, counted
 from netwright.records.paths import real
 from netwright.records.schema import Field
 
-FORMAT = 1  # of an entry; raise it when older code would misread new entries
+FORMAT = 2  # of an entry; raise it when older code would misread new entries
 IN_MEMORY = 64 << 20  # up to this many encoded bytes, files are decoded into memory: it takes seconds and keeps no file
 BLOCK_BYTES = 32 << 20  # encoded at once: the memory that decoding takes, besides one image per thread
 LIMIT = 20 << 30  # bytes of all entries: a hundred thousand images of 224 x 224, and rarely a tenth of a disk
@@ -74,6 +78,15 @@ class Decoded:
 
 @final
 @dataclass(frozen=True)
+class _Sums:
+    """CRC-32 of each block of so many bytes: it finds what disks and memory lose, and no forgery."""
+
+    bytes: int
+    sums: tuple[int, ...]
+
+
+@final
+@dataclass(frozen=True)
 class _About:
     """The description next to the rows of an entry."""
 
@@ -81,6 +94,7 @@ class _About:
     shape: tuple[int, ...]
     dtype: str  # numpy's name
     bad: dict[int, str]
+    sums: _Sums
 
 
 _ABOUTS = TypeAdapter(_About)
@@ -120,10 +134,12 @@ def encode_column(field: Field, cells: pl.Series) -> Decoded:
 
 
 def folder() -> Path:
-    """The folder of entries: NETWRIGHT_CACHE, else the system's cache folder."""
+    """The folder of entries: NETWRIGHT_CACHE, else the user's cache folder, else one for temporary files."""
     if said := os.environ.get(FOLDER):
         return Path(said).absolute() / "decoded"
     home = Path(os.path.expanduser("~"))
+    if not home.is_absolute():  # no HOME, and no user entry, as in many containers
+        return temporary_folder() / "decoded"
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -146,7 +162,7 @@ def limit() -> int:
 
 def entries() -> tuple[Entry, ...]:
     """All entries: remains of killed processes, then the least recently used first."""
-    paths = [path for path in folder().iterdir() if _NAME.fullmatch(path.name)] if folder().is_dir() else []
+    paths = [path for path in folder().iterdir() if _NAME.fullmatch(path.name)] if is_own(folder()) else []
     return tuple(sorted((entry for path in paths if (entry := _entry(path))), key=lambda entry: entry.used))
 
 
@@ -197,6 +213,7 @@ def _encoded(field: Field, cells: pl.Series) -> Decoded:
 
 def _kept(field: Field, cells: pl.Series, shape: tuple[int, ...], dtype: np.dtype) -> Decoded:
     """From an entry, which is made if missing."""
+    make_own(folder())
     path = folder() / _key(field, cells)
     if (found := _opened(path, shape, dtype)) is not None:
         note = f"{field.name}: {counted(shape[0], 'file')} already decoded in {path}"
@@ -244,15 +261,23 @@ def _build(building: Path, field: Field, cells: pl.Series, shape: tuple[int, ...
     """Block by block. Written, not mapped: then a full disk raises an error instead of a fatal signal."""
     rows = max(1, BLOCK_BYTES * shape[0] // (prod(shape) * dtype.itemsize))
     bad = dict[int, str]()
+    sums = list[int]()
     with (building / _ROWS).open("xb") as file:
         _lock(file, alone=True)
         for start in range(0, shape[0], rows):
             block = _encoded(field, cells[start : start + rows])
-            file.write(block.tensor.numpy().data)
+            file.write(data := block.tensor.numpy().data)
+            sums.append(zlib.crc32(data))
             bad |= {start + row: reason for row, reason in block.bad.items()}
         file.flush()
         os.fsync(file.fileno())
-    about = _About(_common([cell for cell in cells if cell is not None]), shape, dtype.name, bad)
+    about = _About(
+        _common([cell for cell in cells if cell is not None]),
+        shape,
+        dtype.name,
+        bad,
+        _Sums(rows * prod(shape[1:]) * dtype.itemsize, tuple(sums)),
+    )
     (building / _ABOUT).write_bytes(_ABOUTS.dump_json(about))
 
 
@@ -266,20 +291,41 @@ def _common(paths: list[str]) -> str:
 
 def _opened(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Decoded | None:
     """An entry's rows, mapped and locked against removal while the tensor lives; None if the entry is incomplete."""
+    if not is_own(path):
+        return None
     try:
         about = _ABOUTS.validate_json((path / _ABOUT).read_bytes())
-        with (path / _ROWS).open("rb") as file:
+        with open(path / _ROWS, "rb", opener=_without_links) as file:
             _lock(file, alone=False)  # held by the map, which keeps the file open
             whole = os.fstat(file.fileno()).st_size == prod(shape) * dtype.itemsize
             if not whole or (about.shape, about.dtype) != (shape, dtype.name):
                 return None
             rows = np.memmap(file, dtype, "r", shape=shape)
+            found = os.fstat(file.fileno())
+        if not _is_intact(path / _ROWS, (found.st_ino, found.st_mtime_ns), about.sums):
+            return None
+        os.utime(path / _ABOUT)
     except (OSError, ValueError):
         return None
-    with suppress(OSError):  # of another user's entries
-        os.utime(path / _ABOUT)
     with without_warnings():  # read-only on purpose: a private map would count as memory, a writable one break
         return Decoded(torch.from_numpy(rows), about.bad)
+
+
+@cache
+def _is_intact(path: Path, _written: tuple[int, int], about: _Sums) -> bool:
+    """Whether the bytes are still those that were written; looked at once by each process, a block on each thread."""
+
+    def crc(start: int) -> int:
+        with path.open("rb") as file:
+            file.seek(start)
+            return zlib.crc32(file.read(about.bytes))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return tuple(threads.map(crc, range(0, path.stat().st_size, about.bytes))) == about.sums
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 def _entry(path: Path) -> Entry | None:
@@ -297,7 +343,6 @@ def _entry(path: Path) -> Entry | None:
 
 def _make_room(needed: int) -> None:
     """Removes entries, the least recently used first, until `needed` bytes fit. Raises _NoCache if they do not."""
-    folder().mkdir(parents=True, exist_ok=True)
     kept = entries()
     if needed > limit():
         raise _NoCache(f"{megabytes(needed)} exceed its limit of {megabytes(limit())} ({BYTES})")
