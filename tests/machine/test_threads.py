@@ -36,6 +36,7 @@ def test_nothing_changes_on_a_quiet_machine() -> None:
     machine = Machine({1: 5000, 2: 1000}, share=0.95)  # not even where one thread would be faster: nobody asked
     assert machine.train(60) == []
     assert torch.get_num_threads() == 2
+    assert not machine.watch.changed
 
 
 def test_beside_another_program_one_thread_is_taken_where_it_is_faster() -> None:
@@ -55,6 +56,7 @@ def test_a_change_that_brings_nothing_is_taken_back_and_tried_ever_more_rarely()
     assert len(starts) >= 3
     assert all(b > a for a, b in pairwise(gaps))
     assert torch.get_num_threads() == 2
+    assert machine.watch.changed  # if only for trials: sums were rounded differently
 
 
 def test_all_threads_come_back_when_the_machine_is_free_again() -> None:
