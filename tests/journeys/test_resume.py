@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ from netwright import run_folder
 from netwright.machine.measure import Measured
 from netwright.records.errors import RunError
 from netwright.records.history import Epoch
+from netwright.records.options import silent
 from netwright.records.run import Run
+from netwright.records.source import Source
 from netwright.stages import training
+from netwright.verbs.train import Options
+from netwright.verbs.train import train as train_verb
 
 PLAIN = {"precision": "fp32", "kernels": "torch", "compile": "never", "threads": 1}
 SMALL = {"epochs": 3, "width": 8, "depth": 1, "members": 1, "checkpoint_seconds": 0.0, **PLAIN}
@@ -196,6 +201,21 @@ def test_a_start_that_was_killed_at_once_keeps_its_arithmetic(
     other = train(table, tmp_path / "other", settings=open_, diagnose=False)
     assert other.recipe.precision == "bf16"
     assert any("not remembered" in note and "--set precision=bf16" in note for note in other.notes)
+
+
+def test_the_summary_says_that_the_same_command_may_give_other_digits_and_what_keeps_them(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def summary() -> str:
+        options = Options(audit=False, diagnose=False, settings=SMALL | {"precision": "auto"})
+        return str(train_verb(Source(str(table), target="y"), options, silent))
+
+    found = Measured("fp32", "torch", 1, "never", 1.0)
+    monkeypatch.setattr(training, "measured", lambda *given, **named: found)
+    assert "the same command may" not in summary()
+    monkeypatch.setattr(training, "measured", lambda *given, **named: replace(found, is_kept=False))
+    assert "the same command may choose otherwise" in summary()
+    assert "--set precision=fp32" in summary()
 
 
 def test_a_program_that_is_asked_to_end_says_that_it_saved(table: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from netwright.files import lock_file, replace_text
+from netwright.machine.threads import MAY_DIFFER
 from netwright.records.errors import RunError
 
 ROUNDS = 3  # the fastest of this many counts: other programs can only slow a step down
@@ -25,8 +26,8 @@ PLAIN = ("fp32", "torch")
 REMEMBERED = 500  # outcomes kept; the oldest go first
 
 AGAIN = (
-    "not remembered, so the same command may choose otherwise and give weights that differ in the last digits; to keep "
-    "this: --set precision={precision} --set kernels={kernels} --set compile={compile} --set threads={threads}"
+    f"not remembered, so {MAY_DIFFER} choose otherwise and give weights that differ in the last digits; to keep this: "
+    "--set precision={precision} --set kernels={kernels} --set compile={compile} --set threads={threads}"
 )
 
 Choice = tuple[str, str, int]

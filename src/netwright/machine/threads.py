@@ -11,9 +11,10 @@ WINDOW = 0.5  # seconds over which a rate is measured: tens of steps of a small 
 CROWDED = 0.75  # share of the time in which this thread has a core; 0.9 alone, 0.4 with one core busy
 WORTH = 1.1  # another count of threads must be this many times as fast: rates vary by a few percent
 WAIT, LONGEST = 5.0, 300.0  # seconds before the next trial; doubled after each without a gain
+MAY_DIFFER = "the same command may"  # in each note that says so
 CHANGED = (
-    "the number of threads changed while training because other programs were busy: the same command may give weights "
-    "that differ in the last digits; adapt=false keeps the number"
+    f"the number of threads changed while training because other programs were busy: {MAY_DIFFER} give weights that "
+    "differ in the last digits; to keep the number: --set adapt=false"
 )
 
 

@@ -51,6 +51,7 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     given = _settings(options, source.task)
     from netwright import run_folder
     from netwright.machine.interrupts import Ended
+    from netwright.machine.threads import MAY_DIFFER
     from netwright.records.run import Run
     from netwright.reports.text import summary
     from netwright.stages.training import trained, trained_on
@@ -78,7 +79,8 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
                 raise
             raise KeyboardInterrupt(how) from None
     scores = asdict(run.scores) if run.scores else None
-    return Outcome(run, summary(run), {"run": str(run.folder or ""), "scores": scores})
+    unsure = [note for note in run.notes if MAY_DIFFER in note]
+    return Outcome(run, "\n\n".join((summary(run), *unsure)), {"run": str(run.folder or ""), "scores": scores})
 
 
 def _settings(options: Options, task: Any) -> dict[str, object]:  # Any: as `Source.task`
