@@ -152,7 +152,7 @@ def _delimited(path: Path, known: Sequence[str]) -> Iterator[Dataset]:
 
 def _parquet(path: Path, rows: int) -> Iterator[Dataset]:
     try:
-        require_narrow(path, len(pl.read_parquet_schema(path)))
+        require_narrow(path, len(pl.scan_parquet(path, glob=False).collect_schema()))
         total = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
         for start in range(0, max(total, 1), rows):
             table = pl.scan_parquet(path, glob=False).slice(start, rows).collect()
