@@ -23,6 +23,7 @@ ALLOWED = {
     "run_folder": "makes the folder of a run, and its lock without following links; files through `files`",
     "training/checkpoint.py": "the same, before the first checkpoint",
     "data/cache.py": "builds a folder of random name in the user's cache, and renames it as a whole",
+    "machine/folders.py": "makes folders of this user alone",
     "machine/measure.py": "makes the user's cache and a lock there; its file through `files`",
     "verbs/cache.py": "deletes what was measured",
     "data/fixes.py": "opens the path that `whole` gives",

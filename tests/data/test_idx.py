@@ -27,7 +27,7 @@ def test_pairs_of_files_are_images_labels_and_parts(tmp_path: Path) -> None:
 
 def test_file_that_is_cut_short_is_an_error(tmp_path: Path) -> None:
     _write(tmp_path, "train", [5, 1, 5], cut=7)
-    with pytest.raises(DataError, match="train-images-idx3-ubyte says 60 bytes .3 x 4 x 5., and there are 53"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte says 60 bytes .3 x 4 x 5., and there are 53"):
         read(tmp_path)
 
 
