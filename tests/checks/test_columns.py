@@ -6,6 +6,7 @@ import pytest
 from tests.sick import columns as sick
 
 from netwright.checks import DATA_CHECKS
+from netwright.checks.data.mixed import TYPO_LONGEST
 from netwright.checks.evidence import DataEvidence, Skip, examine
 from netwright.data.read import read
 from netwright.data.split import split
@@ -192,3 +193,12 @@ def test_no_target_is_a_reason_to_skip():
     dataset = read(sick.healthy().drop("target"))
     with pytest.raises(Skip, match="no target"):
         list(resolve("check", DATA_CHECKS["NW134"], DATA_CHECKS)(DataEvidence(dataset)))
+
+
+def test_names_of_a_million_letters_are_not_compared_letter_by_letter():
+    long = "x" * 1_000_000  # all forms of it without a letter would take a terabyte
+    frame = pl.DataFrame({"town": [long] * 40 + [long[1:]] + ["Bonn", "Oslo"] * 40, "target": ["a"] * 60 + ["b"] * 61})
+    assert found("NW136", frame) == []
+    short = frame.with_columns(pl.col("town").str.tail(TYPO_LONGEST - 1).str.replace("^x{59}$", "Gothenburg"))
+    slip = short.with_columns(town=pl.when(pl.int_range(pl.len()) == 40).then(pl.lit("Gotenburg")).otherwise("town"))
+    assert [finding.title for finding in found("NW136", slip)] == ["likely slips of typing"]

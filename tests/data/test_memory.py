@@ -135,3 +135,28 @@ def test_whole_numbers_of_pandas_stay_whole_if_some_are_missing() -> None:
     frame = pd.DataFrame({"y": pd.Series([1, 2, None], dtype="Int64"), "x": [1.5, None, 2]})
     assert read(frame).table.schema == {"y": pl.Int64, "x": pl.Float64}
     assert read(frame).table["y"].to_list() == [1, 2, None]
+
+
+def test_structured_arrays_are_columns_by_name_and_great_whole_numbers_text() -> None:
+    rows = np.array([(1, 1.5), (2, 2.5)], dtype=[("a", "i4"), ("b", "f8")])
+    assert read(rows).table.to_dict(as_series=False) == {"a": [1, 2], "b": [1.5, 2.5]}
+    great = [10**40, 10**40 + 1, 3]
+    for data in ({"n": great}, pd.DataFrame({"n": great}), [{"n": x} for x in great]):
+        assert read(data).table["n"].to_list() == [str(x) for x in great]
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (np.ones((3, 2)) * 1j, "the array holds complex numbers"),
+        ({"p": np.ones(3) * 1j, "q": [1, 2, 3]}, "column 'p' holds complex numbers"),
+        (np.zeros(3, "V8"), "the array holds |V8"),
+        (np.empty((3, 2, 2), object), "the array holds object"),
+        ({"p": [1, object(), 2]}, "column 'p' holds objects of type int"),
+        (["a\ud800", "b"], "column 'text' cannot be held: 'utf-8' codec can't encode"),
+    ],
+)
+def test_cells_that_no_column_can_hold_are_refused_by_name(data: Any, problem: str) -> None:
+    with pytest.raises(DataError) as error:
+        read(data)
+    assert error.value.problem.startswith(problem)

@@ -8,6 +8,8 @@ from netwright.records.batch import Batch
 from netwright.records.errors import DataError, NetworkError, RecipeError, Unreadable
 from netwright.records.recipe import Recipe
 from netwright.records.task import Metric, Scores
+from netwright.simple_models.wanted import Wanted
+from netwright.tasks import classification
 from netwright.tasks.classification import Classification
 
 
@@ -212,3 +214,33 @@ def test_measures_in_words_are_no_classes(write: str):
         Classification.matches(_cells(*cells))
     assert Classification.matches(_cells(*(cells[:15] * 10)))  # few classes, whatever they are called
     assert Classification.matches(_cells(*(f"id {cell}" for cell in cells)))  # names
+
+
+def test_scores_of_many_labels_equal_those_of_few_and_keep_no_row_of_all_labels(monkeypatch: pytest.MonkeyPatch):
+    generator = torch.Generator().manual_seed(0)
+    task = Classification(tuple("abcde"), (3, 4, 5, 6, 7))
+    outputs, targets = torch.randn(60, 5, generator=generator), torch.randint(5, (60,), generator=generator)
+    found = list[Scores]()
+    for most in (100, 2):
+        monkeypatch.setattr(classification, "MOST_CLASSES", most)
+        score = task.score()
+        score.add(outputs, _batch(targets))
+        found.append(score.result())
+        names = [metric.name for metric in found[-1].metrics]
+        assert ("auc" in names, bool(found[-1].confusion)) == (most == 100, most == 100)
+    for name in ("log_loss", "accuracy", "balanced_accuracy", "f1", "calibration_error"):
+        assert found[0][name].value == found[1][name].value
+
+
+def test_a_hundred_thousand_labels_are_scored_and_answered_within_the_memory_of_one_batch():
+    labels = tuple(f"k{number}" for number in range(100_000))
+    task, score = Classification(labels, (3,) * len(labels)), Classification(labels, (3,) * len(labels)).score()
+    outputs = torch.zeros(4, len(labels))
+    outputs[:, 7] = 5.0
+    for _ in range(10):
+        score.add(outputs, _batch(torch.tensor([7, 7, 7, 8])))
+    assert score.quick()["accuracy"] == 0.75
+    batch = Batch((torch.arange(4),), (), torch.arange(4))
+    assert task.predict(Lookup(outputs), batch).columns == ["prediction", "probability"]
+    wanted = Wanted.of(task, (torch.tensor([7, 8]),))
+    assert not wanted.form  # a simple model would answer with a matrix of all labels

@@ -17,6 +17,7 @@ RARE = 1e-4  # probability of a class that no training row has
 FLOOR = 1e-6  # of a probability: several thousand rows tell nothing about smaller ones
 
 Form = Literal["classes", "labels", "numbers", ""]
+MOST_OUTPUTS = 2_000  # of a simple model: an answer to 10,000 rows is then 160 MB
 FORMS: dict[str, Form] = {"softmax": "classes", "sigmoid": "labels", "identity": "numbers"}  # by a task's link
 
 
@@ -34,7 +35,7 @@ class Wanted:
     def of(cls, task: Task, targets: tuple[Tensor, ...]) -> "Wanted":
         """A task's encoded targets, and its best constant answer."""
         constant, form = task.constant(targets), FORMS.get(task.link, "")
-        if len(targets) != 1 or not isinstance(constant, Tensor) or not form:
+        if len(targets) != 1 or not isinstance(constant, Tensor) or not form or constant.shape[-1] > MOST_OUTPUTS:
             return cls(np.empty(0), "", 0, constant)
         return cls(targets[0].numpy(), form, constant.shape[-1], constant)
 

@@ -32,7 +32,11 @@ from netwright.tasks.cells import (
 from netwright.tasks.losses import choose_loss, class_weights, over_members
 from netwright.tasks.outputs import check_answers, check_outputs, mean_over_members
 
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
 RARE = 0.5  # a class without rows counts as this many in the best constant answer, so its logit is finite
+MOST_SHOWN = 1_000  # labels up to which each has its probability in an answer: a column each
 MOST_CLASSES = 100  # with more, AUC and confusion are skipped: they grow with the classes (and their square)
 
 
@@ -117,17 +121,19 @@ class Classification(Task):
         With two classes f1, auc and average_precision are about the rarer one (the last if counts are unknown or
         equal); with more, f1 and auc are the mean over the classes, one versus rest.
         """
-        confused = self._confused if len(self.labels) <= MOST_CLASSES else None
+        if len(self.labels) > MOST_CLASSES:
+            return metrics.Kept(self._keep_few, self._quick_of_few, self._dear_of_few, labels=self.labels)
+        confused = self._confused
         columns = len(self.labels) if len(self.labels) > 2 else 1
         return metrics.Kept(self._keep, self._quick, self._dear, columns=columns, labels=self.labels, confused=confused)
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
-        """prediction, its probability, and p_<label> for every label."""
+        """prediction, its probability, and p_<label> for every label if there are at most MOST_SHOWN."""
         with evaluating(network):
             outputs = check_answers(self.forward(network, batch), batch, len(self.labels), self.describe())
         shares = outputs.softmax(1).cpu()
         probability, answer = shares.max(1)
-        columns = {f"p_{label}": shares[:, k].numpy() for k, label in enumerate(self.labels)}
+        columns = {f"p_{label}": shares[:, k].numpy() for k, label in enumerate(self._shown)}
         labels = pl.Series(self.labels, dtype=pl.String)[answer.numpy()]
         labels = labels == "true" if self.typed == "boolean" else labels.cast(_TYPES.get(self.typed, pl.String))
         return pl.DataFrame({"prediction": labels, "probability": probability.numpy(), **columns})
@@ -171,6 +177,10 @@ class Classification(Task):
         return (f"{lists[0]!r} is read as one class, but may mean several labels at once: then {way}",)
 
     @property
+    def _shown(self) -> tuple[str, ...]:
+        return self.labels if len(self.labels) <= MOST_SHOWN else ()
+
+    @property
     def rarer(self) -> int:
         """The positive class of two: the one with fewer training rows."""
         return 0 if self.counts and self.counts[0] < self.counts[1] else 1
@@ -198,9 +208,32 @@ class Classification(Task):
         if classes == 2:
             chances = logs[:, rarer].astype(np.float64)
             found["average_precision"] = metrics.average_precision(chances, targets == rarer)
-        elif classes <= MOST_CLASSES:
+        else:
             found["auc"] = metrics.mean_auc(np.exp(logs), targets[:, None] == np.arange(classes))
         return found
+
+    def _keep_few(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
+        """The logarithms for the right label and the answer, the answer, the label: rows of all labels fill memory."""
+        logs, targets = self._keep(outputs, batch)
+        sure, answers = logs.max(1)
+        return logs.gather(1, targets[:, None])[:, 0], sure, answers, targets
+
+    def _quick_of_few(
+        self, of_target: Floats, _sure: Floats, answers: Rows, targets: Rows
+    ) -> dict[str, metrics.Statistic]:
+        losses = metrics.mean_of(-of_target.astype(np.float64), "lower")
+        right = metrics.mean_of((answers == targets).astype(np.float64), "higher")
+        return {"loss": losses, "log_loss": losses, "accuracy": right}
+
+    def _dear_of_few(
+        self, _of_target: Floats, sure: Floats, answers: Rows, targets: Rows
+    ) -> dict[str, metrics.Statistic]:
+        classes = len(self.labels)
+        return {
+            "balanced_accuracy": metrics.balanced_accuracy(targets, answers, classes),
+            "f1": metrics.f1(targets, answers, classes, None),
+            "calibration_error": metrics.calibration_error(np.exp(sure.astype(np.float64)), answers == targets),
+        }
 
     def _confused(self, logs: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
         return metrics.confusion(targets, logs.argmax(1), len(self.labels))

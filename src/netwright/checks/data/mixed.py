@@ -21,6 +21,7 @@ WORDY = 3  # words; longer texts are prose and may contain numbers
 FEW_NUMBERS = 0.05  # share of numbers among names up to which they are errors
 MOST_NAMES = 2_000  # distinct texts up to which they are names of categories
 TYPO_LETTERS = 5  # letters; shorter names often differ by one letter
+TYPO_LONGEST = 60  # letters; all forms without one of them take the square of their number
 TYPO_ROWS, TYPO_TIMES = 3, 20  # a typing error is in so few rows, and the intended name in so many times more
 
 
@@ -37,8 +38,9 @@ def mixed_types(evidence: DataEvidence) -> Iterator[Finding]:
     at most 5 % are numbers among names without any digit (FEW_NUMBERS). Dates, by the order of their parts and the
     characters between them, if at least half of the cells are dates; day first and month first, by parts above 12.
     Spellings, if names differ only in case, spaces, hyphens and underscores. Typing errors, as a note: a name of five
-    letters or more (TYPO_LETTERS) in up to three rows (TYPO_ROWS), one letter away from a name twenty times as frequent
-    (TYPO_TIMES; letters are deleted from both, after Garbe 2012). Texts longer than three words are left out (WORDY).
+    to sixty letters (TYPO_LETTERS, TYPO_LONGEST) in up to three rows (TYPO_ROWS), one letter away from a name twenty
+    times as frequent (TYPO_TIMES; letters are deleted from both, after Garbe 2012). Texts longer than three words are
+    left out (WORDY).
     """
     seen = evidence.once(columns)
     raw = evidence.dataset.table
@@ -141,13 +143,13 @@ def _typos(evidence: DataEvidence, seen: Columns, name: str, texts: pl.Series, r
     """Names one letter away from far more frequent ones: equal after deleting a letter from both or from one."""
     frequent = dict[str, str]()
     for text, count in zip(texts, rows, strict=True):
-        if count >= TYPO_TIMES and len(text) >= TYPO_LETTERS:
+        if count >= TYPO_TIMES and TYPO_LETTERS <= len(text) <= TYPO_LONGEST:
             for key in _without_a_letter(text):
                 frequent.setdefault(key, text)
     count_of = dict(zip(texts, rows.tolist(), strict=True))
     meant = dict[str, str]()
     for text, count in count_of.items():
-        if count > TYPO_ROWS or len(text) < TYPO_LETTERS or any(c.isdigit() for c in text):
+        if count > TYPO_ROWS or not TYPO_LETTERS <= len(text) <= TYPO_LONGEST or any(c.isdigit() for c in text):
             continue
         near = {frequent[key] for key in _without_a_letter(text) if key in frequent}
         near = {n for n in near if count_of[n] >= TYPO_TIMES * count and abs(len(n) - len(text)) <= 1}

@@ -164,7 +164,33 @@ def _of_pandas(name: str, column: Any) -> pl.Series:
         column = column.dt.to_timestamp()
     missing = column.isna().to_numpy()
     cells = [None if gone else cell for cell, gone in zip(column.tolist(), missing, strict=True)]
-    return pl.Series(name, cells, strict=False)
+    return _cells(name, cells)
+
+
+def _cells(name: str, cells: Any) -> pl.Series:
+    """A column of any objects. If polars cannot hold some, whole numbers become text. Raises DataError for the rest."""
+    try:
+        column = pl.Series(name, cells, strict=False)
+        if not isinstance(cells, list) or column.null_count() == sum(map(_is_missing, cells)):
+            return column
+        return pl.Series(name, [None if _is_missing(x) else _written(name, x) for x in cells], pl.String)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError, OverflowError) as error:
+        reason = str(error).partition("\n")[0]
+        problem = f"column {name!r} cannot be held: {reason or type(error).__name__}"
+        raise DataError(
+            problem, remedy="turn its cells into numbers, text or dates, or leave the column out."
+        ) from None
+
+
+def _is_missing(cell: object) -> bool:
+    return cell is None or (isinstance(cell, float) and cell != cell)
+
+
+def _written(name: str, cell: object) -> str:
+    if isinstance(cell, str | int | float):
+        return str(cell)
+    problem = f"column {name!r} holds objects of type {type(cell).__name__} among others"
+    raise DataError(problem, remedy="turn its cells into numbers, text or dates, or leave the column out.")
 
 
 def _without_objects(table: pl.DataFrame) -> pl.DataFrame:
@@ -183,16 +209,25 @@ def _without_objects(table: pl.DataFrame) -> pl.DataFrame:
 def _of_array(array: np.ndarray) -> pl.DataFrame:
     if array.ndim == 0:
         raise DataError(f"the data are one number, {array}", remedy="give an array with a row for each example.")
+    if array.dtype.names:
+        return pl.DataFrame([_column(name, array[name]) for name in array.dtype.names])
     if array.dtype == np.float16:
         array = array.astype(np.float32)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if array.dtype.kind in "cV":
+        problem = f"the array holds {'complex numbers' if array.dtype.kind == 'c' else array.dtype}"
+        raise DataError(problem, remedy="give its parts as numbers.")
     if array.dtype.kind in "OUS" and array.ndim == 1:
         return _of_list(array.tolist())
     if array.ndim == 1:
-        return pl.Series(NAME, array).to_frame()
+        return _cells(NAME, array).to_frame()
     if array.ndim == 2:
         require_narrow("the array", array.shape[1])
         columns = [array[:, k].tolist() if array.dtype == object else array[:, k] for k in range(array.shape[1])]
-        return pl.DataFrame([pl.Series(f"{NAME}{k}", cells, strict=False) for k, cells in enumerate(columns)])
+        return pl.DataFrame([_cells(f"{NAME}{k}", cells) for k, cells in enumerate(columns)])
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"the array holds {array.dtype}", remedy="give an array of numbers.")
     column = as_cells(array)
     return column.rename(_name(column)).to_frame()
 
@@ -220,22 +255,26 @@ def _column(name: str, value: Any) -> pl.Series:
         value = value.astype(np.float32)
     if isinstance(value, np.ndarray) and value.dtype.kind in "OUS":
         value = value.tolist()
-    return pl.Series(name, value, strict=False)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "cV":
+        problem = f"column {name!r} holds {'complex numbers' if value.dtype.kind == 'c' else value.dtype}"
+        raise DataError(problem, remedy="give its parts as numbers.")
+    return _cells(name, list(value) if isinstance(value, tuple) else value)
 
 
 def _of_list(data: Sequence[Any]) -> pl.DataFrame:
     first = data[0]
     if isinstance(first, Mapping):
-        return pl.DataFrame([dict(row) for row in data], infer_schema_length=None, strict=False)
+        names = dict.fromkeys(str(name) for row in data for name in row)
+        return pl.DataFrame([_cells(name, [row.get(name) for row in data]) for name in names])
     if isinstance(first, str):
-        column = pl.Series("text", list(data), strict=False)
+        column = _cells("text", list(data))
         return column.rename("image" if holds_images(column) else "text").to_frame()
     if isinstance(first, torch.Tensor | np.ndarray | list | tuple):
         shapes = {np.shape(entry) for entry in data}
         if len(shapes) > 1:
             return _ragged(data)
         return _of_array(np.stack([np.asarray(entry) for entry in data]))
-    return pl.Series(NAME, list(data), strict=False).to_frame()
+    return _cells(NAME, list(data)).to_frame()
 
 
 def _ragged(data: Sequence[Any]) -> pl.DataFrame:
