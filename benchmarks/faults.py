@@ -398,10 +398,12 @@ def mutated(number: int, keep: Path | None = None) -> Trial:
         source, words = made(ending)
         shutil.copytree(source, folder, dirs_exist_ok=True)
         path = draw.choice(sorted(p for p in folder.rglob("*") if p.is_file()))
-        data, ways = path.read_bytes(), [draw.choice(sorted(CHANGES)) for _ in range(draw.randint(1, 3))]
+        ways = [draw.choice(sorted(CHANGES)) for _ in range(draw.randint(1, 3))]
+        is_inside = path.suffix == ".gz" and draw.random() < 0.7  # else nothing could be unpacked
+        data = gzip.decompress(path.read_bytes()) if is_inside else path.read_bytes()
         for way in ways:
             data = CHANGES[way](data, draw)
-        path.write_bytes(data)
+        path.write_bytes(gzip.compress(data, mtime=0) if is_inside else data)
         done = command(folder, "audit", *words, "--fast", "--quiet", "--fail-on", "never")
         if done.fault and keep is not None:
             shutil.copytree(folder, keep / f"{number}-{ending}", dirs_exist_ok=True)
