@@ -4,19 +4,18 @@ import inspect
 import json
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field
 from functools import partial
 from math import isfinite
 from typing import Any
-from warnings import catch_warnings
 
 import click
 
 from netwright import __version__
 from netwright.console import Unread, aside, progress, say, settle
 from netwright.machine.interrupts import Ended
+from netwright.machine.quiet import warnings_to
 from netwright.public import verb, verbs
 from netwright.records.errors import NetwrightError
 from netwright.records.escaped import one_line
@@ -45,8 +44,7 @@ def main() -> None:
 def _code() -> int:
     """Runs the command line, with every text on its way through `say` and `aside`; returns the exit code."""
     try:
-        with catch_warnings():
-            warnings.showwarning = _warn
+        with warnings_to(aside):
             return netwright(standalone_mode=False) or 0
     except click.exceptions.Abort as stopped:
         if stopped.__cause__ is not None and str(stopped.__cause__):
@@ -70,10 +68,6 @@ def _code() -> int:
         aside(traceback.format_exc())
         aside("error: this is a bug in netwright, not in your data or settings.\n")
         return 3
-
-
-def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_rest: object) -> None:
-    aside(warnings.formatwarning(message, category, filename, lineno))
 
 
 class Verbs(click.Group):

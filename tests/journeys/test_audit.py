@@ -212,7 +212,7 @@ def test_stopped_training_goes_on_with_the_same_fixes_alone(people: Path, tmp_pa
     given = {"target": "label", "settings": SETTINGS, "folder": tmp_path / "run"}
     with pytest.raises(KeyboardInterrupt):
         nw.train(people, **given, fixes=fixes, show=stop)
-    with pytest.raises(RunError, match="or the fixes applied to them have changed"):
+    with pytest.raises(RunError, match="the fixes applied to the data differ"):
         nw.train(people, **given, fixes=(*fixes[1:], nw.Fix(0, fixes[0].place, "drop")))
     assert nw.train(people, **given, fixes=fixes).scores is not None
 

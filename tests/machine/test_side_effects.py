@@ -16,7 +16,7 @@ import netwright
 from netwright.machine.device import prepare_device
 from netwright.machine.interrupts import late_interrupts
 from netwright.machine.memory import keep_pages
-from netwright.machine.quiet import without_warnings
+from netwright.machine.quiet import warnings_to, without_warnings
 from netwright.machine.randomness import forked, reseed, seeded
 from netwright.machine.threads import one_blas_thread, threads
 
@@ -39,6 +39,7 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "interrupts": late_interrupts,
     "randomness": lambda: seeded(5),
     "warnings": without_warnings,
+    "shown": lambda: warnings_to(print),
     "one": one_thread_that_draws,
 }
 
@@ -63,9 +64,10 @@ def state() -> Mapping[str, object]:
         "threads": torch.get_num_threads(),
         "blas": [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"],
         "denormals": (torch.tensor([DENORMAL]) * 0.5).item(),
-        "interrupts": signal.getsignal(signal.SIGINT),
+        "interrupts": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
         "randomness": torch.random.get_rng_state().tolist(),
         "warnings": list(warnings.filters),
+        "shown": warnings.showwarning,
         "environment": dict(os.environ),
         "precision": (torch.get_float32_matmul_precision(), torch.get_default_dtype(), torch.is_grad_enabled()),
         "algorithms": (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark),

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from netwright.training.average import Average, kept_share
-from netwright.training.weights import borrowed, copied, misfit, named
+from netwright.training.weights import borrowed, copied, misfit, named, shapes_of
 
 
 def walk(network: nn.Module, average: Average, steps: int) -> None:
@@ -75,11 +75,11 @@ def test_tied_weights_are_named_once_and_constants_left_out() -> None:
 
 def test_misfit_names_the_first_difference() -> None:
     network = nn.Linear(2, 3)
-    good = copied(network)
+    good = shapes_of(copied(network))
     assert misfit(network, good) == ""
     assert misfit(network, {"weight": good["weight"]}) == "the file has no 'bias'"
     assert misfit(network, {**good, "scale": good["bias"]}) == "the network has no 'scale'"
-    wrong = misfit(network, {**good, "bias": torch.zeros(4)})
+    wrong = misfit(network, {**good, "bias": (4,)})
     assert wrong == "'bias' has shape (4,) in the file and (3,) in the network"
 
 

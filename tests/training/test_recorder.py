@@ -18,6 +18,7 @@ from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.watched import Watched
+from netwright.run_folder.records import WATCHED
 from netwright.tasks.classification import Classification
 from netwright.training import checkpoint, fit
 from netwright.training.adopt import adopt
@@ -434,7 +435,7 @@ def test_what_was_seen_is_written_and_read(tmp_path: Path) -> None:
     assert "NaN" not in text
     read = checkpoint.parse_watched(text)
     assert repr(read) == repr(seen)
-    (tmp_path / run_folder.WATCHED).write_text(text)
+    (tmp_path / WATCHED).write_text(text)
     assert repr(run_folder.load_watched(tmp_path)) == repr(seen)
 
 

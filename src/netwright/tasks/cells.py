@@ -57,6 +57,8 @@ def refuse_unclear(cells: pl.Series) -> None:
 
 def _refuse_measures(cells: pl.Series) -> None:
     """Raises DataError for texts that start with a digit and hardly repeat: `1h 20min`, `5½`, `5ft 11in`."""
+    if hold_numbers(cells):  # times of day
+        return
     present = cells.drop_nulls()
     start = present.str.strip_chars().str.contains(r"^[^\p{L}\d]{0,2}\d")
     if cells.n_unique() * ROWS_PER_CLASS > len(cells) and int(start.sum()) >= NEARLY_ALL * len(present):
