@@ -222,6 +222,27 @@ def test_new_data_without_what_the_network_takes_are_refused(tmp_path: Path, net
     assert "1 row cannot be read, the first is" in scores.err and "perhaps" in scores.err
 
 
+@pytest.mark.parametrize("path", ["x" * 5000, "loop", "loop/below"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "audit {} -t y", "audit t.csv -t y --against {}", "audit t.csv -t y --page {}", "train t.csv -t y --run {}",
+        "train t.csv -t y --fixes {}", "train t.csv -t y --recipe {}", "predict {} t.csv", "evaluate {}", "show {}",
+        "diagnose {}", "treat {}", "fix t.csv {} -t y",
+    ],
+)  # fmt: skip
+def test_paths_that_the_system_does_not_take_are_refused(
+    words: str, path: str, tmp_path: Path, netwright: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put({"t.csv": table()}, tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path)
+    outcome = netwright(*words.format(path).split())
+    assert outcome.code == 2, outcome.err
+    assert "fix: " in outcome.err and outcome.out == ""
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["loop", "t.csv"]
+
+
 @pytest.mark.parametrize("verb", ["evaluate", "predict", "show", "weights"])
 def test_runs_that_are_newer_half_written_or_none_at_all_are_refused(
     verb: str, tmp_path: Path, netwright: Callable

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from netwright.records.paths import open_regular, real, spelled
+from netwright.records.errors import DataError
+from netwright.records.paths import open_regular, real, spelled, stat_of
 
 NAMES = [
     b"plain.png", b"\xff\xfe.png", b"\xe9t\xe9", b"\\xff.png", b"\\\\xe9", b"\\x5cxe9", b"AC\\DC", b"\\x",
@@ -40,3 +41,15 @@ def test_a_link_to_a_file_is_opened(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("file")
     with open_regular(tmp_path / "link") as file:
         assert file.read() == b"x"
+
+
+def test_a_path_that_the_system_does_not_take_is_an_error_and_one_with_nothing_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    assert stat_of(tmp_path / "file") is not None
+    assert stat_of(tmp_path / "nothing") is stat_of(tmp_path / "file" / "below") is None
+    for path in (tmp_path / "loop", tmp_path / ("x" * 5000), "a\0b"):
+        with pytest.raises(DataError) as raised:
+            stat_of(path)
+        assert len(raised.value.problem) < 300
+        assert raised.value.remedy == "correct the path."

@@ -142,6 +142,17 @@ def changed(record: Any) -> Iterator[Any]:
         if isinstance(record, dict):
             yield {k: v for k, v in record.items() if k != key}
             yield {**record, f"{key}_": value}
+            yield {**record, key * 1000: value}
+
+
+def test_names_of_files_that_no_system_takes_are_refused(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    seal = json.loads((whole / SEAL).read_text())
+    for name in ("x" * 10_000, "a\0b", "../" * 100 + "x", "/etc/passwd"):
+        text = json.dumps({**seal, "files": {**seal["files"], name: ["0"]}})
+        (tmp_path / "run" / SEAL).write_text(text)
+        with pytest.raises(RunError, match="is missing"):
+            opened(tmp_path / "run")
 
 
 def refused_or_loaded(folder: Path) -> None:

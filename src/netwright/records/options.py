@@ -4,6 +4,7 @@ Python functions and commands of the command line are built from them. Nothing h
 """
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netwright.records.errors import DataError, RecipeError, nearest
+from netwright.records.paths import stat_of
 
 R = TypeVar("R")
 
@@ -149,8 +151,12 @@ def _refuse_overwriting(known: Mapping[str, Any], said: Mapping[str, Any]) -> No
     for name, about in given.items():
         kept = [path for argument, path in data if argument != about["replaces"]]
         for path in _paths(said[name]) if about["writes"] else ():
-            if path.exists() and any(one.exists() and path.samefile(one) for one in kept):
+            if (there := stat_of(path)) is not None and any(_is_same(there, stat_of(one)) for one in kept):
                 raise DataError(f"{path} would be overwritten, but it holds the data", remedy="name another file.")
+
+
+def _is_same(one: os.stat_result, other: os.stat_result | None) -> bool:
+    return other is not None and os.path.samestat(one, other)
 
 
 def _paths(value: Any) -> list[Path]:  # Any: as typed, or a user's data
@@ -199,7 +205,7 @@ def check(declared: Field[Any], value: Any) -> None:
 def existing(path: str | Path) -> Path:
     """The path of an existing file or folder. Raises DataError otherwise, with a similar path if there is one."""
     path = Path(path)
-    if path.exists():
+    if stat_of(path) is not None:
         return path
     if re.match(r"[a-z][a-z0-9+]+:/", str(path)):  # Path makes one slash of two
         problem = f"{path} is an address, and netwright reads only files on this machine"
@@ -211,7 +217,7 @@ def existing(path: str | Path) -> Path:
 
 
 def _require_writable(path: Path) -> None:
-    if path.is_dir():
+    if stat_of(path) is not None and path.is_dir():
         raise DataError(f"cannot write {path}: it is a folder", remedy="give the name of a file.")
     if not path.absolute().parent.is_dir():
         raise DataError(f"cannot write {path}: its folder does not exist", remedy="create it, or choose another.")

@@ -7,6 +7,9 @@ from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 from typing import BinaryIO
 
+from netwright.records.errors import DataError
+
+SHOWN = 200  # letters of a path that the system does not take
 _BYTE = "[89a-f][0-9a-f]|5c"  # never a slash or a dot: a spelling cannot lead out of a folder unseen
 _RAW = re.compile(rf"[\udc80-\udcff]|\\(?=x(?:{_BYTE}))")  # bytes that are not UTF-8; what looks like our escape of one
 _ESCAPED = re.compile(rf"\\x({_BYTE})")
@@ -51,6 +54,20 @@ def open_regular(path: str | Path) -> BinaryIO:
     except BaseException:
         os.close(handle)
         raise
+
+
+def stat_of(path: str | Path) -> os.stat_result | None:
+    """What the system says of a path; None if nothing is there.
+
+    Raises DataError if it cannot say: a name that is too long, a loop of links, a folder that may not be entered.
+    """
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # the second for a NUL byte
+        shown, why = str(path)[:SHOWN], error.strerror if isinstance(error, OSError) else str(error)
+        raise DataError(f"cannot read {shown!r}: {why}", remedy="correct the path.") from None
 
 
 def require_regular(found: os.stat_result) -> None:

@@ -40,11 +40,11 @@ def locked(folder: Path, tell: Tell = silent) -> Generator[Path]:
 
 def _make(folder: Path, stack: ExitStack) -> None:
     """Makes the folder and its parents; those that stay empty go at the end."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if folder.exists():
+        if os.path.exists(folder):
             raise RunError(f"{folder} is a file", remedy="choose another folder.") from None
         raise unwritable(folder, error) from None
     for path in reversed(missing):

@@ -80,7 +80,7 @@ class _FirstOutcome:
 
 def origin(folder: Path) -> Origin:
     """Where a run comes from. Raises RunError if the folder is not a run's, or of a newer version."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise RunError(f"there is no run folder {folder}", remedy="correct the path, or train first.")
     path = folder / ORIGIN
     if not os.path.lexists(path) and os.access(folder, os.X_OK):
@@ -136,12 +136,12 @@ def load_outcome(folder: Path) -> tuple[Outcome, Mapping[str, Any]]:  # Any: as 
 
 def is_resumable(folder: Path) -> bool:
     """Whether training was interrupted and can resume."""
-    return (folder / RESUME).exists() and not is_whole(folder)
+    return os.path.exists(folder / RESUME) and not is_whole(folder)
 
 
 def is_whole(folder: Path) -> bool:
     """Whether the folder holds a trained run."""
-    return (folder / WEIGHTS).exists()
+    return os.path.exists(folder / WEIGHTS)
 
 
 def left(folder: Path) -> tuple[str, ...]:

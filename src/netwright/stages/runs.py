@@ -1,5 +1,6 @@
 """A run reopened, with its rows if needed; scored; diagnosed."""
 
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
@@ -65,7 +66,7 @@ def reopened(run: Run, data: Any = None) -> Run:  # Any: a path, or data in memo
         problem = "this run has no training rows, and they cannot be read again"
         raise RunError(problem, remedy="give its loaders: nw.load(folder, network=..., train=...), or use nw.adopt.")
     folder, origin = run.folder, run_folder.origin(run.folder)
-    if data is None and not Path(origin.data).exists():
+    if data is None and not os.path.exists(origin.data):
         problem = f"the data of {folder} are not at {origin.data!r}"
         raise RunError(problem, remedy="give them: data=..., or --data on the command line.")
     source = replace(run.source, data=origin.data if data is None else data, task=run.task)
