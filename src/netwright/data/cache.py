@@ -23,6 +23,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from netwright.files import lock_file
 from netwright.machine.folders import is_own, make_own, temporary_folder
 from netwright.machine.memory import free_memory
 from netwright.machine.quiet import without_warnings
@@ -356,7 +357,5 @@ def _make_room(needed: int) -> None:
 
 
 def _lock(file: IO[bytes], *, alone: bool) -> None:
-    if sys.platform != "win32":
-        import fcntl
-
-        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    if sys.platform != "win32":  # it cannot rename or remove what is open or locked
+        lock_file(file, alone=alone)
