@@ -88,7 +88,10 @@ def test_file_of_mostly_ragged_rows_is_an_error(tmp_path: Path) -> None:
     assert error.remedy == "correct the header, the delimiter or the quotes."
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+UNICODE = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+
+
+@pytest.mark.parametrize("encoding", UNICODE)
 def test_unicode_is_read_in_any_of_its_encodings(encoding: str, tmp_path: Path) -> None:
     text = "name,town\n" + "Zoë Łukasz,Århus\n" * 30
     table = _read(tmp_path, text.encode(encoding)).table

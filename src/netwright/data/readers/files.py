@@ -21,6 +21,7 @@ UNPACKED_BYTES = 1 << 28  # that any compressed file may have
 MOST_TIMES = 200  # times its size that it may have beyond: tables have 3 to 30; deflate's most is 1,032
 MOST_COLUMNS = 50_000  # of a table: each costs milliseconds in every step, so more would take hours
 HEAD = 4096  # bytes that show whether a file is text
+ZEROS_IN_UTF32 = 0.9  # share of zero bytes at both middle places of four: Latin letters have them
 ZEROS_IN_UTF16 = 0.4  # share of zero bytes at even or odd places; every ASCII letter of UTF-16 has one
 ZEROS_IN_TEXT = 0.01  # with more than one zero byte in a hundred it is not text
 NOT_TEXT = (
@@ -133,8 +134,8 @@ def find_encoding(path: Path) -> tuple[str, str]:
     """The encoding, and a note if it is not UTF-8. Raises DataError for files that are not text."""
     with open_bytes(path) as stream:
         head = stream.read(HEAD)
-        if utf16 := _utf16(head):
-            return utf16, f"{spelled(path.name)} was read as UTF-16"
+        if wide := _wide(head):
+            return wide, f"{spelled(path.name)} was read as {wide[:6].upper()}"
         if head.startswith(NOT_TEXT) or head.count(0) > ZEROS_IN_TEXT * len(head):
             raise DataError(
                 f"{spelled(path)} is not text: it starts with {head[:4]!r}", remedy="export it as text in UTF-8."
@@ -157,9 +158,14 @@ def find_encoding(path: Path) -> tuple[str, str]:
     return "utf-8-sig", f"{spelled(path.name)}: {counted(zeros, 'zero byte')} left out" if zeros else ""
 
 
-def _utf16(head: bytes) -> str:
+def _wide(head: bytes) -> str:
+    """UTF-32 or UTF-16, by its mark or by zero bytes; empty for others."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first starts like UTF-16's
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if head and min(head[1::4].count(0), head[2::4].count(0)) > ZEROS_IN_UTF32 * (len(head) // 4):
+        return "utf-32-be" if head[0::4].count(0) > head[3::4].count(0) else "utf-32-le"
     half = len(head) // 2
     if half and head[1::2].count(0) > ZEROS_IN_UTF16 * half > head[0::2].count(0):
         return "utf-16-le"
