@@ -109,8 +109,8 @@ def _built(folder: Path, build: Callable[[], nn.Module], *, allow_code: bool) ->
         problem = f"it would take more than {BUILDING} times their memory"
     except NetwrightError as error:
         problem = error.problem
-    except Exception as error:
-        if allow_code:  # it may be the user's own, with a fault to find
+    except Exception as error:  # of sizes that a foreign file names, torch's layers may raise anything
+        if allow_code:  # the network may be the user's own, with a fault to find
             raise
         problem = str(error).partition("\n")[0]
     raise RunError(f"{weights} does not fit the network of its recipe: {problem}", remedy=AGAIN)

@@ -28,7 +28,7 @@ def locked(folder: Path, tell: Tell = silent) -> Generator[Path]:
     """The folder, made if missing, with other processes kept from writing to it.
 
     The system ends the lock with the process, however it dies. Raises InUse, naming the process that has the folder,
-    and RunError if it cannot be written. On a file system without locks nothing is kept out, and the user is told.
+    and RunError if it cannot be written. If the file system has no locks, nothing is kept out, and a message says so.
     """
     with ExitStack() as stack:
         _make(folder, stack)

@@ -52,7 +52,7 @@ def _require_unpackable(path: Path) -> None:
             if most < 0:
                 problem = f"{spelled(path)} unpacks to more than {MOST_TIMES} times its size"
                 raise DataError(problem, remedy="save the sheet as CSV.")
-    except (BadZipFile, zlib.error, ValueError, NotImplementedError) as error:
+    except (BadZipFile, zlib.error, ValueError, NotImplementedError) as error:  # the last for newer versions of zip
         raise DataError(f"cannot read {spelled(path)}: {error}", remedy="save the sheet again, best as CSV.") from None
 
 
@@ -61,7 +61,7 @@ def _unpacked(path: Path) -> Iterator[int]:
     with open_regular(path) as file, ZipFile(file) as book:
         for part in book.infolist():
             if part.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-                raise NotImplementedError(f"{part.filename!r} is packed in an unusual way")
+                raise BadZipFile(f"{part.filename!r} is neither stored nor deflated")
             file.seek(part.header_offset)
             header = file.read(30)
             file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), 1)
