@@ -23,6 +23,7 @@ from netwright.records.errors import DataError, Unreadable, counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Signal
+from netwright.records.threat import Reach, Way
 
 MAX_SIDE = 224  # pixels; larger images are shrunk unless the user sets a size
 MULTIPLE = 8  # sides of resized images are multiples: they can be halved three times
@@ -143,6 +144,12 @@ class Image(Field):
         """Standardized pixels: a map."""
         field = fields[0]
         return pixels(field.mean, field.std, (field.height, field.width), recipe)
+
+    @classmethod
+    def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
+        """Every pixel, from black to white."""
+        (field,) = fields
+        return Way(torch.tensor(reach.unit(field.name, field.low, field.high, field.reach)), field.low, field.high)
 
     def describe(self) -> str:
         """`images 28 x 28, grey`, width first, as usual."""

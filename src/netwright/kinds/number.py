@@ -16,6 +16,7 @@ from netwright.records.errors import counted
 from netwright.records.features import Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Odd, Signal
+from netwright.records.threat import Reach, Way
 
 BINS = 48  # pieces of the piecewise-linear encoding, as Gorishniy et al. 2022 use (arXiv:2203.05556)
 INVISIBLE = 0.1  # of the robust scale: a change too small to matter
@@ -40,6 +41,7 @@ class Number(Field):
     infinite: int
     decimal_comma: bool  # texts are written 1.234,5
     unit: str | None = field(default=None, compare=False)  # see `Writing`; None in runs that did not keep it
+    is_whole: bool = field(default=False, compare=False)  # all training cells; False in runs that did not keep it
     origin: float = 0.0  # encoded cells count from here: float32 cannot hold small steps between great numbers
 
     kind: ClassVar[str] = "number"
@@ -82,6 +84,7 @@ class Number(Field):
             infinite=int(np.isinf(values).sum()),
             decimal_comma=writing.decimal_comma,
             unit=writing.unit,
+            is_whole=len(finite) > 0 and bool((finite == np.floor(finite)).all()),
             origin=origin,
         )
 
@@ -126,6 +129,13 @@ class Number(Field):
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
         """Scaled, smoothly clipped and embedded by `recipe.embedding`: a vector."""
         return numbers([NumberColumn(f.center, f.scale, f.knots, f.missing > 0) for f in fields], recipe)
+
+    @classmethod
+    def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
+        """Within the training range; whole numbers stay whole."""
+        rows = [(reach.unit(f.name, f.low, f.high, f.reach), f.low, f.high, f.is_whole) for f in fields]
+        unit, low, high, is_whole = (torch.tensor(column) for column in zip(*rows, strict=True))
+        return Way(unit, low, high, is_whole)
 
     def describe(self) -> str:
         """`numbers 17 to 90, 3 % missing`."""

@@ -20,6 +20,7 @@ from netwright.records.errors import DataError, counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Odd, Signal
+from netwright.records.threat import Reach, Way
 
 MOST_SERIES = 0.995  # share of training series that are read in full, if a few are far longer than the rest
 FAR_LONGER = 1.5  # times the length of the rest
@@ -123,6 +124,14 @@ class Series(Field):
         """Scaled and clipped channels: a sequence."""
         field = fields[0]
         return steps(field.centers, field.scales, field.longest, recipe, may_miss=field.gaps > 0)
+
+    @classmethod
+    def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
+        """Every value, each channel by its own scale: noise as a sensor has it."""
+        (field,) = fields
+        own = [INVISIBLE / scale if scale else 0.0 for scale in field.scales]
+        unit = [reach.unit(field.name, field.low, field.high, one) for one in own]
+        return Way(torch.tensor(unit), field.low, field.high)
 
     def describe(self) -> str:
         """`series of 7 to 29 steps of 12 channels`."""

@@ -14,6 +14,7 @@ from netwright.models.stems import encoded
 from netwright.records.errors import DataError
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Field, Signal
+from netwright.records.threat import FIXED, Reach, Way
 
 
 @final
@@ -72,6 +73,13 @@ class TensorField(Field):
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
         """A sequence for shapes (T, W), a map for (C, H, W), a flat vector for any other."""
         return encoded(fields[0].shape, recipe)
+
+    @classmethod
+    def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
+        """Every value of floats, within the training range."""
+        (field,) = fields
+        unit = reach.unit(field.name, field.low, field.high, field.reach)
+        return Way(torch.tensor(unit), field.low, field.high) if "float" in field.dtype else FIXED
 
     def describe(self) -> str:
         """`tensors 3 x 32 x 32 of float32, -2.1 to 2.6`."""

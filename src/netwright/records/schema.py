@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from netwright.records.errors import DataError
 from netwright.records.features import ALL, Features, Matrix, Summary, moments, scaled, side_by_side
 from netwright.records.recipe import Recipe
+from netwright.records.threat import FIXED, Reach, Way
 
 Form = Literal["vector", "map", "sequence"]
 Family = Literal["numbers", "labels", "dates", "text", "symbols", "pictures", "steps", ""]
@@ -120,6 +121,11 @@ class Field(ABC):
         raise DataError(f"cannot write columns of kind {self.kind}", remedy="choose another kind of target.")
 
     @classmethod
+    def way(cls, fields: tuple[Any, ...], reach: Reach) -> Way:
+        """How an adversary can change encoded rows of a block; by default not at all."""
+        return FIXED
+
+    @classmethod
     def features(cls, fields: tuple[Any, ...], cells: Tensor, most: int = ALL) -> Features:
         """Columns of a block for simple models, about `most`, learned from encoded training cells.
 
@@ -169,6 +175,10 @@ class Block:
     def summary(self, cells: Tensor) -> tuple[Summary, ...]:
         """This block's rows as a few columns that a person can name."""
         return type(self.fields[0]).summary(self.fields, cells)
+
+    def way(self, reach: Reach) -> Way:
+        """How an adversary can change this block's tensor."""
+        return type(self.fields[0]).way(self.fields, reach)
 
     def stem(self, recipe: Recipe) -> tuple[nn.Module, Signal]:
         """The module that takes this block's tensor."""

@@ -114,6 +114,8 @@ class Task(ABC):
     has_places: ClassVar[bool] = True  # targets belong to pixels or steps, and must follow if these move
     follows: ClassVar[bool] = False  # whether `moved` moves targets along with augmented images
     by_length: ClassVar[bool] = False  # whether training batches rows of similar length, if that pays off
+    can_be_wrong: ClassVar[bool] = False  # an answer is right or wrong: `harm` is 0 or 1
+    harm_name: ClassVar[str] = "rise of the loss"  # what `harm` measures
     families: ClassVar[tuple[Family, ...]] = ()  # kinds of target it predicts, if the user names the target's kind
     options: ClassVar[type] = NoOptions
     """A frozen dataclass of the task's own settings, in the task's module: `horizon: int = setting(24, ...)`."""
@@ -180,6 +182,10 @@ class Task(ABC):
         A random loss (noise, masks) draws from the generator; None means one with a fixed seed.
         """
         return self.objective(Recipe())(network, batch)
+
+    def harm(self, outputs: Outputs, clean: Outputs, batch: Batch) -> Tensor:
+        """(B,): how much an adversary gained: `outputs` are for changed inputs, `clean` for the batch as it is."""
+        return self.losses(Given(outputs), batch) - self.losses(Given(clean), batch)
 
     def batch_loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         """(): the mean loss of a batch with these outputs, as a training loop computes it."""

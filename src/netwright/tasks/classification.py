@@ -59,6 +59,8 @@ class Classification(Task):
     higher_is_better: ClassVar[bool] = False
     link: ClassVar[Literal["softmax"]] = "softmax"
     has_places: ClassVar[bool] = False
+    can_be_wrong: ClassVar[bool] = True
+    harm_name: ClassVar[str] = "wrong answers"
     families: ClassVar[tuple[Family, ...]] = ("labels",)
 
     @staticmethod
@@ -114,6 +116,11 @@ class Classification(Task):
             return each if weights is None else each * weights.to(each.device)[targets]
 
         return losses
+
+    def harm(self, outputs: Outputs, clean: Outputs, batch: Batch) -> Tensor:
+        """1 if the label is wrong; an answer that is no number is wrong."""
+        answers = check_answers(outputs, batch, len(self.labels), self.describe())
+        return ((answers.argmax(1) != _flat(batch)) | answers.isnan().any(1)).float()
 
     def score(self) -> Score:
         """log_loss, accuracy, balanced_accuracy, f1, auc, average_precision (two classes), calibration_error.

@@ -47,6 +47,7 @@ class Multilabel(Task):
     higher_is_better: ClassVar[bool] = False
     link: ClassVar[Literal["sigmoid"]] = "sigmoid"
     has_places: ClassVar[bool] = False
+    harm_name: ClassVar[str] = "share of wrong labels"
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
@@ -106,6 +107,11 @@ class Multilabel(Task):
             return over_members(loss, outputs, batch.targets[0].float())
 
         return losses
+
+    def harm(self, outputs: Outputs, clean: Outputs, batch: Batch) -> Tensor:
+        """The share of labels that are wrong."""
+        answers = check_answers(outputs, batch, len(self.labels), self.describe())
+        return ((answers > 0) != (batch.targets[0] > 0.5)).float().mean(1)
 
     def score(self) -> Score:
         """log_loss, f1_macro and f1_micro, auc (mean over the labels), subset_accuracy and hamming_loss."""

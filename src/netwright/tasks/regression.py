@@ -52,6 +52,7 @@ class Regression(Task):
     higher_is_better: ClassVar[bool] = False
     link: ClassVar[Literal["identity"]] = "identity"
     has_places: ClassVar[bool] = False
+    harm_name: ClassVar[str] = "change of the answer"
     families: ClassVar[tuple[Family, ...]] = ("numbers",)
 
     @staticmethod
@@ -112,6 +113,14 @@ class Regression(Task):
             return over_members(lambda given, wanted: loss(given.squeeze(-1), wanted), outputs, _flat(batch))
 
         return losses
+
+    def harm(self, outputs: Outputs, clean: Outputs, batch: Batch) -> Tensor:
+        """The change of the answer, in the target's own units."""
+        now, before = (
+            self._answers(check_answers(some, batch, 1, self.describe())[:, 0].cpu().numpy())
+            for some in (outputs, clean)
+        )
+        return torch.from_numpy(np.abs(now - before).astype(np.float32)).to(batch.rows.device)
 
     def score(self) -> Score:
         """rmse, mae, median_error (of the absolute errors) and r2, all in the target's own units."""

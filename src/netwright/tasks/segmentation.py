@@ -44,6 +44,7 @@ class Segmentation(Task):
     higher_is_better: ClassVar[bool] = True
 
     follows: ClassVar[bool] = True
+    harm_name: ClassVar[str] = "share of wrong pixels"
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:
@@ -80,6 +81,12 @@ class Segmentation(Task):
             return self._losses(loss, weights, self._sized(self.forward(network, batch), batch), batch.targets[0])
 
         return losses
+
+    def harm(self, outputs: Outputs, clean: Outputs, batch: Batch) -> Tensor:
+        """The share of labeled pixels that are wrong."""
+        known = batch.targets[0] != IGNORED
+        wrong = (self._sized(outputs, batch).argmax(1) != batch.targets[0]) & known
+        return wrong.flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)
 
     def score(self) -> Score:
         """mean_iou over the classes, pixel_accuracy, and log_loss per image; resampled by image."""

@@ -1,0 +1,7 @@
+"""What an adversary can do: one function (network, batch, task, threat) -> batch for each attack."""
+
+ATTACKS = {
+    "noise": "netwright.attacks.noise:noise",
+    "fgsm": "netwright.attacks.pgd:fgsm",
+    "pgd": "netwright.attacks.pgd:pgd",
+}
