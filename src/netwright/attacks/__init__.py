@@ -4,4 +4,6 @@ ATTACKS = {
     "noise": "netwright.attacks.noise:noise",
     "fgsm": "netwright.attacks.pgd:fgsm",
     "pgd": "netwright.attacks.pgd:pgd",
+    "swaps": "netwright.attacks.swaps:swaps",
+    "mixed": "netwright.attacks.mixed:mixed",
 }

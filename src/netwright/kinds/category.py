@@ -1,6 +1,7 @@
 """Categories: names, codes, truth values."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Self, final
 
 import polars as pl
@@ -27,8 +28,10 @@ from netwright.records.errors import counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Odd, Signal
+from netwright.records.threat import FIXED, Reach, Way
 
 UNSEEN, ABSENT, FIRST = 0, 1, 2  # indexes: not seen in training, missing, the most frequent value
+RARE_OR_UNSEEN = "rare or unseen"  # what index 0 is called
 RARE = 3  # rows; a value seen less often tells nothing by itself, but teaches what an unseen value means
 FEW = 0.1  # distinct values per cell, up to which texts are categories
 FEW_AT_LEAST = 20  # distinct values that are few in a small table too, if each occurs twice on average
@@ -114,6 +117,21 @@ class Category(Field):
         """One-hot for few values, embedded for many: a vector."""
         return categories([len(f.values) + FIRST for f in fields], recipe)
 
+    def decode(self, encoded: Tensor) -> pl.Series:
+        """The values; null if missing, RARE_OR_UNSEEN for those that training did not learn."""
+        known = pl.Series([RARE_OR_UNSEEN, None, *self.values], dtype=pl.String)
+        return known.gather(encoded.cpu().numpy()).alias(self.name)
+
+    def said(self, encoded: Tensor) -> str:
+        """The value, or why there is none."""
+        return self.decode(encoded.reshape(1))[0] or "missing"
+
+    @classmethod
+    def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
+        """Any other known value of the column. Missing cells stay: nobody can fill in what was never asked."""
+        counts = [0 if f.name in reach.immutable else len(f.values) for f in fields]
+        return Way(swaps=partial(_others, counts)) if max(counts) > 1 else FIXED
+
     def describe(self) -> str:
         """`16 categories, 6 % missing`."""
         parts = [counted(len(self.values), "category", "categories")]
@@ -132,13 +150,21 @@ class Category(Field):
     def summary(cls, fields: tuple[Self, ...], cells: Tensor) -> tuple[Summary, ...]:
         """The categories as they are."""
         return tuple(
-            Summary(f.name, f.name, column, ("rare or unseen", "missing", *f.values))
+            Summary(f.name, f.name, column, (RARE_OR_UNSEEN, "missing", *f.values))
             for f, column in zip(fields, cells.numpy().T, strict=True)
         )
 
     def show(self, cell: object, attribution: Tensor | None = None) -> str:
         """The name as written."""
         return shaded("missing" if cell is None else str(cell), total(attribution))
+
+
+def _others(counts: list[int], cells: Tensor, size: float) -> tuple[Tensor, Tensor]:
+    """All values of each column, and which of them may replace a cell: see `records.threat.Swaps`."""
+    index = torch.arange(FIRST, FIRST + max(counts), dtype=cells.dtype, device=cells.device)
+    is_known = index < FIRST + torch.tensor(counts, device=cells.device)[:, None]  # (columns, K)
+    own = cells[..., None]
+    return index.expand(*cells.shape, -1), is_known & (own != ABSENT) & (own != index)
 
 
 def _as_text(name: str, cells: pl.Series) -> pl.Series:

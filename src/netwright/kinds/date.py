@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from math import inf
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -27,6 +30,7 @@ from netwright.records.errors import counted
 from netwright.records.features import Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Odd, Signal
+from netwright.records.threat import FIXED, Reach, Way
 
 ISO = "%Y-%m-%d"
 CLOCK = "%H:%M"  # times of day alone, with seconds or not, on the first day of 1970
@@ -47,6 +51,9 @@ FORMATS = {  # formats of a day, after its parts are joined by "-"; an earlier o
 SWAPPED = {"%m-%d-%Y": "%d-%m-%Y", "%m-%d-%y": "%d-%m-%y"}  # ambiguous if no day is above 12
 FEATURES = 9  # days, then sine and cosine of the phase in the year, the month, the week and the day
 DAY = 86_400_000_000  # microseconds
+STEP = 10_000  # microseconds: float32 phases of a day are right to 4,400
+NOTICED = 7  # days for each unit of strength: a week earlier or later is the same season
+SHIFTS = 16  # dates that are tried for each, evenly spread
 
 _DAY_FIRST_SIGN = r"^\d{1,2}[.]"  # with points, as in 3.4.2020, the day is always first
 _TIME = r"(?i)^(.*\d)[t\s]+(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?\s*([ap]m)?\s*(?:z|utc|([+-]\d{2}):?(\d{2})?)?$"
@@ -134,6 +141,24 @@ class Date(Field):
     def moments(self, cells: pl.Series) -> pl.Series:
         """The dates as datetimes in microseconds, to order rows in time; null if missing or unreadable."""
         return _read(self.name, cells, self.format)
+
+    def decode(self, encoded: Tensor) -> pl.Series:
+        """Datetimes in microseconds, to a hundredth of a second; null if missing."""
+        return pl.Series(self.name, _moments(encoded, self.origin), dtype=pl.Int64).cast(pl.Datetime("us"))
+
+    def said(self, encoded: Tensor) -> str:
+        """In ISO's form, without a time that is midnight; a time of day alone if the column holds such times."""
+        moment = self.decode(encoded[None])[0]
+        if moment is None:
+            return "missing"
+        return str(moment.time()) if self.format == CLOCK else _iso(moment)
+
+    @classmethod
+    def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
+        """Whole days earlier or later, between the first and the last training date; each date for itself."""
+        if all(f.name in reach.immutable or not f.first for f in fields):
+            return FIXED
+        return Way(swaps=partial(_shifted, fields, reach), each=inf)
 
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
@@ -253,6 +278,55 @@ def _day_part(days: pl.Series) -> pl.Series:
 def _read_days(days: pl.Series, written: str) -> pl.Series:
     fits = days.str.contains(FORMATS[written])  # otherwise "%Y" would read the year 99
     return days.set(~fits.fill_null(False), None).str.to_date(written, strict=False)
+
+
+def _shifted(fields: tuple[Date, ...], reach: Reach, cells: Tensor, size: float) -> tuple[Tensor, Tensor]:
+    """Dates some days from each, (B, columns, SHIFTS, FEATURES), and which may replace it: see `records.threat.Swaps`.
+
+    They are encoded anew, so that all features of a date belong together.
+    """
+    found = [_around(field, reach, column, size) for field, column in zip(fields, cells.cpu().unbind(1), strict=True)]
+    shifted, allowed = (torch.stack(parts, 1).to(cells.device) for parts in zip(*found, strict=True))
+    return shifted, allowed
+
+
+def _around(field: Date, reach: Reach, column: Tensor, size: float) -> tuple[Tensor, Tensor]:
+    """(B, SHIFTS, FEATURES) and (B, SHIFTS)."""
+    blank = torch.zeros(len(column), SHIFTS, dtype=torch.bool)
+    if not field.first:
+        return column[:, None].expand(-1, SHIFTS, -1), blank
+    first, last = (_microseconds(end) for end in (field.first, field.last))
+    most = int(size * reach.unit(field.name, first / DAY, last / DAY, NOTICED))
+    steps = np.unique(np.linspace(1, most, SHIFTS // 2).round()) if most > 0 else np.zeros(0)
+    days = np.zeros(SHIFTS, dtype=np.int64)  # 0 where fewer days are in reach
+    days[: 2 * len(steps)] = np.concatenate([-steps, steps])
+    moments = _moments(column, field.origin)
+    present = np.array([moment is not None for moment in moments], dtype=bool)
+    known = np.array([moment or 0 for moment in moments], dtype=np.int64)
+    there = known[:, None] + days * DAY
+    allowed = present[:, None] & (days != 0) & (first <= there) & (there <= last)
+    there = np.where(allowed, there, known[:, None])
+    encoded = _features(pl.Series(there.ravel()).cast(pl.Datetime("us")), field.origin).reshape(*there.shape, FEATURES)
+    return torch.where(torch.from_numpy(allowed)[..., None], torch.from_numpy(encoded), column[:, None]), (
+        torch.from_numpy(allowed)
+    )
+
+
+def _moments(encoded: Tensor, origin: float) -> list[int | None]:
+    """Microseconds since 1970 of encoded dates; None if missing.
+
+    The day is from the number of days, the time from its phase: float32 holds the time of a far day to minutes only.
+    """
+    values = encoded.cpu().double().numpy()
+    share = (np.arctan2(values[:, -2], values[:, -1]) / (2 * np.pi)) % 1
+    time = np.round(share * DAY / STEP) * STEP
+    moments = np.round(values[:, 0] + origin - time / DAY) * DAY + time
+    return [None if moment != moment else int(moment) for moment in moments.tolist()]
+
+
+def _microseconds(iso: str) -> int:
+    """Since 1970."""
+    return (datetime.fromisoformat(iso) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
 
 def _features(moments: pl.Series, origin: float) -> np.ndarray:

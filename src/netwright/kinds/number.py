@@ -125,6 +125,11 @@ class Number(Field):
         numbers = encoded.cpu().numpy()
         return pl.Series(self.name, numbers.astype(np.float64) + self.origin if self.origin else numbers)
 
+    def said(self, encoded: Tensor) -> str:
+        """As people write it, with six digits."""
+        number = self.decode(encoded.reshape(1))[0]
+        return "missing" if number != number else figure(number)
+
     @classmethod
     def stem(cls, fields: tuple[Self, ...], recipe: Recipe) -> tuple[nn.Module, Signal]:
         """Scaled, smoothly clipped and embedded by `recipe.embedding`: a vector."""

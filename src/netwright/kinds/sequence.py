@@ -1,6 +1,7 @@
 """Strings of symbols, such as genes, and text read letter by letter."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Self, final
 
 import numpy as np
@@ -19,6 +20,7 @@ from netwright.records.errors import counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Odd, Signal
+from netwright.records.threat import FIXED, Reach, Way
 
 SYMBOLS = 255 - FIRST + 1  # indexes fit a byte
 SHORTEST = 8  # symbols: nearly all cells must have this many to look like sequences, not names
@@ -26,6 +28,7 @@ USUAL = 20  # symbols that the median cell must have
 ALPHABET = 30  # symbols that make up nearly all of a sequence: proteins have 20 and a few for uncertain ones
 VARIED = 0.1  # distinct cells per cell: if fewer, they are repeating names
 LONGEST = 1024  # symbols read at most by default
+MISREAD = 0.02  # of a sequence's symbols, for each unit of strength: a choice, as few as a typist gets wrong
 
 _SYMBOLS = r"^[\p{L}*.\-]+$"  # digits mean codes and hashes; spaces mean text
 _CODE_POINTS = 0x110000
@@ -103,6 +106,18 @@ class Sequence(Field):
         texts = ["".join(symbols[token] for token in row) for row in encoded.tolist()]
         return pl.Series(self.name, texts, dtype=pl.String)
 
+    def said(self, encoded: Tensor) -> str:
+        """The symbols."""
+        return self.decode(encoded[None])[0] or "empty"
+
+    @classmethod
+    def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
+        """Any other symbol of the alphabet."""
+        (field,) = fields
+        if field.name in reach.immutable or len(field.alphabet) < 2:
+            return FIXED
+        return Way(swaps=partial(_others, len(field.alphabet)), each=0.0, share=reach.part(MISREAD))
+
     def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
         """Sequences that are cut."""
         cut = _texts(self.name, cells).str.len_chars() > self.longest
@@ -137,6 +152,13 @@ class Sequence(Field):
         if attribution is None:
             return shaded(text)
         return "".join(shaded(symbol, weight) for symbol, weight in zip(text, attribution.tolist(), strict=False))
+
+
+def _others(count: int, cells: Tensor, size: float) -> tuple[Tensor, Tensor]:
+    """All known symbols, and which of them may replace a symbol: see `records.threat.Swaps`."""
+    index = torch.arange(FIRST, FIRST + count, device=cells.device).to(cells.dtype)
+    own = cells[..., None]
+    return index.expand(*cells.shape, -1), (own >= FIRST) & (own != index)
 
 
 def _texts(name: str, cells: pl.Series) -> pl.Series:

@@ -19,10 +19,13 @@ from netwright.records.errors import counted
 from netwright.records.features import ALL, Features, Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Odd, Signal
+from netwright.records.threat import FIXED, NEVER, Reach, Way
 
 VOCABULARY = 30_000  # words; rarer ones of larger texts seldom appear in new text
 SEEN = 2  # a word seen once teaches nothing about itself; it teaches what an unknown word means
 MOST_TEXTS = 0.99  # share of training texts that are read in full
+SWAPPED = 0.1  # of a text's words, for each unit of strength: labels survive so many, Xie et al. 2017, arXiv:1703.02573
+WORDS, NUMBERS = 1, 2  # groups of words that may be swapped for each other; punctuation stays
 LONGEST = 512  # words read at most by default: a transformer's cost grows with the square
 
 # Scripts without spaces: each character is a word.
@@ -104,6 +107,21 @@ class Text(Field):
         texts = [" ".join(words[token] for token in row if token) for row in encoded.tolist()]
         column = pl.Series(self.name, texts, dtype=pl.String)
         return column.str.replace_all(r" ([.,;:!?%)\]}])", "$1").str.replace_all(r"([(\[{]) ", "$1")
+
+    def said(self, encoded: Tensor) -> str:
+        """The words."""
+        return self.decode(encoded[None])[0] or "empty"
+
+    @classmethod
+    def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
+        """Words for words and numbers for numbers that the network reads alike."""
+        (field,) = fields
+        if field.name in reach.immutable:
+            return FIXED
+        known = pl.Series(field.vocabulary, dtype=pl.String)
+        group = pl.when(known.str.contains(r"\p{L}")).then(WORDS).when(known.str.contains(r"\p{N}")).then(NUMBERS)
+        groups = pl.select(group.otherwise(NEVER).cast(pl.Int64)).to_series().to_list()
+        return Way(groups=torch.tensor([NEVER] * FIRST + groups), each=0.0, share=reach.part(SWAPPED))
 
     def odd(self, cells: pl.Series) -> tuple[Odd, ...]:
         """Texts that are cut."""

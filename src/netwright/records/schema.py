@@ -120,6 +120,18 @@ class Field(ABC):
         """Cells of encoded rows, in the form of answers. Raises DataError if the kind cannot be written."""
         raise DataError(f"cannot write columns of kind {self.kind}", remedy="choose another kind of target.")
 
+    def said(self, encoded: Tensor) -> str:
+        """An encoded cell in words, as plain text: whoever shows it escapes it. By default only its size."""
+        return f"{self.seen_as} of {' x '.join(map(str, encoded.shape)) or 1} values"
+
+    def contrasted(self, before: Tensor, after: Tensor) -> tuple[str, str]:
+        """Two encoded cells in words; if these are the same, the second says by how much values changed at most."""
+        said, now = self.said(before), self.said(after)
+        if said != now:
+            return said, now
+        most = float((after.float() - before.float()).abs().nan_to_num().max())
+        return said, f"values changed by at most {most:.6g}; the column ranges from {self.low:.6g} to {self.high:.6g}"
+
     @classmethod
     def way(cls, fields: tuple[Any, ...], reach: Reach) -> Way:
         """How an adversary can change encoded rows of a block; by default not at all."""

@@ -15,6 +15,8 @@ Swaps = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 The first is (B, S, K, *cell), the second (B, S, K). A place's own cell is not among it.
 """
 
+NEVER = 0  # the group of tokens that stay: punctuation, unknown words, padding
+
 
 @final
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Reach:
             return 0.0
         return high - low if self.is_share else reach
 
+    def part(self, share: float) -> float:
+        """The share of a row's cells that may be swapped for each unit of size; `share` if size is a strength."""
+        return 1.0 if self.is_share else share
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -41,6 +47,9 @@ class Way:
 
     `unit`, `low`, `high` and `is_whole` fit a row of the input by broadcasting. A value moves by at most size * unit,
     and stays between low and high (one that is outside already, between them and itself); missing values stay missing.
+
+    `groups` holds the group of each token of a vocabulary, (V,) int64. A token may be swapped for others of its group
+    that the network reads alike; the kind does not know which, so an attack finds `swaps` in the network.
     """
 
     unit: Tensor | None = None  # 0 if a value cannot move; None if none can
@@ -48,7 +57,8 @@ class Way:
     high: Tensor | float = 0.0
     is_whole: Tensor | bool = False  # whole numbers stay whole
     swaps: Swaps | None = None
-    each: float = 1.0  # cells of a row that may be swapped, for each unit of size; at least one
+    groups: Tensor | None = None
+    each: float = 1.0  # cells of a row that may be swapped, for each unit of size; at least one; infinity for all
     share: float = 0.0  # the same, as a share of the row's cells
 
     @property
@@ -57,13 +67,21 @@ class Way:
         return self.unit is not None and bool((self.unit > 0).any())
 
     @property
+    def can_swap(self) -> bool:
+        """Whether cells can be swapped."""
+        return self.swaps is not None or self.groups is not None
+
+    @property
     def is_open(self) -> bool:
         """Whether anything can change."""
-        return self.moves or self.swaps is not None
+        return self.moves or self.can_swap
 
     def swapped(self, cells: Tensor, size: float) -> Tensor:
-        """(B,) int64: how many cells of a row may be swapped, of as many as it has; at least one."""
-        return (size * (self.each + self.share * cells)).floor().clamp(min=1.0).long()
+        """(B,) int64: how many cells of a row may be swapped, of as many as it has; at least one if size is above 0."""
+        if size <= 0:
+            return torch.zeros_like(cells, dtype=torch.int64)
+        count = (size * (self.each + self.share * cells)).floor().clamp(min=1.0)
+        return count.minimum(cells.to(count)).long()
 
 
 FIXED = Way()

@@ -1,0 +1,57 @@
+"""Values that move, and cells that are swapped, together."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from netwright.attacks.pgd import STEPS, pgd
+from netwright.attacks.problem import harm_of
+from netwright.attacks.swaps import directions, swaps
+from netwright.records.batch import Batch, Outputs
+from netwright.records.errors import DataError
+from netwright.records.task import Task
+from netwright.records.threat import Threat
+
+
+def mixed(network: nn.Module, batch: Batch, task: Task, threat: Threat, *, steps: int = STEPS) -> Batch:
+    """PGD on values, the best swaps from there, and PGD again around the swapped rows. Keeps each row's worst version.
+
+    Each PGD starts from the batch's own values, so that none is moved twice. Raises DataError if the batch has no
+    values that move, or no cells to swap.
+    """
+    if not any(way.moves for way in threat.ways) or not any(way.can_swap for way in threat.ways):
+        raise DataError(
+            "only rows with values that move and cells that are swapped can change in both ways",
+            remedy="attack with pgd or swaps alone.",
+        )
+    with torch.no_grad():
+        clean = task.answers(task.forward(network, batch))
+    worst, harm = batch, _harm(task, clean, clean, batch, threat)
+    for name in directions(task):
+        chosen = name if task.link == "identity" else ""
+        moved = pgd(network, batch, task, threat, steps=steps, loss=chosen)
+        both = swaps(network, moved, task, threat, loss=name)
+        again = pgd(network, _values_back(both, batch, threat), task, threat, steps=steps, loss=chosen)
+        for found in (moved, both, again):
+            with torch.no_grad():
+                gained = _harm(task, task.answers(task.forward(network, found)), clean, batch, threat)
+            worst, harm = _where(gained > harm, found, worst), torch.maximum(gained, harm)
+    return worst
+
+
+def _harm(task: Task, outputs: Outputs, clean: Outputs, batch: Batch, threat: Threat) -> Tensor:
+    return harm_of(task, outputs, clean, batch, threat.goal)
+
+
+def _values_back(swapped: Batch, batch: Batch, threat: Threat) -> Batch:
+    """The swapped cells with the batch's own values."""
+    inputs = zip(batch.inputs, swapped.inputs, threat.ways, strict=True)
+    return replace(batch, inputs=tuple(own if way.moves else found for own, found, way in inputs))
+
+
+def _where(which: Tensor, found: Batch, other: Batch) -> Batch:
+    """Some rows of one batch, the rest of another."""
+    pairs = zip(found.inputs, other.inputs, strict=True)
+    inputs = tuple(torch.where(which.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in pairs)
+    return replace(other, inputs=inputs)
