@@ -1,8 +1,10 @@
 import polars as pl
 import pytest
+import torch
 
 from netwright.kinds.category import Category
 from netwright.records.errors import DataError
+from netwright.records.threat import Reach
 
 COLORS = ["red"] * 5 + ["green"] * 4 + ["blue"] * 3
 
@@ -93,3 +95,25 @@ def test_truth_in_several_spellings_is_one_value():
     assert field.values == ("false", "true")
     assert field.encode(pl.Series(["True", "false", "FALSE"])).tolist() == [3, 2, 2]
     assert Category.learn("x", pl.Series(["Yes", "YES", "Yes"] * 3)).values == ("Yes", "YES")
+
+
+def test_a_value_is_swapped_for_any_other_and_nothing_for_missing():
+    first, second = Category.learn("color", pl.Series(COLORS)), Category.learn("sex", pl.Series(["f", "m"] * 3))
+    way = Category.way((first, second), Reach())
+    candidates, allowed = way.swaps(torch.tensor([[2, 3], [0, 1]], dtype=torch.int32), 1.0)
+    assert candidates.dtype == torch.int32 and candidates.shape == allowed.shape == (2, 2, 3)
+    offered = [[c[a].tolist() for c, a in zip(*pair, strict=True)] for pair in zip(candidates, allowed, strict=True)]
+    assert offered == [[[3, 4], [2]], [[2, 3, 4], []]]
+
+
+def test_immutable_columns_keep_their_value():
+    fields = (Category.learn("color", pl.Series(COLORS)), Category.learn("sex", pl.Series(["f", "m"] * 3)))
+    way = Category.way(fields, Reach(immutable=frozenset({"color"})))
+    assert way.swaps(torch.tensor([[2, 3]]), 1.0)[1].any(2).tolist() == [[False, True]]
+    assert not Category.way(fields, Reach(immutable=frozenset({"color", "sex"}))).is_open
+
+
+def test_encoded_values_are_decoded_and_said():
+    field = Category.learn("color", pl.Series(COLORS))
+    assert field.decode(torch.tensor([2, 1, 0, 4])).to_list() == ["red", None, "rare or unseen", "blue"]
+    assert [field.said(torch.tensor(index)) for index in (3, 1, 0)] == ["green", "missing", "rare or unseen"]

@@ -7,6 +7,9 @@ import torch
 
 from netwright.kinds.date import FEATURES, Date
 from netwright.records.errors import DataError
+from netwright.records.threat import Reach
+
+WIDE = Reach()
 
 
 def days(field: Date, cells: list[object]) -> list[float]:
@@ -132,3 +135,69 @@ def test_times_of_day_are_phases_of_the_day():
     assert encoded[1, -2:].tolist() == pytest.approx([-1, 0], abs=1e-6)
     assert encoded[2:].isnan().all()
     assert not Date.matches(pl.Series(["26:15", "30:00"]))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pl.Series("x", ["2003-02-28", "1850-01-01", None, "2171-12-31"]).str.to_date(),
+        pl.Series("x", [datetime.datetime(2003, 2, 28, 23, 59, 59), datetime.datetime(1971, 3, 1, 0, 0, 1), None]),
+        pl.Series("x", [datetime.datetime(2024, 2, 29, 7, 30, 0, 250_000), None]),
+    ],
+)
+def test_dates_are_decoded_as_they_were(cells: pl.Series):
+    field = Date.learn("x", cells)
+    decoded = field.decode(field.encode(cells))
+    assert decoded.to_list() == cells.cast(pl.Datetime("us")).to_list()
+    torch.testing.assert_close(field.encode(decoded), field.encode(cells), rtol=0, atol=1e-6, equal_nan=True)
+
+
+def test_dates_are_said_without_a_time_that_says_nothing():
+    cells = pl.Series([datetime.datetime(2003, 2, 28), datetime.datetime(2003, 3, 1, 12, 30)])
+    field = Date.learn("x", cells)
+    assert [field.said(cell) for cell in field.encode(cells)] == ["2003-02-28", "2003-03-01 12:30:00"]
+    clock = Date.learn("x", pl.Series(["12:30", "7:05 pm"]), "")
+    assert [clock.said(cell) for cell in clock.encode(pl.Series(["12:30", None]))] == ["12:30:00", "missing"]
+
+
+def offered(field: Date, cell: object, size: float, reach: Reach = WIDE) -> list[str]:
+    """The dates that may replace a cell."""
+    candidates, allowed = Date.way((field,), reach).swaps(field.encode(pl.Series([cell]))[:, None], size)
+    return sorted(field.said(date) for date in candidates[0, 0][allowed[0, 0]])
+
+
+def test_a_date_moves_by_whole_days_within_a_week_and_within_training():
+    field = Date.learn("x", pl.Series(["2003-01-01", "2003-01-20", "2003-03-01"]))
+    around = [f"2003-01-{day}" for day in (*range(13, 20), *range(21, 28))]
+    assert offered(field, "2003-01-20", 1.0) == around
+    assert offered(field, "2003-01-02", 1.0) == ["2003-01-01", *(f"2003-01-0{day}" for day in range(3, 10))]
+    assert offered(field, "2003-01-20", 0.1) == []
+    assert offered(field, None, 1.0) == []
+    assert offered(field, "2001-01-01", 1.0) == []
+    many = offered(field, "2003-01-31", 4.0)
+    assert len(many) == 16 and (many[0], many[-1]) == ("2003-01-03", "2003-02-28")
+
+
+def test_a_share_of_the_range_is_days_too():
+    field = Date.learn("x", pl.Series(["2003-01-01", "2003-04-11"]))
+    assert len(offered(field, "2003-02-01", 0.05, Reach(is_share=True))) == 10
+
+
+def test_moved_dates_keep_their_time_and_all_features_agree():
+    ends = datetime.datetime(2003, 1, 1), datetime.datetime(2005, 1, 1)
+    cells = pl.Series([ends[0], datetime.datetime(2004, 2, 20, 13, 5, 7), ends[1]])
+    field = Date.learn("x", cells)
+    candidates, allowed = Date.way((field,), Reach()).swaps(field.encode(cells)[:, None], 2.0)
+    dates = candidates[allowed]
+    torch.testing.assert_close(field.encode(field.decode(dates)), dates, rtol=0, atol=1e-6)
+    assert {moment.time() for moment in field.decode(candidates[1, 0])} == {datetime.time(13, 5, 7)}
+
+
+def test_times_of_day_and_immutable_dates_stay():
+    clock = Date.learn("x", pl.Series(["12:30", "19:05"]))
+    assert offered(clock, "12:30", 5.0) == []
+    assert not Date.way((clock,), Reach(immutable=frozenset({"x"}))).is_open
+    field = Date.learn("y", pl.Series(["2003-01-01", "2003-04-11"]))
+    way = Date.way((clock, field), Reach(immutable=frozenset({"y"})))
+    cells = [clock.encode(pl.Series(["12:30"])), field.encode(pl.Series(["2003-02-01"]))]
+    assert not way.swaps(torch.stack(cells, 1), 9.0)[1].any()

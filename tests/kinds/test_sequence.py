@@ -3,6 +3,7 @@ import polars as pl
 import torch
 
 from netwright.kinds.sequence import SYMBOLS, Sequence
+from netwright.records.threat import Reach
 
 GENES = pl.Series(["".join(row) for row in np.random.default_rng(0).choice(list("ACGT"), (40, 60))])
 
@@ -49,3 +50,11 @@ def test_decode_gives_the_text_back():
     field = Sequence.learn("x", pl.Series([text]))
     assert field.decode(field.encode(pl.Series([text])))[0] == text
     assert field.decode(torch.tensor([[0, 1, 0]]))[0] == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_symbols_are_swapped_for_others_of_the_alphabet():
+    field = Sequence.learn("x", pl.Series(["ACGT", "AC"]))
+    candidates, allowed = Sequence.way((field,), Reach()).swaps(field.encode(pl.Series(["AG", "?"])), 1.0)
+    assert candidates[0, 0][allowed[0, 0]].tolist() == [3, 4, 5]
+    assert not allowed[0, 2:].any() and not allowed[1].any()
+    assert not Sequence.way((field,), Reach(immutable=frozenset({"x"}))).is_open

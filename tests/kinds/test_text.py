@@ -4,6 +4,7 @@ import torch
 
 from netwright.kinds.text import Text
 from netwright.records.errors import DataError
+from netwright.records.threat import Reach
 
 REVIEWS = pl.Series(["Good, really GOOD film!", "Not good at all.", "really not film", None])
 
@@ -78,3 +79,17 @@ def test_show_shades_words_and_escapes_them():
         '<span style="background: rgba(230, 120, 0, 1.00)">Good</span> <span>&lt;</span> '
         '<span style="background: rgba(0, 90, 200, 0.50)">bad</span>'
     )
+
+
+def test_words_are_swapped_for_words_numbers_for_numbers_and_the_rest_stays():
+    field = Text.learn("x", pl.Series(["good film 7 , 中", "good film 7 , 中"]))
+    groups = Text.way((field,), Reach()).groups
+    assert dict(zip(("", "?", *field.vocabulary), groups.tolist(), strict=True)) == (
+        {"": 0, "?": 0, "good": 1, "film": 1, "7": 2, ",": 0, "中": 1}
+    )
+    assert not Text.way((field,), Reach(immutable=frozenset({"x"}))).is_open
+
+
+def test_a_text_without_words_is_said_to_be_empty():
+    field = Text.learn("x", pl.Series(["good film"] * 2))
+    assert [field.said(cell) for cell in field.encode(pl.Series(["good film", None]))] == ["good film", "empty"]

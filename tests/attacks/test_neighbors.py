@@ -1,0 +1,41 @@
+import torch
+from tests.attacks.rows import reviews
+from torch.nn import functional as F
+
+from netwright.attacks.neighbors import LEAST_COSINE, NEAREST, nearest, stems_of, with_neighbors
+from netwright.attacks.ways import ways_of
+from netwright.records.threat import Reach
+
+GROUPS = torch.tensor([0, 0, *[1] * 12, *[2] * 2, 0])
+
+
+def test_neighbors_are_the_nearest_of_the_same_group():
+    table = F.normalize(torch.randn(len(GROUPS), 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    words = torch.arange(len(GROUPS))
+    near, cosines = nearest(table, GROUPS, words)
+    assert near.shape == (len(GROUPS), NEAREST)
+    for word in range(2, 14):
+        others = [w for w in range(2, 14) if w != word]
+        expected = sorted(others, key=lambda w, word=word: -float(table[w] @ table[word]))
+        assert near[word].tolist() == expected[:NEAREST]
+    assert (near[14, 0], near[15, 0]) == (15, 14)
+    assert cosines[14, 1:].isinf().all() and cosines[[0, 1, 16]].isinf().all()
+
+
+def test_words_that_the_network_embeds_alike_are_offered_and_no_others():
+    case = reviews()
+    (way,) = with_neighbors(ways_of(case.schema, Reach()), case.network)
+    known = case.schema.inputs[0].vocabulary
+    good, great, film, point = (known.index(word) + 2 for word in ("good", "great", "film", "."))
+    weight = stems_of(case.network)[0].table.weight
+    with torch.no_grad():
+        weight[great] = weight[good] * 2
+        weight[film] = -weight[good]
+    (way,) = with_neighbors(ways_of(case.schema, Reach()), case.network)
+    candidates, allowed = way.swaps(torch.tensor([[good, point, 1, 0]], dtype=torch.int16), 1.0)
+    offered = candidates[0, 0][allowed[0, 0]].tolist()
+    assert offered[0] == great and film not in offered and good not in offered
+    assert not allowed[0, 1:].any()
+    assert candidates.dtype == torch.int16
+    vectors = F.normalize(weight[[good, *offered]], dim=1)
+    assert (vectors[1:] @ vectors[0] >= LEAST_COSINE - 1e-6).all()
