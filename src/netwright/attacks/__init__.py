@@ -6,4 +6,7 @@ ATTACKS = {
     "pgd": "netwright.attacks.pgd:pgd",
     "swaps": "netwright.attacks.swaps:swaps",
     "mixed": "netwright.attacks.mixed:mixed",
+    "apgd": "netwright.attacks.apgd:apgd",
+    "apgd_targeted": "netwright.attacks.apgd:apgd_targeted",
+    "square": "netwright.attacks.square:square",
 }

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from netwright.records.batch import Batch, Given, Outputs
 from netwright.records.errors import DataError
@@ -16,10 +15,17 @@ label."""
 
 
 def cross_entropy(outputs: Outputs, batch: Batch, task: Task, goal: Tensor | None) -> Tensor:
-    """The task's own loss; with a goal, minus the loss of the wanted label."""
-    if goal is None:
+    """The task's own loss. Of one label in many, the logarithm of the odds of being wrong; with a goal, of reaching it.
+
+    The odds rise with the cross entropy and have the same direction of steepest ascent, but their gradient does not
+    vanish if the network is sure. Carlini and Wagner 2016, arXiv:1608.04644, section VI, on vanishing gradients.
+    """
+    if task.link != "softmax":
         return task.losses(Given(outputs), batch)
-    return -F.cross_entropy(logits(outputs, task), goal, reduction="none")
+    values = logits(outputs, task)
+    own = labels(batch, task) if goal is None else goal
+    odds = values.scatter(1, own[:, None], -torch.inf).logsumexp(1) - _of(values, own)
+    return odds if goal is None else -odds
 
 
 def margin(outputs: Outputs, batch: Batch, task: Task, goal: Tensor | None) -> Tensor:
@@ -35,12 +41,12 @@ def margin(outputs: Outputs, batch: Batch, task: Task, goal: Tensor | None) -> T
 def dlr(outputs: Outputs, batch: Batch, task: Task, goal: Tensor | None) -> Tensor:
     """The margin over a difference of logits: the same for any scale. Croce and Hein 2020, arXiv:2003.01690, (6), (7).
 
-    Needs three labels, with a goal four; with fewer, the margin over the spread of the logits.
+    Needs three labels, with a goal four: with fewer the quotient is constant, so it is the margin.
     """
     values, own = logits(outputs, task), labels(batch, task)
-    ranked = values.sort(1, descending=True).values
     if values.shape[1] < (3 if goal is None else 4):
-        return margin(outputs, batch, task, goal) / (ranked[:, 0] - ranked[:, -1] + LEAST)
+        return margin(outputs, batch, task, goal)
+    ranked = values.topk(3 if goal is None else 4, 1).values
     if goal is None:
         return (_other(values, own) - _of(values, own)) / (ranked[:, 0] - ranked[:, 2] + LEAST)
     between = ranked[:, 0] - (ranked[:, 2] + ranked[:, 3]) / 2

@@ -17,7 +17,7 @@ def noise(network: nn.Module, batch: Batch, task: Task, threat: Threat, *, tries
         z = problem.space.random(generator)
         if number % 2:
             z = problem.space.project(problem.space.steepest(z) * threat.size)
-        problem.look(z, problem.loss)
+        problem.look(z)
         if not problem.open.any():
             break
     return problem.result()

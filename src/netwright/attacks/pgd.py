@@ -40,7 +40,7 @@ def pgd(
             if not problem.open.any():
                 return problem.result()
             z = ascended(problem, z, names[number % len(names)], length)
-        problem.look(z, names[number % len(names)])
+        problem.look(z)
     return problem.result()
 
 

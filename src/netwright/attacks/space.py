@@ -10,6 +10,7 @@ from netwright.records.batch import Batch
 from netwright.records.threat import Threat, Way
 
 TINY = 1e-12  # keeps divisions by a norm finite
+LEAST = 1e-38  # the least normal number of float32
 ROUNDING = 1e-4  # of a whole step: a move so close to a whole number is one
 
 
@@ -70,16 +71,21 @@ class Space:
         """The batch at a point in reach; gradients flow back to z. Whole numbers are rounded and stay in reach."""
         inputs, taken = list(self.whole.inputs), 0
         for part in self._parts:
-            width = part.start[0].numel()
+            width = part.start.shape[1:].numel()
             moved = z[:, taken : taken + width].reshape(part.start.shape) * part.unit
             taken += width
             inputs[part.place] = _moved(part, moved)
         return replace(self.whole, inputs=tuple(inputs))
 
-    def project(self, z: Tensor) -> Tensor:
-        """The nearest point in reach (for the Euclidean norm nearly: first into the ball, then into the bounds)."""
+    def project(self, z: Tensor, within: Tensor | None = None) -> Tensor:
+        """The nearest point in reach (for the Euclidean norm nearly: first into the ball, then into the bounds).
+
+        `within` (B,) are norms to stay within, by default the threat's size.
+        """
         if self.threat.norm == "2":
-            z = z * (self.size / self.length(z).clamp(min=TINY)).clamp(max=1.0)[:, None]
+            z = z * ((self.size if within is None else within) / self.length(z).clamp(min=TINY)).clamp(max=1.0)[:, None]
+        elif within is not None:
+            z = z.clamp(-within[:, None], within[:, None])
         return z.clamp(self.lower, self.upper)
 
     def length(self, z: Tensor) -> Tensor:
@@ -89,8 +95,9 @@ class Space:
     def steepest(self, gradient: Tensor) -> Tensor:
         """The direction of length one in which a loss with this gradient rises fastest."""
         gradient = torch.where(self.free, gradient, 0.0)
-        if self.threat.norm == "inf":
+        if self.threat.norm == "inf" or not gradient.shape[1]:
             return gradient.sign()
+        gradient = gradient / gradient.abs().amax(1, keepdim=True).clamp(min=LEAST)  # squares of small ones underflow
         return gradient / gradient.norm(dim=1, keepdim=True).clamp(min=TINY)
 
     def random(self, generator: Generator) -> Tensor:
