@@ -140,7 +140,7 @@ def _trainings(width: int, count: int) -> dict[str, Callable[[], None]]:
 def _steps(run: Run) -> None:
     network = copy.deepcopy(run.network)
     batches = run.train.batches(BATCH, seed=epoch_seed(run.recipe.seed, 1))
-    for _ in nw.steps(network, batches, build_objective(run.task, run.recipe), build_optimizer(network, run.recipe)):
+    for _ in nw.steps(network, batches, build_objective(run), build_optimizer(network, run.recipe)):
         pass
 
 

@@ -108,7 +108,7 @@ def _looped(run: Run, habits: Habits) -> Run:
     if habits.forgets:
         for name in parameters:
             parameters[name].requires_grad_(not name.startswith("blocks.0."))
-    optimizer, objective = build_optimizer(net, recipe), build_objective(run.task, recipe)
+    optimizer, objective = build_optimizer(net, recipe), build_objective(run)
     for parameter in parameters.values():
         parameter.requires_grad_(True)
     per_epoch = ceil(len(run.train) / recipe.batch_size)

@@ -14,7 +14,7 @@ from netwright.records.recipe import Recipe
 from netwright.tasks.classification import Classification
 from netwright.training.adopt import adopt
 from netwright.training.evaluate import evaluate, evaluating, predictions
-from netwright.training.objective import build_objective, with_l1
+from netwright.training.objective import plain_objective, with_l1
 
 TASK = Classification(("no", "yes"))
 
@@ -111,7 +111,7 @@ def test_the_network_is_as_it_was_between_two_batches_of_predictions() -> None:
 def test_l1_adds_the_absolute_weights_of_decayed_layers_to_every_loss() -> None:
     net = network().eval()
     batch = next(examples().batches(40, seed=None))
-    plain, penalized = (build_objective(TASK, Recipe(l1=l1, precision="fp32"))(net, batch) for l1 in (0.0, 0.1))
+    plain, penalized = (plain_objective(TASK, Recipe(l1=l1, precision="fp32"))(net, batch) for l1 in (0.0, 0.1))
     size = net[0].weight.abs().sum() + net[3].weight.abs().sum()
     torch.testing.assert_close(penalized - plain, (0.1 * size).expand(40))
 

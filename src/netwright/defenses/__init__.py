@@ -1,3 +1,9 @@
-"""Training that resists an adversary: one function (objective, task, hardening) -> objective for each defense."""
+"""What training can resist: one function (objective, task, hardening) -> objective for each defense."""
 
-DEFENSES: dict[str, str] = {}
+DEFENSES = {
+    "distillation": "netwright.defenses.distillation:distillation",
+    "trades": "netwright.defenses.trades:trades",
+    "adversarial": "netwright.defenses.adversarial:adversarial",
+    "fast": "netwright.defenses.fast:fast",
+    "noise": "netwright.defenses.noise:noise",
+}

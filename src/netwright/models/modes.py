@@ -1,4 +1,4 @@
-"""Evaluating a network without changing it."""
+"""Evaluating a network, with or without gradients, without changing it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -22,6 +22,21 @@ def evaluating(network: nn.Module) -> Generator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def differentiable(network: nn.Module) -> Generator[None]:
+    """Evaluation mode with gradients; afterwards every module returns to its own mode.
+
+    Recurrent layers of cuDNN have no gradient in evaluation mode, so that torch's own are used.
+    """
+    has_cells = any(isinstance(module, nn.RNNBase) for module in network.modules())
+    with evaluating(network), torch.enable_grad():
+        if has_cells and device_of(network).type == "cuda":
+            with torch.backends.cudnn.flags(enabled=False):
+                yield
+        else:
+            yield
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -137,7 +137,7 @@ class _Trial:
         changes = {"precision": precision, "kernels": kernels, "compile": compiled}
         key = (precision, kernels, compiled)
         if key not in self._objectives:
-            self._objectives[key] = build_objective(self._run.task, self._run.recipe.edit(changes))
+            self._objectives[key] = build_objective(replace(self._run, recipe=self._run.recipe.edit(changes)))
         return self._objectives[key]
 
 
@@ -148,7 +148,7 @@ def _key(run: Run, batch: Batch, most: int) -> str:
         torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         torch.__version__, version("netwright"), most,
         str(run.network), run.task.name, recipe.optimizer, recipe.precision, recipe.kernels, recipe.threads,
-        recipe.compile, recipe.epochs, len(run.train),
+        recipe.compile, recipe.epochs, len(run.train), *recipe.defense,
         [(tuple(x.shape), str(x.dtype)) for x in batch.inputs],
     )  # fmt: skip
     return blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -11,6 +11,7 @@ from torch import nn
 from netwright.data.examples import augmented
 from netwright.data.prepare import Prepared
 from netwright.machine.device import device
+from netwright.models.guards import network_of
 from netwright.planning.choose import choose
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
@@ -39,7 +40,7 @@ def quick_runs(
 
 def untrained(prepared: Prepared, recipe: Recipe) -> Run:
     """The recipe's network for prepared data, on its device, with initial weights."""
-    build = partial(prepared.task.network, prepared.schema, recipe)
+    build = partial(network_of, prepared.task, prepared.schema, recipe)
     return Run(
         network=build().to(device(recipe.device)),
         task=prepared.task,
@@ -54,7 +55,7 @@ def untrained(prepared: Prepared, recipe: Recipe) -> Run:
 
 def anew(run: Run, recipe: Recipe, train: Examples, build: Callable[[], nn.Module] | None = None) -> Run:
     """A run before training, with other settings and training rows; `build` makes an engineer's own network."""
-    build = build or partial(run.task.network, run.schema, recipe)
+    build = build or partial(network_of, run.task, run.schema, recipe)
     network = build().to(device_of(run.network))
     return replace(fresh(run), network=network, recipe=recipe, train=train, build=build)
 

@@ -46,6 +46,7 @@ _model = partial(setting, group="model")
 _training = partial(setting, group="training")
 _machine = partial(setting, group="machine")
 
+DISTILLATION = "distillation"  # the defense that needs a teacher
 LONG = 10**300  # whole numbers beyond have no float
 
 GROUPS = ("model", "training", "machine", "task")  # sections of recipe.toml
@@ -89,6 +90,14 @@ class Recipe:
     )
     members: int = _model(1, "networks trained together as one; answers are averaged", low=1, high=64)
     mirror: bool = _model(False, "average the answers for an image and its mirror image; takes twice the time")
+    ensemble: int = _model(1, "independent networks trained side by side; their answers are averaged", low=1, high=64)
+    smoothing: float = _model(
+        0.0, "spread of the noise over which answers are averaged, as a share of each input's range; 0: none",
+        low=0.0, high=10.0,
+    )  # fmt: skip
+    guard: tuple[str, ...] = _model(
+        (), "modules around the network that hide gradients", table="netwright.models:GUARDS"
+    )
 
     # The loss.
     loss: str = _training(
@@ -122,6 +131,15 @@ class Recipe:
         table="netwright.data:AUGMENTATIONS",
         words=("auto",),
     )
+
+    # The adversary in training.
+    defense: tuple[str, ...] = _training((), "what training resists", table="netwright.defenses:DEFENSES")
+    defense_eps: float = _training(
+        0.0, "reach of the adversary in training, as a share of each input's range; 0: what a person would not notice",
+        low=0.0, high=10.0,
+    )  # fmt: skip
+    defense_norm: str = _training("inf", "norm in which that reach is measured", words=("inf", "2"))
+    temperature: float = _training(20.0, "how much distillation softens the teacher's answers", low=1.0, high=1e3)
 
     # The machine.
     precision: str = _machine("auto", "arithmetic", words=("auto", "fp32", "bf16"))

@@ -40,6 +40,8 @@ class Run:
     watched: Watched = field(default_factory=Watched)  # layers, gradients and losses while it trained
     loop: Loop | None = None  # an engineer's own loop, if it was watched
     design: Callable[[Recipe], nn.Module] | None = None  # makes an engineer's own network for other settings
+    bounds: tuple[float, float] | None = None  # least and greatest value of an engineer's float inputs, if known
+    teacher: "Run | None" = None  # the run whose answers distillation learns
     results: Mapping[str, Any] = field(default_factory=dict[str, Any])  # by stage; Any: each has its own record
 
     @property

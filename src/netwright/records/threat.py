@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Norm = Literal["inf", "2"]
 
@@ -101,3 +101,13 @@ class Threat:
     def generator(self, salt: int = 0) -> torch.Generator:
         """A generator for what an attack draws."""
         return torch.Generator().manual_seed(self.seed + salt)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Hardening:
+    """What training resists: the adversary, and for distillation the network that is learned from."""
+
+    threat: Threat  # its ways are empty if the range of the inputs is unknown
+    teacher: nn.Module | None = None
+    temperature: float = 1.0  # logits of teacher and student are divided by it

@@ -1,6 +1,7 @@
 """A run on disk: text, and tensors without code. `weights.safetensors` is written last and makes a run whole."""
 
 from netwright.run_folder.loading import load as load
+from netwright.run_folder.loading import with_teacher as with_teacher
 from netwright.run_folder.lock import locked as locked
 from netwright.run_folder.places import named_after as named_after
 from netwright.run_folder.places import next_locked as next_locked
@@ -17,10 +18,12 @@ from netwright.run_folder.records import origin as origin
 from netwright.run_folder.resume import is_unfinished as is_unfinished
 from netwright.run_folder.resume import require_same as require_same
 from netwright.run_folder.resume import require_same_data as require_same_data
+from netwright.run_folder.resume import require_same_from as require_same_from
 from netwright.run_folder.resume import require_same_rows as require_same_rows
 from netwright.run_folder.resume import started_recipe as started_recipe
 from netwright.run_folder.seal import done as done
 from netwright.run_folder.writing import create as create
+from netwright.run_folder.writing import create_from as create_from
 from netwright.run_folder.writing import remove_checkpoint as remove_checkpoint
 from netwright.run_folder.writing import write as write
 from netwright.run_folder.writing import write_from as write_from

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from netwright.blueprint import code_of_edits, code_of_source, load_recipe, load_schema, load_task
 from netwright.files import AGAIN, read_shapes, read_tensors
 from netwright.machine.bounded import BeyondBound, bounded
+from netwright.models.guards import network_of
 from netwright.records.errors import NetwrightError, RunError
 from netwright.records.history import History
+from netwright.records.recipe import DISTILLATION
 from netwright.records.run import Run
 from netwright.records.task import Task
 from netwright.resolve import refuse_code
@@ -57,7 +60,7 @@ def load(
     RunError if the folder is missing, incomplete, damaged, of a newer version, or names other code.
     """
     folder = Path(folder)
-    source = origin(folder).reading
+    source, bounds = origin(folder).reading, origin(folder).bounds
     if not is_whole(folder):
         raise _unfinished(folder)
     outcome, results = load_outcome(folder)
@@ -73,14 +76,14 @@ def load(
         raise RunError(f"the network of {folder} is the user's own", remedy="give it: load(folder, network=...).")
     sample = _load_sample(folder)
     require_intact(folder, optional=[result_name(stage) for stage in RESULTS])
-    build = partial(task.network, schema, recipe) if network is None else partial(deepcopy, deepcopy(network))
+    build = partial(network_of, task, schema, recipe) if network is None else partial(deepcopy, deepcopy(network))
     shapes, _ = read_shapes(folder / WEIGHTS)
     built = build() if network is not None else _built(folder, build, allow_code=allow_code)
     if problem := misfit(built, shapes):
         raise RunError(f"{folder / WEIGHTS} does not fit the network of its recipe: {problem}", remedy=AGAIN)
     tensors, _ = read_tensors(folder / WEIGHTS)
     put(built, tensors)
-    return Run(
+    run = Run(
         network=built.eval(),
         task=task,
         schema=schema,
@@ -95,8 +98,24 @@ def load(
         notes=outcome.notes,
         source=source,
         sample=sample,
+        bounds=bounds,
         results=results,
     )
+    return run if train is None else with_teacher(run, allow_code=allow_code)
+
+
+def with_teacher(run: Run, *, allow_code: bool = False) -> Run:
+    """The run with its teacher, read from its folder, if training it needs one. Raises RunError if that is gone."""
+    if run.folder is None or run.teacher is not None or DISTILLATION not in run.recipe.defense:
+        return run
+    place = origin(run.folder).teacher
+    if not place or not is_whole(Path(place)):
+        where = f"is not at {place!r}" if place else "was never written"
+        raise RunError(
+            f"the teacher that {run.folder} learned from {where}", remedy="put it back there, or harden again."
+        )
+    network = None if run.schema.inputs else run.build()
+    return replace(run, teacher=load(Path(place), network=network, task=run.task, allow_code=allow_code))
 
 
 def _built(folder: Path, build: Callable[[], nn.Module], *, allow_code: bool) -> nn.Module:

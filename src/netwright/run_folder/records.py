@@ -47,6 +47,8 @@ class Origin:
     command: tuple[str, ...]  # words of the command line; none if Python code started the run
     parent: str  # the run folder that this one was made from; "" if there is none
     reading: Source
+    bounds: tuple[float, float] | None = None  # as `Run.bounds`
+    teacher: str = ""  # the run folder of `Run.teacher`; "" if there is none
 
 
 @final

@@ -82,6 +82,28 @@ def require_same(
         )
 
 
+def require_same_from(folder: Path, run: Run, parent: Path) -> None:
+    """The same for a run that `create_from` began there from another run's folder."""
+    require_intact(folder, optional=[OUTCOME, WATCHED, *map(result_name, RESULTS)])
+    now, old = origin(folder), origin(parent)
+    told = [
+        *([] if _is_at(now.parent, parent) else [f"it is made from {now.parent or 'no run'}, not from {parent}"]),
+        *_other_settings(folder, run.recipe),
+        *_other_columns(folder, run),
+        *(["the data differ"] if now.fingerprint.digest != old.fingerprint.digest else []),
+        *(["the parts differ"] if _differ(load_split(folder), load_split(parent)) else []),
+        *(["the fixes differ"] if _differ(list(load_fixes(folder)), list(load_fixes(parent))) else []),
+    ]
+    if told:
+        raise RunError(
+            f"{folder} holds another run: {'; '.join(told)}", remedy="choose another folder, or delete this one."
+        )
+
+
+def _is_at(path: str, folder: Path) -> bool:
+    return bool(path) and Path(path).resolve() == folder.resolve()
+
+
 def _other_settings(folder: Path, recipe: Recipe) -> Iterator[str]:
     saved = load_recipe(folder, own=recipe.of(type(recipe.own)), allow_code=True)  # compared, not built
     saved, now = ({s.name: value for s, value in r.values()} for r in (saved, recipe))

@@ -69,16 +69,31 @@ def create(
     is removed. Raises RunError if the folder is not empty or cannot be written.
     """
     parts = {name: part(numbers) for name, numbers in rows.items()}
-    origin = Origin(FORMAT, data, fingerprint, versions(), tuple(command), "", run.source)
+    origin = Origin(
+        FORMAT, data, fingerprint, versions(), tuple(command), "", run.source, run.bounds, _teacher(run)
+    )  # fmt: skip
     _create(run, folder, origin, Split(seed, parts), fixes, Seal(left=tuple(left), data=checksum))
 
 
+def create_from(run: Run, folder: Path, parent: Path, *, command: Sequence[str] = (), left: Sequence[str] = ()) -> None:
+    """The same for a run on the data, parts and fixes of another run's folder, which it names. Raises as `create`."""
+    old = replace(
+        origin(parent), parent=str(parent), command=tuple(command), versions=versions(), format=FORMAT,
+        bounds=run.bounds, teacher=_teacher(run),
+    )  # fmt: skip
+    seal = Seal(left=tuple(left), data=load_seal(parent).data)
+    _create(run, folder, old, load_split(parent), load_fixes(parent), seal)
+
+
 def write_from(run: Run, folder: Path, parent: Path, *, command: Sequence[str] = ()) -> Run:
-    """A trained run on the data, parts and fixes of another run's folder, in a new folder. Raises as `create`."""
-    old = replace(origin(parent), parent=str(parent), command=tuple(command), versions=versions(), format=FORMAT)
-    _create(run, folder, old, load_split(parent), load_fixes(parent), Seal(data=load_seal(parent).data))
+    """Writes such a run after it was trained. Raises as `create`."""
+    create_from(run, folder, parent, command=command)
     cut_history(folder, run.history.epochs)
     return write(run, folder)
+
+
+def _teacher(run: Run) -> str:
+    return str(run.teacher.folder) if run.teacher is not None and run.teacher.folder is not None else ""
 
 
 def _create(run: Run, folder: Path, origin: Origin, split: Split, fixes: Sequence[Fix], seal: Seal) -> None:

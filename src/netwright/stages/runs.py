@@ -46,7 +46,7 @@ def opened(
 ) -> Run:
     """A run, or the run in a folder, with the recipe to compute with here; with its rows, if needed."""
     run = loaded(run, allow_code)
-    run = reopened(run, data) if rows else run
+    run = run_folder.with_teacher(reopened(run, data), allow_code=allow_code) if rows else run
     recipe, note = suited(run.recipe, device_of(run.network))
     if not note:
         return run

@@ -38,6 +38,7 @@ def adopt(
     recipe: Recipe | None = None,
     build: Build | None = None,
     watch: Watching | None = None,
+    bounds: tuple[float, float] | None = None,
 ) -> Run:
     """A run from an existing network and loaders; stages leave both unchanged.
 
@@ -50,7 +51,8 @@ def adopt(
     network is already trained. It may take the recipe and follow its network settings (width, depth, activation,
     normalization, dropout, init), so that a treatment can try others; torch's generator is then seeded by the recipe.
     `recipe` says what is known of the training: lr, optimizer, epochs. `watch` is the recorder of the training, from
-    `with nw.watch(network, optimizer) as watch:`; it replaces `build` and `recipe`, and knows the losses.
+    `with nw.watch(network, optimizer) as watch:`; it replaces `build` and `recipe`, and knows the losses. `bounds` are
+    the least and the greatest value that float inputs can have: attacks and defenses need them.
 
     Raises DataError for loaders without batches, NetworkError if the outputs do not fit the task or `build` returns a
     different network.
@@ -82,6 +84,7 @@ def adopt(
         test=empty() if test_loader is None else adopted(test_loader, "test loader", read),
         build=first_build,
         design=design,
+        bounds=bounds,
     )
     if watch is None:
         return run

@@ -195,7 +195,7 @@ def _begun(run: Run, folder: Path | None, clock: Callable[[], float]) -> tuple[_
     epoch_steps = ceil(ceil(len(run.train) / recipe.batch_size) / recipe.accumulate)
     half_life = recipe.average * epoch_steps
     rates = schedule(recipe, epoch_steps * recipe.epochs)
-    objective = build_objective(run.task, recipe)
+    objective = build_objective(run)
     optimizer = build_optimizer(network, recipe)
     average = Average(network, half_life) if half_life > 0 else None
     watch = Watch(clock) if recipe.adapt and device.type == "cpu" else None

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from netwright.machine.memory import peak_bytes
 from netwright.machine.randomness import epoch_seed, mixed
 from netwright.records.batch import Batch, Given
-from netwright.records.errors import NetwrightError
+from netwright.records.errors import NetwrightError, listed
 from netwright.records.history import Epoch, History, Progress
 from netwright.records.run import Run
 from netwright.tasks import LOSSES
@@ -72,6 +72,8 @@ def unstackable(run: Run) -> str:
         return f"the losses of {run.task.name} may depend on more than a row's outputs"
     if recipe.loss != "auto" and recipe.loss not in LOSSES:
         return f"the loss {recipe.loss!r} may depend on more than a row's outputs"
+    if recipe.defense:
+        return f"its defense ({listed(recipe.defense)}) runs the network more than once in a step"
     if recipe.optimizer not in RULES:
         return f"the optimizer {recipe.optimizer!r} has no stacked form"
     if recipe.accumulate > 1:

@@ -20,7 +20,7 @@ from netwright.records.watched import Watched
 from netwright.resolve import resolve
 from netwright.training.adopt import knows_first_weights
 from netwright.training.evaluate import device_of
-from netwright.training.objective import build_objective, with_mixes
+from netwright.training.objective import build_objective, plain_objective, with_mixes
 
 T = TypeVar("T")
 
@@ -55,6 +55,16 @@ class TrainingEvidence:
     def loss(self) -> Objective:
         """The task's own loss: smoothing, weights and penalties would hide what was learned."""
         return self.objective if self.task is None else with_mixes(self.task, self.task.losses)
+
+    def with_recipe(self, recipe: Recipe) -> Objective:
+        """The objective with other settings; as it was, if only an objective is known."""
+        if self.task is None:
+            return self.objective
+        return (
+            plain_objective(self.task, recipe)
+            if self.run is None
+            else build_objective(replace(self.run, recipe=recipe))
+        )
 
     @property
     def view(self) -> Labels | Numbers | None:
@@ -115,7 +125,7 @@ def of_run(run: Run, tell: Callable[[str], object] = lambda _note: None) -> Trai
     """The evidence of a run: trained here, or an adopted network of which only the present state is known."""
     return TrainingEvidence(
         network=run.network,
-        objective=build_objective(run.task, run.recipe),
+        objective=build_objective(run),
         train=run.train,
         valid=run.valid,
         recipe=run.recipe,

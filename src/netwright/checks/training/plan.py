@@ -24,7 +24,6 @@ from netwright.checks.training.remedies import FALL
 from netwright.records.batch import Batch, side_by_side
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.training.evaluate import device_of
-from netwright.training.objective import build_objective
 from netwright.training.probes import ENDS, MARGIN, RUNG_STEPS, Rung, copied, mean_loss, without_dropout
 from netwright.training.schedule import schedule
 
@@ -150,7 +149,7 @@ def _some_free_steps(
     evidence: TrainingEvidence, network: nn.Module, steps: int = 0, shown: Sequence[Batch] = ()
 ) -> Rung:
     recipe = evidence.recipe.edit({"weight_decay": 0.0, "l1": 0.0})
-    objective = build_objective(evidence.task, recipe) if evidence.task is not None else evidence.objective
+    objective = evidence.with_recipe(recipe)
     with copied(network) as free:
         without_dropout(free)
         return some_steps(replace(evidence, recipe=recipe), free, objective=objective, steps=steps, shown=shown)
