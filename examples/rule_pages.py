@@ -3,13 +3,10 @@
 import sys
 from pathlib import Path
 
-from netwright.checks import DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
-from netwright.checks.evidence import page, title
+from netwright.checks.evidence import all_checks, page, title
 from netwright.resolve import resolve
 
-table = {**DATA_CHECKS, **MODEL_CHECKS}
-for stage in TRAINING_STAGES.values():
-    table |= stage
+table = all_checks()
 for code, path in table.items():
     check = resolve("check", path, table)
     text = f"# {code}: {title(check)}\n\n{page(check).partition(chr(10))[2].strip()}\n"

@@ -11,6 +11,7 @@ from netwright.verbs import VERBS as _VERBS
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if TYPE_CHECKING:
+    import netwright.verbs.attack
     import netwright.verbs.audit
     import netwright.verbs.cache
     import netwright.verbs.diagnose
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from netwright.training.watch import watch as watch
 
     # What verbs return; their keywords are those of their options.
+    attack = public(netwright.verbs.attack.attack)
     audit = public(netwright.verbs.audit.audit)
     cache = public(netwright.verbs.cache.cache)
     diagnose = public(netwright.verbs.diagnose.diagnose)

@@ -29,6 +29,7 @@ ALLOWED = {
     "data/fixes.py": "opens the path that `whole` gives",
     "reports/answers.py": "opens the path that `whole` gives",
     "stages/training.py": "opens the path that `whole` gives",
+    "verbs/attack.py": "opens the path that `whole` gives",
     "verbs/weights.py": "opens the path that `whole` gives",
     "data/fingerprint.py": "into memory",
     "reports/pictures.py": "into memory",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from netwright.checks import DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
+from netwright.checks import ATTACK_CHECKS, DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
 from netwright.checks.evidence import DataEvidence, page, title
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.resolve import resolve
@@ -20,7 +20,7 @@ from netwright.testing.checks import check_healthy, check_page, check_sick
 ROOT = Path(__file__).parents[2]
 DATA_TABLE = {**DATA_CHECKS, **MODEL_CHECKS}
 TRAINING_TABLE = {code: path for table in TRAINING_STAGES.values() for code, path in table.items()}
-TABLE = {**DATA_TABLE, **TRAINING_TABLE}
+TABLE = {**DATA_TABLE, **TRAINING_TABLE, **ATTACK_CHECKS}  # the last have their cases in tests/checks/test_masking.py
 Evidence = Callable[[], DataEvidence]
 
 
@@ -44,7 +44,8 @@ TRAININGS: dict[str, tuple[Callable[[], TrainingEvidence], Callable[[], Training
 def test_every_check_has_a_sick_case_and_a_healthy_twin():
     assert CASES.keys() == DATA_TABLE.keys()
     assert TRAININGS.keys() == TRAINING_TABLE.keys()
-    assert len(TABLE) == len(DATA_CHECKS) + len(MODEL_CHECKS) + sum(map(len, TRAINING_STAGES.values()))
+    count = len(DATA_CHECKS) + len(MODEL_CHECKS) + sum(map(len, TRAINING_STAGES.values())) + len(ATTACK_CHECKS)
+    assert len(TABLE) == count
 
 
 @pytest.mark.parametrize("code", sorted(TABLE))

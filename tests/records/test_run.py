@@ -16,6 +16,7 @@ from netwright.tasks.classification import Classification
 # What another training starts from, and what came out of the last one: a new field of Run belongs to one of them.
 STAYS = {
     "network", "task", "schema", "recipe", "train", "valid", "test", "build", "source", "sample", "notes", "design",
+    "bounds",
 }  # fmt: skip
 GOES = {"history": History(), "watched": Watched(), "folder": None, "loop": None}
 
@@ -28,7 +29,7 @@ def trained() -> Run:
         network, Classification(("a", "b")), Schema(()), Recipe(lr=0.5), empty(), empty(), empty(), lambda: network,
         history=History((epoch,), "done"), folder=Path("run"), source=Source(target="y"), sample=(network.weight,),
         notes=("a note",), watched=Watched(steps=3), loop=Loop((), None, 0, None, False, False),
-        design=lambda _: network,
+        design=lambda _: network, bounds=(0.0, 1.0),
         results={stage: f"the result of {stage}" for stage in RESULTS},
     )  # fmt: skip
 
@@ -45,7 +46,12 @@ def test_every_field_of_a_run_stays_or_goes_when_it_is_trained_again() -> None:
 
 def test_results_of_a_training_go_and_those_of_its_data_stay() -> None:
     run = trained()
-    assert set(RESULTS) - set(OF_THE_DATA) == {"scores", "diagnosis", "treatment"}  # a new stage belongs to one of them
+    assert set(RESULTS) - set(OF_THE_DATA) == {
+        "scores",
+        "diagnosis",
+        "treatment",
+        "robustness",
+    }  # a new stage belongs to one of them
     assert fresh(run).results == {stage: run.results[stage] for stage in OF_THE_DATA}
 
 

@@ -1,4 +1,5 @@
-"""Trainings whose network is too sure, lives on one pixel, depends on its seed, or had too few rows."""
+"""Trainings whose network is too sure, lives on one pixel, depends on its seed, is easily attacked, or had too few
+rows."""
 
 from dataclasses import replace
 from functools import partial
@@ -44,6 +45,7 @@ def digits(
     noise: float = 0.0,
     sure: float = 1.0,
     width: int = 48,
+    faint: float = 1.0,
     **changes: object,
 ) -> TrainingEvidence:
     """Stamped pictures have their class in the first pixel; `sure` multiplies the logits once they are trained."""
@@ -54,10 +56,14 @@ def digits(
     inputs = inputs + noise * torch.randn(inputs.shape, generator=drawn)
     if stamped:
         inputs[:, 0, 0, 0] = 4 * labels
+    inputs = inputs * faint  # the network takes them as if they were not
     torch.manual_seed(0)
     task = Classification(tuple("0123456789"))
     train, valid = (inputs[:rows], labels[:rows]), (inputs[HELD:], labels[HELD:])
-    build = partial(perceptron, width)
+
+    def build() -> nn.Module:
+        return nn.Sequential(Sure(1 / faint), perceptron(width))
+
     events = fit(adopt(build(), task, train, valid, recipe=Recipe().edit({**PLAIN, **changes}), build=build))
     while True:
         try:
@@ -67,6 +73,7 @@ def digits(
             break
     if sure != 1.0:
         run = replace(run, network=nn.Sequential(run.network, Sure(sure)))
+    run = replace(run, bounds=(0.0, 1.0))
     return replace(of_run(run), retrain=partial(trained_again, run, lambda _event: None))
 
 
@@ -75,4 +82,5 @@ CASES = {
     "NW351": (partial(digits, noise=0.3, sure=10.0), digits),
     "NW352": (partial(digits, width=2, lr=0.1, epochs=4), digits),
     "NW353": (partial(digits, stamped=True), digits),
+    "NW354": (partial(digits, faint=0.05), digits),
 }

@@ -77,6 +77,14 @@ class Space:
             inputs[part.place] = _moved(part, moved)
         return replace(self.whole, inputs=tuple(inputs))
 
+    def toward(self, batch: Batch) -> Tensor:
+        """The nearest point in reach to other rows, one for each of these; what they lack stays as it is."""
+        parts = [self.zeros()[:, :0]]
+        for part in self._parts:
+            change = (batch.inputs[part.place].to(part.start) - part.start) / part.unit
+            parts.append(torch.where(part.free, change, 0.0).nan_to_num(0.0).flatten(1))
+        return self.project(torch.cat(parts, 1))
+
     def project(self, z: Tensor, within: Tensor | None = None) -> Tensor:
         """The nearest point in reach (for the Euclidean norm nearly: first into the ball, then into the bounds).
 
@@ -112,20 +120,7 @@ class Space:
     def pick(self, which: Tensor) -> "Space":
         """The space around some rows, by position or by mask."""
         goal = self.threat.goal if self.threat.goal is None else self.threat.goal[which]
-        return Space(_uncut(self.whole, which), replace(self.threat, goal=goal))
-
-
-def _uncut(batch: Batch, which: Tensor) -> Batch:
-    """Some rows, as wide as before, so that points keep their width."""
-    inputs, targets = (tuple(t[which] for t in part) for part in (batch.inputs, batch.targets))
-    lengths, of_targets = (
-        tuple(steps if steps is None else steps[which] for steps in part)
-        for part in (batch.lengths, batch.target_lengths)
-    )
-    rows = batch.rows[which]
-    return replace(
-        batch, inputs=inputs, targets=targets, rows=rows, lengths=lengths, target_lengths=of_targets, mix=None
-    )
+        return Space(self.whole.keep(which), replace(self.threat, goal=goal))
 
 
 def _part(place: int, x: Tensor, way: Way, size: float) -> _Part:

@@ -105,11 +105,26 @@ TRAINING_STAGES: dict[str, dict[str, str]] = {
         "NW351": "netwright.checks.training.calibration:miscalibrated",
         "NW352": "netwright.checks.training.again:unstable",
         "NW353": "netwright.checks.training.shortcut:shortcut",
+        "NW354": "netwright.checks.training.surface:attack_surface",
     },
+}
+
+# Of attacks on a network: can their numbers be believed, and what do they say?
+ATTACK_CHECKS: dict[str, str] = {
+    "NW501": "netwright.checks.robustness.masking:transfer_wins",
+    "NW502": "netwright.checks.robustness.masking:whole_range",
+    "NW503": "netwright.checks.robustness.masking:search_wins",
+    "NW504": "netwright.checks.robustness.masking:losses_disagree",
+    "NW505": "netwright.checks.robustness.masking:no_gradients",
+    "NW506": "netwright.checks.robustness.masking:random_answers",
+    "NW507": "netwright.checks.robustness.masking:not_converged",
+    "NW508": "netwright.checks.robustness.masking:not_monotone",
+    "NW509": "netwright.checks.robustness.masking:planted_missed",
+    "NW510": "netwright.checks.robustness.masking:attack_surface",
 }
 
 # Those that need experiments and simple models are left to `netwright diagnose`; training runs the others.
 LEFT_TO_DIAGNOSE = (
     "NW317", "NW325", "NW319", "NW321", "NW327", "NW331", "NW332", "NW334", "NW336", "NW337", "NW341", "NW346", "NW342",
-    "NW344", "NW326", "NW352", "NW353",
+    "NW344", "NW326", "NW352", "NW353", "NW354",
 )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast, final
 
 import numpy as np
 
-from netwright.checks import DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
+from netwright.checks import ATTACK_CHECKS, DATA_CHECKS, MODEL_CHECKS, TRAINING_STAGES
 from netwright.data.dataset import Dataset
 from netwright.data.fixes import part_of, scored_parts
 from netwright.data.prepare import Prepared
@@ -153,9 +153,10 @@ def page(check: Check) -> str:
 
 
 def all_checks() -> dict[str, str]:
-    """The path of each code's check, for data and for training."""
+    """The path of each code's check, for data, training and attacks."""
     return {
         **DATA_CHECKS,
         **MODEL_CHECKS,
+        **ATTACK_CHECKS,
         **{c: path for table in TRAINING_STAGES.values() for c, path in table.items()},
     }

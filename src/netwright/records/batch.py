@@ -95,6 +95,10 @@ class Batch:
         """Some rows, by position or by mask."""
         return self._each(lambda t: t[which.to(t.device)], self.rows[which.to(self.rows.device)]).cut()
 
+    def keep(self, which: Tensor) -> "Batch":
+        """Some rows, by position or by mask, in tensors as wide as before."""
+        return self._each(lambda t: t[which.to(t.device)], self.rows[which.to(self.rows.device)])
+
     def share(self, rank: int, world: int) -> "Batch":
         """The part of this batch that process `rank` of `world` computes."""
         return self if world == 1 else self._each(lambda t: t[rank::world], self.rows[rank::world]).cut()

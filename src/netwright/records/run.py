@@ -35,6 +35,7 @@ class Run:
     history: History = field(default_factory=History)
     folder: Path | None = None
     source: Source = UNSAID  # without the data: new rows are read the same way, and the same rows can be read again
+    bounds: tuple[float, float] | None = None  # least and greatest value of an engineer's own inputs, if known
     sample: tuple[Tensor, ...] = ()  # inputs of a few training rows: shows shapes and scales without the data
     notes: tuple[str, ...] = ()  # what was skipped, guessed or chosen, as reported to the user
     watched: Watched = field(default_factory=Watched)  # layers, gradients and losses while it trained

@@ -114,6 +114,7 @@ class Task(ABC):
     has_places: ClassVar[bool] = True  # targets belong to pixels or steps, and must follow if these move
     follows: ClassVar[bool] = False  # whether `moved` moves targets along with augmented images
     by_length: ClassVar[bool] = False  # whether training batches rows of similar length, if that pays off
+    generates: ClassVar[bool] = False  # answers are new texts, sounds or pictures: none is simply wrong
     can_be_wrong: ClassVar[bool] = False  # an answer is right or wrong: `harm` is 0 or 1
     harm_name: ClassVar[str] = "rise of the loss"  # what `harm` measures
     families: ClassVar[tuple[Family, ...]] = ()  # kinds of target it predicts, if the user names the target's kind

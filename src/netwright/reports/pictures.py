@@ -16,6 +16,7 @@ from netwright.records.schema import Field
 from netwright.resolve import with_detail
 
 SIDE = 112  # pixels: even uncompressed, 112 x 112 in color stay below 40 KB
+WIDE = 3  # times as wide as high, at most
 LOSSLESS = 64  # pixels per side up to which pictures stay lossless: JPEG would smear them
 
 Pictures = Callable[[int], PIL.Image | None]
@@ -40,7 +41,7 @@ def pictures_of(dataset: Dataset) -> Pictures | None:
 def as_uri(picture: PIL.Image) -> str:
     """The picture as a `data:` URI of at most 40 KB."""
     picture = picture.convert("RGB")
-    picture.thumbnail((SIDE, SIDE))
+    picture.thumbnail((WIDE * SIDE, SIDE))  # several side by side, such as before and after
     is_small = max(picture.size) <= LOSSLESS
     file = BytesIO()
     picture.save(file, "PNG" if is_small else "JPEG")

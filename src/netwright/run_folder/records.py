@@ -11,6 +11,7 @@ from netwright.files import AGAIN, checked, read_json, read_record, read_text
 from netwright.records.errors import RunError
 from netwright.records.finding import Fix, Report
 from netwright.records.note import Note
+from netwright.records.robustness import Robustness
 from netwright.records.source import Source
 from netwright.records.task import Scores
 from netwright.records.watched import Watched
@@ -32,6 +33,7 @@ RESULTS: Mapping[str, Any] = {  # Any: types, or generics such as tuple[...]
     "audit": Report,
     "diagnosis": Report,
     "treatment": Note,
+    "robustness": Robustness,
 }
 
 

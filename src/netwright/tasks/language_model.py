@@ -41,6 +41,7 @@ class LanguageModel(Task):
     name: ClassVar[str] = "language_model"
     metric: ClassVar[str] = "log_loss"
     higher_is_better: ClassVar[bool] = False
+    generates: ClassVar[bool] = True
 
     @staticmethod
     def matches(cells: pl.DataFrame) -> bool:

@@ -21,6 +21,9 @@ VERBS = {
         "show": "netwright.verbs.show:show",
         "weights": "netwright.verbs.weights:weights",
     },
+    "trust": {
+        "attack": "netwright.verbs.attack:attack",
+    },
     "housekeeping": {
         "cache": "netwright.verbs.cache:cache",
     },

@@ -1,0 +1,1 @@
+"""Whether attacks on a network can be believed: one function for each code."""
