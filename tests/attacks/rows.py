@@ -34,7 +34,9 @@ class Learned:
     batch: Batch
 
 
-def learned(cells: pl.DataFrame, schema: Schema, task: Task, target: str, recipe: Recipe = SMALL) -> Learned:
+def learned(
+    cells: pl.DataFrame, schema: Schema, task: Task, target: str | tuple[str, ...], recipe: Recipe = SMALL
+) -> Learned:
     """All rows as one batch, and a network after some steps on it."""
     inputs, targets = schema.encode(cells), task.encode(cells.select(target))
     firsts = [block.fields[0] for block in schema.blocks]

@@ -1,9 +1,10 @@
 from dataclasses import replace
 from itertools import product
 
+import polars as pl
 import pytest
 import torch
-from tests.attacks.rows import classified, genes, harm, measured, reviews
+from tests.attacks.rows import classified, fields, genes, harm, learned, measured, reviews, table
 from torch import nn
 
 from netwright.attacks.neighbors import with_neighbors
@@ -13,8 +14,11 @@ from netwright.kinds.category import ABSENT, FIRST
 from netwright.kinds.padded import FIRST as FIRST_WORD
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError
+from netwright.records.recipe import Recipe
 from netwright.records.threat import FIXED, Reach, Threat, Way
 from netwright.tasks.classification import Classification
+from netwright.tasks.language_model import LanguageModel
+from netwright.tasks.multilabel import Multilabel
 
 
 def only_categories(case, size=1.0, **threat):
@@ -108,6 +112,25 @@ def test_rows_that_are_beaten_stay_as_they_are():
     assert beaten.any() and all(torch.equal(x[beaten].nan_to_num(), y[beaten].nan_to_num()) for x, y in pairs)
 
 
+def test_a_language_model_reads_swapped_words_and_is_judged_by_the_true_ones():
+    case = genes()
+    task = LanguageModel.learn(pl.DataFrame(), case.schema)
+    network = task.network(case.schema, Recipe(width=16, depth=1, dropout=0.0)).eval()
+    batch = replace(case.batch, targets=())
+    after = swaps(network, batch, task, Threat(ways_of(case.schema, Reach()), 2.0))
+    with torch.no_grad():
+        rise = task.harm(task.forward(network, after), task.forward(network, batch), batch)
+    assert (rise > 0).all()
+
+
+def test_yes_and_no_to_several_labels_are_attacked_too():
+    cells = table()
+    answers = pl.DataFrame({"old": cells["age"].fill_null(50) > 50, "warm": cells["color"].fill_null("red") == "red"})
+    case = learned(cells.with_columns(answers), fields(cells), Multilabel.learn(answers), ("old", "warm"))
+    after = swaps(case.network, case.batch, case.task, only_categories(case, 2.0))
+    assert harm(case, after).sum() > harm(case, case.batch).sum()
+
+
 def test_a_goal_is_reached_or_not_but_never_missed_for_another():
     case = classified()
     goal = 1 - case.batch.targets[0]
@@ -156,3 +179,25 @@ def test_words_of_an_engineer_s_own_network_stay():
     way = Way(groups=torch.tensor([0, 0, 1, 1]))
     assert way.is_open and way.can_swap
     assert with_neighbors((way,), nn.Linear(2, 2))[0].swaps is None
+
+
+class Noisy(nn.Module):
+    """Its answers are random, and right on average."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        answers = self.network(*tensors)
+        return answers + 0.5 * torch.randn_like(answers)
+
+
+def test_a_lucky_answer_of_a_random_network_is_no_harm():
+    case = classified()
+    torch.manual_seed(5)
+    state = torch.random.get_rng_state()
+    found = harm(case, swaps(Noisy(case.network), case.batch, case.task, only_categories(case)))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    honest = harm(case, swaps(case.network, case.batch, case.task, only_categories(case)))
+    assert 0.8 * honest.sum() <= found.sum() <= honest.sum()

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from netwright.attacks.pgd import STEPS, pgd
-from netwright.attacks.problem import harm_of
+from netwright.attacks.problem import judged
 from netwright.attacks.swaps import directions, swaps
-from netwright.records.batch import Batch, Outputs
+from netwright.records.batch import Batch
 from netwright.records.errors import DataError
 from netwright.records.task import Task
 from netwright.records.threat import Threat
@@ -25,23 +25,16 @@ def mixed(network: nn.Module, batch: Batch, task: Task, threat: Threat, *, steps
             "only rows with values that move and cells that are swapped can change in both ways",
             remedy="attack with pgd or swaps alone.",
         )
-    with torch.no_grad():
-        clean = task.answers(task.forward(network, batch))
-    worst, harm = batch, _harm(task, clean, clean, batch, threat)
+    worst, harm = batch, judged(network, batch, batch, task, threat)
     for name in directions(task):
         chosen = name if task.link == "identity" else ""
         moved = pgd(network, batch, task, threat, steps=steps, loss=chosen)
         both = swaps(network, moved, task, threat, loss=name)
         again = pgd(network, _values_back(both, batch, threat), task, threat, steps=steps, loss=chosen)
         for found in (moved, both, again):
-            with torch.no_grad():
-                gained = _harm(task, task.answers(task.forward(network, found)), clean, batch, threat)
+            gained = judged(network, batch, found, task, threat)
             worst, harm = _where(gained > harm, found, worst), torch.maximum(gained, harm)
     return worst
-
-
-def _harm(task: Task, outputs: Outputs, clean: Outputs, batch: Batch, threat: Threat) -> Tensor:
-    return harm_of(task, outputs, clean, batch, threat.goal)
 
 
 def _values_back(swapped: Batch, batch: Batch, threat: Threat) -> Batch:

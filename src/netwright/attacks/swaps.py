@@ -1,6 +1,6 @@
 """Cells swapped for others, one after the other: categories, dates, words and symbols."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from netwright.attacks.losses import LOSSES, fitting
 from netwright.attacks.neighbors import stems_of, with_neighbors
-from netwright.attacks.problem import detached, harm_of
+from netwright.attacks.problem import PASSES, harm_of, is_random
+from netwright.machine.randomness import forked, mixed, reseed
 from netwright.models.stem import Stem
 from netwright.records.batch import Batch, Outputs
 from netwright.records.errors import DataError
-from netwright.records.nested import each_tensor
+from netwright.records.nested import each_tensor, leaves
 from netwright.records.task import Task
 from netwright.records.threat import Threat, Way
 
@@ -35,7 +36,8 @@ def swaps(
     If a row has more than `tried` possible swaps, the gradient of the loss with respect to the looked-up vectors says
     which to try: HotFlip, Ebrahimi et al. 2017, arXiv:1712.06751. Words are swapped for those that the network reads
     alike. No row has more cells swapped than its ways allow, of those it has in the batch; rows that are beaten stay as
-    they are. `loss` is a key of LOSSES; by default the margin for labels; up and then down for numbers.
+    they are. A network whose answers are random is judged by the mean of several. `loss` is a key of LOSSES; by default
+    the margin for labels; up and then down for numbers.
 
     Raises DataError if no cell can be swapped.
     """
@@ -47,11 +49,12 @@ def swaps(
             remedy="attack values instead: pgd.",
         )
     whole = _with_lengths(batch, stems_of(network))
+    passes = PASSES if len(batch) and is_random(network, batch, task) else 1
     inputs = [x.clone() if place in places else x for place, x in enumerate(batch.inputs)]
     for number, rows in enumerate(torch.arange(len(batch), device=batch.rows.device).split(ROWS)):
         goal = threat.goal if threat.goal is None else threat.goal[rows]
         part = replace(threat, ways=ways, goal=goal, seed=threat.seed + number)
-        search = _Search(network, whole.pick(rows), task, part, places, tried)
+        search = _Search(network, whole.pick(rows), task, part, places, tried, passes)
         for name in (loss,) if loss else directions(task):
             search.climb(name)
         for place in places:
@@ -101,16 +104,26 @@ class _Search:
     """Some rows, and the best swaps found for them so far."""
 
     def __init__(
-        self, network: nn.Module, batch: Batch, task: Task, threat: Threat, places: Sequence[int], tried: int | None
+        self,
+        network: nn.Module,
+        batch: Batch,
+        task: Task,
+        threat: Threat,
+        places: Sequence[int],
+        tried: int | None,
+        passes: int,
     ) -> None:
         self.network, self.batch, self.task, self.threat = network, batch, task, threat
+        self.passes, self._drawn = passes, 0
         self.stems = stems_of(network)
         self.generator = threat.generator()
         self.parts = [_cells(batch, place, threat.ways[place], threat.size) for place in places]
         has_steps = any(batch.lengths and batch.lengths[place] is not None for place in places)
         self.tried = (TRIED_IN_SEQUENCES if has_steps else TRIED) if tried is None else tried
         with torch.no_grad():
-            self.clean = detached(self._answers(batch))
+            found = [self._answers(batch) for _ in self._each_pass()]
+        means = iter([torch.stack(parts).mean(0) for parts in zip(*map(leaves, found), strict=True)])
+        self.clean = found[0] if passes == 1 else each_tensor(found[0], lambda _: next(means))
         self.best = list(batch.inputs)
         self.harm = harm_of(task, self.clean, self.clean, batch, threat.goal)
 
@@ -140,8 +153,20 @@ class _Search:
 
     @property
     def _open(self) -> Tensor:
-        """(B,): rows that are not beaten yet."""
-        return self.harm < 1 if self.task.can_be_wrong else torch.ones_like(self.harm, dtype=torch.bool)
+        """(B,): rows that are not beaten yet; harm without an end can still grow."""
+        ends = self.task.can_be_wrong or self.threat.goal is not None
+        return self.harm < 1 if ends else torch.ones_like(self.harm, dtype=torch.bool)
+
+    def _each_pass(self) -> Iterator[None]:
+        """Once for each pass; what a random network draws depends on the threat's seed alone."""
+        for _ in range(self.passes):
+            if self.passes == 1:
+                yield
+                continue
+            self._drawn += 1
+            with forked():
+                reseed(mixed(self.threat.seed + self._drawn))
+                yield
 
     def _answers(self, batch: Batch) -> Outputs:
         return self.task.answers(self.task.forward(self.network, batch))
@@ -169,16 +194,19 @@ class _Search:
         state, goals = replace(self.batch, inputs=tuple(now)), self.threat.goal
         rows, columns = is_option.nonzero(as_tuple=True)
         for some, column in zip(rows.split(PASSED), columns.split(PASSED), strict=True):
-            trial = state.pick(some)
+            truth, trial = self.batch.pick(some), state.pick(some)
             inputs = list(trial.inputs)
             self._write(inputs, torch.arange(len(some), device=some.device), some, chosen[some, column])
             trial, goal = replace(trial, inputs=tuple(inputs)), None if goals is None else goals[some]
+            clean = each_tensor(self.clean, lambda t, some=some: t[some])
+            raised, harms = list[Tensor](), list[Tensor]()
             with torch.no_grad():
-                outputs = self._answers(trial)
-                found = LOSSES[loss](outputs, trial, self.task, goal).float()
-                clean = each_tensor(self.clean, lambda t, some=some: t[some])
-                losses[some, column] = found.nan_to_num(-torch.inf, torch.inf, -torch.inf)
-                harm[some, column] = harm_of(self.task, outputs, clean, trial, goal).float()
+                for _ in self._each_pass():
+                    outputs = self._answers(trial)
+                    raised.append(LOSSES[loss](outputs, truth, self.task, goal).float())
+                    harms.append(harm_of(self.task, outputs, clean, truth, goal).float())
+            losses[some, column] = torch.stack(raised).mean(0).nan_to_num(-torch.inf, torch.inf, -torch.inf)
+            harm[some, column] = torch.stack(harms).mean(0)
         return losses, harm
 
     def _ranked(self, now: list[Tensor], options: Tensor, loss: str) -> tuple[Tensor, Tensor]:
@@ -202,10 +230,12 @@ class _Search:
         """(B, all candidates): by how much each option raises the loss, by its gradient."""
         vectors = [stem.lookup(x).detach() for stem, x in zip(self.stems, now, strict=True)]
         moved = [vectors[part.place].requires_grad_() for part in self.parts]
-        with torch.enable_grad():
-            outputs = self._answers(replace(self.batch, inputs=tuple(vectors)))
-            losses = LOSSES[loss](outputs, self.batch, self.task, self.threat.goal)
-            gradients = torch.autograd.grad(losses.sum(), moved, materialize_grads=True)
+        looked_up, passed = replace(self.batch, inputs=tuple(vectors)), list[tuple[Tensor, ...]]()
+        for _ in self._each_pass():
+            with torch.enable_grad():
+                losses = LOSSES[loss](self._answers(looked_up), self.batch, self.task, self.threat.goal)
+                passed.append(torch.autograd.grad(losses.sum(), moved, materialize_grads=True))
+        gradients = [torch.stack(parts).mean(0) for parts in zip(*passed, strict=True)]
         found, start = list[Tensor](), 0
         with torch.no_grad():
             for part, own, gradient in zip(self.parts, moved, gradients, strict=True):
