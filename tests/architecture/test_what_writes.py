@@ -35,6 +35,7 @@ ALLOWED = {
     "reports/pictures.py": "into memory",
     "reports/svg.py": "into memory",
     "kinds/markup.py": "into memory",
+    "attacks/corruptions/pictures.py": "into memory",
     "console.py": "opens /dev/null",
     "testing": "in a folder that a test gives",
 }

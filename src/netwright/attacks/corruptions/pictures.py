@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from netwright.attacks.corruptions import Corruption
 from netwright.data.augment import beside
 from netwright.data.augment.images import turned
+from netwright.kinds.picture_files import opened
 from netwright.records.schema import Block
 
 SIDE = 32  # pixels of the pictures that blurs are meant for; larger ones are blurred in proportion
@@ -65,8 +66,8 @@ def _saved(pixels: np.ndarray, quality: int) -> np.ndarray:
     """(C, H, W) uint8 after compression."""
     file = BytesIO()
     Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(file, "jpeg", quality=quality)
-    with Image.open(file) as opened:
-        return np.atleast_3d(np.asarray(opened)).transpose(2, 0, 1)
+    with opened(file.getvalue()) as image:
+        return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
 
 
 def _pixels(x: Tensor) -> Tensor:
