@@ -37,7 +37,7 @@ class Scaled(nn.Module):
 class Quantized(nn.Module):
     """Pictures are rounded to a few greys first: no gradient reaches them."""
 
-    def __init__(self, inner: Network, greys: int = 8) -> None:
+    def __init__(self, inner: Network, greys: int = 10) -> None:
         super().__init__()
         self.inner, self.greys = inner, greys
 
@@ -60,7 +60,7 @@ class Thermometer(nn.Module):
 class Noisy(nn.Module):
     """Noise is added to the pictures, in evaluation mode too."""
 
-    def __init__(self, inner: Network, spread: float = 0.2) -> None:
+    def __init__(self, inner: Network, spread: float = 0.1) -> None:
         super().__init__()
         self.inner, self.spread = inner, spread
 
@@ -68,7 +68,7 @@ class Noisy(nn.Module):
         return self.inner(x + self.spread * torch.randn_like(x))
 
 
-def convnet(channels: int = 1, width: int = 16) -> Network:
+def convnet(channels: int = 1, width: int = 12) -> Network:
     """Two layers of convolutions."""
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1),
@@ -173,6 +173,6 @@ def masked() -> dict[str, Network]:
         "scaled logits": Scaled(plain(), SHARPENED).eval(),
         "quantized": Quantized(plain()).eval(),
         "distilled": trained(convnet(), distilled_loss, 25),
-        "noisy": trained(Noisy(convnet()), plain_loss),
+        "noisy": Noisy(plain()).eval(),
         "thermometer": trained(Thermometer(convnet(8)), plain_loss),
     }

@@ -20,7 +20,7 @@ def test_ascent_finds_the_exact_change_that_beats_a_linear_network_and_no_smalle
     rows = linear.rows(layer)
     exact = linear.smallest(layer, rows, norm)
     options = {apgd: {}, apgd_targeted: {"labels": 4}, pgd: {"loss": "margin", "stride": 0.25}}[attack]
-    for place in range(0, len(rows), 5):
+    for place in (3, 10):
         row = rows.pick(torch.tensor([place]))
         for factor, beaten in ((CLOSE, 1.0), (SHORT, 0.0)):
             threat = linear.threat(row, float(exact[place]) * factor, norm)

@@ -18,13 +18,14 @@ REACHES = {
     "immutable": (Reach(immutable=frozenset({"age", "color", "day"})), 3.0),
     "beyond": (Reach(), 500.0),
 }
+SHORT = {"square": {"queries": 100}, "decision": {"queries": 100}}
 ROUNDING = 1e-4  # of a number's reach: float32
 
 
 def attacked(case: Learned, attack: str, reach: Reach, size: float) -> Batch:
     threat = Threat(ways_of(case.schema, reach), size)
     try:
-        return resolve("attack", attack, ATTACKS)(case.network, case.batch, case.task, threat)
+        return resolve("attack", attack, ATTACKS)(case.network, case.batch, case.task, threat, **SHORT.get(attack, {}))
     except DataError as error:
         pytest.skip(f"{attack}: {error.problem}")
 

@@ -8,5 +8,9 @@ ATTACKS = {
     "mixed": "netwright.attacks.mixed:mixed",
     "apgd": "netwright.attacks.apgd:apgd",
     "apgd_targeted": "netwright.attacks.apgd:apgd_targeted",
+    "minimal": "netwright.attacks.minimal:minimal",
     "square": "netwright.attacks.square:square",
+    "decision": "netwright.attacks.decision:decision",
+    "transfer": "netwright.attacks.transfer:transfer",
+    "straight_through": "netwright.attacks.straight:straight_through",
 }

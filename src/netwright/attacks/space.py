@@ -85,6 +85,15 @@ class Space:
             parts.append(torch.where(part.free, change, 0.0).nan_to_num(0.0).flatten(1))
         return self.project(torch.cat(parts, 1))
 
+    def settled(self, z: Tensor) -> Tensor:
+        """The points that `put` makes of points in reach: whole numbers are rounded."""
+        parts = z.split([part.start.shape[1:].numel() for part in self._parts], 1)
+        moves = [
+            (_whole(p, z.reshape(p.start.shape) * p.unit) / p.unit).flatten(1)
+            for p, z in zip(self._parts, parts, strict=True)
+        ]
+        return torch.cat([z[:, :0], *moves], 1)
+
     def project(self, z: Tensor, within: Tensor | None = None) -> Tensor:
         """The nearest point in reach (for the Euclidean norm nearly: first into the ball, then into the bounds).
 
@@ -107,6 +116,10 @@ class Space:
             return gradient.sign()
         gradient = gradient / gradient.abs().amax(1, keepdim=True).clamp(min=LEAST)  # squares of small ones underflow
         return gradient / gradient.norm(dim=1, keepdim=True).clamp(min=TINY)
+
+    def unblocked(self, z: Tensor, gradient: Tensor) -> Tensor:
+        """A gradient without the values that cannot follow it from points z: they are at their bounds."""
+        return torch.where((z >= self.upper) & (gradient > 0) | (z <= self.lower) & (gradient < 0), 0.0, gradient)
 
     def random(self, generator: Generator) -> Tensor:
         """Points drawn evenly from what is in reach."""
@@ -143,11 +156,14 @@ def _part(place: int, x: Tensor, way: Way, size: float) -> _Part:
 
 def _moved(part: _Part, moved: Tensor) -> Tensor:
     """The input after its values moved. Rounding and clamping have the gradient 1: they must not hide one."""
-    if bool(part.is_whole.any()):
-        known = moved.detach()
-        whole = (known + ROUNDING * known.sign()).trunc()  # toward the start: the nearest may be out of reach
-        moved = torch.where(part.is_whole, moved + (whole - known), moved)
+    known = moved.detach()
+    moved = moved + (_whole(part, known) - known) if bool(part.is_whole.any()) else moved
     there = part.start + moved
     known = there.detach()
     there = there + (known.clamp(part.low, part.high) - known)
     return torch.where(part.free, there, part.start)
+
+
+def _whole(part: _Part, moved: Tensor) -> Tensor:
+    """Moves of whole numbers rounded toward the start: the nearest may be out of reach."""
+    return torch.where(part.is_whole, (moved + ROUNDING * moved.sign()).trunc(), moved)
