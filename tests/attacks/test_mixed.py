@@ -3,17 +3,19 @@ import torch
 from tests.attacks.rows import classified, genes, harm, measured
 
 from netwright.attacks.mixed import mixed
+from netwright.attacks.noise import noise
 from netwright.attacks.pgd import pgd
 from netwright.attacks.ways import ways_of
 from netwright.records.errors import DataError
 from netwright.records.threat import Reach, Threat
 
 
+@pytest.mark.parametrize("attack", [pgd, noise])
 @pytest.mark.parametrize("build", [classified, measured])
-def test_values_and_cells_together_do_more_harm_than_values_alone(build):
+def test_values_and_cells_together_do_more_harm_than_values_alone(build, attack):
     case = build()
     threat = Threat(ways_of(case.schema, Reach()), 1.0)
-    both, values = (harm(case, attack(case.network, case.batch, case.task, threat)) for attack in (mixed, pgd))
+    both, values = (harm(case, some(case.network, case.batch, case.task, threat)) for some in (mixed, attack))
     assert (both >= values).all() and both.sum() > values.sum()
 
 
