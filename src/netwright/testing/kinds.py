@@ -12,6 +12,7 @@ from netwright.models.stem import Stem
 from netwright.records.errors import Unreadable
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Block, Field, Signal
+from netwright.records.threat import Reach
 
 NAME = "x <b>"  # a column name that a report must escape
 
@@ -31,6 +32,7 @@ def check_kind(kind: type[Field], training: pl.Series, unseen: pl.Series) -> Non
     check_target(field, unseen)
     if field.is_input:
         check_stem(field, pl.concat([training, unseen]))
+        check_way(field, pl.concat([training, unseen]))
     check_words(field, [*training.head(3), *unseen])
 
 
@@ -108,6 +110,30 @@ def check_stem(field: Field, cells: pl.Series, recipe: Recipe | None = None) -> 
     _claim(torch.allclose(alone, together, atol=1e-6), f"{field.kind}: the stem works row by row")
     if outputs.requires_grad:
         _check_gradients(field, stem, inputs, outputs)
+
+
+def check_way(field: Field, cells: pl.Series) -> None:
+    """An adversary's swaps fit the cells and change them; immutable columns stay; every cell can be said in words."""
+    block = Block((field, field) if field.joins else (field,))
+    inputs = encode(field, cells)
+    said = [field.said(cell) for cell in inputs]
+    _claim(all(said) and field.contrasted(inputs[0], inputs[0])[0] == said[0], f"{field.kind}: cells are said in words")
+    immutable = block.way(Reach(immutable=frozenset({field.name})))
+    _claim(not immutable.is_open, f"{field.kind}: an immutable column does not change")
+    way = block.way(Reach())
+    if way.swaps is None:
+        return
+    inputs = torch.stack([inputs, inputs], dim=1) if field.joins else inputs
+    candidates, allowed = way.swaps(inputs, 1.0)
+    fits = candidates.shape == (*allowed.shape, *inputs.shape[2:]) and allowed.shape[:2] == inputs.shape[:2]
+    _claim(fits and candidates.dtype == inputs.dtype, f"{field.kind}: what a cell is swapped for is like the cell")
+    changed = (
+        (candidates != inputs[:, :, None]).flatten(3).any(3) if inputs.ndim > 2 else candidates != inputs[..., None]
+    )
+    _claim(bool(changed[allowed].all()), f"{field.kind}: no cell is swapped for itself")
+    found = candidates[allowed]
+    found = found if found.is_floating_point() else found.float()
+    _claim(bool(found.isfinite().all()), f"{field.kind}: no cell is swapped for a missing one")
 
 
 def check_words(field: Field, cells: list[Any]) -> None:
