@@ -4,6 +4,7 @@ from torch.nn import functional as F
 
 from netwright.attacks.neighbors import LEAST_COSINE, NEAREST, nearest, stems_of, with_neighbors
 from netwright.attacks.ways import ways_of
+from netwright.records.batch import Batch
 from netwright.records.threat import Reach
 
 GROUPS = torch.tensor([0, 0, *[1] * 12, *[2] * 2, 0])
@@ -24,15 +25,15 @@ def test_neighbors_are_the_nearest_of_the_same_group():
 
 def test_words_that_the_network_embeds_alike_are_offered_and_no_others():
     case = reviews()
-    (way,) = with_neighbors(ways_of(case.schema, Reach()), case.network)
     known = case.schema.inputs[0].vocabulary
     good, great, film, point = (known.index(word) + 2 for word in ("good", "great", "film", "."))
     weight = stems_of(case.network)[0].table.weight
     with torch.no_grad():
         weight[great] = weight[good] * 2
         weight[film] = -weight[good]
-    (way,) = with_neighbors(ways_of(case.schema, Reach()), case.network)
-    candidates, allowed = way.swaps(torch.tensor([[good, point, 1, 0]], dtype=torch.int16), 1.0)
+    batch = Batch((torch.tensor([[good, point, 1, 0]], dtype=torch.int16),), (), torch.arange(1))
+    (way,) = with_neighbors(ways_of(case.schema, Reach()), case.network, batch)
+    candidates, allowed = way.swaps(batch.inputs[0], 1.0)
     offered = candidates[0, 0][allowed[0, 0]].tolist()
     assert offered[0] == great and film not in offered and good not in offered
     assert not allowed[0, 1:].any()

@@ -178,7 +178,8 @@ def test_a_network_without_known_inputs_cannot_be_attacked_by_swaps():
 def test_words_of_an_engineer_s_own_network_stay():
     way = Way(groups=torch.tensor([0, 0, 1, 1]))
     assert way.is_open and way.can_swap
-    assert with_neighbors((way,), nn.Linear(2, 2))[0].swaps is None
+    batch = Batch((torch.tensor([[2, 3]]),), (), torch.arange(1))
+    assert with_neighbors((way,), nn.Linear(2, 2), batch)[0].swaps is None
 
 
 class Noisy(nn.Module):

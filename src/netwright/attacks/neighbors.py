@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,8 @@ from torch.nn import functional as F
 from netwright.models.modes import unwrapped
 from netwright.models.network import Dense, Joined
 from netwright.models.stem import Stem
-from netwright.records.threat import NEVER, Way
+from netwright.records.batch import Batch
+from netwright.records.threat import NEVER, Swaps, Way
 
 NEAREST = 8  # neighbors of each word: as many as Alzantot et al. 2018 try, arXiv:1804.07998
 LEAST_COSINE = 0.5  # an angle of 60 degrees: words further apart are not read alike
@@ -24,30 +24,27 @@ def stems_of(network: nn.Module) -> Sequence[Stem]:
     return inner.stems if isinstance(inner, Joined | Dense) else ()
 
 
-def with_neighbors(ways: tuple[Way, ...], network: nn.Module) -> tuple[Way, ...]:
-    """The ways, where tokens can be swapped for those that the network's stems embed nearby.
+def with_neighbors(ways: tuple[Way, ...], network: nn.Module, batch: Batch) -> tuple[Way, ...]:
+    """The ways, where the batch's tokens can be swapped for those that the network's stems embed nearby.
 
     In a network that was not built from a schema nobody knows the vectors of tokens: there they stay.
     """
     stems = stems_of(network) or [None] * len(ways)
     return tuple(
-        way if way.groups is None or stem is None else replace(way, swaps=_swaps(stem, way.groups))
-        for way, stem in zip(ways, stems, strict=True)
+        way if way.groups is None or stem is None else replace(way, swaps=_swaps(stem, way.groups, x))
+        for way, stem, x in zip(ways, stems, batch.inputs, strict=True)
     )
 
 
-def _swaps(stem: Stem, groups: Tensor) -> partial[tuple[Tensor, Tensor]]:
-    device = next((p.device for p in stem.parameters()), groups.device)
+def _swaps(stem: Stem, groups: Tensor, x: Tensor) -> Swaps:
+    """Each word's neighbors are sought once: that is a product with the whole vocabulary."""
+    groups, words = groups.to(x.device), x.long().unique()
     with torch.no_grad():
-        table = F.normalize(stem.lookup(torch.arange(len(groups), device=device)[None])[0].float(), dim=1)
-    return partial(_near, table, groups.to(device))
-
-
-def _near(table: Tensor, groups: Tensor, cells: Tensor, size: float) -> tuple[Tensor, Tensor]:
-    """The NEAREST words of each word of (B, T), and which are near enough: see `records.threat.Swaps`."""
-    words, place = cells.long().unique(return_inverse=True)
-    near, cosines = nearest(table, groups, words)
-    return near[place].to(cells.dtype), cosines[place] >= LEAST_COSINE
+        table = F.normalize(stem.lookup(torch.arange(len(groups), device=x.device)[None])[0].float(), dim=1)
+        near, cosines = nearest(table, groups, words)
+    known = near.new_zeros((len(groups), near.shape[1])).index_copy_(0, words, near)
+    is_near = torch.zeros_like(known, dtype=torch.bool).index_copy_(0, words, cosines >= LEAST_COSINE)
+    return lambda cells, size: (known[cells.long()].to(cells.dtype), is_near[cells.long()])
 
 
 def nearest(table: Tensor, groups: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:

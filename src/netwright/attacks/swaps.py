@@ -41,7 +41,7 @@ def swaps(
 
     Raises DataError if no cell can be swapped.
     """
-    ways = with_neighbors(threat.ways, network)
+    ways = with_neighbors(threat.ways, network, batch)
     places = [place for place, way in enumerate(ways) if way.swaps is not None]
     if not places:
         raise DataError(
