@@ -16,7 +16,7 @@ from netwright.tasks.classification import Classification
 # What another training starts from, and what came out of the last one: a new field of Run belongs to one of them.
 STAYS = {
     "network", "task", "schema", "recipe", "train", "valid", "test", "build", "source", "sample", "notes", "design",
-    "bounds",
+    "bounds", "teacher",
 }  # fmt: skip
 GOES = {"history": History(), "watched": Watched(), "folder": None, "loop": None}
 
@@ -29,7 +29,7 @@ def trained() -> Run:
         network, Classification(("a", "b")), Schema(()), Recipe(lr=0.5), empty(), empty(), empty(), lambda: network,
         history=History((epoch,), "done"), folder=Path("run"), source=Source(target="y"), sample=(network.weight,),
         notes=("a note",), watched=Watched(steps=3), loop=Loop((), None, 0, None, False, False),
-        design=lambda _: network, bounds=(0.0, 1.0),
+        design=lambda _: network, bounds=(0.0, 1.0), teacher=network,
         results={stage: f"the result of {stage}" for stage in RESULTS},
     )  # fmt: skip
 

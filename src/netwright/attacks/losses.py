@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from netwright.records.batch import Batch, Given, Outputs
 from netwright.records.errors import DataError
@@ -26,6 +27,16 @@ def cross_entropy(outputs: Outputs, batch: Batch, task: Task, goal: Tensor | Non
     own = labels(batch, task) if goal is None else goal
     odds = values.scatter(1, own[:, None], -torch.inf).logsumexp(1) - _of(values, own)
     return odds if goal is None else -odds
+
+
+def plain(outputs: Outputs, batch: Batch, task: Task, goal: Tensor | None) -> Tensor:
+    """The task's own loss, as a training has it; with a goal, minus the loss of the wanted label.
+
+    Other tools attack with it. If the network is far too sure it has no gradient: the same steps on the margin tell.
+    """
+    if goal is None:
+        return task.losses(Given(outputs), batch)
+    return -F.cross_entropy(logits(outputs, task), goal, reduction="none")
 
 
 def margin(outputs: Outputs, batch: Batch, task: Task, goal: Tensor | None) -> Tensor:
@@ -67,6 +78,7 @@ LEAST = 1e-12
 
 LOSSES: dict[str, AttackLoss] = {
     "cross_entropy": cross_entropy,
+    "plain": plain,
     "margin": margin,
     "dlr": dlr,
     "up": up,

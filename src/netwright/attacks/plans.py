@@ -24,7 +24,7 @@ class Planned:
 QUICK = (
     Planned("noise", "random changes", {"tries": 30}, is_alone=True),
     Planned("fgsm", "one gradient step (FGSM)", is_alone=True),
-    Planned("pgd", "20 gradient steps (PGD)", {"steps": 20}, is_alone=True),
+    Planned("pgd", "20 gradient steps (PGD)", {"steps": 20, "loss": "plain"}, is_alone=True),
     Planned("pgd", "the same on the margin", {"steps": 20, "loss": "margin"}, is_alone=True, key="pgd_margin"),
     Planned("apgd", "APGD on cross entropy", {"steps": 30}),
     Planned("apgd_targeted", "APGD towards each likely label", {"steps": 20, "labels": 3}),
@@ -34,7 +34,7 @@ QUICK = (
 FULL = (
     Planned("noise", "random changes", {"tries": 1000}, is_alone=True),
     Planned("fgsm", "one gradient step (FGSM)", is_alone=True),
-    Planned("pgd", "100 gradient steps (PGD)", {"steps": 100}, is_alone=True),
+    Planned("pgd", "100 gradient steps (PGD)", {"steps": 100, "loss": "plain"}, is_alone=True),
     Planned("pgd", "the same on the margin", {"steps": 100, "loss": "margin"}, is_alone=True, key="pgd_margin"),
     Planned("transfer", "made on two other networks (transfer)", is_alone=True),
     Planned("apgd", "APGD on cross entropy", {"steps": 100}),
@@ -60,7 +60,7 @@ SWAPS = (
 def planned(task: Task, ways: tuple[Way, ...], methods: tuple[str, ...], *, is_full: bool) -> tuple[Planned, ...]:
     """The attacks that suit what can change, or those of them that were asked for."""
     on_values = (FULL if is_full else QUICK) if task.can_be_wrong else NUMBERS
-    moves, swaps = any(way.moves for way in ways), any(way.swaps is not None for way in ways)
+    moves, swaps = any(way.moves for way in ways), any(way.can_swap for way in ways)
     found = (*(on_values if moves else ()), *(p for p in SWAPS if swaps and (moves or p.name == "swaps")))
     known = {p.name for p in found}
     others = tuple(Planned(name, name) for name in methods if name not in known)

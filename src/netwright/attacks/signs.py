@@ -18,7 +18,6 @@ from netwright.records.threat import Threat
 from netwright.tasks.classification import Classification
 
 SAME = 1e-5  # of the outputs' size: differences below are rounding
-PLANTED_ROWS = 32
 INNER = 200  # points of the reach around each row that the planted label must leave alone
 WITHIN = 0.9  # of the reach: inner points stay within, the planted one is at the border
 RIDGE = 1.0  # of the mean variance of features, added to each: with less, units that are idle nearby decide
@@ -60,7 +59,7 @@ def borrowed(campaign: Campaign, which: Tensor) -> Tensor:
 
 
 def planted(network: nn.Module, batch: Batch, task: Task, threat: Threat, attack: str) -> tuple[int, int]:
-    """How many planted answers an attack finds, and how many there are.
+    """How many planted answers an attack finds, and how many there are, at most one for each row.
 
     For each row, one point at the border of the reach gets an answer of its own, by a linear layer on the features that
     enter the network's last one; points well inside do not get it. Zimmermann et al. 2022, arXiv:2206.13991. (0, 0) if
@@ -68,7 +67,7 @@ def planted(network: nn.Module, batch: Batch, task: Task, threat: Threat, attack
     """
     with evaluating(network):
         last = _last_linear(network, batch, task)
-        found = [] if last is None else [_is_found(network, last, row, task, threat, attack) for row in _rows(batch)]
+        found = [] if last is None else [_is_found(network, last, row, task, threat, attack) for row in _apart(batch)]
     return sum(one is True for one in found), sum(one is not None for one in found)
 
 
@@ -146,8 +145,8 @@ def _last_linear(network: nn.Module, batch: Batch, task: Task) -> nn.Linear | No
     return called[-1][0] if called and called[-1][1] == 2 else None
 
 
-def _rows(batch: Batch) -> list[Batch]:
-    return [batch.keep(torch.tensor([row])) for row in range(min(PLANTED_ROWS, len(batch)))]
+def _apart(batch: Batch) -> list[Batch]:
+    return [batch.keep(torch.tensor([row])) for row in range(len(batch))]
 
 
 def _of_other_labels(truth: Tensor) -> Tensor:

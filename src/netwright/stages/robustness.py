@@ -22,11 +22,24 @@ from netwright.records.robustness import Attacked, Example, Level, Robustness
 from netwright.records.run import Run
 from netwright.records.threat import Reach, Threat
 from netwright.resolve import resolve
-from netwright.stages.siege import BY_GRADIENT, LARGEST, Asked, Siege, besieged, chart_of, curve, level, rows_of
+from netwright.stages.siege import (
+    BY_GRADIENT,
+    LARGEST,
+    WITHOUT_GRADIENT,
+    Asked,
+    Siege,
+    besieged,
+    chart_of,
+    curve,
+    everyday,
+    level,
+    rows_of,
+)
 
 WHOLE_STEPS = 20
+PLANTED = {False: 16, True: 32}  # rows with a planted answer: each is attacked alone
 EXAMPLES, COLUMNS = 3, 12  # rows shown, and changed columns of each
-RETRIED = {"steps": 100, "labels": 9}  # of rows that only attacks without gradients beat: gradients get a last chance
+RETRIED = {"steps": 40, "labels": 9}  # of rows that only attacks without gradients beat: gradients get a last chance
 
 
 def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
@@ -53,7 +66,7 @@ def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
         is_share=run.task.can_be_wrong,
         clean=siege.measure("no attack", campaign.clean),
         levels=tuple(levels),
-        everyday=(),
+        everyday=() if asked.methods else everyday(siege),
         curve=chart_of(siege, points),
         examples=tuple(_examples(siege, after, beaten)),
         left_out=tuple(f"{what} ({why})" for what, why in siege.left_out.items()),
@@ -103,6 +116,7 @@ def _signs(
         if not siege.run.task.can_be_wrong or not any(way.moves for way in siege.ways):
             return signs
         left = {name: int((harm < 1).sum()) for name, harm in harms.items()}
+        few = siege.batch.keep(torch.arange(min(len(siege.batch), PLANTED[siege.asked.is_full])))
         flat = without_gradient(siege.run.network, siege.batch, siege.run.task, campaign.threat) & campaign.right
         return replace(
             signs,
@@ -114,7 +128,7 @@ def _signs(
             flat=_numbers(siege, flat),
             doubled=_doubled(siege, campaign) if siege.asked.is_full else None,
             curve=tuple((size, int((harm < 1).sum())) for size, harm in points),
-            planted=planted(siege.run.network, siege.batch, siege.run.task, campaign.threat, "pgd"),
+            planted=planted(siege.run.network, few, siege.run.task, campaign.threat, "pgd"),
         )
 
 
@@ -124,9 +138,11 @@ def _numbers(siege: Siege, which: Tensor) -> tuple[int, ...]:
 
 def _hidden(siege: Siege, harms: dict[str, Tensor]) -> Tensor:
     """(N,) bool: rows that no gradient step beats, though something else does."""
-    beaten = {name: harm >= 1 for name, harm in harms.items()}
-    by_gradient = torch.stack([hit for name, hit in beaten.items() if name in BY_GRADIENT]).any(0)
-    hidden = torch.stack(list(beaten.values())).any(0) & ~by_gradient
+    by_gradient, without = (
+        torch.stack([harm >= 1 for name, harm in harms.items() if name in names]).any(0)
+        for names in (BY_GRADIENT, WITHOUT_GRADIENT)
+    )
+    hidden = without & ~by_gradient
     if not bool(hidden.any()) or siege.labels is None:
         return hidden
     again = siege.campaign(siege.asked.sizes[0])
@@ -145,7 +161,7 @@ def _whole(siege: Siege) -> tuple[int, int] | None:
     threat = Threat(ways, LARGEST, "inf", seed=siege.run.recipe.seed)
     campaign = Campaign(siege.run.network, siege.batch, siege.run.task, threat, passes=siege.passes)
     known = borrowed(campaign, campaign.right)
-    harm = campaign.attack("pgd", known, {"steps": WHOLE_STEPS})
+    harm = campaign.attack("pgd", known, {"steps": WHOLE_STEPS, "loss": "plain"})
     return int((known & (harm < 1)).sum()), int(known.sum())
 
 

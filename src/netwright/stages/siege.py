@@ -12,6 +12,7 @@ from torch import Tensor
 
 from netwright.attacks import ATTACKS
 from netwright.attacks.campaign import PASSES, Campaign
+from netwright.attacks.corruptions import corrupted, emptiable, emptied, suited
 from netwright.attacks.plans import Planned, planned
 from netwright.attacks.signs import differing
 from netwright.attacks.ways import ways_between, ways_of
@@ -28,12 +29,15 @@ from netwright.training.evaluate import device_of
 
 QUICK_ROWS, FULL_ROWS = 256, 1000
 CURVE_STEPS = 10
+SEVERITY = 2  # of everyday corruptions: seen at once
+MOST_COLUMNS = 32  # whose absence is tried
 SHARES = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)  # of the range: sizes of the curve
 LENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0)  # the same in the Euclidean norm
 MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # of what a person would not notice
 LARGEST = 1.0  # share of the range: further is nowhere, in the greatest norm
-# Attacks that follow the network's own gradients; the others show whether these lead anywhere.
+# Attacks on the same values, with the network's own gradients and without: do these lead anywhere?
 BY_GRADIENT = ("fgsm", "pgd", "pgd_margin", "apgd", "apgd_targeted", "minimal")
+WITHOUT_GRADIENT = ("noise", "square", "decision", "straight_through")
 
 
 @final
@@ -169,7 +173,7 @@ def _targeted(siege: Siege, campaign: Campaign) -> Iterator[Measure]:
     """How many rows get a wanted label: the least likely, the next in order, the one that was asked for; all of them
     if thorough."""
     found = siege.labels
-    if found is None or not any(way.moves for way in siege.ways):
+    if found is None:
         return
     classes, own = len(found.names), torch.from_numpy(found.positions).to(campaign.worst.device)
     outputs = campaign.outputs(campaign.batch)
@@ -194,6 +198,8 @@ def _targeted(siege: Siege, campaign: Campaign) -> Iterator[Measure]:
 def _reached(siege: Siege, campaign: Campaign, goal: Tensor) -> Tensor:
     """(N,) bool: rows with another label that get the wanted one."""
     own = torch.from_numpy(siege.labels.positions).to(goal.device) if siege.labels else goal
+    if any(way.can_swap for way in siege.ways):
+        return campaign.reaches("mixed" if any(way.moves for way in siege.ways) else "swaps", goal != own, goal)
     steps = 100 if siege.asked.is_full else 20
     return campaign.reaches("pgd", goal != own, goal, {"steps": steps, "loss": "margin"})
 
@@ -215,6 +221,29 @@ def curve(siege: Siege) -> tuple[tuple[float, Tensor], ...]:
 
 def _on_margin(siege: Siege) -> dict[str, Any]:
     return {"loss": "margin"} if siege.labels is not None else {}
+
+
+def everyday(siege: Siege) -> tuple[Measure, ...]:
+    """Scores after common corruptions that a person sees at once, and with the column missing that is missed most."""
+    schema = siege.run.schema
+    if not schema.inputs:
+        return ()
+    campaign = siege.campaign(siege.asked.sizes[0])
+    found = list[Measure]()
+    for name in suited(schema):
+        changed = corrupted(schema, siege.batch, name, SEVERITY, campaign.threat.generator())
+        found.append(siege.measure(name.replace("_", " "), campaign.harm(changed, everyone(siege.batch))))
+    names = emptiable(schema)[:MOST_COLUMNS] if len(schema.inputs) > 1 else ()
+    lost = [(name, campaign.harm(emptied(schema, siege.batch, name), everyone(siege.batch))) for name in names]
+    if lost:
+        name, harm = max(lost, key=lambda pair: float(pair[1].mean()))
+        found.append(siege.measure(f"{name} missing", harm))
+    return tuple(found)
+
+
+def everyone(batch: Batch) -> Tensor:
+    """(B,): the places of all rows."""
+    return torch.arange(len(batch))
 
 
 def chart_of(siege: Siege, points: Sequence[tuple[float, Tensor]]) -> Chart | None:

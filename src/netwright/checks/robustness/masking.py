@@ -233,8 +233,9 @@ def planted_missed(signs: Signs) -> Iterator[Finding]:
 
     Why it matters: an attack that misses what is certainly there proves nothing where it finds nothing.
 
-    How it is decided: for up to 32 rows one point at the border of the reach gets an answer of its own, read from the
-    network's last features. Fewer than 90 % of them (PLANTED) are found. Zimmermann et al. 2022, arXiv:2206.13991.
+    How it is decided: for 16 rows, with --full 32, one point at the border of the reach gets an answer of its own, by a
+    linear layer on the network's last features. Fewer than 90 % of them (PLANTED) are found. Zimmermann et al. 2022,
+    arXiv:2206.13991.
     """
     if signs.planted is None or not signs.planted[1]:
         raise Skip("no answers could be planted")
