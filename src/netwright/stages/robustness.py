@@ -10,6 +10,7 @@ from torch import Tensor
 from netwright.attacks.campaign import Campaign
 from netwright.attacks.changes import changes_of
 from netwright.attacks.signs import borrowed, planted, without_gradient
+from netwright.attacks.space import Space
 from netwright.attacks.ways import ways_of
 from netwright.checks import ATTACK_CHECKS
 from netwright.checks.evidence import made, report
@@ -106,6 +107,7 @@ def _signs(
         right=right,
         left=int(campaign.standing.sum()),
         beaten=_numbers(siege, campaign.right & ~campaign.standing),
+        values=int(Space(siege.batch.keep(torch.arange(1)), campaign.threat).free.sum()),
         counts_answers=siege.run.task.can_be_wrong,
     )
     if siege.asked.methods:

@@ -16,6 +16,7 @@ BEHIND = 0.01  # of all rows; a transferred attack is not better by chance alone
 WHOLE_LEFT = 0.05  # of rows with a known change; honest networks leave none, networks with hidden gradients 10 to 45 %
 HIDDEN = 0.005  # of all rows, and FEW_HIDDEN of them: one row may be chance
 FEW_HIDDEN = 2
+FEW_VALUES = 50  # of a row; the smallest pictures have 64, few tables have as many
 APART = 0.10  # of all rows; honest networks differ by 5 points or less between the two losses
 FLAT = 0.01  # of all rows that are right
 RANDOM = 0.0  # of all rows: in evaluation answers should not change at all
@@ -34,6 +35,7 @@ class Signs:
     count: int  # rows
     right: int  # without an attack
     left: int  # under all attacks
+    values: int = 0  # of a row that can move
     beaten: tuple[int, ...] = ()  # numbers of the other rows that were right
     pgd: int | None = None  # rows right under gradient steps on cross entropy
     margin: int | None = None  # and on the margin
@@ -103,10 +105,13 @@ def search_wins(signs: Signs) -> Iterator[Finding]:
 
     How it is decided: rows that random changes, random search, answers alone, or steps through operations without a
     gradient beat, and gradient steps do not, even when tried again on these rows with more steps and every label. They
-    are 2 rows (FEW_HIDDEN) and more than .5 % of all (HIDDEN).
+    are 2 rows (FEW_HIDDEN) and more than .5 % of all (HIDDEN). Rows of fewer than 50 values (FEW_VALUES) are not
+    judged: a few numbers can be searched, and in tables, where whole numbers jump, search wins honestly.
     """
     if signs.hidden is None:
         raise Skip("no attack without gradients was tried")
+    if signs.values < FEW_VALUES:
+        raise Skip(f"{counted(signs.values, 'value')} can be searched without gradients")
     count = len(signs.hidden)
     if count >= FEW_HIDDEN and count > HIDDEN * signs.count:
         yield Finding(
