@@ -54,7 +54,7 @@ class Problem:
         everyone = torch.ones(len(batch), dtype=torch.bool, device=self.best.device)
         self._last = _Rows(everyone, self.space, batch.cut(), self.best, threat.goal)
         if len(batch):  # some networks cannot answer no rows
-            self.passes = PASSES if is_random(network, batch, task) else 1
+            self.passes = PASSES if is_random(network, self.space.put(self.best), task) else 1
             self._last = self._answered(self._last)
             self.harm = self._harm(self._last, self._last.clean)
         self.clean = self._last.clean
