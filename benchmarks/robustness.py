@@ -105,14 +105,14 @@ def cases() -> Iterator[Case]:
         for network in ("plain", "pgd-trained"):
             for package, attack in PGD.items():
                 yield Case("agreement", network, norm, package, attack)
-        for network in ("plain", "smoothed", "fgsm-trained", "pgd-trained", *MASKED):
+        for network in (*museum.HONEST, *museum.MASKED):
             for package, attack in UNIONS.items():
                 yield Case("strength", network, norm, package, attack)
 
 
 def measured(case: Case) -> Measured:
     """One case."""
-    network = museum.masked()[case.network] if case.network in MASKED else museum.honest()[case.network]
+    network = museum.network(case.network)
     batch = every(AGREEMENT_ROWS) if case.part == "agreement" else museum.rows(STRENGTH_ROWS)
     began = time.perf_counter()
     with warnings.catch_warnings():
@@ -219,7 +219,7 @@ def autoattack(network: nn.Module, batch: Batch, norm: Norm) -> float:
 
 
 class _Joined(nn.Module):
-    """The same answers; where no gradient flows back it is 0, because AutoAttack ends with an error if there is none."""
+    """The same answers; a gradient that is missing is 0, because AutoAttack ends with an error without one."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -236,7 +236,6 @@ def judge(network: nn.Module, batch: Batch, norm: Norm) -> Campaign:
     return Campaign(network, batch, museum.DIGITS, museum.threat(batch, norm, SIZES[norm]), passes=passes)
 
 
-MASKED = ("scaled logits", "quantized", "distilled", "noisy", "thermometer")
 PGD = {"netwright": our_pgd, "torchattacks": torchattacks_pgd, "foolbox": foolbox_pgd, "ART": art_pgd}
 UNIONS = {"netwright, quick": quick, "netwright, full": full, "AutoAttack": autoattack}
 
@@ -265,7 +264,7 @@ def strength(found: Sequence[Measured]) -> str:
         fast, ours, other = (of[name] for name in UNIONS)
         gap = ours.right - other.right
         gaps.append(gap)
-        kind = "broken" if network in MASKED else "honest"
+        kind = "broken" if network in museum.MASKED else "honest"
         seconds = " / ".join(f"{m.seconds:.0f}" for m in (fast, ours, other))
         marked = _marked(other.right, gap > WEAKER)
         rows.append((network, kind, norm, f"{fast.right:.1%}", f"{ours.right:.1%}", marked, f"{gap:+.1%}", seconds))

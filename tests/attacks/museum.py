@@ -155,24 +155,24 @@ def plain() -> Network:
     return trained(convnet(), plain_loss)
 
 
-@cache
-def honest() -> dict[str, Network]:
-    """Networks with no trick."""
-    return {
-        "plain": plain(),
-        "smoothed": trained(convnet(), smoothed_loss),
-        "fgsm-trained": trained(convnet(), fast_loss),
-        "pgd-trained": trained(convnet(), hardened_loss),
-    }
+# Networks with no trick.
+HONEST: dict[str, Callable[[], Network]] = {
+    "plain": plain,
+    "smoothed": lambda: trained(convnet(), smoothed_loss),
+    "fgsm-trained": lambda: trained(convnet(), fast_loss),
+    "pgd-trained": lambda: trained(convnet(), hardened_loss),
+}
+# Networks that only look as if they resisted.
+MASKED: dict[str, Callable[[], Network]] = {
+    "scaled logits": lambda: Scaled(plain(), SHARPENED).eval(),
+    "quantized": lambda: Quantized(plain()).eval(),
+    "distilled": lambda: trained(convnet(), distilled_loss, 25),
+    "noisy": lambda: Noisy(plain()).eval(),
+    "thermometer": lambda: trained(Thermometer(convnet(8)), plain_loss),
+}
 
 
 @cache
-def masked() -> dict[str, Network]:
-    """Networks that only look as if they resisted."""
-    return {
-        "scaled logits": Scaled(plain(), SHARPENED).eval(),
-        "quantized": Quantized(plain()).eval(),
-        "distilled": trained(convnet(), distilled_loss, 25),
-        "noisy": Noisy(plain()).eval(),
-        "thermometer": trained(Thermometer(convnet(8)), plain_loss),
-    }
+def network(name: str) -> Network:
+    """A network of the museum, trained once."""
+    return {**HONEST, **MASKED}[name]()

@@ -28,7 +28,7 @@ TWO = Classification(("a", "b"))
 
 def test_only_networks_with_random_answers_are_random():
     rows = museum.rows(8)
-    assert is_random(museum.masked()["noisy"], rows, museum.DIGITS)
+    assert is_random(museum.network("noisy"), rows, museum.DIGITS)
     assert not is_random(museum.plain(), rows, museum.DIGITS)
     assert not is_random(nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 10)).eval(), rows, museum.DIGITS)
     assert is_random(nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 10)).train(), rows, museum.DIGITS)
@@ -48,7 +48,7 @@ def test_a_search_over_many_points_of_a_random_network_does_not_count_luck_as_ha
 
 
 def test_gradients_of_a_random_network_are_means_and_repeat_with_the_seed():
-    network, rows = museum.masked()["noisy"], museum.rows(8)
+    network, rows = museum.network("noisy"), museum.rows(8)
     torch.manual_seed(0)
     before = torch.get_rng_state()
     one, other = (Problem(network, rows, museum.DIGITS, museum.threat(rows)) for _ in range(2))

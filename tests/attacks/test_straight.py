@@ -100,7 +100,7 @@ def test_only_the_network_computes_so():
 
 @pytest.mark.parametrize("name", ["quantized", "thermometer"])
 def test_it_beats_networks_that_hide_their_gradients(name: str):
-    network, rows = museum.masked()[name], museum.rows()
+    network, rows = museum.network(name), museum.rows()
     threat = museum.threat(rows)
     moved = straight_through(network, rows, museum.DIGITS, threat)
     assert judged(network, rows, moved, museum.DIGITS, threat).mean() > 0.85

@@ -10,7 +10,7 @@ from netwright.tasks.regression import Regression
 
 
 def test_surrogates_of_a_network_without_gradients_learn_to_answer_as_it_does_and_beat_it():
-    network, rows = museum.masked()["quantized"], museum.rows()
+    network, rows = museum.network("quantized"), museum.rows()
     x, y, _, _ = museum.pictures()
     (surrogate,) = surrogates_of(network, Batch((x,), (y,), torch.arange(len(x))), museum.DIGITS, [museum.convnet])
     with torch.no_grad():
