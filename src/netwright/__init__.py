@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import netwright.verbs.diagnose
     import netwright.verbs.evaluate
     import netwright.verbs.fix
+    import netwright.verbs.harden
     import netwright.verbs.label
     import netwright.verbs.predict
     import netwright.verbs.prove
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     diagnose = public(netwright.verbs.diagnose.diagnose)
     evaluate = public(netwright.verbs.evaluate.evaluate)
     fix = public(netwright.verbs.fix.fix)
+    harden = public(netwright.verbs.harden.harden)
     label = next_labels = public(netwright.verbs.label.label)
     predict = public(netwright.verbs.predict.predict)
     prove = public(netwright.verbs.prove.prove)

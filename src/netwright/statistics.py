@@ -59,6 +59,13 @@ def share(hits: float, count: float, z: float = NORMAL) -> Interval:
     return Interval(p, max(0.0, (center - half) / (1 + wide)), min(1.0, (center + half) / (1 + wide)))
 
 
+def least_share(hits: int, count: int, alpha: float) -> float:
+    """A bound that the true share is below with probability `alpha` at most, exactly. Clopper and Pearson 1934."""
+    from scipy.special import betaincinv  # here: as below
+
+    return float(betaincinv(hits, count - hits + 1, alpha)) if hits else 0.0
+
+
 def difference(of: Interval, against: Interval) -> Interval:
     """One share minus another, of different rows (Newcombe 1998, method 10)."""
     value = of.value - against.value

@@ -21,6 +21,12 @@ STAYS = {
 GOES = {"history": History(), "watched": Watched(), "folder": None, "loop": None}
 
 
+def taught() -> Run:
+    """A run that another one learns from."""
+    network = nn.Linear(2, 2)
+    return Run(network, Classification(("a", "b")), Schema(()), Recipe(), *[empty()] * 3, lambda: network)
+
+
 def trained() -> Run:
     """A run that has something in every field."""
     network = nn.Linear(2, 2)
@@ -29,7 +35,7 @@ def trained() -> Run:
         network, Classification(("a", "b")), Schema(()), Recipe(lr=0.5), empty(), empty(), empty(), lambda: network,
         history=History((epoch,), "done"), folder=Path("run"), source=Source(target="y"), sample=(network.weight,),
         notes=("a note",), watched=Watched(steps=3), loop=Loop((), None, 0, None, False, False),
-        design=lambda _: network, bounds=(0.0, 1.0), teacher=network,
+        design=lambda _: network, bounds=(0.0, 1.0), teacher=taught(),
         results={stage: f"the result of {stage}" for stage in RESULTS},
     )  # fmt: skip
 
@@ -51,6 +57,7 @@ def test_results_of_a_training_go_and_those_of_its_data_stay() -> None:
         "diagnosis",
         "treatment",
         "robustness",
+        "hardening",
     }  # a new stage belongs to one of them
     assert fresh(run).results == {stage: run.results[stage] for stage in OF_THE_DATA}
 

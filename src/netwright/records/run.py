@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from netwright.records.batch import Examples
 from netwright.records.finding import Report
+from netwright.records.hardened import Hardened
 from netwright.records.history import History
 from netwright.records.note import Note
 from netwright.records.recipe import Recipe
@@ -69,6 +70,11 @@ class Run:
     def treatment(self) -> Note | None:
         """How this run was made from another; None if it was not."""
         return self.results.get("treatment")
+
+    @property
+    def hardening(self) -> Hardened | None:
+        """What it was compared with when it was chosen; None if it was not hardened, or another was better."""
+        return self.results.get("hardening")
 
 
 def with_result(run: Run, stage: str, result: Any) -> Run:  # Any: each stage has its own record

@@ -5,6 +5,7 @@ from netwright.run_folder.loading import with_teacher as with_teacher
 from netwright.run_folder.lock import locked as locked
 from netwright.run_folder.places import named_after as named_after
 from netwright.run_folder.places import next_locked as next_locked
+from netwright.run_folder.places import numbered as numbered
 from netwright.run_folder.records import AUGMENTED as AUGMENTED
 from netwright.run_folder.records import FORMAT as FORMAT
 from netwright.run_folder.records import RESULTS as RESULTS

@@ -26,7 +26,7 @@ def next_locked(first: Path, tell: Tell = silent, *, command: Sequence[str] = ()
     So interrupted training resumes; a trained run counts as finished unless this command has left a stage undone. A
     folder that another process writes is passed over: two trainings that are started at once are two runs.
     """
-    for folder in _numbered(first):
+    for folder in numbered(first):
         with ExitStack() as stack:
             if _is_finished(folder, command):
                 continue
@@ -40,7 +40,8 @@ def next_locked(first: Path, tell: Tell = silent, *, command: Sequence[str] = ()
                 return
 
 
-def _numbered(folder: Path) -> Iterator[Path]:
+def numbered(folder: Path) -> Iterator[Path]:
+    """The folder, then with a number after its name: 2, 3, ..."""
     yield folder
     number = 2
     while True:

@@ -10,6 +10,7 @@ from netwright.data.fingerprint import Fingerprint, Part
 from netwright.files import AGAIN, checked, read_json, read_record, read_text
 from netwright.records.errors import RunError
 from netwright.records.finding import Fix, Report
+from netwright.records.hardened import Hardened
 from netwright.records.note import Note
 from netwright.records.robustness import Robustness
 from netwright.records.source import Source
@@ -34,6 +35,7 @@ RESULTS: Mapping[str, Any] = {  # Any: types, or generics such as tuple[...]
     "diagnosis": Report,
     "treatment": Note,
     "robustness": Robustness,
+    "hardening": Hardened,
 }
 
 

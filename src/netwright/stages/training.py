@@ -84,7 +84,7 @@ def trained(
         if _created(run, folder, start, tell) and (picture := augmented_picture(run)) is not None:
             with whole(folder / run_folder.AUGMENTED) as unfinished:
                 picture.save(unfinished)
-    return _finish(run, folder, tell, diagnose=diagnose)
+    return finish(run, folder, tell, diagnose=diagnose)
 
 
 def _as_started(
@@ -123,7 +123,7 @@ def trained_on(run: Run, given: Mapping[str, object], folder: Path | None, tell:
         looks = of_examples(run.train) if known is None else known.fingerprint
         data = "rows in memory" if known is None else known.data
         _created(run, folder, _Start(data, looks, rows, (), (), _stages(run, diagnose=diagnose)), tell)
-    return _finish(run, folder, tell, diagnose=diagnose)
+    return finish(run, folder, tell, diagnose=diagnose)
 
 
 def measurements() -> Path:
@@ -222,7 +222,7 @@ def _created(run: Run, folder: Path, start: _Start, tell: Tell) -> bool:
     return True
 
 
-def _finish(run: Run, folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:
+def finish(run: Run, folder: Path | None, tell: Tell, *, diagnose: bool) -> Run:
     """Trains and writes the run, unless it already is; only then scores it and simple models, and diagnoses."""
     evidence = beginning(run)
     with prepare_device(run.recipe.threads):

@@ -13,6 +13,7 @@ VERBS = {
         "train": "netwright.verbs.train:train",
         "diagnose": "netwright.verbs.diagnose:diagnose",
         "treat": "netwright.verbs.treat:treat",
+        "harden": "netwright.verbs.harden:harden",
         "recipe": "netwright.verbs.recipe:recipe",
     },
     "answers": {
