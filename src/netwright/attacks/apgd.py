@@ -12,8 +12,8 @@ from netwright.records.errors import DataError
 from netwright.records.task import Task
 from netwright.records.threat import Threat
 
-STEPS, FULL_STEPS = 50, 100  # the full number as published
-LABELS, FULL_LABELS = 3, 9  # wrong labels that are tried, the likeliest first; 9 are all of ten classes
+STEPS = 50  # half of the published number, for most of its effect
+LABELS = 3  # wrong labels that are tried, the likeliest first
 
 # Croce and Hein 2020, arXiv:2003.01690, sections 3.1 to 3.3.
 FIRST_STRIDE = 2.0  # sizes
