@@ -1,27 +1,34 @@
 """The rows of a run under attack: what is tried on them, with which size, and what is left."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import count
 from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netwright.attacks import ATTACKS
 from netwright.attacks.campaign import PASSES, Campaign
 from netwright.attacks.corruptions import corrupted, emptiable, emptied, suited
+from netwright.attacks.minimal import smallest
 from netwright.attacks.plans import Planned, planned
 from netwright.attacks.signs import differing
+from netwright.attacks.transfer import surrogates_of
 from netwright.attacks.ways import ways_between, ways_of
+from netwright.kinds.tensor import TensorField
+from netwright.models.modes import evaluating
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError, NetwrightError, RecipeError, counted, listed, nearest
 from netwright.records.finding import Chart, Measure
+from netwright.records.recipe import Recipe
 from netwright.records.result import Tell
 from netwright.records.robustness import Level, Tried
 from netwright.records.run import Run
+from netwright.records.schema import Schema
 from netwright.records.task import Labels
 from netwright.records.threat import Norm, Reach, Threat, Way
 from netwright.statistics import mean, share
@@ -29,6 +36,7 @@ from netwright.training.evaluate import device_of
 
 QUICK_ROWS, FULL_ROWS = 256, 1000
 CURVE_STEPS = 10
+TAUGHT = 2000  # training rows that surrogates learn from
 SEVERITY = 2  # of everyday corruptions: seen at once
 MOST_COLUMNS = 32  # whose absence is tried
 SHARES = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)  # of the range: sizes of the curve
@@ -85,10 +93,25 @@ class Siege:
         view = self.run.task.view(self.batch.targets)
         return view if isinstance(view, Labels) and self.run.task.link == "softmax" else None
 
-    @property
-    def options(self) -> Mapping[str, Any]:  # Any: an attack's own
-        """For every attack that follows gradients."""
-        return {"passes": self.passes} if self.passes > 1 else {}
+    @cached_property
+    def surrogates(self) -> tuple[nn.Module, ...]:
+        """Two other networks that learned to answer training rows as this one does.
+
+        Raises DataError if none can be made for these inputs.
+        """
+        run, rows = self.run, self.run.train.plain().uncut()
+        some = torch.randperm(len(rows), generator=self.threat(1.0).generator())[:TAUGHT]
+        examples = rows.take(rows.rows[some]).to(device_of(run.network))
+        schema, recipe = run.schema, run.recipe
+        if not schema.inputs:  # of an engineer's own tensors
+            if not all(x.is_floating_point() for x in examples.inputs):
+                raise DataError("inputs that are no floats have no surrogates", remedy="give float inputs.")
+            schema = Schema(tuple(map(_as_field, count(), examples.inputs)))
+            recipe = Recipe(width=32, depth=2, embedding="none")  # like the smallest of the default networks
+        seeds = (recipe.seed + 1, recipe.seed + 2)
+        builds = [partial(run.task.network, schema, recipe.edit({"seed": seed})) for seed in seeds]
+        self.tell(f"two other networks learn from {counted(len(examples), 'answer')} of this one")
+        return surrogates_of(run.network, examples, run.task, builds)
 
     def threat(self, size: float) -> Threat:
         """With one size."""
@@ -148,7 +171,8 @@ def level(siege: Siege, size: float) -> tuple[Level, Campaign, dict[str, Tensor]
         began = time.perf_counter()
         which = campaign.right if one.is_alone else campaign.standing
         try:
-            harm = campaign.attack(one.name, which, one.options)
+            options = {**one.options, "surrogates": siege.surrogates} if one.name == "transfer" else one.options
+            harm = campaign.attack(one.name, which, options)
         except NetwrightError as error:
             siege.left_out[one.title] = error.problem
             continue
@@ -160,7 +184,31 @@ def level(siege: Siege, size: float) -> tuple[Level, Campaign, dict[str, Tensor]
         siege.tell(f"attack {size:g}: {one.title}: {_left(siege, campaign)}")
     union = siege.measure("all together", campaign.worst)
     targeted = tuple(_targeted(siege, campaign)) if not siege.asked.methods else ()
-    return Level(size, tuple(tried), union, targeted, None), campaign, harms
+    least = _smallest(siege, campaign) if siege.asked.is_full else None
+    return Level(size, tuple(tried), union, targeted, least), campaign, harms
+
+
+def _smallest(siege: Siege, campaign: Campaign) -> Measure | None:
+    """The median size of the smallest change that beats a row, up to the whole range; infinite if most are not."""
+    which = campaign.right.nonzero()[:, 0]
+    if not siege.run.task.can_be_wrong or not len(which) or not any(way.moves for way in siege.ways):
+        return None
+    most = LARGEST if siege.asked.reach().is_share else MULTIPLES[-1]
+    with evaluating(siege.run.network):
+        _, norms = smallest(siege.run.network, siege.batch.keep(which), siege.run.task, siege.threat(most))
+    ordered = norms.double().sort().values.cpu()
+    around = 0.98 * len(ordered) ** 0.5  # of the median's rank: half of its 95 % interval (binomial)
+    low, middle, high = (ordered[int(min(max(k, 0), len(ordered) - 1))] for k in _around(len(ordered) / 2, around))
+    return Measure("smallest change, median", float(middle), float(low), float(high))
+
+
+def _around(middle: float, half: float) -> tuple[float, float, float]:
+    return middle - half, middle, middle + half
+
+
+def _as_field(number: int, x: Tensor) -> TensorField:
+    """A column for an engineer's own tensor."""
+    return TensorField(str(number), float(x.min()), float(x.max()), 0.0, shape=tuple(x.shape[1:]), dtype="float32")
 
 
 def _left(siege: Siege, campaign: Campaign) -> str:
