@@ -4,12 +4,28 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from netwright import statistics
-from netwright.statistics import Interval, auroc, bootstrap, difference, mean, mean_difference, share, student
+from netwright.statistics import (
+    Interval,
+    auroc,
+    bootstrap,
+    difference,
+    least_share,
+    mean,
+    mean_difference,
+    share,
+    student,
+)
 
 
 def test_share_of_81_in_263_has_the_interval_that_newcombe_prints():
     found = share(81, 263)  # Newcombe 1998, table I, method 3
     assert (found.low, found.high) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+
+
+def test_the_least_share_is_the_bound_of_clopper_and_pearson():
+    assert least_share(0, 10, 0.05) == 0.0
+    assert least_share(10, 10, 0.05) == pytest.approx(0.05**0.1)
+    assert least_share(8, 10, 0.025) == pytest.approx(0.4439, abs=1e-4)  # the usual 95 % interval of 8 of 10
 
 
 def test_difference_of_56_in_70_and_48_in_80_has_the_interval_that_newcombe_prints():

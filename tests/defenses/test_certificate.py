@@ -8,7 +8,6 @@ from netwright.defenses.certificate import certify
 from netwright.models.guards import Smoothed
 from netwright.records.batch import Batch
 from netwright.records.threat import FIXED, Way
-from netwright.statistics import least_share
 from netwright.tasks.classification import Classification
 
 TASK = Classification(("below", "above"))
@@ -51,9 +50,3 @@ def test_far_away_the_samples_bound_the_radius() -> None:
     _, radii = certify(smoothed(), batch(100.0), TASK, samples=1000, alpha=0.001)
     expected = SPREAD * torch.special.ndtri(torch.tensor(0.001 ** (1 / 1000), dtype=torch.float64))
     assert radii.tolist() == pytest.approx([float(expected)], rel=1e-5)
-
-
-def test_the_bound_is_that_of_clopper_and_pearson() -> None:
-    assert least_share(0, 10, 0.05) == 0.0
-    assert least_share(10, 10, 0.05) == pytest.approx(0.05**0.1)
-    assert least_share(8, 10, 0.025) == pytest.approx(0.4439, abs=1e-4)  # the usual 95 % interval of 8 of 10

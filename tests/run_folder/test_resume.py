@@ -36,6 +36,24 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
+def test_a_run_made_from_another_resumes_only_as_the_same_run_of_the_same_parent(tmp_path: Path) -> None:
+    parent, other, child = (tmp_path / name for name in ("parent", "other", "child"))
+    for folder in (parent, other):
+        run_folder.create(untrained(), folder, data="people.csv", fingerprint=DATA, rows=ROWS, fixes=(FIX,))
+    run = untrained()
+    run_folder.create_from(run, child, parent, command=("harden",), left=("scores",))
+    assert run_folder.origin(child).parent == str(parent)
+    assert run_folder.load_split(child) == run_folder.load_split(parent)
+    run_folder.require_same_from(child, run, parent)
+    with pytest.raises(RunError, match=r"it is made from .*parent, not from .*other"):
+        run_folder.require_same_from(child, run, other)
+    with pytest.raises(RunError, match=r"lr was 0\.001, now 0\.5"):
+        run_folder.require_same_from(child, replace(run, recipe=run.recipe.edit({"lr": 0.5})), parent)
+    run_folder.create(untrained(), tmp_path / "none", data="people.csv", fingerprint=DATA, rows=ROWS)
+    with pytest.raises(RunError, match=r"made from no run, not from .*; the fixes differ"):
+        run_folder.require_same_from(tmp_path / "none", run, parent)
+
+
 def told(folder: Path, run: Run, **others: Any) -> str:
     same = {"fingerprint": DATA, "rows": ROWS, "fixes": (FIX,), "checksum": "sum"}
     with pytest.raises(RunError, match="was interrupted and cannot resume") as caught:

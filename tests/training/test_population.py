@@ -206,6 +206,7 @@ def test_more_runs_than_a_stack_holds_are_told_in_their_own_order() -> None:
         ({"optimizer": "muon"}, "optimizer 'muon'"),
         ({"normalization": "batch"}, "BatchNorm1d"),
         ({"accumulate": 2}, "accumulate=2"),
+        ({"defense": ("noise",)}, "its defense (noise)"),
         ({"loss": "torch.nn.functional:cross_entropy"}, "the loss"),
     ],
 )
