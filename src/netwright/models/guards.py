@@ -19,8 +19,8 @@ from netwright.resolve import resolve
 
 LEVELS = 8  # of quantized inputs: few enough that a small change is usually rounded away
 SPREAD = 0.1  # of the noise of `random`, as a share of each input's range: an answer seldom changes
-# Noisy copies that are averaged for an answer: of 512 digits (spread 0.15), 510 get the answer that 400 copies give, 511
-# with 16. A certificate takes a thousand.
+# Noisy copies that are averaged for an answer: of 512 digits (spread 0.15), 510 get the answer that 400 copies give,
+# and 511 with 16. A certificate takes a thousand.
 COPIES = 8
 
 
