@@ -25,7 +25,7 @@ from benchmarks.speed.measure import conditions, table
 from tests.attacks import museum
 from torch import Tensor, nn
 
-from netwright.attacks.campaign import PASSES, Campaign
+from netwright.attacks.campaign import Campaign
 from netwright.attacks.pgd import pgd
 from netwright.attacks.plans import planned
 from netwright.attacks.problem import is_random
@@ -232,8 +232,7 @@ class _Joined(nn.Module):
 
 def judge(network: nn.Module, batch: Batch, norm: Norm) -> Campaign:
     """Counts right answers; of a random network by the majority."""
-    passes = PASSES if is_random(network, batch, museum.DIGITS) else 1
-    return Campaign(network, batch, museum.DIGITS, museum.threat(batch, norm, SIZES[norm]), passes=passes)
+    return Campaign(network, batch, museum.DIGITS, museum.threat(batch, norm, SIZES[norm]))
 
 
 PGD = {"netwright": our_pgd, "torchattacks": torchattacks_pgd, "foolbox": foolbox_pgd, "ART": art_pgd}

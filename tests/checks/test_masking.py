@@ -21,7 +21,7 @@ SICK: dict[Check, dict[str, object]] = {
     masking.search_wins: {"hidden": (3, 4, 5)},
     masking.losses_disagree: {"pgd": 190},
     masking.no_gradients: {"flat": (1, 2, 3, 4)},
-    masking.random_answers: {"random": (1,)},
+    masking.random_answers: {"is_random": True},
     masking.not_converged: {"doubled": 4},
     masking.not_monotone: {"curve": ((0.1, 10), (0.2, 30))},
     masking.planted_missed: {"planted": (10, 32)},

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.attacks import ATTACKS
-from netwright.attacks.problem import harm_of
+from netwright.attacks.problem import judged
 from netwright.models.modes import evaluating
 from netwright.records.batch import Batch, Outputs
 from netwright.records.nested import each_tensor, leaves
@@ -17,7 +17,6 @@ from netwright.records.threat import Threat
 from netwright.resolve import resolve
 
 CELLS = 1 << 20  # of inputs in a chunk: an attack holds some ten copies of them, 4 bytes each
-PASSES = 9  # over which the answers of a random network are judged: their mean, or the majority
 
 Attack = Callable[..., Batch]
 """(network, batch, task, threat, *, options) -> a batch in reach of the threat."""
@@ -27,8 +26,8 @@ Attack = Callable[..., Batch]
 class Campaign:
     """Rows under attack by one threat. The network is in evaluation mode meanwhile and stays unchanged."""
 
-    def __init__(self, network: nn.Module, batch: Batch, task: Task, threat: Threat, *, passes: int = 1) -> None:
-        self.network, self.batch, self.task, self.threat, self.passes = network, batch, task, threat, passes
+    def __init__(self, network: nn.Module, batch: Batch, task: Task, threat: Threat) -> None:
+        self.network, self.batch, self.task, self.threat = network, batch, task, threat
         self.clean = self.harm(batch)
         self.worst = self.clean.clone()  # (N,): harm under all attacks so far
         self.found = list(map(_as_changed, batch.inputs, threat.ways))  # inputs of each row at its worst
@@ -96,15 +95,14 @@ class Campaign:
         return replace(self.batch, inputs=tuple(self.found))
 
     def _judged(self, batch: Batch, place: Tensor, goal: Tensor | None) -> Tensor:
-        """The mean over passes; right or wrong by the majority of them."""
-        own = self.batch.keep(place)
-        harms = list[Tensor]()
-        for _ in range(self.passes):
-            clean = self.outputs(own) if batch is not self.batch else None
-            outputs = self.outputs(batch)
-            harms.append(harm_of(self.task, outputs, outputs if clean is None else clean, own, goal).float())
-        mean = torch.stack(harms).mean(0)
-        return (mean > 1 / 2).float() if self.task.can_be_wrong or goal is not None else mean
+        """The harm at rows after a change, a chunk at a time."""
+        threat, found = replace(self.threat, goal=goal), list[Tensor]()
+        with evaluating(self.network):
+            for few in torch.arange(len(place)).split(self._rows()):
+                part = replace(threat, goal=None if goal is None else goal[few])
+                own = self.batch.keep(place[few])
+                found.append(judged(self.network, own, batch.keep(few), self.task, part).float())
+        return torch.cat(found) if found else torch.zeros(0)
 
     def _rows(self) -> int:
         return max(1, CELLS // max(1, sum(x[0].numel() for x in self.batch.inputs if len(x))))

@@ -12,27 +12,14 @@ from netwright.attacks.problem import Problem
 from netwright.attacks.space import Space
 from netwright.models.modes import evaluating
 from netwright.records.batch import Batch
-from netwright.records.nested import leaves
 from netwright.records.task import Task
 from netwright.records.threat import Threat
 from netwright.tasks.classification import Classification
 
-SAME = 1e-5  # of the outputs' size: differences below are rounding
 INNER = 200  # points of the reach around each row that the planted label must leave alone
 WITHIN = 0.9  # of the reach: inner points stay within, the planted one is at the border
 RIDGE = 1.0  # of the mean variance of features, added to each: with less, units that are idle nearby decide
 STEEP = 4.0  # logits between the planted point and the middle of the others: far from where losses underflow
-
-
-def differing(network: nn.Module, batch: Batch, task: Task) -> Tensor:
-    """(B,) bool: rows whose outputs differ between two passes in evaluation mode."""
-    with evaluating(network):
-        first, second = (list(leaves(task.answers(task.forward(network, batch)))) for _ in range(2))
-    found = torch.zeros(len(batch), dtype=torch.bool, device=batch.rows.device)
-    for one, other in zip(first, second, strict=True):
-        size = one.abs().flatten(1).amax(1).clamp(min=1e-30)
-        found |= (one - other).abs().flatten(1).amax(1) > SAME * size
-    return found
 
 
 def without_gradient(network: nn.Module, batch: Batch, task: Task, threat: Threat) -> Tensor:

@@ -20,6 +20,7 @@ class Defended:
     name: str  # a key of METHODS, or NONE
     title: str
     results: Mapping[str, float | None]  # by column, as HEADS says; None if it was not measured
+    between: tuple[float, float] = (0.0, 0.0)  # 95 % interval of "all"
     doubts: tuple[str, ...] = ()  # signs that attacks failed and not the adversary
     is_lesson: bool = False
     folder: str = ""
@@ -37,7 +38,7 @@ class Hardened:
     measure: str  # what the numbers are: "right answers", "change of the answer"
     is_share: bool  # of rows: more is better; else a mean harm, and less is better
     rows: tuple[Defended, ...]  # the first is the network as it was
-    best: str  # the name of the defense that holds best against all attacks together; "" if all are lessons
+    best: str  # the cheapest of the defenses that hold best against all attacks, within chance; "" if all are lessons
 
     def __str__(self) -> str:
         head = f"{self.subject}, {self.count:,} {self.of_rows}, {self.measure}: {self.reach}"
@@ -45,7 +46,8 @@ class Hardened:
         for row in self.rows:
             mark = "  <- best" if row.name == self.best else "  a lesson" if row.is_lesson else ""
             cells = {name: self._cell(name, row.results.get(name)) for name in HEADS if self._has(name)}
-            lines.append(self._line(row.title, cells) + mark)
+            low, high = (self._cell("all", end) for end in row.between)
+            lines.append(f"{self._line(row.title, cells)}   ({low} to {high}){mark}")
         lines += ["", *self._remarks()]
         return one_line(lines[0]) + "\n" + in_lines(lines[1:])
 
@@ -65,7 +67,10 @@ class Hardened:
 
     def _remarks(self) -> list[str]:
         """What a person should know about the table."""
-        found = ["all: each row under the attack that harms it most. cost: training time over that of the network."]
+        found = [
+            "all: each row under the attack that harms it most; its 95 % interval is in brackets.",
+            "cost: training time over that of the network.",
+        ]
         if self._has("wanted"):
             found.append("wanted: rows that get the label that the adversary wants.")
         if self._has("radius"):

@@ -172,17 +172,19 @@ def _compared(run: Run, done: Sequence[tuple[_Child, Run]], asked: Asked, tell: 
         cost = _seconds(one) / seconds if seconds else None
         rows.append(_row(child.name, child.method.title, one, found, cost, is_lesson=child.method.is_lesson))
     real = [row for row in rows[1:] if not row.is_lesson]
-    best = max(real, key=lambda row: _rank(row, first)).name if real else ""
+    best = cheapest_of_the_best(real, is_share=first.is_share) if real else ""
     return Hardened(
         str(run.folder or "network"), first.count, first.of_rows, first.reach, first.measure, first.is_share,
         tuple(rows), best,
     )  # fmt: skip
 
 
-def _rank(row: Defended, found: Robustness) -> float:
-    """The higher the better."""
-    value = row.results["all"] or 0.0
-    return value if found.is_share else -value
+def cheapest_of_the_best(rows: Sequence[Defended], *, is_share: bool) -> str:
+    """The cheapest of those within the interval of the one that holds best: three networks cost three trainings."""
+    top = (max if is_share else min)(rows, key=lambda row: row.results["all"] or 0.0)
+    low, high = top.between
+    level = [row for row in rows if low <= (row.results["all"] or 0.0) <= high]
+    return min(level, key=lambda row: row.results["cost"] or 0.0).name
 
 
 def _adversary(run: Run, asked: Asked) -> Siege:
@@ -204,7 +206,9 @@ def _row(
         "cost": cost,
     }
     doubts = tuple(finding.title for finding in found.doubts)
-    return Defended(name, title, known, doubts, is_lesson, str(run.folder or ""))
+    union = found.levels[0].union
+    between = (union.value if union.low is None else union.low, union.value if union.high is None else union.high)
+    return Defended(name, title, known, between, doubts, is_lesson, str(run.folder or ""))
 
 
 def _radius(run: Run) -> float | None:

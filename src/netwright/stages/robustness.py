@@ -9,15 +9,19 @@ from torch import Tensor
 
 from netwright.attacks.campaign import Campaign
 from netwright.attacks.changes import changes_of
+from netwright.attacks.problem import is_random
 from netwright.attacks.signs import borrowed, planted, without_gradient
 from netwright.attacks.space import Space
 from netwright.attacks.ways import ways_of
 from netwright.checks import ATTACK_CHECKS
 from netwright.checks.evidence import made, report
 from netwright.checks.robustness.masking import Signs
+from netwright.defenses.certificate import certify
 from netwright.machine.device import prepare_device
+from netwright.models.guards import Smoothed
+from netwright.models.modes import evaluating
 from netwright.records.batch import Batch
-from netwright.records.finding import Checked, Finding, Report
+from netwright.records.finding import Checked, Finding, Measure, Report
 from netwright.records.result import Tell
 from netwright.records.robustness import Attacked, Example, Level, Robustness
 from netwright.records.run import Run
@@ -36,9 +40,11 @@ from netwright.stages.siege import (
     level,
     rows_of,
 )
+from netwright.statistics import share
 
 WHOLE_STEPS = 20
 PLANTED = {False: 16, True: 32}  # rows with a planted answer: each is attacked alone
+PROVEN, RADII = 100, (0.1, 0.25, 0.5)  # rows whose radius is computed, a thousand answers each; radii that are told
 EXAMPLES, COLUMNS = 3, 12  # rows shown, and changed columns of each
 RETRIED = {"steps": 40, "labels": 9}  # of rows that only attacks without gradients beat: gradients get a last chance
 
@@ -50,6 +56,8 @@ def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
         levels, first = list[Level](), None
         for size in asked.sizes:
             found = level(siege, size)
+            if asked.is_full and not levels:
+                found = (replace(found[0], certified=_certified(siege)), *found[1:])
             levels.append(found[0])
             first = first or found
         _, campaign, harms = first if first is not None else level(siege, asked.strength)
@@ -75,6 +83,19 @@ def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
         is_full=asked.is_full,
     )
     return Attacked(found, siege.batch, after, beaten)
+
+
+def _certified(siege: Siege) -> tuple[Measure, ...]:
+    """Rows that are right at any change up to some radii, in shares of the range; none unless answers are smoothed."""
+    run, few = siege.run, siege.batch.keep(torch.arange(min(len(siege.batch), PROVEN)))
+    if not isinstance(run.network, Smoothed) or siege.labels is None:
+        return ()
+    labels, radii = certify(run.network, few, run.task)
+    right = labels == torch.from_numpy(siege.labels.positions[: len(few)])
+    return tuple(
+        share(int((right & (radii >= radius)).sum()), len(few)).measure(f"proven up to a length of {radius:g}")
+        for radius in RADII
+    )
 
 
 def _examples(siege: Siege, after: Batch, beaten: Tensor) -> Iterator[Example]:
@@ -113,8 +134,8 @@ def _signs(
     if siege.asked.methods:
         return signs
     with torch.no_grad():
-        if siege.passes > 1:
-            signs = replace(signs, random=_numbers(siege, torch.ones_like(campaign.right)))
+        with evaluating(siege.run.network):
+            signs = replace(signs, is_random=is_random(siege.run.network, siege.batch, siege.run.task))
         if not siege.run.task.can_be_wrong or not any(way.moves for way in siege.ways):
             return signs
         left = {name: int((harm < 1).sum()) for name, harm in harms.items()}
@@ -161,7 +182,7 @@ def _whole(siege: Siege) -> tuple[int, int] | None:
     if siege.run.schema.inputs:
         ways = ways_of(siege.run.schema, Reach(is_share=True, immutable=frozenset(siege.asked.immutable)))
     threat = Threat(ways, LARGEST, "inf", seed=siege.run.recipe.seed)
-    campaign = Campaign(siege.run.network, siege.batch, siege.run.task, threat, passes=siege.passes)
+    campaign = Campaign(siege.run.network, siege.batch, siege.run.task, threat)
     known = borrowed(campaign, campaign.right)
     harm = campaign.attack("pgd", known, {"steps": WHOLE_STEPS, "loss": "plain"})
     return int((known & (harm < 1)).sum()), int(known.sum())

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from netwright.attacks import ATTACKS
-from netwright.attacks.campaign import PASSES, Campaign
+from netwright.attacks.campaign import Campaign
 from netwright.attacks.corruptions import corrupted, emptiable, emptied, suited
 from netwright.attacks.minimal import smallest
 from netwright.attacks.plans import Planned, planned
-from netwright.attacks.signs import differing
 from netwright.attacks.transfer import surrogates_of
 from netwright.attacks.ways import ways_between, ways_of
 from netwright.kinds.tensor import TensorField
@@ -83,7 +82,6 @@ class Siege:
     batch: Batch
     ways: tuple[Way, ...]
     plan: tuple[Planned, ...]
-    passes: int  # more than one if answers are random
     tell: Tell
     left_out: dict[str, str] = field(default_factory=dict[str, str])  # what was not tried, and why
 
@@ -119,7 +117,7 @@ class Siege:
 
     def campaign(self, size: float) -> Campaign:
         """Before any attack."""
-        return Campaign(self.run.network, self.batch, self.run.task, self.threat(size), passes=self.passes)
+        return Campaign(self.run.network, self.batch, self.run.task, self.threat(size))
 
     def measure(self, name: str, harm: Tensor) -> Measure:
         """Rows that are right, with the interval of Wilson; or the mean harm, with that of a mean."""
@@ -151,9 +149,7 @@ def besieged(run: Run, asked: Asked, tell: Tell) -> Siege:
             remedy="give it, for example nw.attack(run, eps=0.1, bounds=(0, 1)).",
         )
     plan = planned(run.task, ways, asked.methods, is_full=asked.is_full)
-    siege = Siege(run, asked, batch, ways, plan, 1, tell)
-    siege.passes = PASSES if bool(differing(run.network, batch, run.task).any()) else 1
-    return siege
+    return Siege(run, asked, batch, ways, plan, tell)
 
 
 def rows_of(run: Run) -> tuple[Examples, str]:
