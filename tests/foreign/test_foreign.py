@@ -50,6 +50,8 @@ def test_a_task_from_outside_goes_through_every_stage(case: str, tmp_path: Path)
 
     with pytest.raises(RunError, match="allow"):
         nw.load(folder)
+    attacked = nw.attack(run, eps=0.1, rows=16)
+    assert attacked.measure == "rise of the loss" and attacked.result("union") > 0
     loaded = nw.load(folder, allow_code=True)
     assert loaded.task == run.task
     answers, again = nw.predict(run, data), nw.predict(loaded, data)

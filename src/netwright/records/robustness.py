@@ -46,7 +46,7 @@ class Example:
 
     row: int
     place: str
-    before: str  # the answer
+    before: str  # the answer; empty if it does not fit a line
     after: str
     changes: tuple[tuple[str, str, str], ...]  # column, cell before, cell after
 
@@ -172,5 +172,6 @@ class Attacked:
 
 
 def _shown(example: Example) -> list[str]:
-    lines = [f"{example.place}: {example.before} becomes {example.after}"]
+    becomes = f": {example.before} becomes {example.after}" if example.before else ""
+    lines = [f"{example.place}{becomes}"]
     return [*lines, *(f"    {column}: {before} -> {after}" for column, before, after in example.changes)]

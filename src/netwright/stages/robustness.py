@@ -114,7 +114,7 @@ def _examples(siege: Siege, after: Batch, beaten: Tensor) -> Iterator[Example]:
 
 def _answer(siege: Siege, batch: Batch, place: int) -> str:
     frame = siege.run.task.predict(siege.run.network, batch.keep(torch.tensor([place])))
-    answer = frame["prediction"][0] if "prediction" in frame.columns else "its answer"
+    answer = frame["prediction"][0] if "prediction" in frame.columns else ""
     return f"{answer:.6g}" if isinstance(answer, float) else str(answer)
 
 

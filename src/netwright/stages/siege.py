@@ -149,7 +149,14 @@ def besieged(run: Run, asked: Asked, tell: Tell) -> Siege:
             remedy="give it, for example nw.attack(run, eps=0.1, bounds=(0, 1)).",
         )
     plan = planned(run.task, ways, asked.methods, is_full=asked.is_full)
-    return Siege(run, asked, batch, ways, plan, tell)
+    siege = Siege(run, asked, batch, ways, plan, tell)
+    found = siege.labels
+    if asked.target and found is not None and all(found.names[place] == asked.target for place in found.positions):
+        raise DataError(
+            f"all {counted(len(batch), 'row')} are {asked.target!r} already: an adversary has nothing to want",
+            remedy="choose another label.",
+        )
+    return siege
 
 
 def rows_of(run: Run) -> tuple[Examples, str]:
@@ -274,7 +281,7 @@ def everyday(siege: Siege) -> tuple[Measure, ...]:
         return ()
     campaign = siege.campaign(siege.asked.sizes[0])
     found = list[Measure]()
-    for name in suited(schema):
+    for name in suited(schema, has_places=siege.run.task.has_places):
         changed = corrupted(schema, siege.batch, name, SEVERITY, campaign.threat.generator())
         found.append(siege.measure(name.replace("_", " "), campaign.harm(changed, everyone(siege.batch))))
     names = emptiable(schema)[:MOST_COLUMNS] if len(schema.inputs) > 1 else ()

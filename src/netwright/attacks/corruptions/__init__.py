@@ -46,11 +46,13 @@ class Corruption:
     change: Change
     levels: tuple[float, float, float]
     least_channels: int = 0  # of a series
+    moves: bool = False  # positions change, so that targets of pixels no longer fit
 
 
-def suited(schema: Schema) -> tuple[str, ...]:
-    """The names in CORRUPTIONS that change at least one of these columns."""
-    return tuple(name for name in CORRUPTIONS if any(_suits(_named(name), block) for block in schema.blocks))
+def suited(schema: Schema, *, has_places: bool = False) -> tuple[str, ...]:
+    """The names in CORRUPTIONS that change at least one of these columns; `has_places` as of a task."""
+    found = (name for name in CORRUPTIONS if any(_suits(_named(name), block) for block in schema.blocks))
+    return tuple(name for name in found if not (has_places and _named(name).moves))
 
 
 def corrupted(schema: Schema, batch: Batch, name: str, severity: int, generator: Generator) -> Batch:

@@ -79,5 +79,5 @@ blur = Corruption(("pictures",), _blur, (0.4, 0.7, 1.0))
 contrast = Corruption(("pictures",), _contrast, (0.75, 0.4, 0.15))
 brightness = Corruption(("pictures",), _brightness, (0.05, 0.15, 0.3))
 # Theirs turns nothing. A tilt of 15 degrees is what augmentation calls harmless: half of it, and twice as much.
-rotation = Corruption(("pictures",), _rotation, (7.5, 15.0, 30.0))
+rotation = Corruption(("pictures",), _rotation, (7.5, 15.0, 30.0), moves=True)
 jpeg = Corruption(("pictures",), _jpeg, (80, 58, 40))
