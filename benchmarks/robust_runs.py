@@ -210,6 +210,8 @@ RUNS: dict[str, tuple[Callable[[Path, Path], nw.Run], Mapping[str, Any]]] = {
     "clothes, unnoticed": (lambda data, _: clothes(data, FEW_EPOCHS), {}),
     "telescope, table": (file("telescope.csv", target="Class"), {}),
     "adult, mixed table": (file("adult.csv", target="income"), {}),
+    "bank, mixed table": (file("collection/bank.csv", target="y", drop=("id",)), {}),
+    "lending club, mixed table": (file("lending_club.csv", target="Class"), {}),
     "satellite, table": (file("collection/satellite.csv", target="classes"), {}),
     "movie reviews, text": (file("movie_reviews.csv", target="sentiment", drop=("score",)), {}),
     "splice, symbols": (file("splice.csv", target="junction"), {}),

@@ -93,7 +93,7 @@ def test_from_pictures_in_memory_to_answers_in_python(digits: Path, tmp_path: Pa
     run = nw.train((pixels, data.target[rows][:150]), settings=settings, folder=tmp_path / "run")
     answers = nw.predict(nw.load(tmp_path / "run"), pixels[:5])
     assert answers.columns[:3] == ["row", "prediction", "probability"]
-    assert answers.equals(nw.predict(run, pixels)[:5])
+    assert answers.equals(nw.predict(run, pixels[:5]))  # of as many rows: products of other sizes round otherwise
     files = [str(file) for file in sorted(digits.glob("one/*.png"))[:3]]
     assert nw.predict(run, files)["file"].to_list() == files
     assert nw.weights(run).filters is not None

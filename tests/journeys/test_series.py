@@ -69,7 +69,7 @@ def test_from_arrays_to_answers_in_python(tmp_path: Path) -> None:
     settings = {"epochs": 2, "width": 8, "depth": 1, "batch_size": 16, "precision": "fp32"}
     run = nw.train((x, labels), settings=settings, folder=tmp_path / "run")
     answers = nw.predict(nw.load(tmp_path / "run"), x[:7])
-    assert answers.equals(nw.predict(run, x)[:7])
+    assert answers.equals(nw.predict(run, x[:7]))  # of as many rows: products of other sizes round otherwise
     assert nw.evaluate(run, (x, labels)).count == COUNT
     assert nw.show(run)
 

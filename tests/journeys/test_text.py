@@ -61,7 +61,7 @@ def test_from_texts_in_memory_to_answers_in_python(tmp_path: Path) -> None:
     run = nw.train((texts, labels), settings=settings, folder=tmp_path / "run")
     answers = nw.predict(nw.load(tmp_path / "run"), texts[:10])
     assert answers["row"].to_list() == list(range(10))
-    assert answers.equals(nw.predict(run, texts)[:10])
+    assert answers.equals(nw.predict(run, texts[:10]))  # of as many rows: products of other sizes round otherwise
 
 
 def test_a_language_model_learns_from_one_text_and_continues_it(tmp_path: Path, netwright: Callable) -> None:

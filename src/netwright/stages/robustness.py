@@ -15,7 +15,7 @@ from netwright.attacks.space import Space
 from netwright.attacks.ways import ways_of
 from netwright.checks import ATTACK_CHECKS
 from netwright.checks.evidence import made, report
-from netwright.checks.robustness.masking import Signs
+from netwright.checks.robustness.masking import FEW_VALUES, Signs
 from netwright.defenses.certificate import certify
 from netwright.machine.device import prepare_device
 from netwright.models.guards import Smoothed
@@ -42,7 +42,7 @@ from netwright.stages.siege import (
 )
 from netwright.statistics import share
 
-WHOLE_STEPS = 20
+WHOLE_STEPS, WHOLE_QUERIES = 20, 200
 PLANTED = {False: 16, True: 32}  # rows with a planted answer: each is attacked alone
 PROVEN, RADII = 100, (0.1, 0.25, 0.5)  # rows whose radius is computed, a thousand answers each; radii that are told
 EXAMPLES, COLUMNS = 3, 12  # rows shown, and changed columns of each
@@ -128,7 +128,7 @@ def _signs(
         right=right,
         left=int(campaign.standing.sum()),
         beaten=_numbers(siege, campaign.right & ~campaign.standing),
-        values=int(Space(siege.batch.keep(torch.arange(1)), campaign.threat).free.sum()),
+        values=_values(siege, campaign.threat),
         counts_answers=siege.run.task.can_be_wrong,
     )
     if siege.asked.methods:
@@ -184,8 +184,15 @@ def _whole(siege: Siege) -> tuple[int, int] | None:
     threat = Threat(ways, LARGEST, "inf", seed=siege.run.recipe.seed)
     campaign = Campaign(siege.run.network, siege.batch, siege.run.task, threat)
     known = borrowed(campaign, campaign.right)
-    harm = campaign.attack("pgd", known, {"steps": WHOLE_STEPS, "loss": "plain"})
-    return int((known & (harm < 1)).sum()), int(known.sum())
+    campaign.attack("pgd", known, {"steps": WHOLE_STEPS, "loss": "plain"})
+    if _values(siege, threat) < FEW_VALUES:
+        campaign.attack("square", known & campaign.standing, {"queries": WHOLE_QUERIES})
+    return int((known & campaign.standing).sum()), int(known.sum())
+
+
+def _values(siege: Siege, threat: Threat) -> int:
+    """How many values of a row can move."""
+    return int(Space(siege.batch.keep(torch.arange(1)), threat).free.sum())
 
 
 def _doubled(siege: Siege, campaign: Campaign) -> int:

@@ -81,7 +81,8 @@ def whole_range(signs: Signs) -> Iterator[Finding]:
     not find this fails by itself.
 
     How it is decided: each row takes the values of another row; if its answer is then wrong, a change is known. Of
-    these rows gradient steps over the whole range leave more than 5 % right (WHOLE_LEFT).
+    these rows gradient steps over the whole range leave more than 5 % right (WHOLE_LEFT). In rows of fewer than 50
+    values (FEW_VALUES) random search may help: networks for tables bend at quantiles, where slopes end.
     """
     if signs.whole is None or not signs.whole[1]:
         raise Skip("no row is known to be in reach of a wrong answer")
