@@ -140,9 +140,9 @@ def cases() -> Iterator[Case]:
         settings = {**FEW_EPOCHS, "guard": guard}
         yield Case("masked", f"clothes, {guard}", lambda data, _, s=settings: clothes(data, s), {"eps": CLOTHES_EPS})
     yield Case("masked", "clothes, logits x 100", sharpened, {"eps": CLOTHES_EPS})
-    yield Case("defenses", "none", lambda _, folder: digits(folder), {"eps": DIGITS_EPS, "full": True, "rows": 256})
+    yield Case("defenses", "none", lambda _, folder: digits(folder), {"eps": DIGITS_EPS})
     for method in METHODS:
-        yield Case("defenses", method, hardened_by(method), {"eps": DIGITS_EPS, "full": True, "rows": 256})
+        yield Case("defenses", method, hardened_by(method), {"eps": DIGITS_EPS})
 
 
 def clothes(data: Path, settings: Mapping[str, Any]) -> nw.Run:

@@ -71,3 +71,17 @@ def test_the_same_seed_gives_the_same_points_whatever_was_drawn_before():
     torch.rand(3)
     second = square(museum.plain(), rows, museum.DIGITS, museum.threat(rows), queries=30)
     assert torch.equal(first.inputs[0], second.inputs[0])
+
+
+def test_it_ends_after_queries_in_which_no_row_fell() -> None:
+    batch = museum.rows(8)
+    asked = []
+
+    class Counted(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            asked.append(len(x))
+            return museum.network("plain")(x)
+
+    threat = museum.threat(batch, size=1e-4)  # too little to beat anything
+    square(Counted().eval(), batch, museum.DIGITS, threat, queries=500, patience=10)
+    assert len(asked) < 20

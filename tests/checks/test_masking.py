@@ -11,7 +11,7 @@ from netwright.records.finding import Finding
 HONEST = Signs(
     count=200, right=196, left=13, values=64,
     pgd=20, margin=16, transfer=60, hidden=(7,), whole=(0, 190), flat=(), doubled=0,
-    curve=((0.1, 120), (0.2, 10), (1.0, 0)), planted=(31, 32),
+    curve=((0.1, 0.6), (0.2, 0.05), (1.0, 0.0)), planted=(31, 32),
 )  # fmt: skip
 Check = Callable[[Signs], Iterator[Finding]]
 
@@ -23,7 +23,7 @@ SICK: dict[Check, dict[str, object]] = {
     masking.no_gradients: {"flat": (1, 2, 3, 4)},
     masking.random_answers: {"is_random": True},
     masking.not_converged: {"doubled": 4},
-    masking.not_monotone: {"curve": ((0.1, 10), (0.2, 30))},
+    masking.not_monotone: {"curve": ((0.1, 0.05), (0.2, 0.15))},
     masking.planted_missed: {"planted": (10, 32)},
 }
 

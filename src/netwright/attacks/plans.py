@@ -28,7 +28,7 @@ QUICK = (
     Planned("pgd", "the same on the margin", {"steps": 20, "loss": "margin"}, is_alone=True, key="pgd_margin"),
     Planned("apgd", "APGD on cross entropy", {"steps": 30}),
     Planned("apgd_targeted", "APGD towards each likely label", {"steps": 20, "labels": 3}),
-    Planned("square", "random squares, no gradient (Square)", {"queries": 1000}),
+    Planned("square", "random squares, no gradient (Square)", {"queries": 1000, "patience": 150}),
 )
 # As thorough as AutoAttack (Croce and Hein 2020, arXiv:2003.01690), and what it lacks.
 FULL = (

@@ -19,27 +19,32 @@ FIRST_SHARE = 0.8  # of the values are drawn anew at first
 HALVED = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the queries, after which the share is halved
 
 
-def square(network: nn.Module, batch: Batch, task: Task, threat: Threat, *, queries: int = QUERIES) -> Batch:
+def square(
+    network: nn.Module, batch: Batch, task: Task, threat: Threat, *, queries: int = QUERIES, patience: int = 0
+) -> Batch:
     """Random search: for pictures in squares, for everything else in random sets of values.
 
     Andriushchenko et al. 2019, arXiv:1912.00049. Sees outputs only, so it tells whether gradients are hidden. For
-    numbers half of the queries go up, half down.
+    numbers half of the queries go up, half down. With `patience`, it ends after so many queries in which no row fell.
     """
     problem = Problem(network, batch, task, threat)
     names = ("margin",) if task.link == "softmax" else fitting(task)
     for number, name in enumerate(names):
-        _search(problem, name, queries // len(names), threat.generator(number))
+        _search(problem, name, queries // len(names), patience or queries, threat.generator(number))
     return problem.result()
 
 
-def _search(problem: Problem, loss: str, queries: int, generator: Generator) -> None:
+def _search(problem: Problem, loss: str, queries: int, patience: int, generator: Generator) -> None:
     space, draw = problem.space, _corners if problem.threat.norm == "inf" else _shifted
     if not problem.open.any():
         return
     z = space.project(_start(problem, generator))
     value, _ = problem.look(z, loss)
+    standing, fell = int(problem.open.sum()), 0
     for query in range(1, queries):
-        if not problem.open.any():
+        if (left := int(problem.open.sum())) < standing:
+            standing, fell = left, query
+        if not left or query - fell > patience:
             return
         share = FIRST_SHARE / 2 ** sum(query > queries * end for end in HALVED)
         candidate = space.project(draw(problem, z, share, generator))

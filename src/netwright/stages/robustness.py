@@ -150,7 +150,7 @@ def _signs(
             whole=_whole(siege),
             flat=_numbers(siege, flat),
             doubled=_doubled(siege, campaign) if siege.asked.is_full else None,
-            curve=tuple((size, int((harm < 1).sum())) for size, harm in points),
+            curve=tuple((size, float((harm < 1).double().mean())) for size, harm in points),
             planted=planted(siege.run.network, few, siege.run.task, campaign.threat, "pgd"),
         )
 

@@ -20,7 +20,7 @@ FEW_VALUES = 50  # of a row; the smallest pictures have 64, few tables have as m
 APART = 0.10  # of all rows; honest networks differ by 5 points or less between the two losses
 FLAT = 0.01  # of all rows that are right
 DOUBLED = 0.005  # of all rows
-RISE = 0.02  # of all rows
+RISE = 0.03  # of the rows, 128 at most: three of them
 PLANTED = 0.9  # of the planted answers must be found
 SURFACE = 0.5  # of the right answers should stay right
 READ_MORE = Remedy("do not report these numbers as robustness; try attacks made for this network (--full).")
@@ -44,7 +44,7 @@ class Signs:
     flat: tuple[int, ...] | None = None  # numbers of right rows without any gradient
     is_random: bool = False  # outputs of the same rows differ between two passes
     doubled: int | None = None  # rows that twice the steps beat in addition
-    curve: tuple[tuple[float, int], ...] = ()  # (size, rows right), each size attacked afresh
+    curve: tuple[tuple[float, float], ...] = ()  # (size, share of rows right), each size attacked afresh
     planted: tuple[int, int] | None = None  # found, of how many
     counts_answers: bool = True  # answers are right or wrong
 
@@ -213,19 +213,17 @@ def not_monotone(signs: Signs) -> Iterator[Finding]:
 
     Why it matters: whatever a small change can do is in reach of a larger one too.
 
-    How it is decided: each size is attacked afresh; from one to the next the rows that stay right rise by more than 2 %
-    of all (RISE).
+    How it is decided: each size is attacked afresh; from one to the next the share of rows that stay right rises by
+    more than 3 % (RISE).
     """
     if len(signs.curve) < 2:
         raise Skip("one size was tried")
-    pairs = [
-        (a, b) for a, b in zip(signs.curve, signs.curve[1:], strict=False) if b[1] - a[1] > max(1.0, RISE * signs.count)
-    ]
-    if pairs:
-        (small, fewer), (large, more) = max(pairs, key=lambda pair: pair[1][1] - pair[0][1])
+    small, large = max(zip(signs.curve, signs.curve[1:], strict=False), key=lambda pair: pair[1][1] - pair[0][1])
+    if large[1] - small[1] > RISE:
         yield Finding(
             "warning",
-            f"{fewer:,} of {signs.count:,} rows stay right at size {small:g}, and {more:,} at {large:g}",
+            f"{small[1]:.1%} of the rows stay right at size {small[0]:g}, and {large[1]:.1%} at {large[0]:g}",
+            measures=(Measure("rise", large[1] - small[1], threshold=RISE),),
             remedies=(READ_MORE,),
         )
 
