@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import final
 
 import torch
@@ -50,7 +51,7 @@ class Problem:
         self.space = Space(batch, threat)
         self.best = self.space.zeros()
         self.harm = torch.zeros(len(batch), device=self.best.device)
-        self.passes, self._drawn = 1, 0
+        self.passes, self._seeds = 1, seeds_of(threat)
         everyone = torch.ones(len(batch), dtype=torch.bool, device=self.best.device)
         self._last = _Rows(everyone, self.space, batch.cut(), self.best, threat.goal)
         if len(batch):  # some networks cannot answer no rows
@@ -163,15 +164,8 @@ class Problem:
             return harm_of(self.task, outputs, rows.clean, rows.batch, rows.goal)
 
     def _each_pass(self, rows: _Rows) -> Iterator[None]:
-        """Once for each pass, if there are rows; what a random network draws depends on the threat's seed alone."""
-        for _ in range(self.passes if len(rows.batch) else 0):
-            if self.passes == 1:
-                yield
-                continue
-            self._drawn += 1
-            with forked():
-                reseed(mixed(self.threat.seed + self._drawn))
-                yield
+        """Once for each pass, if there are rows."""
+        return each_pass(self.passes if len(rows.batch) else 0, self._seeds)
 
     def _noted(self, rows: _Rows, z: Tensor, harms: list[Tensor]) -> Tensor:
         """The harm, after points with more than ever have been remembered."""
@@ -180,6 +174,22 @@ class Problem:
         self.best = torch.where(is_more[:, None], z.detach(), self.best)
         self.harm = torch.where(is_more, harm, self.harm)
         return harm
+
+
+def seeds_of(threat: Threat) -> Iterator[int]:
+    """What a random network draws depends on the threat's seed alone: a seed for each pass."""
+    return (mixed(threat.seed + number) for number in count(1))
+
+
+def each_pass(passes: int, seeds: Iterator[int]) -> Iterator[None]:
+    """Once for each pass; if there are several, each with torch's generators seeded anew."""
+    for _ in range(passes):
+        if passes == 1:
+            yield
+            continue
+        with forked():
+            reseed(next(seeds))
+            yield
 
 
 def is_random(network: nn.Module, batch: Batch, task: Task) -> bool:

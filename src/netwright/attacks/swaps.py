@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from netwright.attacks.losses import LOSSES, fitting
 from netwright.attacks.neighbors import stems_of, with_neighbors
-from netwright.attacks.problem import PASSES, harm_of, is_random
-from netwright.machine.randomness import forked, mixed, reseed
+from netwright.attacks.problem import PASSES, each_pass, harm_of, is_random, seeds_of
 from netwright.models.stem import Stem
 from netwright.records.batch import Batch, Outputs
 from netwright.records.errors import DataError
@@ -114,7 +113,7 @@ class _Search:
         passes: int,
     ) -> None:
         self.network, self.batch, self.task, self.threat = network, batch, task, threat
-        self.passes, self._drawn = passes, 0
+        self.passes, self._seeds = passes, seeds_of(threat)
         self.stems = stems_of(network)
         self.generator = threat.generator()
         self.parts = [_cells(batch, place, threat.ways[place], threat.size) for place in places]
@@ -158,15 +157,8 @@ class _Search:
         return self.harm < 1 if ends else torch.ones_like(self.harm, dtype=torch.bool)
 
     def _each_pass(self) -> Iterator[None]:
-        """Once for each pass; what a random network draws depends on the threat's seed alone."""
-        for _ in range(self.passes):
-            if self.passes == 1:
-                yield
-                continue
-            self._drawn += 1
-            with forked():
-                reseed(mixed(self.threat.seed + self._drawn))
-                yield
+        """Once for each pass."""
+        return each_pass(self.passes, self._seeds)
 
     def _answers(self, batch: Batch) -> Outputs:
         return self.task.answers(self.task.forward(self.network, batch))

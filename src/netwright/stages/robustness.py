@@ -23,7 +23,7 @@ from netwright.models.modes import evaluating
 from netwright.records.batch import Batch
 from netwright.records.finding import Checked, Finding, Measure, Report
 from netwright.records.result import Tell
-from netwright.records.robustness import Attacked, Example, Level, Robustness
+from netwright.records.robustness import Attacked, Example, Robustness
 from netwright.records.run import Run
 from netwright.records.threat import Reach, Threat
 from netwright.resolve import resolve
@@ -53,14 +53,11 @@ def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
     """The run under attack. Raises as `besieged`."""
     with prepare_device(run.recipe.threads):
         siege = besieged(run, asked, tell)
-        levels, first = list[Level](), None
-        for size in asked.sizes:
-            found = level(siege, size)
-            if asked.is_full and not levels:
-                found = (replace(found[0], certified=_certified(siege)), *found[1:])
-            levels.append(found[0])
-            first = first or found
-        _, campaign, harms = first if first is not None else level(siege, asked.strength)
+        asked = siege.asked
+        found = [level(siege, size) for size in asked.sizes]
+        first, campaign, harms = found[0]
+        first = replace(first, certified=_certified(siege)) if asked.is_full else first
+        levels = (first, *(other for other, _, _ in found[1:]))
         points = curve(siege) if not asked.methods else ()
         signs = _signs(siege, campaign, harms, points)
     after = campaign.batch_found()
@@ -74,7 +71,7 @@ def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
         measure="right answers" if run.task.can_be_wrong else run.task.harm_name,
         is_share=run.task.can_be_wrong,
         clean=siege.measure("no attack", campaign.clean),
-        levels=tuple(levels),
+        levels=levels,
         everyday=() if asked.methods else everyday(siege),
         curve=chart_of(siege, points),
         examples=tuple(_examples(siege, after, beaten)),

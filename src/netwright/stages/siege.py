@@ -18,6 +18,7 @@ from netwright.attacks.minimal import smallest
 from netwright.attacks.plans import Planned, planned
 from netwright.attacks.transfer import surrogates_of
 from netwright.attacks.ways import ways_between, ways_of
+from netwright.defenses.hardening import UNSEEN
 from netwright.kinds.tensor import TensorField
 from netwright.models.modes import evaluating
 from netwright.records.batch import Batch, Examples
@@ -69,7 +70,7 @@ class Asked:
 
     def reach(self) -> Reach:
         """How sizes are measured."""
-        return Reach(bool(self.eps) or self.bounds is not None, frozenset(self.immutable))
+        return Reach(bool(self.eps), frozenset(self.immutable))
 
 
 @final
@@ -131,6 +132,8 @@ def besieged(run: Run, asked: Asked, tell: Tell) -> Siege:
 
     Raises DataError for a task, columns or labels that cannot be attacked, RecipeError for a wrong size or method.
     """
+    if not run.schema.inputs:  # of an engineer's own inputs only the range is known
+        asked = replace(asked, bounds=asked.bounds or run.bounds, eps=asked.eps or (asked.strength * UNSEEN,))
     _check(run, asked)
     rows, _ = rows_of(run)
     count = min(len(rows), asked.rows or (FULL_ROWS if asked.is_full else QUICK_ROWS))
@@ -138,11 +141,10 @@ def besieged(run: Run, asked: Asked, tell: Tell) -> Siege:
         raise DataError("there are no rows to attack", remedy="give the run a test part.")
     drawn = np.sort(np.random.default_rng(run.recipe.seed).choice(len(rows), count, replace=False))
     batch = rows.plain().uncut().take(rows.rows[torch.from_numpy(drawn)]).to(device_of(run.network))
-    bounds = asked.bounds or run.bounds
     if run.schema.inputs:
         ways = ways_of(run.schema, asked.reach())
-    elif bounds is not None:
-        ways = ways_between(batch.inputs, *bounds)
+    elif asked.bounds is not None:
+        ways = ways_between(batch.inputs, *asked.bounds)
     else:
         raise DataError(
             "the range of this network's own inputs is not known",

@@ -6,6 +6,7 @@ from netwright.attacks.campaign import Campaign
 from netwright.attacks.ways import ways_between, ways_of
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
+from netwright.defenses.hardening import UNSEEN
 from netwright.records.errors import DataError
 from netwright.records.finding import Finding, Remedy
 from netwright.records.threat import Reach, Threat
@@ -13,7 +14,6 @@ from netwright.statistics import share
 
 ROWS = 64  # attacked; their gradient steps cost about as much as ten training steps
 STEPS = 10
-UNNOTICED = 8 / 255  # of the range of an engineer's own inputs: the usual size for pictures
 SURFACE = 0.5  # of the right answers should stay right
 
 
@@ -39,7 +39,7 @@ def attack_surface(evidence: TrainingEvidence) -> Iterator[Finding]:
         raise Skip(error.problem) from None
     if not any(way.moves for way in ways):
         raise Skip("no input holds values that can change a little")
-    size = UNNOTICED if run.bounds else 1.0
+    size = UNSEEN if run.bounds else 1.0
     campaign = Campaign(evidence.network, batch, run.task, Threat(ways, size, seed=run.recipe.seed))
     campaign.attack("pgd", campaign.right, {"steps": STEPS})
     right, left = int(campaign.right.sum()), int(campaign.standing.sum())
