@@ -216,7 +216,8 @@ def _radius(run: Run) -> float | None:
     if not isinstance(run.network, Smoothed) or run.task.link != "softmax":
         return None
     part, _ = rows_of(run)
-    batch = next(part.plain().uncut().batches(PROVEN, seed=None))
+    spread = torch.linspace(0, len(part) - 1, min(PROVEN, len(part))).round().long()  # rows may be sorted by label
+    batch = part.plain().uncut().take(part.rows[spread])
     labels, radii = certify(run.network, batch, run.task)
     return float(torch.where(labels == batch.targets[0].flatten().cpu(), radii, 0.0).mean())
 

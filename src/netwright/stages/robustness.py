@@ -84,11 +84,12 @@ def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
 
 def _certified(siege: Siege) -> tuple[Measure, ...]:
     """Rows that are right at any change up to some radii, in shares of the range; none unless answers are smoothed."""
-    run, few = siege.run, siege.batch.keep(torch.arange(min(len(siege.batch), PROVEN)))
+    places = siege.spread(PROVEN)
+    run, few = siege.run, siege.batch.keep(places)
     if not isinstance(run.network, Smoothed) or siege.labels is None:
         return ()
     labels, radii = certify(run.network, few, run.task)
-    right = labels == torch.from_numpy(siege.labels.positions[: len(few)])
+    right = labels == torch.from_numpy(siege.labels.positions)[places]
     return tuple(
         share(int((right & (radii >= radius)).sum()), len(few)).measure(f"proven up to a length of {radius:g}")
         for radius in RADII
@@ -136,7 +137,7 @@ def _signs(
         if not siege.run.task.can_be_wrong or not any(way.moves for way in siege.ways):
             return signs
         left = {name: int((harm < 1).sum()) for name, harm in harms.items()}
-        few = siege.batch.keep(torch.arange(min(len(siege.batch), PLANTED[siege.asked.is_full])))
+        few = siege.batch.keep(siege.spread(PLANTED[siege.asked.is_full]))
         flat = without_gradient(siege.run.network, siege.batch, siege.run.task, campaign.threat) & campaign.right
         return replace(
             signs,

@@ -112,6 +112,10 @@ class Siege:
         self.tell(f"two other networks learn from {counted(len(examples), 'answer')} of this one")
         return surrogates_of(run.network, examples, run.task, builds)
 
+    def spread(self, most: int) -> Tensor:
+        """Places of at most so many rows, evenly spread: rows are in the order of the data, often that of labels."""
+        return torch.linspace(0, len(self.batch) - 1, min(most, len(self.batch))).round().long()
+
     def threat(self, size: float) -> Threat:
         """With one size."""
         return Threat(self.ways, size, self.asked.norm, seed=self.run.recipe.seed)
@@ -263,7 +267,7 @@ def curve(siege: Siege) -> tuple[tuple[float, Tensor], ...]:
         return ()
     usual = MULTIPLES if not siege.asked.reach().is_share else SHARES if siege.asked.norm == "inf" else LENGTHS
     found = list[tuple[float, Tensor]]()
-    few = replace(siege, batch=siege.batch.keep(torch.arange(min(len(siege.batch), CURVE_ROWS))))
+    few = replace(siege, batch=siege.batch.keep(siege.spread(CURVE_ROWS)))
     for size in sorted({*usual, *siege.asked.sizes}):
         campaign = few.campaign(size)
         harm = campaign.attack("pgd", campaign.right, {"steps": CURVE_STEPS, **_on_margin(siege)})
