@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from netwright.attacks import ATTACKS
 from netwright.attacks.problem import judged
-from netwright.models.modes import evaluating
+from netwright.models.modes import differentiable, evaluating
 from netwright.records.batch import Batch, Outputs
 from netwright.records.nested import each_tensor, leaves
 from netwright.records.task import Task
@@ -67,8 +67,9 @@ class Campaign:
         places = which.nonzero()[:, 0]
         for place in places.split(self._rows()) if len(places) else ():
             part = replace(threat, goal=None if threat.goal is None else threat.goal[place])
-            with evaluating(self.network):
-                yield place, attack(self.network, self.batch.keep(place), self.task, part, **options)
+            with differentiable(self.network), torch.no_grad():  # attacks ask for gradients where they need them
+                attacked = attack(self.network, self.batch.keep(place), self.task, part, **options)
+            yield place, attacked
 
     def reaches(self, name: str, which: Tensor, goal: Tensor, options: Mapping[str, Any] | None = None) -> Tensor:
         """(N,) bool: rows that an attack brings to the wanted labels; of those that it is tried on, by mask."""

@@ -10,7 +10,7 @@ from netwright.attacks.campaign import Campaign
 from netwright.attacks.losses import fitting, labels
 from netwright.attacks.problem import Problem
 from netwright.attacks.space import Space
-from netwright.models.modes import evaluating
+from netwright.models.modes import differentiable
 from netwright.records.batch import Batch
 from netwright.records.task import Task
 from netwright.records.threat import Threat
@@ -24,7 +24,7 @@ STEEP = 4.0  # logits between the planted point and the middle of the others: fa
 
 def without_gradient(network: nn.Module, batch: Batch, task: Task, threat: Threat) -> Tensor:
     """(B,) bool: rows for which no input that moves has any gradient."""
-    with evaluating(network):
+    with differentiable(network), torch.no_grad():
         problem = Problem(network, batch, task, threat)
         _, gradient, _ = problem.gradient(problem.space.zeros(), fitting(task)[0])
     return (gradient == 0).all(1)
@@ -52,7 +52,7 @@ def planted(network: nn.Module, batch: Batch, task: Task, threat: Threat, attack
     enter the network's last one; points well inside do not get it. Zimmermann et al. 2022, arXiv:2206.13991. (0, 0) if
     the features cannot be seen, or do not tell the points apart.
     """
-    with evaluating(network):
+    with differentiable(network), torch.no_grad():
         last = _last_linear(network, batch, task)
         found = [] if last is None else [_is_found(network, last, row, task, threat, attack) for row in _apart(batch)]
     return sum(one is True for one in found), sum(one is not None for one in found)

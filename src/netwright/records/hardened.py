@@ -72,7 +72,7 @@ class Hardened:
             "cost: training time over that of the network.",
         ]
         if self._has("wanted"):
-            found.append("wanted: rows that get the label that the adversary wants.")
+            found.append("wanted: rows that get the label after their own, if an adversary wants that one.")
         if self._has("radius"):
             found.append("radius: mean Euclidean norm, in shares of the range, below which nothing changes an answer.")
         for row in self.rows:
