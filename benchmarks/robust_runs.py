@@ -137,7 +137,7 @@ def cases() -> Iterator[Case]:
     for name, (make, words) in RUNS.items():
         yield Case("honest", name, make, words)
     for guard in ("quantize", "random", "no_gradient"):
-        settings = {**FEW_EPOCHS, "guard": guard}
+        settings = {**FEW_EPOCHS, "layers": DENSE, "guard": guard}  # random answers take eight passes each
         yield Case("masked", f"clothes, {guard}", lambda data, _, s=settings: clothes(data, s), {"eps": CLOTHES_EPS})
     yield Case("masked", "clothes, logits x 100", sharpened, {"eps": CLOTHES_EPS})
     yield Case("defenses", "none", lambda _, folder: digits(folder), {"eps": DIGITS_EPS})
@@ -159,7 +159,7 @@ def sharpened(data: Path, _folder: Path) -> nw.Run:
     """The same, with logits a hundred times as large."""
     from dataclasses import replace
 
-    run = clothes(data, FEW_EPOCHS)
+    run = clothes(data, {**FEW_EPOCHS, "layers": DENSE})
     with torch.no_grad():
         run.network.head.weight.mul_(100)  # pyright: ignore[reportAttributeAccessIssue]  the last layer
         run.network.head.bias.mul_(100)  # pyright: ignore[reportAttributeAccessIssue]
