@@ -39,6 +39,7 @@ from netwright.stages.siege import (
     everyday,
     level,
     rows_of,
+    smallest_of,
 )
 from netwright.statistics import share
 
@@ -56,7 +57,8 @@ def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
         asked = siege.asked
         found = [level(siege, size) for size in asked.sizes]
         first, campaign, harms = found[0]
-        first = replace(first, certified=_certified(siege)) if asked.is_full else first
+        if asked.is_full:
+            first = replace(first, certified=_certified(siege), smallest=smallest_of(siege, campaign))
         levels = (first, *(other for other, _, _ in found[1:]))
         points = curve(siege) if not asked.methods else ()
         signs = _signs(siege, campaign, harms, points)

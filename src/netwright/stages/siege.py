@@ -156,12 +156,8 @@ def besieged(run: Run, asked: Asked, tell: Tell) -> Siege:
         )
     plan = planned(run.task, ways, asked.methods, is_full=asked.is_full)
     siege = Siege(run, asked, batch, ways, plan, tell)
-    found = siege.labels
-    if asked.target and found is not None and all(found.names[place] == asked.target for place in found.positions):
-        raise DataError(
-            f"all {counted(len(batch), 'row')} are {asked.target!r} already: an adversary has nothing to want",
-            remedy="choose another label.",
-        )
+    if asked.target:
+        _check_target(siege, asked.target)
     return siege
 
 
@@ -193,11 +189,10 @@ def level(siege: Siege, size: float) -> tuple[Level, Campaign, dict[str, Tensor]
         siege.tell(f"attack {size:g}: {one.title}: {_left(siege, campaign)}")
     union = siege.measure("all together", campaign.worst)
     targeted = tuple(_targeted(siege, campaign)) if not siege.asked.methods else ()
-    least = _smallest(siege, campaign) if siege.asked.is_full else None
-    return Level(size, tuple(tried), union, targeted, least), campaign, harms
+    return Level(size, tuple(tried), union, targeted, None), campaign, harms
 
 
-def _smallest(siege: Siege, campaign: Campaign) -> Measure | None:
+def smallest_of(siege: Siege, campaign: Campaign) -> Measure | None:
     """The median size of the smallest change that beats a row, up to the whole range; infinite if most are not."""
     which = campaign.right.nonzero()[:, 0]
     if not siege.run.task.can_be_wrong or not len(which) or not any(way.moves for way in siege.ways):
@@ -205,14 +200,10 @@ def _smallest(siege: Siege, campaign: Campaign) -> Measure | None:
     most = LARGEST if siege.asked.reach().is_share else MULTIPLES[-1]
     with evaluating(siege.run.network):
         _, norms = smallest(siege.run.network, siege.batch.keep(which), siege.run.task, siege.threat(most))
-    ordered = norms.double().sort().values.cpu()
-    around = 0.98 * len(ordered) ** 0.5  # of the median's rank: half of its 95 % interval (binomial)
-    low, middle, high = (ordered[int(min(max(k, 0), len(ordered) - 1))] for k in _around(len(ordered) / 2, around))
-    return Measure("smallest change, median", float(middle), float(low), float(high))
-
-
-def _around(middle: float, half: float) -> tuple[float, float, float]:
-    return middle - half, middle, middle + half
+    ordered, last = norms.double().sort().values.cpu(), len(norms) - 1
+    half = 0.98 * len(norms) ** 0.5  # of the 95 % interval of the median's rank (binomial)
+    low, middle, high = (float(ordered[min(max(round(last / 2 + k), 0), last)]) for k in (-half, 0.0, half))
+    return Measure("smallest change, median", middle, low, high)
 
 
 def _as_field(number: int, x: Tensor) -> TensorField:
@@ -316,6 +307,19 @@ def chart_of(siege: Siege, points: Sequence[tuple[float, Tensor]]) -> Chart | No
     return Chart("lines", f"{name} by size of the change", f"size ({unit})", name, (name,), (values,), places, marks)
 
 
+def _check_target(siege: Siege, target: str) -> None:
+    """Raises DataError for a label that is not one, or that all rows have."""
+    found = siege.labels
+    if found is None or target not in found.names:
+        known = f"choose from {listed(found.names)}." if found is not None else "leave it out: answers are no labels."
+        raise DataError(f"{target!r} is no label of this run", remedy=known)
+    if all(found.names[place] == target for place in found.positions):
+        raise DataError(
+            f"all {counted(len(siege.batch), 'row')} are {target!r} already: an adversary has nothing to want",
+            remedy="choose another label.",
+        )
+
+
 def _check(run: Run, asked: Asked) -> None:
     """Raises for what cannot be asked of this run."""
     if run.task.generates:
@@ -334,6 +338,3 @@ def _check(run: Run, asked: Asked) -> None:
     for name in asked.methods:
         if name not in ATTACKS:
             raise RecipeError(f"there is no attack {name!r}", remedy=nearest(name, ATTACKS))
-    labels = getattr(run.task, "labels", ())
-    if asked.target and asked.target not in labels:
-        raise DataError(f"{asked.target!r} is no label of this run", remedy=f"choose from {listed(labels)}.")
