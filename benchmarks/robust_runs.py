@@ -24,6 +24,7 @@ from benchmarks.public_data import IDX_IMAGES_OFFSET, IDX_LABELS_OFFSET
 from benchmarks.speed.measure import conditions, table
 from PIL import Image
 from sklearn.datasets import load_digits
+from tests.attacks import museum
 
 import netwright as nw
 from netwright.records.robustness import Robustness
@@ -136,6 +137,10 @@ def cases() -> Iterator[Case]:
     """All of them."""
     for name, (make, words) in RUNS.items():
         yield Case("honest", name, make, words)
+    for part, names in (("honest", museum.HONEST), ("masked", museum.MASKED)):
+        for name in names:
+            words = {"eps": museum.SIZE, "bounds": (0, 1)}
+            yield Case(part, f"museum, {name}", lambda _data, _folder, name=name: of_museum(name), words)
     for guard in ("quantize", "random", "no_gradient"):
         settings = {**FEW_EPOCHS, "layers": DENSE, "guard": guard}  # random answers take eight passes each
         yield Case("masked", f"clothes, {guard}", lambda data, _, s=settings: clothes(data, s), {"eps": CLOTHES_EPS})
@@ -143,6 +148,12 @@ def cases() -> Iterator[Case]:
     yield Case("defenses", "none", lambda _, folder: digits(folder), {"eps": DIGITS_EPS})
     for method in METHODS:
         yield Case("defenses", method, hardened_by(method), {"eps": DIGITS_EPS})
+
+
+def of_museum(name: str) -> nw.Run:
+    """One of the small networks on digits on which thresholds were set."""
+    x, y, test_x, test_y = museum.pictures()
+    return nw.adopt(museum.network(name), museum.DIGITS, (x, y), test_loader=(test_x, test_y))
 
 
 def clothes(data: Path, settings: Mapping[str, Any]) -> nw.Run:
