@@ -5,7 +5,7 @@ import polars as pl
 import torch
 from tests.attacks.rows import classified, reviews, table
 
-from netwright.attacks.changes import Change, cells_of, changes_of
+from netwright.attacks.changes import Change, cells_of, changes_of, marked
 from netwright.kinds.image import Image
 from netwright.kinds.series import Series
 from netwright.records.batch import Batch
@@ -69,3 +69,12 @@ def test_pictures_and_series_say_the_greatest_change():
     assert found[0].after == "values changed by at most 8; the column ranges from 0 to 255"
     assert found[1].after == "values changed by at most 0.25; the column ranges from 1 to 3"
     assert found[0].before == "image of 1 x 4 x 4 values"
+
+
+def test_changed_words_are_in_brackets_with_a_few_words_around_them():
+    words = tuple((word, word) for word in ["a", "b", "c", "d", "e", "f", "g", "h", "i"])
+    words = (*words[:4], ("e", "x"), *words[5:])
+    change = Change("text", "a b c d e f g h i", "a b c d x f g h i", words)
+    assert marked(change, around=1) == ("... d [e] f ...", "... d [x] f ...")
+    assert marked(change) == ("a b c d [e] f g h i", "a b c d [x] f g h i")
+    assert marked(Change("age", "30", "31")) == ("30", "31")

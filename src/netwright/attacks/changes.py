@@ -25,6 +25,28 @@ class Change:
     words: tuple[tuple[str, str], ...] = ()
 
 
+def marked(change: Change, around: int = 6) -> tuple[str, str]:
+    """The cell before and after; of a text, each changed word in brackets, with a few words around it."""
+    if not change.words:
+        return change.before, change.after
+    differ = [place for place, (one, other) in enumerate(change.words) if one != other]
+    shown = sorted(
+        {k for place in differ for k in range(place - around, place + around + 1)} & {*range(len(change.words))}
+    )
+    return _joined(change.words, shown, 0), _joined(change.words, shown, 1)
+
+
+def _joined(words: tuple[tuple[str, str], ...], shown: list[int], side: int) -> str:
+    """The shown words of one side; what is left out between them is an ellipsis."""
+    parts, last = list[str](), -1
+    for place in shown:
+        pair = words[place]
+        parts += ["..."] if place > last + 1 else []
+        parts.append(f"[{pair[side]}]" if pair[0] != pair[1] else pair[side])
+        last = place
+    return " ".join([*parts, *(["..."] if last < len(words) - 1 else [])])
+
+
 def cells_of(schema: Schema, batch: Batch, row: int) -> list[tuple[str, str]]:
     """(column, cell in words) of a row, by its position in the batch, in the order of the data."""
     cells = {field.name: field.said(cell) for field, cell in _encoded(schema, batch, row)}

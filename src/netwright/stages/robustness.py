@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from netwright.attacks.campaign import Campaign
-from netwright.attacks.changes import changes_of
+from netwright.attacks.changes import changes_of, marked
 from netwright.attacks.problem import is_random
 from netwright.attacks.signs import borrowed, planted, without_gradient
 from netwright.attacks.space import Space
@@ -107,7 +107,7 @@ def _examples(siege: Siege, after: Batch, beaten: Tensor) -> Iterator[Example]:
     for place in places[:: max(1, len(places) // EXAMPLES)][:EXAMPLES].tolist():
         changed = changes_of(siege.run.schema, siege.batch, after, place)
         before, now = (_answer(siege, batch, place) for batch in (siege.batch, after))
-        said = tuple((one.column, one.before, one.after) for one in changed[:COLUMNS])
+        said = tuple((one.column, *marked(one)) for one in changed[:COLUMNS])
         row = int(siege.batch.rows[place])
         yield Example(row, part.locate(row), before, now, said)
 
