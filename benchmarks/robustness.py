@@ -10,17 +10,20 @@ AutoAttack. Measured cases are kept in --json; after --minutes no new case is be
 """
 
 import argparse
+import gzip
 import json
 import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
+from benchmarks.public_data import IDX_IMAGES_OFFSET, IDX_LABELS_OFFSET
 from benchmarks.speed.measure import conditions, table
 from tests.attacks import museum
 from torch import Tensor, nn
@@ -41,6 +44,8 @@ STEPS, STRIDE = 20, 0.125  # of PGD; the stride in sizes
 AGREE = 0.015  # of the pictures: the most that two packages may differ
 WEAKER = 0.005  # of the pictures: the most that AutoAttack may beat and we do not
 MINUTES = 7.0
+CLOTHES_EPOCHS = 6
+FASHION: list[Path] = []  # the folder, if it was named
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("robustness.jsonl"))
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="a folder with fashion-mnist/, if clothes are attacked too")
+    parser.add_argument("--only", default="", help="networks whose names hold this")
     options = parser.parse_args()
+    FASHION.extend([options.data / "fashion-mnist"] if options.data else [])
     torch.set_num_threads(options.threads)
     for package in ("torchattacks", "foolbox", "art", "pyautoattack"):
         require(package, extra="bench")
@@ -86,7 +94,7 @@ def main() -> None:
     found = [Measured(**json.loads(line)) for line in lines]
     done, began, left = {(m.part, m.network, m.norm, m.package) for m in found}, time.perf_counter(), 0
     for case in cases():
-        if case.key in done:
+        if case.key in done or options.only not in case.network:
             continue
         if time.perf_counter() - began > 60 * options.minutes:
             left += 1
@@ -102,18 +110,20 @@ def main() -> None:
 def cases() -> Iterator[Case]:
     """All of them."""
     for norm in SIZES:
-        for network in ("plain", "pgd-trained"):
+        for network in ("plain", "pgd-trained", *(CLOTHES if FASHION else ())):
             for package, attack in PGD.items():
                 yield Case("agreement", network, norm, package, attack)
-        for network in (*museum.HONEST, *museum.MASKED):
+        for network in (*museum.HONEST, *museum.MASKED, *(CLOTHES if FASHION else ())):
             for package, attack in UNIONS.items():
                 yield Case("strength", network, norm, package, attack)
 
 
 def measured(case: Case) -> Measured:
     """One case."""
-    network = museum.network(case.network)
-    batch = every(AGREEMENT_ROWS) if case.part == "agreement" else museum.rows(STRENGTH_ROWS)
+    is_clothes = case.network in CLOTHES
+    network = CLOTHES[case.network]() if is_clothes else museum.network(case.network)
+    count = AGREEMENT_ROWS if case.part == "agreement" else STRENGTH_ROWS
+    batch = shown_clothes(count) if is_clothes else every(count) if case.part == "agreement" else museum.rows(count)
     began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the other packages
@@ -121,6 +131,34 @@ def measured(case: Case) -> Measured:
     seconds = time.perf_counter() - began
     print(f"{' '.join(case.key)}: {right:.4f} in {seconds:.1f} s", flush=True)
     return Measured(*case.key, right, len(batch), seconds)
+
+
+@cache
+def pictures_of_clothes(part: str, count: int) -> tuple[Tensor, Tensor]:
+    """The first of Fashion-MNIST's training or test pictures (N, 1, 28, 28) in [0, 1], and their labels."""
+    with gzip.open(FASHION[0] / f"{part}-images-idx3-ubyte.gz") as file:
+        x = np.frombuffer(file.read(IDX_IMAGES_OFFSET + 784 * count), np.uint8, offset=IDX_IMAGES_OFFSET)
+    with gzip.open(FASHION[0] / f"{part}-labels-idx1-ubyte.gz") as file:
+        y = np.frombuffer(file.read(IDX_LABELS_OFFSET + count), np.uint8, offset=IDX_LABELS_OFFSET)
+    return torch.tensor(x.reshape(-1, 1, 28, 28) / 255).float(), torch.tensor(y).long()
+
+
+def shown_clothes(count: int) -> Batch:
+    """Test pictures."""
+    x, y = pictures_of_clothes("t10k", count)
+    return Batch((x,), (y,), torch.arange(count))
+
+
+@cache
+def clothes(loss: museum.Loss) -> nn.Module:
+    """A small convnet after a few epochs on 5,000 pictures."""
+    return museum.trained(clothes_net(), loss, CLOTHES_EPOCHS, rows=pictures_of_clothes("train", 5_000))
+
+
+def clothes_net() -> nn.Module:
+    """Two layers of convolutions with strides."""
+    convs = (nn.Conv2d(1, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU())
+    return nn.Sequential(*convs, nn.Flatten(), nn.Linear(32 * 49, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
 def every(count: int) -> Batch:
@@ -166,7 +204,9 @@ def art_pgd(network: nn.Module, batch: Batch, norm: Norm) -> float:
     from art.attacks.evasion import ProjectedGradientDescentPyTorch
     from art.estimators.classification import PyTorchClassifier
 
-    judge = PyTorchClassifier(network, nn.CrossEntropyLoss(), (1, 8, 8), 10, clip_values=(0, 1), device_type="cpu")
+    judge = PyTorchClassifier(
+        network, nn.CrossEntropyLoss(), batch.inputs[0].shape[1:], 10, clip_values=(0, 1), device_type="cpu"
+    )
     attack = ProjectedGradientDescentPyTorch(
         judge,
         norm=np.inf if norm == "inf" else 2,
@@ -188,9 +228,10 @@ def union(network: nn.Module, batch: Batch, norm: Norm, *, is_full: bool) -> flo
     for attack in planned(museum.DIGITS, threat.ways, (), is_full=is_full):
         options = dict(attack.options)
         if attack.name == "transfer":
-            x, y, _, _ = museum.pictures()
-            taught = Batch((x,), (y,), torch.arange(len(x)))
-            options["surrogates"] = surrogates_of(network, taught, museum.DIGITS, [museum.convnet] * 2)
+            is_small = batch.inputs[0].shape[-1] == 8
+            x, y = museum.pictures()[:2] if is_small else pictures_of_clothes("train", 2_000)
+            taught, build = Batch((x,), (y,), torch.arange(len(x))), museum.convnet if is_small else clothes_net
+            options["surrogates"] = surrogates_of(network, taught, museum.DIGITS, [build] * 2)
         campaign.attack(attack.name, campaign.standing, options)
     return float(campaign.standing.double().mean())
 
@@ -235,6 +276,10 @@ def judge(network: nn.Module, batch: Batch, norm: Norm) -> Campaign:
     return Campaign(network, batch, museum.DIGITS, museum.threat(batch, norm, SIZES[norm]))
 
 
+CLOTHES = {
+    "clothes, plain": partial(clothes, museum.plain_loss),
+    "clothes, pgd-trained": partial(clothes, museum.hardened_loss),
+}
 PGD = {"netwright": our_pgd, "torchattacks": torchattacks_pgd, "foolbox": foolbox_pgd, "ART": art_pgd}
 UNIONS = {"netwright, quick": quick, "netwright, full": full, "AutoAttack": autoattack}
 

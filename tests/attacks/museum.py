@@ -131,9 +131,11 @@ def fast_loss(network: Network, x: Tensor, y: Tensor) -> Tensor:
     return hardened_loss(network, x, y, steps=1)
 
 
-def trained(network: Network, loss: Loss, epochs: int = EPOCHS, lr: float = 3e-3) -> Network:
-    """The network after some epochs, in evaluation mode."""
-    x, y, _, _ = pictures()
+def trained(
+    network: Network, loss: Loss, epochs: int = EPOCHS, lr: float = 3e-3, rows: tuple[Tensor, Tensor] | None = None
+) -> Network:
+    """The network after some epochs on the digits, or on other rows, in evaluation mode."""
+    x, y = pictures()[:2] if rows is None else rows
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         for module in network.modules():
