@@ -64,11 +64,10 @@ class Category(Field):
             return True
         if cells.dtype != pl.String:
             return False
-        present = words(sample(cells)).drop_nulls()
         count, distinct = cells.count(), cells.n_unique()  # of all cells: a sample has fewer of each value
         if distinct <= max(FEW * count, min(FEW_AT_LEAST, count / 2)):
             return True
-        single = present.unique()
+        single = words(sample(cells)).drop_nulls().unique()
         is_name = single.str.contains(_NAME) & ~single.str.contains(_UNSPACED)
         return int(is_name.sum()) >= NEARLY_ALL * len(single)
 
@@ -171,4 +170,4 @@ def _as_text(name: str, cells: pl.Series) -> pl.Series:
     """Stripped names, null if missing."""
     if not is_single(cells):
         raise refuse_cells(Category.kind, name, cells, "text, numbers or booleans")
-    return words(names(cells))
+    return words(cells if cells.dtype == pl.String else names(cells))

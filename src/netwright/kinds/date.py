@@ -98,8 +98,11 @@ class Date(Field):
             return few.n_unique() > 1 and int(_read_days(few, COMPACT).is_not_null().sum()) >= NEARLY_ALL * len(few)
         if cells.dtype != pl.String:
             return False
-        present = words(sample(cells)).drop_nulls()
-        if present.is_empty() or not present[:20].str.contains(r"\d").any():
+        few = sample(cells)
+        if not few.str.contains(r"\d").any():
+            return False  # at once, for columns of words
+        present = words(few).drop_nulls()
+        if not present[:20].str.contains(r"\d").any():
             return False
         return max(_readable(present).values()) >= NEARLY_ALL * len(present)
 

@@ -53,7 +53,10 @@ class Sequence(Field):
         """Long strings of few letters without spaces that rarely repeat."""
         if cells.dtype != pl.String:
             return False
-        present = words(sample(cells)).drop_nulls()
+        few = sample(cells)
+        if (few.str.len_bytes() < USUAL).all():
+            return False  # at once, for columns of words
+        present = words(few).drop_nulls()
         lengths = present.str.len_chars()
         if present.is_empty() or float(np.median(lengths)) < USUAL or present.n_unique() < VARIED * len(present):
             return False

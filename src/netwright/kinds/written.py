@@ -95,9 +95,12 @@ def _otherwise(cells: pl.Series, writing: Writing) -> pl.Series:
 
 def holds_numbers(cells: pl.Series) -> bool:
     """Whether a column of text nearly always holds numbers, written in one way."""
-    present = words(sample(cells)).drop_nulls()
-    if int(present.str.contains(_FIGURE).sum()) < NEARLY_ALL * len(present) or present.is_empty():
+    few = sample(cells)
+    if not few.str.contains(_FIGURE).any():
         return False  # at once, for columns of words
+    present = words(few).drop_nulls()
+    if int(present.str.contains(_FIGURE).sum()) < NEARLY_ALL * len(present):
+        return False
     writing = way_of_writing(present)
     has_zeros = int(present.str.contains(r"^[+-]?0\d").sum()) >= CODE_LIKE * len(present)
     if has_zeros and writing.unit != TIME:
