@@ -69,7 +69,7 @@ def cases() -> dict[str, tuple[nn.Module, Batch, Task, tuple[Way, ...]]]:
                 nn.Linear(4, 1),
                 of((numbers,), torch.zeros(ROWS)),
                 Regression(),
-                (replace(table, is_whole=False),),
+                (replace(table, step=0.0),),
             ),
         }
 

@@ -49,7 +49,7 @@ def test_the_norm_of_whole_numbers_is_the_one_after_rounding():
             return torch.cat([-x, x - 41.0], 1)  # the second label wins above 20.5
 
     rows = Batch((torch.full((1, 1), 18.0),), (torch.zeros(1, dtype=torch.int64),), torch.arange(1))
-    threat = Threat((Way(torch.tensor(1.0), 0.0, 100.0, is_whole=True),), 10.0)
+    threat = Threat((Way(torch.tensor(1.0), 0.0, 100.0, step=1.0),), 10.0)
     moved, norms = smallest(Tall(), rows, Classification(("a", "b")), threat)
     assert (float(moved.inputs[0]), float(norms)) == (21.0, 3.0)
 

@@ -55,8 +55,9 @@ def numbers(block, before, x, how, size):
         assert (moved.abs() <= size * how.unit(field.name, field.low, field.high, field.reach) + ROUNDING).all()
         there = x[:, place].nan_to_num(field.low)
         assert ((field.low <= there) & (there <= field.high) | (moved == 0)).all()
-        if field.is_whole:
-            assert (there == there.round()).all()
+        if field.step:
+            steps = moved / field.step
+            assert ((steps - steps.round()).abs() < 0.01).all()
 
 
 def categories(block, before, x, how, size):

@@ -19,9 +19,9 @@ SCHEMA = Schema((AGE, JOB, PAY))
 def test_numbers_move_by_shares_of_their_range_and_whole_ones_by_whole_steps() -> None:
     jobs, numbers = ways_of(SCHEMA, Reach(is_share=True))
     assert jobs.can_swap and not jobs.moves
-    assert isinstance(numbers.unit, torch.Tensor) and isinstance(numbers.is_whole, torch.Tensor)
+    assert isinstance(numbers.unit, torch.Tensor) and isinstance(numbers.step, torch.Tensor)
     assert numbers.unit.tolist() == [42.0, 8.5]
-    assert numbers.is_whole.tolist() == [True, False]
+    assert numbers.step.tolist() == pytest.approx([1.0, 0.01])
 
 
 def test_immutable_columns_cannot_move() -> None:

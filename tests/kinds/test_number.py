@@ -244,3 +244,18 @@ def test_small_steps_between_great_numbers_are_kept():
 def test_a_column_is_read_as_it_writes_its_own_numbers():
     assert as_numbers(pl.Series(["42,5 EUR", "3 EUR", "n.d."])).to_list() == [42.5, 3, None]
     assert as_numbers(pl.Series([1, 2])).to_list() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("cells", "step"),
+    [
+        ([1, 5, 3, 12], 1.0),
+        ([1.5, 2.0, 0.25, 9.75], 0.01),
+        ([0.1, 2.3, 17.0, 5.6], 0.1),
+        ([0.1234567, 2.7182818], 0.0),
+        ([1.0, 2.01], 0.01),
+        ([123456.5, 7.125], 0.0),
+    ],  # float32 cannot tell three decimals of a hundred thousand
+)
+def test_the_step_of_a_column_is_its_last_decimal(cells: list[float], step: float):
+    assert Number.learn("x", pl.Series(cells)).step == pytest.approx(step)

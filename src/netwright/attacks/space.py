@@ -11,7 +11,7 @@ from netwright.records.threat import Threat, Way
 
 TINY = 1e-12  # keeps divisions by a norm finite
 LEAST = 1e-38  # the least normal number of float32
-ROUNDING = 1e-4  # of a whole step: a move so close to a whole number is one
+ROUNDING = 1e-4  # of a step: a move so close to a multiple of it is one
 
 
 @final
@@ -24,7 +24,7 @@ class _Part:
     unit: Tensor  # the same shape, or broadcast to it
     low: Tensor
     high: Tensor
-    is_whole: Tensor
+    step: Tensor  # 0 for values that move by any amount
     free: Tensor  # bool: can move
 
 
@@ -68,7 +68,7 @@ class Space:
         return torch.zeros_like(self.lower)
 
     def put(self, z: Tensor) -> Batch:
-        """The batch at a point in reach; gradients flow back to z. Whole numbers are rounded and stay in reach."""
+        """The batch at a point in reach; gradients flow back to z. Values are rounded to steps and stay in reach."""
         inputs, taken = list(self.whole.inputs), 0
         for part in self._parts:
             width = part.start.shape[1:].numel()
@@ -86,7 +86,7 @@ class Space:
         return self.project(torch.cat(parts, 1))
 
     def settled(self, z: Tensor) -> Tensor:
-        """The points that `put` makes of points in reach: whole numbers are rounded."""
+        """The points that `put` makes of points in reach: values are rounded to steps."""
         parts = z.split([part.start.shape[1:].numel() for part in self._parts], 1)
         moves = [
             (_whole(p, z.reshape(p.start.shape) * p.unit) / p.unit).flatten(1)
@@ -140,7 +140,7 @@ def _part(place: int, x: Tensor, way: Way, size: float) -> _Part:
     start = x if x.is_floating_point() else x.float()
     unit = torch.as_tensor(way.unit).to(start).expand_as(start)
     low, high = (torch.as_tensor(end).to(start).expand_as(start) for end in (way.low, way.high))
-    is_whole = torch.as_tensor(way.is_whole).to(start.device).expand_as(start)
+    step = torch.as_tensor(way.step).to(start).expand_as(start)
     free = (unit > 0) & ~start.isnan() & (size > 0)
     known = start.nan_to_num()
     return _Part(
@@ -149,7 +149,7 @@ def _part(place: int, x: Tensor, way: Way, size: float) -> _Part:
         torch.where(free, unit, 1.0),
         torch.minimum(torch.where(free, low, known), known),
         torch.maximum(torch.where(free, high, known), known),
-        is_whole & free,
+        torch.where(free, step, 0.0),
         free,
     )
 
@@ -157,7 +157,7 @@ def _part(place: int, x: Tensor, way: Way, size: float) -> _Part:
 def _moved(part: _Part, moved: Tensor) -> Tensor:
     """The input after its values moved. Rounding and clamping have the gradient 1: they must not hide one."""
     known = moved.detach()
-    moved = moved + (_whole(part, known) - known) if bool(part.is_whole.any()) else moved
+    moved = moved + (_whole(part, known) - known) if bool((part.step > 0).any()) else moved
     there = part.start + moved
     known = there.detach()
     there = there + (known.clamp(part.low, part.high) - known)
@@ -165,5 +165,6 @@ def _moved(part: _Part, moved: Tensor) -> Tensor:
 
 
 def _whole(part: _Part, moved: Tensor) -> Tensor:
-    """Moves of whole numbers rounded toward the start: the nearest may be out of reach."""
-    return torch.where(part.is_whole, (moved + ROUNDING * moved.sign()).trunc(), moved)
+    """Moves as multiples of the step, rounded toward the start: the nearest may be out of reach."""
+    steps = moved / part.step.clamp(min=TINY)
+    return torch.where(part.step > 0, (steps + ROUNDING * steps.sign()).trunc() * part.step, moved)

@@ -20,6 +20,8 @@ from netwright.records.threat import Reach, Way
 
 BINS = 48  # pieces of the piecewise-linear encoding, as Gorishniy et al. 2022 use (arXiv:2203.05556)
 INVISIBLE = 0.1  # of the robust scale: a change too small to matter
+DECIMALS = 3  # that a column is written with, at most
+OFF, MOST_OFF = 1e-3, 0.02  # steps from a multiple that are rounding; beyond the second, float32 cannot tell
 BLURRED = 1e-3  # of the robust scale: coarser steps of float32 lose what a network could learn
 
 
@@ -41,7 +43,7 @@ class Number(Field):
     infinite: int
     decimal_comma: bool  # texts are written 1.234,5
     unit: str | None = field(default=None, compare=False)  # see `Writing`; None in runs that did not keep it
-    is_whole: bool = field(default=False, compare=False)  # all training cells; False in runs that did not keep it
+    step: float = field(default=0.0, compare=False)  # all training cells are multiples: 1, .1, ...; 0 if of none
     origin: float = 0.0  # encoded cells count from here: float32 cannot hold small steps between great numbers
 
     kind: ClassVar[str] = "number"
@@ -84,7 +86,7 @@ class Number(Field):
             infinite=int(np.isinf(values).sum()),
             decimal_comma=writing.decimal_comma,
             unit=writing.unit,
-            is_whole=len(finite) > 0 and bool((finite == np.floor(finite)).all()),
+            step=_step(finite),
             origin=origin,
         )
 
@@ -137,10 +139,10 @@ class Number(Field):
 
     @classmethod
     def way(cls, fields: tuple[Self, ...], reach: Reach) -> Way:
-        """Within the training range; whole numbers stay whole."""
-        rows = [(reach.unit(f.name, f.low, f.high, f.reach), f.low, f.high, f.is_whole) for f in fields]
-        unit, low, high, is_whole = (torch.tensor(column) for column in zip(*rows, strict=True))
-        return Way(unit, low, high, is_whole)
+        """Within the training range; whole numbers stay whole, and prices have two decimals."""
+        rows = [(reach.unit(f.name, f.low, f.high, f.reach), f.low, f.high, f.step) for f in fields]
+        unit, low, high, step = (torch.tensor(column) for column in zip(*rows, strict=True))
+        return Way(unit, low, high, step)
 
     def describe(self) -> str:
         """`numbers 17 to 90, 3 % missing`."""
@@ -203,6 +205,18 @@ def _origin(column: pl.Series) -> float:
     center, scale = robust(values) if len(values) else (0.0, 0.0)
     is_blurred = abs(center) * float(np.finfo(np.float32).eps) * scale > BLURRED
     return float(np.floor(center)) if is_blurred else 0.0
+
+
+def _step(values: Values) -> float:
+    """The largest of 1, .1, .01, .001 of which all values are multiples, as far as float32 can tell; 0 if of none."""
+    for decimals in range(DECIMALS + 1) if len(values) else ():
+        scaled = values * 10.0**decimals
+        off = OFF + float(np.finfo(np.float32).eps * np.abs(scaled).max())
+        if off > MOST_OFF:
+            break
+        if np.abs(scaled - np.round(scaled)).max() <= off:
+            return 10.0**-decimals
+    return 0.0
 
 
 def _knots(values: Values) -> tuple[float, ...]:

@@ -45,7 +45,7 @@ class Reach:
 class Way:
     """How one input can change: its values move, or its cells are swapped for others; neither if it is fixed.
 
-    `unit`, `low`, `high` and `is_whole` fit a row of the input by broadcasting. A value moves by at most size * unit,
+    `unit`, `low`, `high` and `step` fit a row of the input by broadcasting. A value moves by at most size * unit,
     and stays between low and high (one that is outside already, between them and itself); missing values stay missing.
 
     `groups` holds the group of each token of a vocabulary, (V,) int64. A token may be swapped for others of its group
@@ -55,7 +55,7 @@ class Way:
     unit: Tensor | None = None  # 0 if a value cannot move; None if none can
     low: Tensor | float = 0.0
     high: Tensor | float = 0.0
-    is_whole: Tensor | bool = False  # whole numbers stay whole
+    step: Tensor | float = 0.0  # values move by multiples of it: whole numbers stay whole; 0: by any amount
     swaps: Swaps | None = None
     groups: Tensor | None = None
     each: float = 1.0  # cells of a row that may be swapped, for each unit of size; at least one; infinity for all
