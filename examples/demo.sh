@@ -14,4 +14,5 @@ say netwright weights demo/runs/cancer --top 5
 say netwright weights demo/runs/digits --top 3 --picture demo/filters.png
 say netwright predict demo/runs/digits demo/digits/3 --to demo/answers.csv
 say netwright diagnose demo/runs/cancer --fail-on never --page demo/diagnosis.html
-printf '\nLook at demo/fixes.csv (what the audit proposes), demo/answers.csv (predictions), demo/diagnosis.html (what was seen of a training), demo/filters.png (what the first layer sees) and the run folders in demo/runs/.\n'
+say netwright attack demo/runs/digits --rows 64 --fail-on never --picture demo/attack.png
+printf '\nLook at demo/fixes.csv (what the audit proposes), demo/answers.csv (predictions), demo/diagnosis.html (what was seen of a training), demo/filters.png (what the first layer sees), demo/attack.png (pictures that fool the network) and the run folders in demo/runs/.\n'
