@@ -11,6 +11,7 @@ from netwright.checks.data.encoded import blocks, readable
 from netwright.checks.data.label_scores import WRONG, Judged, calibrated, judged
 from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
 from netwright.checks.data.repeats import RICH, encoded_hashes, spread
+from netwright.checks.data.unlike import FEW
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.records.errors import counted
 from netwright.records.finding import Action, Finding, Fix, Measure, Remedy
@@ -25,7 +26,6 @@ CALIBRATION = 0.15  # relative error of the calibrated counts, standard deviatio
 BINS, BIN_ROWS = 20, 50  # bins of answers in which the usual error is measured, and the least rows of one
 OUTLYING = 4.0  # usual errors (standard deviations of a normal one) from which a target can be outlying
 UNLIKE = 0.5  # of planted targets must be found: a model that finds fewer does not know which targets are usual
-FEW = 0.001  # share of rows below which contradictions and outlying targets cost nothing measurable
 REPEATED = 0.05  # share of rows with repeated inputs; above, inputs are coarse, not copied
 
 

@@ -38,7 +38,7 @@ def odd_sizes(evidence: DataEvidence) -> Iterator[Finding]:
     or less than half, that of the middle picture; or if its sides are on average four times smaller or larger. Either
     must also be at least 5 robust standard deviations (of the logarithm, at least 0.1) from the middle, so that
     collections of all sizes are not reported. Grey files are odd if at most a fifth is grey, and color files if at most
-    a fifth is color.
+    a fifth is color. Fewer than 10 pictures that are less than 0.1 % of all are a note.
     """
     cells = evidence.dataset.table
     fields = [field for field, _ in encoded(evidence, "pictures") if cells.schema[field.name] in FILES]

@@ -30,7 +30,8 @@ def odd_sequences(evidence: DataEvidence) -> Iterator[Finding]:
 
     How it is decided: a symbol is strange if it makes up at most 0.2 % of all symbols. Sequences with more than a tenth
     of strange symbols are a warning, those with fewer a note. A length is odd if it is at most half, or at least twice,
-    the middle length and 5 robust standard deviations (of the logarithm, at least 0.1) away.
+    the middle length and 5 robust standard deviations (of the logarithm, at least 0.1) away. Fewer than 10 sequences
+    that are less than 0.1 % of all are a note.
     """
     rows = evidence.rows()
     for field, _ in encoded(evidence, "symbols"):

@@ -53,7 +53,7 @@ def empty_texts(evidence: DataEvidence) -> Iterator[Finding]:
 
     How it is decided: a text without any letter or digit is empty in every data set. One of at most 2 words is short if
     the middle text has at least 25. If more than a fifth of the texts are so, these data are written without text on
-    purpose: it is a note.
+    purpose: it is a note. Fewer than 10 texts that are less than 0.1 % of all are a note.
     """
     for name, rows, cells in _texts(evidence):
         words = _count(cells, _WORDS)

@@ -13,6 +13,8 @@ from netwright.records.finding import Finding, Fix, Measure, Remedy, Severity
 
 NORMAL = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
 RARE = 0.2  # share of the rows; above, the data are simply like that and no row is at fault
+FEW = 0.001  # share of the rows; below, training and scores lose nothing measurable
+ACCIDENTS = 10  # rows; fewer are single accidents, more have a cause that may go on
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -29,25 +31,24 @@ class Odd:
     measures: tuple[Measure, ...]
     confidence: float
     otherwise: str = ""
-    severity: Severity | None = None  # None: a warning if they are few, else a note
+    severity: Severity | None = None  # None: that of their number
     drop: float | None = None  # confidence of dropping the rows, if not that of the finding; 0: not proposed
 
 
 def told(
     evidence: DataEvidence, column: str, rows: Rows, noun: str, advice: str, odds: Iterable[Odd]
 ) -> Iterator[Finding]:
-    """A finding for each oddity that some rows have; if they are few, it proposes to drop them."""
+    """A finding for each oddity that some rows have; if they are rare, it proposes to drop them."""
     for odd in odds:
         found = as_rows(rows[worst_first(odd.mask, odd.badness)])
         if not found:
             continue
-        severity = severity_of(len(found), len(rows))
         many = f"{len(found):,} of {len(rows):,} {noun}"
         if not noun.endswith("s"):  # series
             many = f"{counted(len(found), noun)} of {len(rows):,}"
         sure = odd.confidence if odd.drop is None else odd.drop
         yield Finding(
-            odd.severity or severity,
+            odd.severity or severity_of(len(found), len(rows)),
             f"{many} in {column!r} {odd.text}",
             odd.measures,
             (column,),
@@ -56,7 +57,7 @@ def told(
             confidence=odd.confidence,
             otherwise=(odd.otherwise,) if odd.otherwise else (),
             remedies=(Remedy(advice, cost=counted(len(found), "row")),),
-            fixes=drops(evidence, found, sure) if sure and severity == "warning" else (),
+            fixes=drops(evidence, found, sure) if sure and len(found) <= RARE * len(rows) else (),
         )
 
 
@@ -80,8 +81,9 @@ def depths(values: Floats, least: float = 0.0) -> Floats:
 
 
 def severity_of(count: int, rows: int) -> Severity:
-    """A warning if few rows are odd; a note if the data are simply like that."""
-    return "warning" if count <= RARE * rows else "note"
+    """A warning if rare rows are odd; a note if the data are simply like that, or if they are too few to matter."""
+    are_few = count < min(FEW * rows, ACCIDENTS)
+    return "note" if are_few or count > RARE * rows else "warning"
 
 
 def drops(evidence: DataEvidence, rows: Iterable[int], confidence: float = 1.0) -> tuple[Fix, ...]:
