@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from netwright.kinds.padded import UNKNOWN
+from netwright.models.guards import Ensemble, Guarded, Smoothed
 from netwright.models.modes import unwrapped
 from netwright.models.network import Dense, Joined
 from netwright.models.stem import Stem
@@ -21,13 +23,14 @@ AT_ONCE = 2**24  # cosines in memory
 def stems_of(network: nn.Module) -> Sequence[Stem]:
     """The stems of a network's inputs; none if it was not built from a schema."""
     inner = unwrapped(network)
-    return inner.stems if isinstance(inner, Joined | Dense) else ()
+    return inner.stems if isinstance(inner, Joined | Dense | Ensemble | Guarded | Smoothed) else ()
 
 
 def with_neighbors(ways: tuple[Way, ...], network: nn.Module, batch: Batch) -> tuple[Way, ...]:
     """The ways, where the batch's tokens can be swapped for those that the network's stems embed nearby.
 
-    In a network that was not built from a schema nobody knows the vectors of tokens: there they stay.
+    Each may also become an unknown word, as if it were misspelled: Gao et al. 2018, arXiv:1801.04354. In a network that
+    was not built from a schema nobody knows the vectors of tokens: there they stay.
     """
     stems = stems_of(network) or [None] * len(ways)
     return tuple(
@@ -42,8 +45,10 @@ def _swaps(stem: Stem, groups: Tensor, x: Tensor) -> Swaps:
     with torch.no_grad():
         table = F.normalize(stem.lookup(torch.arange(len(groups), device=x.device)[None])[0].float(), dim=1)
         near, cosines = nearest(table, groups, words)
+    misspelled = torch.full_like(words[:, None], UNKNOWN)
+    near, fits = torch.cat([near, misspelled], 1), torch.cat([cosines >= LEAST_COSINE, groups[words, None] != NEVER], 1)
     known = near.new_zeros((len(groups), near.shape[1])).index_copy_(0, words, near)
-    is_near = torch.zeros_like(known, dtype=torch.bool).index_copy_(0, words, cosines >= LEAST_COSINE)
+    is_near = torch.zeros_like(known, dtype=torch.bool).index_copy_(0, words, fits)
     return lambda cells, size: (known[cells.long()].to(cells.dtype), is_near[cells.long()])
 
 
