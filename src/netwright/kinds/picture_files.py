@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from struct import error as StructError
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image as PIL
@@ -25,8 +25,11 @@ BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError,
     StructError, PIL.DecompressionBombError,
 )  # fmt: skip  # what pillow's decoders raise on broken files
+TIFF = (b"II*\0", b"MM\0*")  # the first bytes, in either byte order
+UNREAD = "16-bit grey with opacity (PNG can hold it)"
 DEEP_COLOR = ("RGB", "RGBX", "RGBA")  # pillow keeps the higher byte of each of their 16-bit values
 
+_DEEP_GREY = "LA;16B"  # pillow's raw mode of 16-bit grey with opacity, in mode RGBA
 _HIGH_TO_LOW = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
 
 
@@ -46,15 +49,15 @@ def content_of(cell: str | bytes | None) -> bytes:
 
 def opened(content: bytes) -> ImageFile:
     """An image whose header was read, and checked. Raises BROKEN."""
-    return _checked(PIL.open(BytesIO(content), formats=_formats()))
+    return _opened(BytesIO(content))
 
 
 @contextmanager
 def header(cell: str | bytes | None) -> Generator[ImageFile]:
     """An image of which only the header is read. Raises BROKEN."""
     if isinstance(cell, str):
-        with open_regular(real(cell)) as file, PIL.open(file, formats=_formats()) as image:
-            yield _checked(image)
+        with open_regular(real(cell)) as file, _opened(file) as image:
+            yield image
     else:
         with opened(content_of(cell)) as image:
             yield image
@@ -75,12 +78,19 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in PIL.OPEN)  # AVIF is missing in some builds
 
 
-def _checked(file: ImageFile) -> ImageFile:
-    """From the header, before anything is decoded."""
-    width, height = file.size
+def _opened(content: IO[bytes]) -> ImageFile:
+    """Checked by its header, before anything is decoded."""
+    try:
+        image = PIL.open(content, formats=_formats())
+    except PIL.UnidentifiedImageError:
+        content.seek(0)
+        if content.read(4) in TIFF:  # pillow says the same of a form that it lacks as of a file that is none
+            raise ValueError(f"it is TIFF, but broken or in a form that is not read, such as {UNREAD}") from None
+        raise
+    width, height = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"it has {width:,} x {height:,} pixels, more than {MAX_PIXELS:,} in all")
-    return file
+    return image
 
 
 def reason(error: BaseException) -> str:
@@ -113,8 +123,10 @@ def deep_values(content: bytes, file: PIL.Image) -> Values | None:
         return None
     if "a" in _raw_mode(file.tile[0].args):  # colors multiplied by their opacity: high and low bytes go together
         return None
+    if _raw_mode(file.tile[0].args) == _DEEP_GREY:
+        return _deep_grey(content)
     low = opened(content)
-    low.tile = [tile._replace(args=_of_low_bytes(tile.args)) for tile in low.tile]
+    low.tile = [tile._replace(args=_with_raw_mode(tile.args, _low(_raw_mode(tile.args)))) for tile in low.tile]
     high_bytes, low_bytes = (np.asarray(ImageOps.exif_transpose(image)) for image in (file, low))
     channels = 3 if file.mode == "RGBX" else high_bytes.shape[2]
     return (high_bytes[..., :channels].astype(np.uint16) << 8) | low_bytes[..., :channels]
@@ -125,8 +137,18 @@ def _raw_mode(args: Any) -> str:  # Any: of pillow's decoders, each with its own
     return raw if isinstance(raw, str) else ""
 
 
-def _of_low_bytes(args: Any) -> Any:
-    """The arguments with which pillow keeps the lower byte: those for the other byte order."""
-    raw = _raw_mode(args)
-    other = raw[:-3] + _HIGH_TO_LOW[raw[-3:]]
-    return (other, *args[1:]) if isinstance(args, tuple) else other
+def _low(raw: str) -> str:
+    """The raw mode with which pillow keeps the lower byte: that of the other byte order."""
+    return raw[:-3] + _HIGH_TO_LOW[raw[-3:]]
+
+
+def _with_raw_mode(args: Any, raw: str) -> Any:
+    return (raw, *args[1:]) if isinstance(args, tuple) else raw
+
+
+def _deep_grey(content: bytes) -> Values:
+    """(H, W, 4): grey three times, and opacity. The two values of a pixel have as many bytes as four of 8 bits."""
+    whole = opened(content)
+    whole.tile = [tile._replace(args=_with_raw_mode(tile.args, "RGBA")) for tile in whole.tile]
+    parts = np.asarray(ImageOps.exif_transpose(whole)).astype(np.uint16)  # high and low byte of grey, then of opacity
+    return ((parts[..., 0::2] << 8) | parts[..., 1::2])[..., [0, 0, 0, 1]]
