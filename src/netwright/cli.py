@@ -64,10 +64,18 @@ def _code() -> int:
         return end.status
     except SystemExit:  # of click, if a page of help is not read
         raise Unread from None
-    except Exception:  # noqa: BLE001  the last resort: any other error is a bug of ours
+    except Exception as error:  # noqa: BLE001  the last resort: any other error is a bug of ours
+        if _is_interrupt(error):
+            aside("\n")
+            return INTERRUPTED
         aside(traceback.format_exc())
         aside("error: this is a bug in netwright, not in your data or settings.\n")
         return 3
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C caused an error: Python 3.11 makes RuntimeError of what comes while a class is made."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _is_interrupt(error.__cause__))
 
 
 class Verbs(click.Group):
