@@ -21,7 +21,7 @@ from netwright.data.read import read_source
 from netwright.data.split import Split, split
 from netwright.models.network import joined
 from netwright.records.batch import Batch
-from netwright.records.frames import Frames
+from netwright.records.frames import Frames, Raw
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.source import Source
@@ -72,8 +72,8 @@ class Ahead(Task):
         return False
 
     @classmethod
-    def frame(cls, table: pl.DataFrame, targets: tuple[str, ...], detail: str = "") -> Frames:
-        (target,), ahead = targets, int(detail or 6)
+    def frame(cls, raw: Raw, detail: str = "") -> Frames:
+        table, (target,), ahead = raw.table, raw.targets, int(detail or 6)
         values = table.to_numpy().astype(np.float32)
         past = sliding_window_view(values[:-ahead], PAST, axis=0).swapaxes(1, 2)
         after = sliding_window_view(table[target].to_numpy()[PAST:].astype(np.float32), ahead)

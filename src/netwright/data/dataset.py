@@ -31,6 +31,7 @@ class Dataset:
     spans: NDArray[np.int64] | None = None  # (rows, 2): the raw rows from and to which each was cut; see `Frames`
     groups: NDArray[np.int64] | None = None  # the group of each row, if rows are not independent
     order: NDArray[np.int64] | None = None  # of rows in time, if they were cut from raw rows
+    names: pl.DataFrame | None = None  # columns beside the answers; see `Frames`
     times: pl.Series | None = None  # long format: for each series the list of its steps' times, as numbers
 
     def __len__(self) -> int:
@@ -74,7 +75,7 @@ class Dataset:
         return replace(
             self, table=frames.table, places=places, unit=unit, kinds={**self.kinds, **frames.kinds}, mapped=mapped,
             parts=None if self.parts is None else self.parts[first], spans=frames.spans, groups=frames.blocks(),
-            order=order, times=None,
+            order=order, names=frames.names, notes=(*self.notes, *frames.notes), times=None,
         )  # fmt: skip
 
     def keep(self, mask: pl.Series, note: str) -> Self:

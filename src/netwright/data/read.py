@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from netwright.data.cut import cuts_rows, framed
 from netwright.data.dataset import Dataset
 from netwright.data.readers import READERS
 from netwright.data.readers.files import require_narrow, suffix_of
@@ -18,9 +19,7 @@ from netwright.records.errors import DataError, counted, listed
 from netwright.records.options import existing, worded
 from netwright.records.paths import spelled
 from netwright.records.source import Source
-from netwright.records.task import Task
-from netwright.resolve import resolve, with_detail
-from netwright.tasks import TASKS
+from netwright.resolve import resolve
 
 Reader = Callable[[Source], Dataset]
 
@@ -81,7 +80,9 @@ def read_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
     """New rows without targets, in pieces: tables of any size and folders of images in bounded memory."""
     data, source = source.data, replace(source, target=(), is_labelled=False)
     form = _form(existing(data), source) if isinstance(data, str | Path) else ""
-    if form == "table":
+    if cuts_rows(source):  # a piece would end within an example
+        yield read_source(source)
+    elif form == "table":
         yield from (_finish(chunk, source) for chunk in read_table_chunks(source, rows))
     else:
         yield from _sliced(read_source(source), min(rows, FILES) if form == "folder" or _are_files(data) else rows)
@@ -95,6 +96,9 @@ def read_labelled_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
     """
     data, lost, first, held = source.data, 0, "", None
     form = _form(existing(data), source) if isinstance(data, str | Path) else ""
+    if cuts_rows(source):
+        yield read_source(source)
+        return
     if form != "table":
         yield from _labelled_slices(
             read_source(source), min(rows, FILES) if form == "folder" or _are_files(data) else rows
@@ -139,7 +143,7 @@ def _form(path: Path, source: Source) -> str:
     suffix = suffix_of(path)
     if path.is_dir():
         return "idx" if holds_idx(path) else "folder"
-    if source.series:
+    if source.series and not cuts_rows(source):
         return "series"
     if suffix in TABLES:
         return "table"
@@ -157,7 +161,7 @@ def _form(path: Path, source: Source) -> str:
 def _finish(dataset: Dataset, source: Source) -> Dataset:
     """Drops, parts and targets as the user asked, checked against the columns of the data."""
     require_narrow(dataset.origin, dataset.table.width)
-    if not source.series:
+    if not source.series or cuts_rows(source):
         for name in source.drop:
             require_column(dataset, name, "column to drop")
         dataset = replace(dataset, table=dataset.table.drop(source.drop))
@@ -172,16 +176,7 @@ def _finish(dataset: Dataset, source: Source) -> Dataset:
     dataset = replace(dataset, kinds={**dataset.kinds, **source.kinds})
     for name in dataset.targets:
         dataset = _with_target(dataset, name, is_typed=name not in source.as_written)
-    return _framed(dataset, source)
-
-
-def _framed(dataset: Dataset, source: Source) -> Dataset:
-    """The examples that the task cuts rows into."""
-    if source.task is None or dataset.spans is not None:
-        return dataset
-    task, detail = with_detail("task", source.task, TASKS, Task)
-    frames = task.frame(dataset.table, dataset.targets, detail)
-    return dataset if frames is None else dataset.framed(frames)
+    return framed(dataset, source)
 
 
 def _parted(dataset: Dataset, name: str) -> Dataset:

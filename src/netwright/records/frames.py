@@ -11,20 +11,35 @@ from numpy.typing import NDArray
 
 @final
 @dataclass(frozen=True, eq=False)
+class Raw:
+    """Rows of the data before they are cut, sorted by series and time; both are null nowhere."""
+
+    table: pl.DataFrame
+    targets: tuple[str, ...]  # empty for new rows to answer
+    series: pl.Series | None = None  # the series of each row; None: all rows are one series
+    times: pl.Series | None = None  # numbers, dates or datetimes, rising within a series; None: rows are in order
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Frames:
     """Examples cut from rows: windows of a series, for instance.
 
     `table` has a row for each example, with inputs and targets under their own names. If `arrays` has the column, its
     cells are row numbers of that array. The array is a view, such as numpy's `sliding_window_view`, so overlapping
-    windows are not copied. No two parts share a row of the data: examples whose spans cross a cut are left out.
+    windows are not copied. The spans of two parts share no row: examples whose spans cross a cut are left out. A task
+    that looks back may leave the past out of its spans if no example sees a row of a later part: then a span holds
+    what is predicted.
     """
 
     table: pl.DataFrame
-    spans: NDArray[np.int64]  # (N, 2): the first row of the data in each example, and the one after its last
+    spans: NDArray[np.int64]  # (N, 2): the first row of the data in each example, and the one after its last; see above
     arrays: Mapping[str, NDArray[Any]]
     kinds: Mapping[str, str]  # of input columns, if known without a guess
     groups: NDArray[np.int64] | None = None  # (N,): intervals resample whole groups; None: blocks as long as a span
     order: NDArray[np.int64] | None = None  # (N,): by time; None: by the start of the spans
+    names: pl.DataFrame | None = None  # what each answer is for: columns beside the answers, found by those in both
+    notes: tuple[str, ...] = ()
 
     def blocks(self) -> NDArray[np.int64]:
         """The group of each example."""

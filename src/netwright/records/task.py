@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.records.batch import Batch, Examples, Geometry, Given, Outputs
-from netwright.records.frames import Frames
+from netwright.records.frames import Frames, Raw
 from netwright.records.nested import as_outputs, each_tensor
 from netwright.records.recipe import NoOptions, Recipe
 from netwright.records.schema import Family, Schema
@@ -118,6 +118,7 @@ class Task(ABC):
     can_be_wrong: ClassVar[bool] = False  # an answer is right or wrong: `harm` is 0 or 1
     harm_name: ClassVar[str] = "rise of the loss"  # what `harm` measures
     families: ClassVar[tuple[Family, ...]] = ()  # kinds of target it predicts, if the user names the target's kind
+    cuts_rows: ClassVar[bool] = False  # whether `frame` cuts examples from rows; if so, it is chosen by name alone
     options: ClassVar[type] = NoOptions
     """A frozen dataclass of the task's own settings, in the task's module: `horizon: int = setting(24, ...)`."""
 
@@ -130,12 +131,17 @@ class Task(ABC):
         return False
 
     @classmethod
-    def frame(cls, table: pl.DataFrame, targets: tuple[str, ...], detail: str = "") -> Frames | None:
+    def frame(cls, raw: Raw, detail: str = "") -> Frames | None:
         """Examples cut from raw rows before the split; None: each row is an example.
 
-        `detail` is what the user wrote after the task's name: `--task forecasting:96`.
+        `detail` is what the user wrote after the task's name: `--task forecasting:96`. Raises DataError, best
+        `Unreadable`, for rows that cannot be cut.
         """
         return None
+
+    def frame_again(self, raw: Raw) -> Frames | None:
+        """The same as in training, for a learned task: rows to score, or without targets rows to answer."""
+        return self.frame(raw)
 
     @classmethod
     @abstractmethod
@@ -226,6 +232,13 @@ class Task(ABC):
     def simple_models(self) -> tuple[str, ...]:
         """Names of simple models to compare with: those that learn if outputs are a vector for each example."""
         return ("constant", "linear", "nearest neighbors", "boosted trees") if self.link else ("constant",)
+
+    def rules(self, train: Examples) -> Mapping[str, Callable[[Batch], Outputs]]:
+        """Simple models of the task's own, by name, from the training rows: the last value, ridge on the past, ...
+
+        They see whole batches and give a network's outputs.
+        """
+        return {}
 
     def plainly(self, scores: Scores, things: str, constant: Scores | None = None) -> str:
         """What scores mean, in a sentence for everybody: `63 of 100 pictures are right (56 to 70); ...`.

@@ -37,7 +37,11 @@ def placed(answers: Iterable[pl.DataFrame], dataset: Dataset, keep: Sequence[str
     if twice := [c for c in keep if c == name or any(c in table.columns for table in found)]:
         raise DataError(f"answers have a column {twice[0]!r} too", remedy="rename the column to keep.")
     if found:
-        frame = frame.join(pl.concat(found), on=ROW, how="left", maintain_order="left")
+        joined = pl.concat(found)
+        if dataset.names is not None:
+            both = [column for column in dataset.names.columns if column in joined.columns]
+            joined = dataset.names.join(joined, on=both, how="inner", maintain_order="right")
+        frame = frame.join(joined, on=ROW, how="left", maintain_order="left")
     return frame.drop(ROW).rename({f"\0{column}": column for column in (name, *keep)})
 
 

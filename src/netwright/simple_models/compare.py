@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from netwright.machine.threads import one_thread
-from netwright.records.batch import Examples
+from netwright.records.batch import Batch, Examples, Outputs
 from netwright.records.features import ALL, Matrix
 from netwright.records.nested import each_tensor
 from netwright.records.schema import Schema
@@ -64,7 +64,14 @@ def compare(
             with _noted(failed, name):
                 if (answer := fit(learned.get(name in OF_FEW_COLUMNS, np.empty((0, 0))), wanted, 0)) is not None:
                     answers[name], scores[name] = answer, task.score()
+        rules = dict[str, Callable[[Batch], Outputs]]()
+        with _noted(failed, "own"):
+            rules = {name: rule for name, rule in task.rules(train).items() if models}
+        scores |= {name: task.score() for name in rules}
         for batch in test.uncut().batches(_batch_rows(test), seed=None):
+            for name in [name for name in rules if name not in failed]:
+                with _noted(failed, name):
+                    scores[name].add(rules[name](batch), batch)
             columns = {few: read(batch.inputs) for few, read in features.items()}
             for name in [name for name in answers if name not in failed]:
                 with _noted(failed, name):

@@ -6,6 +6,7 @@ TASKS = {
     "regression": "netwright.tasks.regression:Regression",
     "segmentation": "netwright.tasks.segmentation:Segmentation",
     "language_model": "netwright.tasks.language_model:LanguageModel",
+    "forecasting": "netwright.tasks.forecasting:Forecasting",
 }
 
 LOSSES = {
