@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from netwright.reports.text import summary as summary
     from netwright.run_folder import load as load
     from netwright.tasks.classification import Classification as Classification
+    from netwright.tasks.forecasting import Forecasting as Forecasting
     from netwright.tasks.language_model import LanguageModel as LanguageModel
     from netwright.tasks.multilabel import Multilabel as Multilabel
     from netwright.tasks.regression import Regression as Regression
@@ -76,6 +77,7 @@ _PUBLIC = {
     "Classification": "netwright.tasks.classification",
     "Dataset": "netwright.data.dataset",
     "Fix": "netwright.records.finding",
+    "Forecasting": "netwright.tasks.forecasting",
     "LanguageModel": "netwright.tasks.language_model",
     "Multilabel": "netwright.tasks.multilabel",
     "NetwrightError": "netwright.records.errors",

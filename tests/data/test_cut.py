@@ -1,0 +1,88 @@
+"""Rows that a task cuts are sorted first, and refused if they cannot be."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from netwright.data.read import read, read_chunks, read_labelled_chunks, read_source
+from netwright.records.errors import DataError
+from netwright.records.source import Source
+from netwright.tasks.forecasting import Forecasting
+
+DAYS = [date(2024, 1, 1) + timedelta(k) for k in range(150)]
+
+
+def _stores(path: Path, count: int = 150) -> Path:
+    """Two stores in a table without order: units of A count up from 0, of B from 1,000."""
+    rows = [(store, day, first + k) for store, first in (("A", 0), ("B", 1000)) for k, day in enumerate(DAYS[:count])]
+    table = pl.DataFrame(rows, schema=["store", "day", "units"], orient="row")
+    table.sample(fraction=1, shuffle=True, seed=0).write_csv(path / "stores.csv")
+    return path / "stores.csv"
+
+
+def _refused(path: Path, table: pl.DataFrame, series: str = "store", task: str = "forecasting:3") -> DataError:
+    table.write_csv(path / "bad.csv")
+    with pytest.raises(DataError) as caught:
+        read(path / "bad.csv", target="units", series=series, time="day", task=task)
+    return caught.value
+
+
+def test_rows_in_any_order_are_cut_within_their_series_by_time(tmp_path: Path) -> None:
+    path = _stores(tmp_path)
+    dataset = read(path, target="units", series="store", time="day", task="forecasting:3,lags=10")
+    assert len(dataset) == 2 * (150 - 13 + 1)
+    past, ahead = (dataset.mapped[name].take(dataset.table[name].to_numpy()) for name in ("past", "units"))
+    assert (np.diff(past[:, :, 0], axis=1) == 1).all() and (np.diff(ahead, axis=1) == 1).all()
+    assert (ahead[:, -3] == past[:, -1, 0] + 1).all()
+    lines = path.read_text().splitlines()
+    for row in (0, 140, len(dataset) - 1):
+        line = int(dataset.locate(row).rpartition(" ")[2])
+        assert int(lines[line - 1].rpartition(",")[2]) == ahead[row, -3]
+
+
+def test_rows_are_not_cut_in_pieces(tmp_path: Path) -> None:
+    said = Source(_stores(tmp_path), ("units",), series="store", time="day", task="forecasting:3,lags=10")
+    (labelled,) = read_labelled_chunks(said, rows=20)
+    assert labelled.table.equals(read_source(said).table)
+    task = Forecasting(("units",), 3, 1, 10, (0.0,), (1.0,), (1.0,))
+    (piece,) = read_chunks(replace(said, task=task), rows=20)
+    assert len(piece) == 2
+    assert piece.names is not None and piece.names["store"].to_list() == ["A"] * 3 + ["B"] * 3
+    assert [piece.mapped["past"].take(np.array([k]))[0, -1, 0] for k in (0, 1)] == [149, 1149]
+
+
+def test_two_rows_of_a_series_at_one_time_are_refused_with_their_lines(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path), try_parse_dates=True).sort("store", "day")
+    error = _refused(tmp_path, pl.concat([table, table[[3]]]))
+    assert "two rows of store A have the day 2024-01-04" in error.problem
+    assert "line 5 and" in error.problem and "line 302" in error.problem
+    assert "--series" in _refused(tmp_path, table, series="").remedy
+
+
+def test_unreadable_missing_and_equal_times_are_refused(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path))
+    place = pl.int_range(pl.len()) == 7
+    unread = _refused(tmp_path, table.with_columns(day=pl.when(place).then(pl.lit("soon")).otherwise("day")))
+    assert "'soon'" in unread.problem and "line 9" in unread.problem
+    missing = _refused(tmp_path, table.with_columns(day=pl.when(place).then(None).otherwise("day")))
+    assert "1 row without a 'day'" in missing.problem and "line 9" in missing.problem
+    assert "in every row" in _refused(tmp_path, table.with_columns(day=pl.lit("2024-01-01"))).problem
+    with pytest.raises(DataError, match="no column 'hour'"):
+        read(tmp_path / "bad.csv", target="units", time="hour", task="forecasting:3")
+
+
+def test_a_horizon_longer_than_the_data_is_refused_with_the_longest_series(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path, 12)).filter((pl.col("store") == "A") | (pl.col("day") < "2024-01-09"))
+    error = _refused(tmp_path, table, task="forecasting:30")
+    assert "(store A) has 12 steps" in error.problem and "30 next steps" in error.problem
+
+
+def test_a_target_that_is_no_number_is_refused_with_its_line(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path)).with_columns(pl.col("units").cast(pl.String))
+    words = table.with_columns(units=pl.when(pl.int_range(pl.len()) == 4).then(pl.lit("many")).otherwise("units"))
+    error = _refused(tmp_path, words)
+    assert "'many'" in error.problem and "line 6" in error.problem
