@@ -75,6 +75,13 @@ def test_unreadable_missing_and_equal_times_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "bad.csv", target="units", time="hour", task="forecasting:3")
 
 
+@pytest.mark.parametrize("split", ["group", "by_time"])
+def test_windows_are_not_split_otherwise_than_by_time(split: str, tmp_path: Path) -> None:
+    said = Source(_stores(tmp_path), ("units",), series="store", time="day", task="forecasting:3")
+    with pytest.raises(DataError, match="always split by time"):
+        read_source(replace(said, **{split: "store"}))
+
+
 def test_a_horizon_longer_than_the_data_is_refused_with_the_longest_series(tmp_path: Path) -> None:
     table = pl.read_csv(_stores(tmp_path, 12)).filter((pl.col("store") == "A") | (pl.col("day") < "2024-01-09"))
     error = _refused(tmp_path, table, task="forecasting:30")

@@ -58,6 +58,17 @@ def test_windows_are_views_of_one_array() -> None:
     assert np.shares_memory(frames.arrays["past"], frames.arrays["y"])
 
 
+def test_without_times_rows_are_in_order_and_the_last_of_each_series_are_the_latest() -> None:
+    series = pl.Series("shop", ["a"] * 30 + ["b"] * 40)
+    frames = cut(Raw(pl.DataFrame({"y": range(70)}), ("y",), series), Windows(4, 10))
+    assert frames.order is not None
+    assert frames.order.tolist() == [*range(10, 27), *range(10, 37)]
+    past = frames.arrays["past"][frames.table["past"].to_numpy()][:, :, 0]
+    assert past[16].tolist() == list(range(16, 26)) and past[17].tolist() == list(range(30, 40))
+    names = latest(Raw(pl.DataFrame({"y": range(70)}), (), series), ("y",), Windows(2, 10)).names
+    assert names is not None and names.columns == ["row", "step", "shop"]
+
+
 def test_no_window_crosses_a_gap() -> None:
     whole, broken = (cut(_raw(1000, left_out=gap), Windows(4, 20)) for gap in (range(0), range(500, 510)))
     assert whole.notes == ()

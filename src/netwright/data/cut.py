@@ -41,6 +41,9 @@ def framed(dataset: Dataset, source: Source) -> Dataset:
 
 def _sorted(dataset: Dataset, source: Source) -> tuple[Dataset, Raw]:
     """The data by series, then by time, and the same as the task sees them."""
+    if source.group or source.by_time:
+        problem = "this task cuts windows from rows, and windows are always split by time"
+        raise DataError(problem, remedy="leave out group and by_time, or name the parts in a column (--split).")
     for name, what in ((source.series, "series"), (source.time, "time")):
         if name:
             require_column(dataset, name, what)

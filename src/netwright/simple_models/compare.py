@@ -66,7 +66,7 @@ def compare(
                     answers[name], scores[name] = answer, task.score()
         rules = dict[str, Callable[[Batch], Outputs]]()
         with _noted(failed, "own"):
-            rules = {name: rule for name, rule in task.rules(train).items() if models}
+            rules = {name: rule for name, rule in task.rules(train).items()}
         scores |= {name: task.score() for name in rules}
         for batch in test.uncut().batches(_batch_rows(test), seed=None):
             for name in [name for name in rules if name not in failed]:
