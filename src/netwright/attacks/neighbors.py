@@ -27,7 +27,7 @@ def stems_of(network: nn.Module) -> Sequence[Stem]:
 
 
 def with_neighbors(ways: tuple[Way, ...], network: nn.Module, batch: Batch) -> tuple[Way, ...]:
-    """The ways, where the batch's tokens can be swapped for those that the network's stems embed nearby.
+    """The ways, with swaps of the batch's tokens for tokens that the network's stems embed nearby.
 
     Each may also become an unknown word, as if it were misspelled: Gao et al. 2018, arXiv:1801.04354. In a network that
     was not built from a schema nobody knows the vectors of tokens: there they stay.

@@ -11,7 +11,7 @@ TRIES = 100  # points of each row
 
 
 def noise(network: nn.Module, batch: Batch, task: Task, threat: Threat, *, tries: int = TRIES) -> Batch:
-    """The worst of some random points in reach; half of them at its corners, where the greatest changes are."""
+    """The worst of some random points in reach. Half of them are at its corners, where changes are largest."""
     problem, generator = Problem(network, batch, task, threat), threat.generator()
     for number in range(tries):
         z = problem.space.random(generator)

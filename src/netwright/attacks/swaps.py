@@ -20,7 +20,7 @@ from netwright.records.threat import Threat, Way
 ROWS = 64  # at once: the candidates of all their cells are in memory together
 PASSED = 512  # changed rows in a forward pass
 TRIED = 512  # swaps of a row and step that the network judges if its cells are columns: all of most tables
-TRIED_IN_SEQUENCES = 64  # the same if cells are words or symbols, where a row costs far more
+TRIED_IN_SEQUENCES = 64  # the same for words or symbols: a forward pass of a row costs far more
 CONSIDERED = 4096  # swaps of a row and step that the gradient judges; of more, so many at random
 LOOKED_UP = 2**23  # numbers in memory while it does
 SECOND_THOUGHTS = 2  # steps after the last cell, which swap one of those again

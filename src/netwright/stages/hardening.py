@@ -10,12 +10,9 @@ import torch
 
 from netwright import run_folder
 from netwright.data.examples import augmented
-from netwright.defenses.certificate import certify
 from netwright.defenses.hardening import UNSEEN
 from netwright.defenses.methods import METHODS, Method
 from netwright.files import clear_unfinished
-from netwright.machine.interrupts import Ended
-from netwright.models.guards import Smoothed
 from netwright.planning.edits import Edits, variant
 from netwright.records.errors import RecipeError, RunError, listed, nearest
 from netwright.records.hardened import NONE, Defended, Hardened
@@ -26,8 +23,8 @@ from netwright.records.run import Run, with_result
 from netwright.records.threat import Norm, Reach
 from netwright.stages.robustness import attacked
 from netwright.stages.siege import Asked as Siege
-from netwright.stages.siege import rows_of
-from netwright.stages.training import finish
+from netwright.stages.siege import proven, rows_of
+from netwright.stages.training import finish, resumable
 from netwright.training.objective import build_objective
 
 AROUND = ("ensemble", "smoothing", "guard")  # settings of what netwright builds around a network of its own
@@ -138,16 +135,8 @@ def _trained(child: _Child, parent: Run, asked: Asked, tell: Tell) -> Run:
         return finish(child.run, None, tell, diagnose=False)
     with run_folder.locked(child.folder, tell) as folder:
         _begin(child.run, folder, parent.folder, asked.command, tell)
-        try:
+        with resumable(folder, tell):
             return finish(child.run, folder, tell, diagnose=False)
-        except (KeyboardInterrupt, Ended) as stopped:
-            if not run_folder.is_unfinished(folder):
-                raise
-            how = f"stopped; saved in {folder}. To resume, run the same command again."
-            if isinstance(stopped, Ended):
-                tell(Warned(how))
-                raise
-            raise KeyboardInterrupt(how) from None
 
 
 def _begin(hard: Run, folder: Path, parent: Path, command: Sequence[str], tell: Tell) -> None:
@@ -213,13 +202,10 @@ def _row(
 
 def _radius(run: Run) -> float | None:
     """The mean proven radius; 0 for a wrong answer and for none."""
-    if not isinstance(run.network, Smoothed) or run.task.link != "softmax":
-        return None
     part, _ = rows_of(run)
     spread = torch.linspace(0, len(part) - 1, min(PROVEN, len(part))).round().long()  # rows may be sorted by label
-    batch = part.plain().uncut().take(part.rows[spread])
-    labels, radii = certify(run.network, batch, run.task)
-    return float(torch.where(labels == batch.targets[0].flatten().cpu(), radii, 0.0).mean())
+    radii = proven(run, part.plain().uncut().take(part.rows[spread]))
+    return None if radii is None else float(radii.mean())
 
 
 def _seconds(run: Run) -> float:

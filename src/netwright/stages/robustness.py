@@ -16,9 +16,7 @@ from netwright.attacks.ways import ways_of
 from netwright.checks import ATTACK_CHECKS
 from netwright.checks.evidence import made, report
 from netwright.checks.robustness.masking import FEW_VALUES, Signs
-from netwright.defenses.certificate import certify
 from netwright.machine.device import prepare_device
-from netwright.models.guards import Smoothed
 from netwright.models.modes import evaluating
 from netwright.records.batch import Batch
 from netwright.records.finding import Checked, Finding, Measure, Report
@@ -38,6 +36,7 @@ from netwright.stages.siege import (
     curve,
     everyday,
     level,
+    proven,
     rows_of,
     smallest_of,
 )
@@ -45,7 +44,7 @@ from netwright.statistics import share
 
 WHOLE_STEPS, WHOLE_QUERIES = 20, 200
 PLANTED = {False: 16, True: 32}  # rows with a planted answer: each is attacked alone
-PROVEN, RADII = 100, (0.1, 0.25, 0.5)  # rows whose radius is computed, a thousand answers each; radii that are told
+PROVEN, RADII = 100, (0.1, 0.25, 0.5)  # rows whose radius is computed, a thousand answers each; radii that are reported
 EXAMPLES, COLUMNS = 3, 12  # rows shown, and changed columns of each
 RETRIED = {"steps": 40, "labels": 9}  # of rows that only attacks without gradients beat: gradients get a last chance
 
@@ -86,14 +85,11 @@ def attacked(run: Run, asked: Asked, tell: Tell) -> Attacked:
 
 def _certified(siege: Siege) -> tuple[Measure, ...]:
     """Rows that are right at any change up to some radii, in shares of the range; none unless answers are smoothed."""
-    places = siege.spread(PROVEN)
-    run, few = siege.run, siege.batch.keep(places)
-    if not isinstance(run.network, Smoothed) or siege.labels is None:
+    radii = proven(siege.run, siege.batch.keep(siege.spread(PROVEN)))
+    if radii is None:
         return ()
-    labels, radii = certify(run.network, few, run.task)
-    right = labels == torch.from_numpy(siege.labels.positions)[places]
     return tuple(
-        share(int((right & (radii >= radius)).sum()), len(few)).measure(f"proven up to a length of {radius:g}")
+        share(int((radii >= radius).sum()), len(radii)).measure(f"proven up to a length of {radius:g}")
         for radius in RADII
     )
 

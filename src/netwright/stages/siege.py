@@ -18,8 +18,10 @@ from netwright.attacks.minimal import smallest
 from netwright.attacks.plans import Planned, planned
 from netwright.attacks.transfer import surrogates_of
 from netwright.attacks.ways import ways_between, ways_of
+from netwright.defenses.certificate import certify
 from netwright.defenses.hardening import UNSEEN
 from netwright.kinds.tensor import TensorField
+from netwright.models.guards import Smoothed
 from netwright.models.modes import evaluating
 from netwright.records.batch import Batch, Examples
 from netwright.records.errors import DataError, NetwrightError, RecipeError, counted, listed, nearest
@@ -270,6 +272,17 @@ def curve(siege: Siege) -> tuple[tuple[float, Tensor], ...]:
 
 def _on_margin(siege: Siege) -> dict[str, Any]:
     return {"loss": "margin"} if siege.labels is not None else {}
+
+
+def proven(run: Run, batch: Batch) -> Tensor | None:
+    """(B,): the radius, in the Euclidean norm and shares of the range, within which a row's right answer cannot change.
+
+    0 for a wrong answer and for none; None unless answers are labels and smoothed.
+    """
+    if not isinstance(run.network, Smoothed) or run.task.link != "softmax":
+        return None
+    labels, radii = certify(run.network, batch, run.task)
+    return torch.where(labels == batch.targets[0].flatten().cpu(), radii, 0.0)
 
 
 def everyday(siege: Siege) -> tuple[Measure, ...]:

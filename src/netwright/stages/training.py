@@ -1,6 +1,7 @@
 """From data to a trained run that is written, scored and diagnosed."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from netwright.data.split import Split, split
 from netwright.explanations.augmented import augmented_picture
 from netwright.files import clear_unfinished, whole
 from netwright.machine.device import prepare_device
+from netwright.machine.interrupts import Ended
 from netwright.planning.choose import choose
 from netwright.planning.measure import measured
 from netwright.planning.quick import untrained
@@ -49,6 +51,21 @@ SAMPLE_BYTES = 1 << 20  # keeps a run folder small, whatever its data
 ARITHMETIC = ("precision", "kernels", "compile", "threads")  # settings that are measured unless given
 OPEN = ("auto", 0)  # their values until they are measured
 EARLY = "stopped early"  # begins the reason of a training that its own checks ended
+
+
+@contextmanager
+def resumable(folder: Path | None, tell: Tell) -> Generator[None]:
+    """If a training in a folder is stopped, says that it is saved, and how to resume it."""
+    try:
+        yield
+    except (KeyboardInterrupt, Ended) as stopped:
+        if folder is None or not run_folder.is_unfinished(folder):
+            raise
+        how = f"stopped; saved in {folder}. To resume, run the same command again."
+        if isinstance(stopped, Ended):
+            tell(Warned(how))
+            raise
+        raise KeyboardInterrupt(how) from None
 
 
 def trained(

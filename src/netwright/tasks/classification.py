@@ -118,7 +118,7 @@ class Classification(Task):
         return losses
 
     def harm(self, outputs: Outputs, clean: Outputs, batch: Batch) -> Tensor:
-        """1 if the label is wrong; an answer that is no number is wrong."""
+        """1 if the label is wrong. An answer of NaN is wrong."""
         answers = check_answers(outputs, batch, len(self.labels), self.describe())
         return ((answers.argmax(1) != _flat(batch)) | answers.isnan().any(1)).float()
 

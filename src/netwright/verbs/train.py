@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netwright.machine.processes import refuse_ranks
 from netwright.records.errors import RecipeError
 from netwright.records.options import code_option, command_option, option, recipe_option, settings_option
-from netwright.records.result import Outcome, Tell, Warned
+from netwright.records.result import Outcome, Tell
 from netwright.records.source import Source
 
 if TYPE_CHECKING:
@@ -50,11 +50,10 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
     refuse_ranks()
     given = _settings(options, source.task)
     from netwright import run_folder
-    from netwright.machine.interrupts import Ended
     from netwright.machine.threads import MAY_DIFFER
     from netwright.records.run import Run
     from netwright.reports.text import summary
-    from netwright.stages.training import trained, trained_on
+    from netwright.stages.training import resumable, trained, trained_on
 
     if not options.folder:
         place = nullcontext()
@@ -62,22 +61,13 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
         place = run_folder.next_locked(run_folder.named_after(source.data), tell, command=options.command)
     else:
         place = run_folder.locked(Path(options.folder), tell)
-    with place as folder:
-        try:
-            if isinstance(source.data, Run):
-                run = trained_on(source.data, given, folder, tell, diagnose=options.diagnose)
-            else:
-                run = trained(
-                    source, given, folder, tell, audit=options.audit, diagnose=options.diagnose, command=options.command
-                )
-        except (KeyboardInterrupt, Ended) as stopped:
-            if folder is None or not run_folder.is_unfinished(folder):
-                raise
-            how = f"stopped; saved in {folder}. To resume, run the same command again."
-            if isinstance(stopped, Ended):
-                tell(Warned(how))
-                raise
-            raise KeyboardInterrupt(how) from None
+    with place as folder, resumable(folder, tell):
+        if isinstance(source.data, Run):
+            run = trained_on(source.data, given, folder, tell, diagnose=options.diagnose)
+        else:
+            run = trained(
+                source, given, folder, tell, audit=options.audit, diagnose=options.diagnose, command=options.command
+            )
     scores = asdict(run.scores) if run.scores else None
     unsure = [note for note in run.notes if MAY_DIFFER in note]
     return Outcome(run, "\n\n".join((summary(run), *unsure)), {"run": str(run.folder or ""), "scores": scores})
