@@ -7,7 +7,7 @@ import torch
 import netwright as nw
 from netwright.data.examples import InMemory
 from netwright.records.run import Run
-from netwright.training.calibrate import calibrate
+from netwright.training.calibrate import fit_temperature
 from netwright.training.evaluate import evaluate
 
 
@@ -31,7 +31,7 @@ def _sharpened(run: Run, factor: float) -> Run:
 @pytest.mark.parametrize("factor", [0.25, 4.0])
 def test_a_network_made_too_sure_or_too_timid_is_set_right_by_that_factor(run: Run, factor: float):
     spoiled = _sharpened(run, factor)
-    temperature = calibrate(spoiled)
+    temperature = fit_temperature(spoiled)
     # the trained run is calibrated already, so what was multiplied is divided out again, to rounding
     assert temperature == pytest.approx(factor, rel=1e-3)
 
@@ -39,7 +39,7 @@ def test_a_network_made_too_sure_or_too_timid_is_set_right_by_that_factor(run: R
 def test_no_answer_changes(run: Run):
     spoiled = _sharpened(run, 3.0)
     before = evaluate(spoiled.network, run.task, run.test, run.recipe).quick()
-    calibrate(spoiled)
+    fit_temperature(spoiled)
     after = evaluate(spoiled.network, run.task, run.test, run.recipe).quick()
     assert after["accuracy"] == before["accuracy"]
     assert after["log_loss"] < before["log_loss"]
@@ -47,7 +47,7 @@ def test_no_answer_changes(run: Run):
 
 def test_a_small_validation_part_changes_nothing(run: Run):
     few = replace(run, valid=_first_rows(run, 50))
-    assert calibrate(few) == 1.0
+    assert fit_temperature(few) == 1.0
 
 
 def _first_rows(run: Run, count: int) -> InMemory:

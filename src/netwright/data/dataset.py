@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from netwright.data.mapped import Mapped
-from netwright.records.frames import Frames
+from netwright.records.frames import Frames, Raw
 
 PARTS = ("train", "valid", "test")
 
@@ -29,8 +29,10 @@ class Dataset:
     mapped: Mapping[str, Mapped] = field(default_factory=dict[str, Mapped])  # columns whose cells are on disk
     skipped: tuple[str, ...] = ()  # other files among those of the rows
     spans: NDArray[np.int64] | None = None  # (rows, 2): the raw rows from and to which each was cut; see `Frames`
+    are_apart: bool = False  # whether the task itself split its examples, and spans of two parts may meet
     groups: NDArray[np.int64] | None = None  # the group of each row, if rows are not independent
     order: NDArray[np.int64] | None = None  # of rows in time, if they were cut from raw rows
+    raw: Raw | None = None  # the rows that examples were cut from
     names: pl.DataFrame | None = None  # columns beside the answers; see `Frames`
     times: pl.Series | None = None  # long format: for each series the list of its steps' times, as numbers
 
@@ -65,17 +67,19 @@ class Dataset:
         """Each `step`-th row, including cells on disk."""
         return self.cells(np.arange(0, len(self), step), self.table.columns)
 
-    def framed(self, frames: Frames) -> Self:
+    def framed(self, frames: Frames, raw: Raw) -> Self:
         """The examples that the rows were cut into; each has the place of its first row."""
         first = frames.spans[:, 0]
         order = first if frames.order is None else frames.order
         places = pl.Series(first) if self.places is None else self.places[first]
         unit = "row" if self.places is None else self.unit
         mapped = {name: Mapped((array,)) for name, array in frames.arrays.items()}
+        parts = None if self.parts is None else self.parts[first]
         return replace(
-            self, table=frames.table, places=places, unit=unit, kinds={**self.kinds, **frames.kinds}, mapped=mapped,
-            parts=None if self.parts is None else self.parts[first], spans=frames.spans, groups=frames.blocks(),
-            order=order, names=frames.names, notes=(*self.notes, *frames.notes), times=None,
+            self, table=frames.table, targets=frames.targets or self.targets, places=places, unit=unit,
+            kinds={**self.kinds, **frames.kinds}, mapped=mapped, spans=frames.spans, groups=frames.blocks(),
+            parts=parts if frames.parts is None else frames.parts, are_apart=frames.parts is not None, order=order,
+            names=frames.names, notes=(*self.notes, *frames.notes), times=None, raw=raw,
         )  # fmt: skip
 
     def keep(self, mask: pl.Series, note: str) -> Self:

@@ -67,7 +67,7 @@ def split(
     pool, tests = (given["train"], given["test"]) if len(given["test"]) else cut(given["train"], test)
     trains, valids = (pool, given["valid"]) if len(given["valid"]) else cut(pool, valid)
     notes = list[str]()
-    if dataset.spans is not None:
+    if dataset.spans is not None and not dataset.are_apart:
         trains, valids = _apart(dataset.spans, trains, valids, tests), _apart(dataset.spans, valids, tests)
         if crossing := len(dataset) - len(trains) - len(valids) - len(tests):
             notes = [f"{counted(crossing, 'example')} left out: they share rows of the data with a later part"]

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from netwright.machine.randomness import mixed
 from netwright.models import GUARDS
 from netwright.models.stem import Stem
+from netwright.records.batch import Examples
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
@@ -24,13 +25,15 @@ SPREAD = 0.1  # of the noise of `random`, as a share of each input's range: an a
 COPIES = 8
 
 
-def network_of(task: Task, schema: Schema, recipe: Recipe) -> nn.Module:
-    """The network for this data, with all that the recipe puts around it.
+def network_of(task: Task, schema: Schema, recipe: Recipe, train: Examples | None = None) -> nn.Module:
+    """The network for this data, with all that the recipe puts around it; with training rows as the task starts it.
 
     Raises RecipeError for several networks if the task cannot average answers, and for guards or smoothing if no input
     has values that can move.
     """
     network = task.network(schema, recipe) if recipe.ensemble == 1 else _side_by_side(task, schema, recipe)
+    if train is not None and len(train):
+        task.start(network, train)
     if not recipe.guard and not recipe.smoothing:
         return network
     ways = tuple(block.way(Reach(is_share=True)) for block in schema.blocks)

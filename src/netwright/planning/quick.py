@@ -40,7 +40,7 @@ def quick_runs(
 
 def untrained(prepared: Prepared, recipe: Recipe) -> Run:
     """The recipe's network for prepared data, on its device, with initial weights."""
-    build = partial(network_of, prepared.task, prepared.schema, recipe)
+    build = partial(network_of, prepared.task, prepared.schema, recipe, prepared.train)
     return Run(
         network=build().to(device(recipe.device)),
         task=prepared.task,
@@ -55,7 +55,7 @@ def untrained(prepared: Prepared, recipe: Recipe) -> Run:
 
 def anew(run: Run, recipe: Recipe, train: Examples, build: Callable[[], nn.Module] | None = None) -> Run:
     """A run before training, with other settings and training rows; `build` makes an engineer's own network."""
-    build = build or partial(network_of, run.task, run.schema, recipe)
+    build = build or partial(network_of, run.task, run.schema, recipe, train)
     network = build().to(device_of(run.network))
     return replace(fresh(run), network=network, recipe=recipe, train=train, build=build)
 

@@ -8,16 +8,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from netwright.records.source import UNSAID, Source
+
 
 @final
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """Rows of the data before they are cut, sorted by series and time; both are null nowhere."""
+    """Rows of the data before they are cut, sorted by owner and time; both are null nowhere."""
 
-    table: pl.DataFrame
+    table: pl.DataFrame  # the columns without those of owner and time
     targets: tuple[str, ...]  # empty for new rows to answer
-    series: pl.Series | None = None  # the series of each row; None: all rows are one series
-    times: pl.Series | None = None  # numbers, dates or datetimes, rising within a series; None: rows are in order
+    owners: pl.Series | None = None  # whose each row is: a series, a user; None: all rows are one's
+    times: pl.Series | None = None  # numbers, dates or datetimes; None: rows are in order
+    source: Source = UNSAID  # what the user said about the columns
 
 
 @final
@@ -38,6 +41,10 @@ class Frames:
     kinds: Mapping[str, str]  # of input columns, if known without a guess
     groups: NDArray[np.int64] | None = None  # (N,): intervals resample whole groups; None: blocks as long as a span
     order: NDArray[np.int64] | None = None  # (N,): by time; None: by the start of the spans
+    parts: pl.Series | None = (
+        None  # "train", "valid" or "test" for each example, if the task splits; then spans may meet
+    )
+    targets: tuple[str, ...] = ()  # columns to predict; empty: those of the data
     names: pl.DataFrame | None = None  # what each answer is for: columns beside the answers, found by those in both
     notes: tuple[str, ...] = ()
 

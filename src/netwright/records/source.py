@@ -25,6 +25,12 @@ class Source:
     drop: tuple[str, ...] = option((), "Column to leave out; can be repeated.", metavar="COLUMN")
     series: str = option("", "Long format: column that names the series.", metavar="COLUMN")
     time: str = option("", "Long format: column that orders the steps of a series.", metavar="COLUMN")
+    known: tuple[str, ...] = option(
+        (), "Forecasts: columns whose next values are known ahead, such as prices and holidays.", metavar="COLUMNS"
+    )
+    user: str = option("", "Rankings: column that names the user.", metavar="COLUMN")
+    item: str = option("", "Rankings: column that names the item.", metavar="COLUMN")
+    rating: str = option("", "Rankings: column of ratings.", metavar="COLUMN")
     labels: str = option("", "Long format: second table with one row per series.", metavar="FILE", reads=True)
     task: Any = option(None, "The task, if the guess is wrong: regression, ...")  # Any: a name, class or task
     split: str = option("", "Column that says train, valid or test.", metavar="COLUMN")
@@ -37,10 +43,11 @@ class Source:
     as_written: tuple[str, ...] = ()  # columns of a text file whose cells stay text, even if all are numbers
 
     def __post_init__(self) -> None:
-        """A single name becomes a tuple of one, a path its text."""
-        for name in ("target", "drop"):
+        """A single name becomes a tuple of one, names joined by commas as many, a path its text."""
+        for name in ("target", "drop", "known"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        object.__setattr__(self, "known", tuple(name for one in self.known for name in one.split(",")))
         object.__setattr__(self, "labels", str(self.labels))
 
     def said(self) -> dict[str, Any]:

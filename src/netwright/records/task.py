@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from netwright.records.asked import Asked
 from netwright.records.batch import Batch, Examples, Geometry, Given, Outputs
+from netwright.records.errors import RecipeError
 from netwright.records.frames import Frames, Raw
 from netwright.records.nested import as_outputs, each_tensor
 from netwright.records.recipe import NoOptions, Recipe
@@ -119,6 +121,7 @@ class Task(ABC):
     harm_name: ClassVar[str] = "rise of the loss"  # what `harm` measures
     families: ClassVar[tuple[Family, ...]] = ()  # kinds of target it predicts, if the user names the target's kind
     cuts_rows: ClassVar[bool] = False  # whether `frame` cuts examples from rows; if so, it is chosen by name alone
+    owner: ClassVar[str] = "series"  # for a task that cuts rows: the word of `Source` that says whose a row is
     options: ClassVar[type] = NoOptions
     """A frozen dataclass of the task's own settings, in the task's module: `horizon: int = setting(24, ...)`."""
 
@@ -170,6 +173,20 @@ class Task(ABC):
     @abstractmethod
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
         """The network for this data: most tasks join stems, trunk and head."""
+
+    def start(self, network: nn.Module, train: Examples) -> None:  # noqa: B027  most tasks start at random
+        """Puts initial values that need no gradient into a new network, from the training rows: a least-squares fit."""
+
+    def correct(self, network: nn.Module, valid: Examples) -> str:
+        """Corrects a trained network's answers by the validation part; says how, or "" if nothing changed."""
+        return ""
+
+    def asking(self, asked: Asked) -> Self:
+        """The task that answers as asked. Raises RecipeError for what it cannot do."""
+        if said := asked.said():
+            problem = f"{said[0]} does not suit {self.name}"
+            raise RecipeError(problem, remedy=f"leave it out: this run is a {self.describe()}.")
+        return self
 
     def forward(self, network: nn.Module, batch: Batch) -> Outputs:
         """The network's outputs for a batch. Calls it once, on tensors; a decoder gets its target too."""

@@ -275,8 +275,8 @@ def _fitted(run: Run, folder: Path | None, evidence: TrainingEvidence, tell: Tel
                 explain(error, evidence)
             raise
     tell(ending(run.history, run.task.metric))
-    if (temperature := calibrate(run)) != 1.0:
-        tell(f"probabilities fitted to the validation part: logits divided by {temperature:.2f}")
+    if note := calibrate(run):
+        tell(note)
     return run if folder is None else run_folder.write(run, folder)
 
 

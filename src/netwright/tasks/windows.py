@@ -97,7 +97,8 @@ class Steps:
     def of(cls, raw: Raw) -> Self:
         """Those of sorted rows."""
         count = raw.table.height
-        owner = np.zeros(count, np.int64) if raw.series is None else _numbered(raw.series)
+        _refuse_times(raw)
+        owner = np.zeros(count, np.int64) if raw.owners is None else _numbered(raw.owners)
         begins = np.r_[True, owner[1:] != owner[:-1]]
         size, season, notes = 0.0, 1, list[str]()
         if raw.times is not None and not begins[1:].all():
@@ -115,6 +116,24 @@ class Steps:
                     notes.append(f"{counted(int(odd.sum()), 'gap')} between time stamps: no window crosses one")
         starts = np.flatnonzero(begins)
         return cls(starts, np.r_[starts[1:], count], owner[starts], size, season, tuple(notes))
+
+
+def _refuse_times(raw: Raw) -> None:
+    """Raises DataError for a single time, and Unreadable if two rows of a series have the same time."""
+    if raw.times is None:
+        return
+    name = raw.times.name
+    if raw.times.n_unique() == 1:
+        problem = f"{name!r} is {raw.times[0]} in every row"
+        raise DataError(problem, remedy="choose a column that orders the rows in time.")
+    keys = pl.DataFrame([raw.times.alias("0"), *(() if raw.owners is None else (raw.owners.alias("1"),))])
+    same = keys.select(pl.all_horizontal(pl.all() == pl.all().shift(1))).to_series().fill_null(False)
+    if same.any():
+        row = same.arg_max() or 0
+        of = "" if raw.owners is None else f" of {raw.owners.name} {raw.owners[row]}"
+        remedy = "give each time one row" + (", or name the column of series (--series)." if not of else ".")
+        text = f"two rows{of} have the {name} {raw.times[row]}"
+        raise Unreadable(text, remedy, (), {row - 1: text, row: text})
 
 
 def _numbered(series: pl.Series) -> Rows:
@@ -167,7 +186,7 @@ def cut(raw: Raw, windows: Windows) -> Frames:
     start = first + lags
     table = {past: first, **{name: start - season for name in raw.targets}}
     order = start if raw.times is None else raw.times.rank("dense").to_numpy().astype(np.int64)[start]
-    if raw.times is None and raw.series is not None:
+    if raw.times is None and raw.owners is not None:
         order = start - np.repeat(_begins_of_series(steps), [len(one) for one in fitting])
     return Frames(
         pl.DataFrame(table),
@@ -213,8 +232,8 @@ def _named(raw: Raw, last: Rows, ahead: int, size: float) -> pl.DataFrame:
     count = len(last)
     frame = pl.DataFrame({ROW: np.repeat(np.arange(count), ahead), STEP: np.tile(np.arange(1, ahead + 1), count)})
     columns = list[pl.Series]()
-    if raw.series is not None:
-        columns.append(raw.series[last].gather(frame[ROW]))
+    if raw.owners is not None:
+        columns.append(raw.owners[last].gather(frame[ROW]))
     if raw.times is not None and size:
         frame, ends = frame.with_columns(end=raw.times[last].gather(frame[ROW])), pl.col("end")
         if _is_calendar(raw.times):
@@ -262,7 +281,7 @@ def _values(raw: Raw, names: tuple[str, ...]) -> Values:
 def _refuse_short(raw: Raw, steps: Steps, windows: Windows) -> None:
     lengths = steps.ends - steps.starts
     longest = int(lengths.argmax())
-    name = "" if raw.series is None else f" ({raw.series.name} {raw.series[int(steps.starts[longest])]})"
+    name = "" if raw.owners is None else f" ({raw.owners.name} {raw.owners[int(steps.starts[longest])]})"
     raise DataError(
         f"the longest unbroken series{name} has {counted(int(lengths[longest]), 'step')}, but a window takes "
         f"{windows.lags} past and {windows.horizon} next steps",

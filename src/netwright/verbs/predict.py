@@ -1,10 +1,11 @@
 """Answers for new data."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from netwright.records.asked import Asked
 from netwright.records.errors import DataError, nearest
 from netwright.records.options import code_option, existing, option
 from netwright.records.result import Cells, Held, Tell
@@ -31,7 +32,7 @@ class Options:
     allow_code: bool = code_option()
 
 
-def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
+def predict(run: "Run | Path | str", options: Options, asked: Asked, tell: Tell) -> "Answers":
     """Predict with RUN for DATA: one answer per row, empty if the row cannot be read.
 
     DATA are as in `train`, without the target. Cells that cannot be read, were not seen in training, or are written
@@ -45,6 +46,7 @@ def predict(run: "Run | Path | str", options: Options, tell: Tell) -> "Answers":
     from netwright.stages.runs import opened
 
     run = opened(run, tell, allow_code=options.allow_code)
+    run = replace(run, task=run.task.asking(asked))
     columns = (*(field.name for field in run.schema.inputs), *run.source.target)
     if unknown := [name for name in options.row if name not in columns]:
         raise DataError(f"the run has no column {unknown[0]!r}", remedy=nearest(unknown[0], columns))
@@ -107,9 +109,7 @@ def _chunks(run: "Run", data: Any, keep: tuple[str, ...] | str, tell: Tell) -> "
     names = tuple(name for one in said for name in one.split(","))
     inputs = {field.name: field.as_written for field in run.schema.inputs}
     as_written = tuple(name for name in {**dict.fromkeys(names, True), **inputs} if inputs.get(name, True))
-    source = Source(
-        _whole(run, data), series=run.source.series, time=run.source.time, task=run.task, as_written=as_written
-    )
+    source = replace(_read_alike(run.source), data=_whole(run, data), task=run.task, as_written=as_written)
     odd, unread = {}, NONE_UNREAD
     with prepare_device():
         for dataset in read_chunks(source):
@@ -122,6 +122,14 @@ def _chunks(run: "Run", data: Any, keep: tuple[str, ...] | str, tell: Tell) -> "
             yield placed(found if len(examples) else (_no_answers(run),), dataset, names)
     tell_unread(unread, tell)
     tell_odd(odd, tell)
+
+
+def _read_alike(source: Source) -> Source:
+    """What was said in training about the columns of rows that examples are cut from."""
+    return Source(
+        series=source.series, time=source.time, known=source.known, user=source.user, item=source.item,
+        rating=source.rating,
+    )  # fmt: skip
 
 
 def _no_answers(run: "Run") -> "pl.DataFrame":
