@@ -33,6 +33,7 @@ class Dataset:
     groups: NDArray[np.int64] | None = None  # the group of each row, if rows are not independent
     order: NDArray[np.int64] | None = None  # of rows in time, if they were cut from raw rows
     raw: Raw | None = None  # the rows that examples were cut from
+    found: str = ""  # what the task chose in cutting examples; see `Frames`
     names: pl.DataFrame | None = None  # columns beside the answers; see `Frames`
     times: pl.Series | None = None  # long format: for each series the list of its steps' times, as numbers
 
@@ -80,6 +81,7 @@ class Dataset:
             kinds={**self.kinds, **frames.kinds}, mapped=mapped, spans=frames.spans, groups=frames.blocks(),
             parts=parts if frames.parts is None else frames.parts, are_apart=frames.parts is not None, order=order,
             names=frames.names, notes=(*self.notes, *frames.notes), times=None, raw=raw,
+            found=frames.found,
         )  # fmt: skip
 
     def keep(self, mask: pl.Series, note: str) -> Self:

@@ -205,7 +205,7 @@ def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, sc
 def _recognized(dataset: Dataset, task: str | type[Task] | None, cells: pl.DataFrame, schema: Schema) -> Task:
     if task is not None:
         chosen, detail = with_detail("task", task, TASKS, Task)
-        return chosen.learn(cells, schema, detail)
+        return chosen.learn(cells, schema, dataset.found or detail)
     said = dataset.kinds.get(dataset.targets[0], "") if len(dataset.targets) == 1 else ""
     if said and (family := with_detail("kind", said, KINDS, Field)[0].family):
         known: list[type[Task]] = [resolve("task", name, TASKS) for name in TASKS]

@@ -45,6 +45,7 @@ class Frames:
         None  # "train", "valid" or "test" for each example, if the task splits; then spans may meet
     )
     targets: tuple[str, ...] = ()  # columns to predict; empty: those of the data
+    found: str = ""  # what the task chose in cutting, as the detail that `learn` gets; "": what the user wrote
     names: pl.DataFrame | None = None  # what each answer is for: columns beside the answers, found by those in both
     notes: tuple[str, ...] = ()
 
