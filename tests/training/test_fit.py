@@ -20,8 +20,10 @@ from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, Objective, Score, Scores, Task
+from netwright.reports.text import ending
 from netwright.tasks.classification import Classification
 from netwright.training import fit as fitting
+from netwright.training.epochs import AT_START
 from netwright.training.fit import Events, fit
 from netwright.training.weights import copied, named
 
@@ -67,6 +69,13 @@ class ByAccuracy(Task):
 
     def describe(self) -> str:
         return "two classes by accuracy"
+
+
+@dataclass(frozen=True)
+class FromAFit(ByAccuracy):
+    """The same, if its networks start at an answer."""
+
+    starts_at_fit: ClassVar[bool] = True
 
 
 class Accuracy(Score):
@@ -181,6 +190,25 @@ def test_of_two_equal_scores_the_earlier_weights_are_kept() -> None:
     run = trained(replace(untrained(lr=1e-7, optimizer="sgd", momentum=0.0), task=ByAccuracy()))
     assert len({epoch.valid["accuracy"] for epoch in run.history.epochs}) == 1
     assert [epoch.is_best for epoch in run.history.epochs] == [True, False, False]
+
+
+def test_a_fit_that_training_starts_at_is_kept_until_an_epoch_is_better(tmp_path: Path) -> None:
+    start = replace(untrained(lr=1e-7, optimizer="sgd", momentum=0.0), task=FromAFit())
+    run, events = play(fit(start))
+    before = next(event for event in events if isinstance(event, str))
+    assert before == f"before the first step accuracy is {run.history.epochs[0].valid['accuracy']:.4f}"
+    assert not any(epoch.is_best for epoch in run.history.epochs)
+    assert run.history.ended == f"all 3 epochs done; {AT_START}"
+    assert ending(run.history, "accuracy") == run.history.ended
+    assert same(run.network, start.network)
+    stopped = fit(start, folder=tmp_path)
+    for event in stopped:
+        if isinstance(event, Epoch):
+            break
+    stopped.close()
+    assert same(trained(start, tmp_path).network, start.network)
+    better = trained(replace(untrained(lr=0.3, epochs=8), task=FromAFit()))
+    assert better.history.best is not None and not same(better.network, start.network)
 
 
 def test_training_stops_when_the_score_has_not_improved_for_patience_epochs() -> None:

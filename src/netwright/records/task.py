@@ -120,6 +120,7 @@ class Task(ABC):
     can_be_wrong: ClassVar[bool] = False  # an answer is right or wrong: `harm` is 0 or 1
     harm_name: ClassVar[str] = "rise of the loss"  # what `harm` measures
     families: ClassVar[tuple[Family, ...]] = ()  # kinds of target it predicts, if the user names the target's kind
+    starts_at_fit: ClassVar[bool] = False  # whether `start` gives a whole answer: then an epoch is kept only if better
     cuts_rows: ClassVar[bool] = False  # whether `frame` cuts examples from rows; if so, it is chosen by name alone
     owner: ClassVar[str] = "series"  # for a task that cuts rows: the word of `Source` that says whose a row is
     options: ClassVar[type] = NoOptions

@@ -10,6 +10,7 @@ from netwright.records.history import History
 from netwright.records.run import Run
 from netwright.records.standing import Standing, standing
 from netwright.records.task import Scores
+from netwright.training.epochs import AT_START
 
 MOST_CLASSES = 12  # a larger confusion matrix does not fit a terminal
 
@@ -29,8 +30,8 @@ def summary(run: Run) -> str:
 def ending(history: History, metric: str) -> str:
     """Why training ended and which epoch's weights were kept."""
     best = history.best
-    if best is not None and metric not in best.valid:
-        return history.ended  # without a validation part it already says what was kept
+    if history.ended.endswith(AT_START) or (best is not None and metric not in best.valid):
+        return history.ended  # it already says what was kept
     kept = f"kept epoch {best.epoch} with {metric} {best.valid[metric]:.4f}" if best else "the last weights were kept"
     return f"{history.ended}; {kept}" if history.ended else kept
 

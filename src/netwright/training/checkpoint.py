@@ -47,7 +47,7 @@ class Position:
     training_seconds: float = 0.0  # of this epoch, without evaluation and checkpoints
     seconds: float = 0.0  # of this epoch, in all
     best: float | None = None  # the watched metric of the kept weights
-    best_epoch: int = 0  # 0: none kept yet
+    best_epoch: int = 0  # 0: none kept yet, or those before the first step
     lowered: int = 0  # how often the plateau schedule has lowered the rate
     lowered_epoch: int = 0  # when it last did
     ended: str = ""  # why, once training has ended
@@ -127,7 +127,7 @@ def resumed(
     if (saved := load(folder)) is None:
         cut_history(folder, ())
         return Checkpoint(), ()
-    has = {"network": True, "average": average is not None, "best": has_best and saved.position.best_epoch > 0}
+    has = {"network": True, "average": average is not None, "best": has_best and saved.position.best is not None}
     for group in (name for name, there in has.items() if there):
         if problem := misfit(network, shapes_of(saved.tensors[group])):
             raise RunError(

@@ -11,6 +11,7 @@ from netwright.training.checkpoint import Position
 
 GRADIENTS_EVERY = 10  # steps; if nothing is clipped, the gradient norm is recorded only this often
 LOWERED = 0.3  # factor that the plateau schedule applies to the rate
+AT_START = "no epoch was better than the fit that training started at, which is kept"
 PLATEAU_EPOCHS = 5  # epochs without a better score before it does; half the patience if that is shorter
 
 
@@ -75,6 +76,6 @@ def ending(p: Position, run: Run) -> str:
     """Why training ended, and which weights are kept if not the best epoch's."""
     if not len(run.valid):
         return f"{p.ended}; there is no validation part, so the last weights are kept"
-    if chooses(run) and not p.best_epoch:
+    if chooses(run) and p.best is None:
         return f"{p.ended}; {run.task.metric} was always NaN on the validation part, so the last weights are kept"
-    return p.ended
+    return f"{p.ended}; {AT_START}" if chooses(run) and not p.best_epoch else p.ended

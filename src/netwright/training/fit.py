@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import islice
-from math import ceil, isfinite
+from math import ceil, isfinite, nan
 from operator import add
 from pathlib import Path
 from typing import final
@@ -62,11 +62,12 @@ def fit(
 
     `trained = yield from fit(run)`, or `for event in fit(run)` if you read the outcome from a folder.
 
-    Keeps the weights with the best validation score on the task's metric (the earlier of equal ones), or the last ones
-    if the recipe says so or there is no validation part. With a folder, `resume.safetensors` and `history.jsonl` are
-    kept there; if the folder has a checkpoint, training resumes from it, on a CPU with the same result bit for bit as
-    if it had never stopped. The last checkpoint stays; whoever writes the weights removes it. Leaving the loop early,
-    Ctrl-C, or a request of the system to end (SIGTERM, SIGHUP) saves a checkpoint.
+    Keeps the weights with the best validation score on the task's metric (the earlier of equal ones, those before the
+    first step if the task starts at a fit), or the last ones if the recipe says so or there is no validation part. With
+    a folder, `resume.safetensors` and `history.jsonl` are kept there; if the folder has a checkpoint, training resumes
+    from it, on a CPU with the same result bit for bit as if it had never stopped. The last checkpoint stays; whoever
+    writes the weights removes it. Leaving the loop early, Ctrl-C, or a request of the system to end (SIGTERM, SIGHUP)
+    saves a checkpoint.
 
     The judge is asked every READ_STEPS steps of the first epoch, then after epochs in which a multiple of READ_STEPS
     falls: after every short epoch it would cost more than a hundredth of the time. If it gives a reason, training ends
@@ -80,6 +81,7 @@ def fit(
         work, state = _begun(run, folder, clock)
         try:
             with forked():
+                yield from _at_start(work, state, interrupts)
                 while not state.position.ended:
                     yield from _one_epoch(work, state, judge, interrupts)
             return _result(work, state)
@@ -88,6 +90,19 @@ def fit(
             raise
         finally:
             work.recorder.close()
+
+
+def _at_start(work: "_Work", state: "_State", interrupts: Interrupts) -> Iterator[str]:
+    """Keeps the weights that training starts at, if they are an answer already, until an epoch is better."""
+    run, p = work.run, state.position
+    if not run.task.starts_at_fit or not chooses(run) or p.step or p.best is not None:
+        return
+    with interrupts.at_once():
+        value = _evaluated(work).get(run.task.metric, nan)
+    if isfinite(value):
+        state.position, state.best = replace(p, best=value), {name: t.clone() for name, t in work.weights.items()}
+        yield f"before the first step {run.task.metric} is {value:.4f}"
+    _go_on(work, state)
 
 
 def _one_epoch(
