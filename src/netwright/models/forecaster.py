@@ -1,7 +1,7 @@
 """From a window of past steps to quantiles of the next ones."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import cast, final
 
 import torch
 import torch.nn.functional as F
@@ -9,96 +9,130 @@ from torch import Tensor, nn
 
 from netwright.machine.randomness import seeded
 from netwright.models import BACKBONES
-from netwright.models.inits import HEAD_SCALE, initialize
+from netwright.models.history import History
+from netwright.models.network import branch
+from netwright.models.sequences import Chain
 from netwright.models.stack import stack
+from netwright.models.stem import Stem, arguments
 from netwright.records.errors import RecipeError
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Signal
+from netwright.records.schema import Block, Signal
 from netwright.resolve import resolve
 
-FLAT = 1e-3  # standard deviations of a target, added to a window's own: nearly constant windows are not blown up
 CYCLES = 7  # the forecast starts as the mean of so many cycles: it was better than one on electricity and sales
 USUAL_ERROR = 0.5  # of a window's spread: quantiles start as those of a normal distribution with it
+NARROWEST = 1e-4  # distance between two quantiles at the start, in spreads
 
 
 def forecaster(
-    lags: int, ahead: int, season: int, levels: Sequence[float], moments: tuple[Sequence[float], Sequence[float]],
-    recipe: Recipe,
-) -> nn.Module:  # fmt: skip
-    """A network from (B, lags, channels) in the data's units to (B, ahead, channels, levels), standardized.
+    history: History, season: int, levels: Sequence[float], static: Sequence[Block], recipe: Recipe
+) -> nn.Module:
+    """A network from what `history` reads to (B, ahead, targets, levels), standardized.
 
-    `levels` rise, with 0.5 among them; `moments` are mean and scale of each channel. Only the seed decides the weights.
-    Raises RecipeError for `members`, and for a backbone that is not for vectors.
+    `levels` rise, with 0.5 among them; `static` are the blocks of inputs that hold for a whole series. Only the seed
+    decides the weights. Raises RecipeError for `members`, and for a backbone that is not for vectors.
     """
     if recipe.members > 1:
         raise RecipeError(f"members={recipe.members} does not suit forecasting", remedy="set members to 1.")
     name = "mlp" if recipe.backbone == "auto" else recipe.backbone
-    flat = Signal("vector", lags)
+    targets = len(history.mean)
     with seeded(recipe.seed):
+        fixed = [branch(block, recipe) for block in static]
+        beside = history.width + sum(width for _, width in fixed)
+        flat = Signal("vector", history.lags + beside + (targets if targets > 1 and beside else 0))
         layers = recipe.layers
         body, after = stack(layers, flat, recipe) if layers else resolve("backbone", name, BACKBONES)(flat, recipe)
-        return Forecaster(body, after.width, linear(lags, ahead, season), levels, moments)
+        return Forecaster(history, [chain for chain, _ in fixed], body, after.width, season, levels)
 
 
 def linear(lags: int, ahead: int, season: int) -> nn.Linear:
     """From the past to the next steps: at first the mean of the same step of the last cycles, or the last value."""
     layer = nn.Linear(lags, ahead)
-    cycles = min(CYCLES, lags // season) if season > 1 else 1
-    steps = torch.arange(ahead)
     nn.init.zeros_(layer.bias)
     with torch.no_grad():
-        layer.weight.zero_()
-        for cycle in range(1, cycles + 1):
-            layer.weight[steps, lags - cycle * season + steps % season] = 1 / cycles
+        layer.weight.copy_(usual(lags, ahead, season).T)
     return layer
+
+
+def usual(lags: int, ahead: int, season: int) -> Tensor:
+    """(lags, ahead): weights of the past for the mean of the last cycles; for the last value if there is no season."""
+    cycles = min(CYCLES, lags // season) if season > 1 else 1
+    weights, steps = torch.zeros(lags, ahead), torch.arange(ahead)
+    for cycle in range(1, cycles + 1):
+        weights[lags - cycle * season + steps % season, steps] = 1 / cycles
+    return weights
 
 
 @final
 class Forecaster(nn.Module):
-    """A linear forecast corrected by a trunk, from each channel's window scaled to mean 0 and spread 1.
+    """A linear forecast corrected by a trunk, from each target's window scaled to mean 0 and spread 1.
 
-    Window normalization as in Kim et al. 2022 (RevIN), without its learned scale; the linear part beside a trunk as in
-    Das et al. 2023, arXiv:2304.08424. The trunk also gives the distances between quantiles, which never cross.
+    The linear part beside a trunk as in Das et al. 2023, arXiv:2304.08424. The trunk also gives the distances between
+    quantiles, which never cross; `stretch` multiplies their distance from the median (see `tasks/forecasting.py`).
     """
 
     def __init__(
-        self, body: nn.Module, width: int, linear: nn.Linear, levels: Sequence[float],
-        moments: tuple[Sequence[float], Sequence[float]],
+        self, history: History, static: Sequence[Chain], body: nn.Module, width: int, season: int,
+        levels: Sequence[float],
     ) -> None:  # fmt: skip
         super().__init__()
-        self.linear, self.body = linear, body
-        self.lags, self.shape, self.middle = linear.in_features, (linear.out_features, len(levels)), levels.index(0.5)
+        self.history, self.body = history, body
+        self.static = nn.ModuleList(static)
+        self.shape, self.middle = (history.ahead, len(levels)), levels.index(0.5)
+        self.linear = linear(history.lags, history.ahead, season)
+        self.beside = nn.Linear(history.width, history.ahead * len(history.mean), bias=False) if history.width else None
+        if self.beside is not None:
+            nn.init.zeros_(self.beside.weight)
         self.head = nn.Linear(width, self.shape[0] * self.shape[1])
-        initialize(self.head, "lecun", "identity", scale=HEAD_SCALE)
-        normal = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)) * USUAL_ERROR
-        apart = normal.diff()
-        start = torch.cat([apart[: self.middle], torch.zeros(1), apart[self.middle :]]).expm1().clamp(min=1e-6).log()
-        start[self.middle] = 0.0  # the forecast itself
-        with torch.no_grad():
-            self.head.bias.copy_(start.float().repeat(self.shape[0]))
-        self.mean: Tensor
-        self.scale: Tensor
-        for name, numbers in zip(("mean", "scale"), moments, strict=True):
-            self.register_buffer(name, torch.tensor(numbers), persistent=False)  # they come with the task
+        nn.init.zeros_(self.head.weight)  # so that the network starts as its linear part
+        self.spread_from(
+            torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).repeat(self.shape[0], 1) * USUAL_ERROR
+        )
+        self.stretch: Tensor
+        self.register_buffer("stretch", torch.ones(len(levels)))
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, T, channels), NaN where missing -> (B, ahead, channels, levels), rising along the levels."""
-        x = F.pad(x[:, : self.lags], (0, 0, 0, max(0, self.lags - x.shape[1])), value=torch.nan)
-        x = ((x - self.mean) / self.scale).transpose(1, 2)
-        known = ~x.isnan()
-        count = known.sum(2, keepdim=True).clamp(min=1)
-        x = torch.where(known, x, 0.0)
-        middle = x.sum(2, keepdim=True) / count
-        centered = torch.where(known, x - middle, 0.0)
-        spread = (centered.square().sum(2, keepdim=True) / count + FLAT**2).sqrt()
-        flat = (centered / spread).flatten(0, 1)
-        outputs = self._quantiles(self.linear(flat), self.head(self.body(flat)).unflatten(1, self.shape))
-        scaled = outputs.unflatten(0, x.shape[:2]) * spread[..., None] + middle[..., None]
-        return scaled.transpose(1, 2)
+    def begin(self, past: Tensor, bias: Tensor, beside: Tensor, errors: Tensor) -> None:
+        """Starts at a linear forecast: weights (lags, ahead), bias (ahead,), weights (targets, covariates, ahead).
+
+        `errors` are the quantiles of its errors in spreads, (ahead, levels).
+        """
+        with torch.no_grad():
+            self.linear.weight.copy_(past.T)
+            self.linear.bias.copy_(bias)
+            if self.beside is not None:
+                self.beside.weight.copy_(beside.transpose(1, 2).flatten(0, 1))
+        self.spread_from(errors)
+
+    def spread_from(self, quantiles: Tensor) -> None:
+        """Starts the quantiles at these distances from the linear forecast, in spreads: (ahead, levels)."""
+        apart = quantiles.diff(dim=1).clamp(min=NARROWEST).expm1().log()
+        start = torch.cat([apart[:, : self.middle], quantiles[:, self.middle, None], apart[:, self.middle :]], 1)
+        with torch.no_grad():
+            self.head.bias.copy_(start.float().flatten())
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """One tensor for each input, then lengths, which are not read -> (B, ahead, targets, levels), rising."""
+        past, middle, spread, shared = self.history(*inputs)
+        count, targets = past.shape[:2]
+        forecast = self.linear(past)
+        if self.beside is not None:
+            forecast = forecast + self.beside(shared).unflatten(1, (targets, -1))
+        static = [x for role, x in zip(self.history.roles, inputs, strict=False) if role == "static"]
+        stems = [cast(Stem, chain[0]) for chain in self.static]
+        fixed = [chain(*some) for chain, some in zip(self.static, arguments(stems, static), strict=True)]
+        beside = torch.cat([shared, *fixed], 1)
+        parts = [past]
+        if beside.shape[1]:
+            parts.append(beside[:, None].expand(-1, targets, -1))
+            if targets > 1:
+                parts.append(torch.eye(targets, device=past.device, dtype=past.dtype).expand(count, -1, -1))
+        found = self.head(self.body(torch.cat(parts, 2).flatten(0, 1))).unflatten(1, self.shape)
+        outputs = self._quantiles(forecast.flatten(0, 1), found).unflatten(0, (count, targets))
+        return (outputs * spread[..., None] + middle[..., None]).transpose(1, 2)
 
     def _quantiles(self, forecast: Tensor, found: Tensor) -> Tensor:
         """(N, ahead) and (N, ahead, levels) -> (N, ahead, levels)."""
         below, itself, above = found.tensor_split((self.middle, self.middle + 1), 2)
-        center = forecast[..., None] + itself
-        lower = center - F.softplus(below).flip(2).cumsum(2).flip(2)
-        return torch.cat([lower, center, center + F.softplus(above).cumsum(2)], 2)
+        lower = -F.softplus(below).flip(2).cumsum(2).flip(2)
+        apart = torch.cat([lower, torch.zeros_like(itself), F.softplus(above).cumsum(2)], 2)
+        return forecast[..., None] + itself + apart * self.stretch

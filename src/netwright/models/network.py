@@ -17,7 +17,7 @@ from netwright.models.stack import stack
 from netwright.models.stem import Stem, arguments
 from netwright.records.errors import RecipeError, listed
 from netwright.records.recipe import Recipe
-from netwright.records.schema import Form, Schema, Signal
+from netwright.records.schema import Block, Form, Schema, Signal
 from netwright.resolve import resolve
 
 DEFAULTS: dict[Form, str] = {"vector": "mlp", "map": "convnet", "sequence": "convnet1d"}
@@ -43,6 +43,13 @@ def joined(schema: Schema, recipe: Recipe, outputs: int) -> nn.Module:
         if recipe.mirror:
             branches = _mirrored(branches, signals)
         return channels_last(Joined(branches, trunk[0], head(trunk[1].width, outputs, recipe)))
+
+
+def branch(block: Block, recipe: Recipe) -> tuple[Chain, int]:
+    """A block's stem and body, which turn its tensor into a vector, and the vector's width."""
+    stem, signal = block.stem(recipe)
+    body, after = _body(signal, recipe, [])
+    return Chain(stem, body), after.width
 
 
 def dense(schema: Schema, recipe: Recipe, outputs: int, *, causal: bool = False) -> nn.Module:

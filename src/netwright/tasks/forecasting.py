@@ -1,8 +1,8 @@
 """The next steps of series, as quantiles."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Self, final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.kinds.cells import array_shape
-from netwright.models.forecaster import forecaster
-from netwright.models.modes import evaluating
+from netwright.models.forecaster import Forecaster, forecaster
+from netwright.models.history import History, Role
+from netwright.models.modes import device_of, evaluating
+from netwright.records.asked import Asked
 from netwright.records.batch import Batch, Examples, Outputs
 from netwright.records.errors import DataError, RecipeError, counted, listed
 from netwright.records.frames import Frames, Raw
@@ -20,14 +22,18 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, ROW, Objective, Score, Scores, Task
 from netwright.tasks import metrics
+from netwright.tasks.intervals import asked_of_forecasts, stretched, sufficient
+from netwright.tasks.least_squares import least_squares
 from netwright.tasks.losses import choose_loss
 from netwright.tasks.outputs import fail_shape
-from netwright.tasks.repeated import rules
-from netwright.tasks.windows import HORIZON, LEVELS, STEP, Windows, cut, latest
+from netwright.tasks.repeated import drawn, rules
+from netwright.tasks.windows import HORIZON, LEVELS, STEP, Windows, cut, latest, role_of
 
 OUTER = 0.1, 0.9  # the interval whose coverage is scored
 STEPS = 6_000  # of the optimizer; on ETTh1 the best epoch came before
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
+MOST_WINDOWS = 2_048  # of the validation part that intervals are fitted to: neighbors are alike
+CORRECTED_AT_ONCE = 256  # windows
 
 
 @final
@@ -47,9 +53,16 @@ class Forecasting(Task):
     scales: tuple[float, ...]
     repeats: tuple[float, ...]
     levels: tuple[float, ...] = LEVELS
+    roles: tuple[Role, ...] = ("past",)  # of each of the network's inputs
+    channels: tuple[int, ...] = (1,)  # of each, 0 for static ones
+    is_positive: tuple[bool, ...] = ()  # whether a target was never below zero; then no answer is
+    is_whole: tuple[bool, ...] = ()  # whether a target was always a whole number; then answers are
+    is_relative: bool = False  # whether errors count in each series' own unit: its error of repeating the last season
+    ask_horizon: int = 0  # steps that are answered; 0: all
+    ask_service: float = 0.0  # probability with which a quantity should suffice; 0: none is answered
 
     name: ClassVar[str] = "forecasting"
-    metric: ClassVar[str] = "mae"
+    metric: ClassVar[str] = "mase"
     higher_is_better: ClassVar[bool] = False
     cuts_rows: ClassVar[bool] = True
 
@@ -81,34 +94,82 @@ class Forecasting(Task):
         lags = _lags(schema)
         means, repeats = future.mean((0, 1)), np.where(repeats > 0, repeats, scales)
         mean, scale, repeat = (tuple(numbers.tolist()) for numbers in (means, scales, repeats))
-        return cls(tuple(cells.columns), horizon, season, lags, mean, scale, repeat, windows.levels)
+        return cls(
+            tuple(cells.columns), horizon, season, lags, mean, scale, repeat, windows.levels, *_read_from(schema),
+            is_positive=tuple((np.nanmin(future, (0, 1)) >= 0).tolist()),
+            is_whole=tuple((np.nan_to_num(future) % 1 == 0).all((0, 1)).tolist()),
+        )  # fmt: skip
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
-        """(N, horizon, targets) float32, standardized."""
+        """(N, horizon, targets) float32, standardized, NaN if missing; and each series' own usual error (N, targets)."""
         future = _windows(cells)[:, -self.horizon :]
-        return (torch.from_numpy(((future - self.means) / self.scales).astype(np.float32)),)
+        own = torch.tensor(self.repeats) / torch.tensor(self.scales)
+        return torch.from_numpy(((future - self.means) / self.scales).astype(np.float32)), own.expand(
+            len(future), -1
+        ).contiguous()
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
         """See `models.forecaster`."""
-        moments = self.means, self.scales
-        return forecaster(self.lags, self.horizon, self.season, self.levels, moments, recipe)
+        static = [block for block, role in zip(schema.blocks, self.roles, strict=True) if role == "static"]
+        return forecaster(self._history(), self.season, self.levels, static, recipe)
+
+    def start(self, network: nn.Module, train: Examples) -> None:
+        """The network starts as ridge regression, with quantiles that lie as its errors do."""
+        forecaster = cast(Forecaster, network)
+        some = drawn(train, forecaster.history, is_relative=self.is_relative)
+        fit = least_squares(some.windows, self.season, self.levels)
+        forecaster.begin(fit.past, fit.bias, fit.beside, fit.errors)
+
+    def correct(self, network: nn.Module, valid: Examples) -> str:
+        """Stretches the intervals so that as many values of the validation part lie in them as should.
+
+        Conformalized quantile regression, Romano et al. 2019, arXiv:1905.03222, with a factor in place of a shift:
+        windows differ in spread.
+        """
+        forecaster = cast(Forecaster, network)
+        factors = stretched(self._spread_over(network, valid), self.levels)
+        with torch.no_grad():
+            forecaster.stretch.mul_(factors.to(forecaster.stretch))
+        low, high = (float(factors[self._nearest(level)]) for level in OUTER)
+        return f"intervals fitted to the validation part: {high:.2f} times as far up, {low:.2f} times as far down"
+
+    def _spread_over(self, network: nn.Module, valid: Examples) -> Iterator[tuple[Tensor, Tensor]]:
+        """Outputs (n, levels) and targets (n,) that are known, for at most MOST_WINDOWS windows."""
+        rows = valid.rows[:: -(-len(valid) // MOST_WINDOWS)]
+        with evaluating(network):
+            for some in rows.split(CORRECTED_AT_ONCE):
+                batch = valid.take(some).to(device_of(network))
+                outputs, targets, known = self._both(self.forward(network, batch), batch)
+                yield outputs[known].cpu(), targets[known].cpu()
+
+    def asking(self, asked: Asked) -> Self:
+        """Fewer steps, or the quantity for a service level."""
+        return replace(self, **asked_of_forecasts(asked, self.horizon, self.levels))
 
     def objective(self, recipe: Recipe) -> Objective:
-        """Pinball loss of the standardized targets, mean over steps, targets and quantiles."""
+        """Pinball loss, mean over known steps, targets and quantiles.
+
+        In standard deviations of the targets; for many series in units of each one's own usual error, so that large
+        ones do not drown the others.
+        """
         choose_loss(recipe, ("quantile",), self.name)
         if recipe.class_weights != "none":
             raise RecipeError("forecasting has no class weights", remedy="set class_weights=none.")
 
         def losses(network: nn.Module, batch: Batch) -> Tensor:
-            outputs, targets = self._both(self.forward(network, batch), batch)
-            return self._pinball(outputs, targets).mean((1, 2, 3))
+            outputs, targets, known = self._both(self.forward(network, batch), batch)
+            errors = self._pinball(outputs, targets).mean(3) * known
+            if self.is_relative:
+                errors = errors / batch.targets[1][:, None]
+            return errors.sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
 
         return losses
 
     def score(self) -> Score:
-        """mae and rmse of the median, mase, weighted_quantile_loss, and coverage of the interval from 10 % to 90 %.
+        """mase, mae and rmse of the median, weighted_quantile_loss, and coverage of the interval from 10 % to 90 %.
 
-        In the target's units; with several targets, which have different units, in standard deviations of each.
+        `mase` is in units of each series' own mean error, up to then, of repeating the value one season before: Hyndman
+        and Koehler 2006. The others are in the target's units; with several targets, which have different units, in standard deviations of each.
         """
         return metrics.Kept(self._keep, self._measures)
 
@@ -116,8 +177,9 @@ class Forecasting(Task):
         """A row for each step (and target): the median in `prediction`, then each quantile, in the target's units."""
         with evaluating(network):
             outputs = self.forward(network, batch)
-        checked = self._checked(outputs, len(batch)).double().cpu().numpy()
+        checked = self._possible(self._checked(outputs, len(batch))).double().cpu().numpy()
         units = checked * np.array(self.scales)[:, None] + np.array(self.means)[:, None]
+        units = units[:, : self.ask_horizon or self.horizon]
         rows, (_, ahead, count, _) = batch.rows.cpu().numpy(), units.shape
         flat = units.reshape(-1, len(self.levels))
         frame = {
@@ -129,17 +191,19 @@ class Forecasting(Task):
             columns.append(pl.Series("target", list(self.columns) * (len(rows) * ahead), pl.String))
         columns.append(pl.Series("prediction", flat[:, self._median]))
         columns += [pl.Series(f"q{level:g}", flat[:, k]) for k, level in enumerate(self.levels)]
+        if self.ask_service:
+            columns.append(pl.Series(f"enough_{self.ask_service:g}", sufficient(flat, self.levels, self.ask_service)))
         return pl.DataFrame(columns)
 
     def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
         """(1, 1, targets, quantiles): those of all training targets."""
         flat = targets[0].flatten(0, 1).double().cpu().numpy()
-        found = np.quantile(flat, self.levels, axis=0, method="inverted_cdf")
+        found = np.nanquantile(flat, self.levels, axis=0, method="inverted_cdf")
         return torch.from_numpy(found.T.astype(np.float32))[None, None]
 
     def rules(self, train: Examples) -> Mapping[str, Callable[[Batch], Outputs]]:
-        """The last value, the value one season before, and ridge regression on the past."""
-        return rules(train, (self.means, self.scales), self.season, self.levels)
+        """The last value, the value one season before, a profile, ridge regression, and boosted trees on the past."""
+        return rules(train, self._history(), self.season, self.levels, is_relative=self.is_relative)
 
     def plainly(self, scores: Scores, things: str, constant: Scores | None = None) -> str:
         """`Forecasts are on average off by 1.2 (1.1 to 1.4).`"""
@@ -177,8 +241,11 @@ class Forecasting(Task):
             fail_shape(outputs, shape, self.describe())
         return outputs.float().expand(shape)
 
-    def _both(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        return self._checked(outputs, len(batch)), batch.targets[0].float()
+    def _both(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs, targets with 0 for missing ones, and which are known."""
+        targets = batch.targets[0].float()
+        known = ~targets.isnan()
+        return self._checked(outputs, len(batch)), torch.where(known, targets, 0.0), known
 
     def _pinball(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(B, horizon, targets, quantiles). Koenker and Bassett 1978."""
@@ -186,32 +253,50 @@ class Forecasting(Task):
         error = targets[..., None] - outputs
         return torch.maximum(levels * error, (levels - 1) * error)
 
+    def _possible(self, outputs: Tensor) -> Tensor:
+        """Answers that the target can have: not below zero, or whole, if all training targets were."""
+        mean, scale = outputs.new_tensor(self.means)[:, None], outputs.new_tensor(self.scales)[:, None]
+        units = outputs * scale + mean
+        units = torch.where(
+            outputs.new_tensor(self.is_positive or False).bool().reshape(-1, 1), units.clamp(min=0), units
+        )
+        units = torch.where(outputs.new_tensor(self.is_whole or False).bool().reshape(-1, 1), units.round(), units)
+        return (units - mean) / scale
+
     def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
-        """For each example sums over steps and targets."""
-        outputs, targets = self._both(outputs, batch)
-        unit, zero = (self.scales, self.means) if len(self.columns) == 1 else ((1.0,), (0.0,))
-        scale, repeats = targets.new_tensor(unit), targets.new_tensor(self.repeats) / targets.new_tensor(self.scales)
-        error = (outputs[..., self._median] - targets).abs()
+        """For each example sums over the known steps and targets, and their number."""
+        outputs, targets, known = self._both(outputs, batch)
         pinball = self._pinball(outputs, targets).mean(3)
+        outputs = self._possible(outputs)
+        unit, zero = (self.scales, self.means) if len(self.columns) == 1 else ((1.0,), (0.0,))
+        scale, own = targets.new_tensor(unit), batch.targets[1].float()[:, None]
+        error = (outputs[..., self._median] - targets).abs()
+        quantile = self._pinball(outputs, targets).mean(3)
         low, high = (outputs[..., self._nearest(level)] for level in OUTER)
         inside = ((targets >= low) & (targets <= high)).float()
         size = (targets * scale + targets.new_tensor(zero)).abs()
-        kept = (pinball, error * scale, (error * scale).square(), error / repeats, pinball * scale, size, inside)
-        return tuple(one.mean((1, 2)) for one in kept)
+        kept = (
+            pinball / own if self.is_relative else pinball, error * scale, (error * scale).square(), error / own,
+            quantile * scale, size, inside, torch.ones_like(error),
+        )  # fmt: skip
+        return tuple((one * known).sum((1, 2)) for one in kept)
 
     def _nearest(self, level: float) -> int:
         return int(np.abs(np.array(self.levels) - level).argmin())
 
     def _measures(self, *kept: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
-        loss, off, squares, scaled, pinball, size, inside = (one.astype(np.float64) for one in kept)
+        loss, off, squares, scaled, pinball, size, inside, known = (one.astype(np.float64) for one in kept)
         return {
-            "loss": metrics.mean_of(loss, "lower"),
-            "mae": metrics.mean_of(off, "lower"),
-            "rmse": metrics.root_mean_of(squares),
-            "mase": metrics.mean_of(scaled, "lower"),
+            "loss": metrics.ratio_of(loss, known, "lower"),
+            "mase": metrics.ratio_of(scaled, known, "lower"),
+            "mae": metrics.ratio_of(off, known, "lower"),
+            "rmse": metrics.ratio_of(squares, known, "lower").then(np.sqrt),
             "weighted_quantile_loss": metrics.ratio_of(2 * pinball, size, "lower"),
-            "coverage": metrics.mean_of(inside, "higher"),
+            "coverage": metrics.ratio_of(inside, known, "higher"),
         }
+
+    def _history(self) -> History:
+        return History(self.roles, self.channels, self.lags, self.horizon, self.season, (self.means, self.scales))
 
 
 def _windows(cells: pl.DataFrame) -> NDArray[np.float64]:
@@ -222,9 +307,17 @@ def _windows(cells: pl.DataFrame) -> NDArray[np.float64]:
     return np.stack([column.to_numpy().astype(np.float64) for column in cells], 2)
 
 
+def _read_from(schema: Schema) -> tuple[tuple[Role, ...], tuple[int, ...]]:
+    """The role and the channels of each input."""
+    firsts = [block.fields[0] for block in schema.blocks]
+    roles = tuple(role_of(field.name) for field in firsts)
+    channels = (0 if role == "static" else len(f.channel_names()) for f, role in zip(firsts, roles, strict=True))
+    return roles, tuple(channels)
+
+
 def _lags(schema: Schema) -> int:
-    """Steps of the input column."""
-    if len(schema.inputs) != 1 or schema.inputs[0].family != "steps":
-        raise DataError("forecasting reads one column of past steps", remedy="name the task when the data are read.")
-    signal = schema.blocks[0].stem(Recipe())[1]
-    return signal.size[0]
+    """Steps of the input column of the past."""
+    for block in schema.blocks:
+        if role_of(block.fields[0].name) == "past":
+            return block.stem(Recipe())[1].size[0]
+    raise DataError("forecasting reads a column of past steps", remedy="name the task when the data are read.")

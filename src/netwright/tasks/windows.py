@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from netwright.kinds.number import as_numbers
+from netwright.models.history import Role
 from netwright.records.errors import DataError, RecipeError, Unreadable, counted
 from netwright.records.frames import Frames, Raw
 from netwright.records.task import ROW
@@ -220,6 +221,11 @@ def latest(raw: Raw, names: tuple[str, ...], windows: Windows) -> Frames:
         pl.DataFrame({name: range(count)}), np.stack([ends - 1, ends], 1), {name: past}, {name: "series"},
         names=_named(raw, ends - 1, windows.horizon, steps.size), notes=(*steps.notes, *((note,) if short else ())),
     )  # fmt: skip
+
+
+def role_of(name: str) -> Role:
+    """What an input of a forecast is, by its name."""
+    return "past" if name == PAST or name.startswith(f"{PAST} of ") else "static"
 
 
 def past_name(targets: tuple[str, ...]) -> str:
