@@ -1,6 +1,7 @@
 import torch
 
 from netwright.models.forecaster import forecaster
+from netwright.models.history import History
 from netwright.records.recipe import Recipe
 
 LEVELS = (0.1, 0.5, 0.8, 0.9)
@@ -8,7 +9,8 @@ SMALL = Recipe().edit({"width": 16, "depth": 2, "dropout": 0.0})
 
 
 def _network(season: int = 4, channels: int = 1) -> torch.nn.Module:
-    return forecaster(12, 5, season, LEVELS, ((10.0,) * channels, (2.0,) * channels), SMALL).eval()
+    history = History(("past",), (channels,), 12, 5, season, ((10.0,) * channels, (2.0,) * channels))
+    return forecaster(history, season, LEVELS, (), SMALL).eval()
 
 
 def test_quantiles_rise_whatever_the_weights() -> None:

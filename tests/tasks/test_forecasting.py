@@ -55,11 +55,12 @@ def _prepared(frame: pl.DataFrame) -> Prepared:
 def test_the_network_beats_the_last_value_and_the_constant(run: Run) -> None:
     assert run.scores is not None
     baselines = dict(run.baselines)
-    assert set(baselines) == {"constant", "last value", "one season before", "ridge on the past"}
+    names = ["last value", "one season before", "profile of the last seasons", "ridge on the past", "boosted trees"]
+    assert list(baselines) == ["constant", *names]
     for name in ("constant", "last value"):
         lead = baselines[name].lead
         assert lead is not None and lead.low > 0
-    names = ["mae", "rmse", "mase", "weighted_quantile_loss", "coverage"]
+    names = ["mase", "mae", "rmse", "weighted_quantile_loss", "coverage"]
     assert [metric.name for metric in run.scores.metrics] == names
     assert [metric.higher_is_better for metric in run.scores.metrics] == [False, False, False, False, True]
     assert 0.5 < run.scores["coverage"].value <= 1
@@ -159,7 +160,7 @@ def test_a_perfect_forecast_loses_nothing_and_a_bad_setting_is_refused(run: Run)
     score = task.score()
     score.add(perfect, batch)
     assert score.quick() == {
-        "loss": 0, "mae": 0, "rmse": 0, "mase": 0, "weighted_quantile_loss": 0, "coverage": 1,
+        "loss": 0, "mase": 0, "mae": 0, "rmse": 0, "weighted_quantile_loss": 0, "coverage": 1,
     }  # fmt: skip
     with pytest.raises(nw.NetwrightError, match="needs"):
         score.add(perfect[:, :3], Batch(batch.inputs, batch.targets, batch.rows))
@@ -179,3 +180,32 @@ def test_a_target_that_never_changes_and_no_target_are_refused() -> None:
             _ = nw.train(
                 source.data, target=source.target, time="at", task="forecasting:4", settings=SETTINGS, audit=False
             )
+
+
+def test_the_network_starts_as_ridge_regression_and_is_kept_unless_training_betters_it(table: Path) -> None:
+    settings = SETTINGS | {"epochs": 1, "lr": 1e-7}
+    run = nw.train(table, target="y", time="at", task=TASK, drop="z", settings=settings, audit=False, diagnose=False)
+    assert run.scores is not None
+    ridge = dict(run.baselines)["ridge on the past"]
+    assert abs(run.scores["mae"].value - ridge["mae"].value) < 0.03 * ridge["mae"].value
+
+
+def test_answers_stop_at_the_asked_horizon_and_say_what_suffices(run: Run, table: Path) -> None:
+    whole = nw.predict(run, table)
+    answers = nw.predict(run, table, horizon=2, service_level=0.95)
+    assert answers["step"].to_list() == [1, 2]
+    assert answers.drop("enough_0.95").equals(whole[:2])
+    assert (answers["enough_0.95"] > answers["q0.9"]).all()
+    with pytest.raises(RecipeError, match="6 steps ahead, not 30"):
+        nw.predict(run, table, horizon=30)
+
+
+def test_counts_stay_whole_and_not_below_zero(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    sales = generator.poisson(0.6 + 0.5 * np.sin(np.arange(400) * 2 * np.pi / 7))
+    frame = pl.DataFrame(
+        {"day": pl.date_range(START.date(), START.date() + timedelta(days=399), eager=True), "y": sales}
+    )
+    run = nw.train(frame, target="y", time="day", task="forecasting:7", settings=SETTINGS | {"epochs": 2}, audit=False)
+    answers = nw.predict(run, frame).select(pl.col("^q.*$")).to_numpy()
+    assert (answers >= 0).all() and (answers == answers.round()).all()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from netwright.machine.randomness import seeded
 from netwright.models import BACKBONES
 from netwright.models.history import History
+from netwright.models.inits import HEAD_SCALE, initialize
 from netwright.models.network import branch
 from netwright.models.sequences import Chain
 from netwright.models.stack import stack
@@ -21,6 +22,7 @@ from netwright.resolve import resolve
 
 CYCLES = 7  # the forecast starts as the mean of so many cycles: it was better than one on electricity and sales
 USUAL_ERROR = 0.5  # of a window's spread: quantiles start as those of a normal distribution with it
+START = 0.1  # of a head's usual weights: the network starts near its linear part, and every layer has a gradient
 NARROWEST = 1e-4  # distance between two quantiles at the start, in spreads
 
 
@@ -84,7 +86,8 @@ class Forecaster(nn.Module):
         if self.beside is not None:
             nn.init.zeros_(self.beside.weight)
         self.head = nn.Linear(width, self.shape[0] * self.shape[1])
-        nn.init.zeros_(self.head.weight)  # so that the network starts as its linear part
+        initialize(self.head, "lecun", "identity", scale=START * HEAD_SCALE)
+        self.apart = nn.Parameter(torch.empty(self.shape))  # added to the head's outputs, so that the head starts small
         self.spread_from(
             torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).repeat(self.shape[0], 1) * USUAL_ERROR
         )
@@ -108,7 +111,7 @@ class Forecaster(nn.Module):
         apart = quantiles.diff(dim=1).clamp(min=NARROWEST).expm1().log()
         start = torch.cat([apart[:, : self.middle], quantiles[:, self.middle, None], apart[:, self.middle :]], 1)
         with torch.no_grad():
-            self.head.bias.copy_(start.float().flatten())
+            self.apart.copy_(start.float())
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """One tensor for each input, then lengths, which are not read -> (B, ahead, targets, levels), rising."""
@@ -118,7 +121,7 @@ class Forecaster(nn.Module):
         if self.beside is not None:
             forecast = forecast + self.beside(shared).unflatten(1, (targets, -1))
         static = [x for role, x in zip(self.history.roles, inputs, strict=False) if role == "static"]
-        stems = [cast(Stem, chain[0]) for chain in self.static]
+        stems = [cast(Stem, next(chain.children())) for chain in self.static]
         fixed = [chain(*some) for chain, some in zip(self.static, arguments(stems, static), strict=True)]
         beside = torch.cat([shared, *fixed], 1)
         parts = [past]
@@ -126,7 +129,7 @@ class Forecaster(nn.Module):
             parts.append(beside[:, None].expand(-1, targets, -1))
             if targets > 1:
                 parts.append(torch.eye(targets, device=past.device, dtype=past.dtype).expand(count, -1, -1))
-        found = self.head(self.body(torch.cat(parts, 2).flatten(0, 1))).unflatten(1, self.shape)
+        found = self.head(self.body(torch.cat(parts, 2).flatten(0, 1))).unflatten(1, self.shape) + self.apart
         outputs = self._quantiles(forecast.flatten(0, 1), found).unflatten(0, (count, targets))
         return (outputs * spread[..., None] + middle[..., None]).transpose(1, 2)
 

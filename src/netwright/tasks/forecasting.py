@@ -32,6 +32,7 @@ from netwright.tasks.windows import HORIZON, LEVELS, STEP, Windows, cut, latest,
 OUTER = 0.1, 0.9  # the interval whose coverage is scored
 STEPS = 6_000  # of the optimizer; on ETTh1 the best epoch came before
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
+ROUNDING = 1e-5  # standard deviations: a whole number lies in an interval that ends at it
 MOST_WINDOWS = 2_048  # of the validation part that intervals are fitted to: neighbors are alike
 CORRECTED_AT_ONCE = 256  # windows
 
@@ -64,6 +65,7 @@ class Forecasting(Task):
     name: ClassVar[str] = "forecasting"
     metric: ClassVar[str] = "mase"
     higher_is_better: ClassVar[bool] = False
+    starts_at_fit: ClassVar[bool] = True
     cuts_rows: ClassVar[bool] = True
 
     @classmethod
@@ -101,7 +103,7 @@ class Forecasting(Task):
         )  # fmt: skip
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
-        """(N, horizon, targets) float32, standardized, NaN if missing; and each series' own usual error (N, targets)."""
+        """(N, horizon, targets) float32, standardized, NaN if missing; (N, targets): each series' own usual error."""
         future = _windows(cells)[:, -self.horizon :]
         own = torch.tensor(self.repeats) / torch.tensor(self.scales)
         return torch.from_numpy(((future - self.means) / self.scales).astype(np.float32)), own.expand(
@@ -144,7 +146,7 @@ class Forecasting(Task):
 
     def asking(self, asked: Asked) -> Self:
         """Fewer steps, or the quantity for a service level."""
-        return replace(self, **asked_of_forecasts(asked, self.horizon, self.levels))
+        return replace(self, **asked_of_forecasts(asked, self.horizon))
 
     def objective(self, recipe: Recipe) -> Objective:
         """Pinball loss, mean over known steps, targets and quantiles.
@@ -169,7 +171,7 @@ class Forecasting(Task):
         """mase, mae and rmse of the median, weighted_quantile_loss, and coverage of the interval from 10 % to 90 %.
 
         `mase` is in units of each series' own mean error, up to then, of repeating the value one season before: Hyndman
-        and Koehler 2006. The others are in the target's units; with several targets, which have different units, in standard deviations of each.
+        and Koehler 2006. The others are in the target's units; with several targets, in standard deviations of each.
         """
         return metrics.Kept(self._keep, self._measures)
 
@@ -177,8 +179,7 @@ class Forecasting(Task):
         """A row for each step (and target): the median in `prediction`, then each quantile, in the target's units."""
         with evaluating(network):
             outputs = self.forward(network, batch)
-        checked = self._possible(self._checked(outputs, len(batch))).double().cpu().numpy()
-        units = checked * np.array(self.scales)[:, None] + np.array(self.means)[:, None]
+        units = self._units(self._checked(outputs, len(batch))).cpu().numpy()
         units = units[:, : self.ask_horizon or self.horizon]
         rows, (_, ahead, count, _) = batch.rows.cpu().numpy(), units.shape
         flat = units.reshape(-1, len(self.levels))
@@ -249,31 +250,33 @@ class Forecasting(Task):
 
     def _pinball(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(B, horizon, targets, quantiles). Koenker and Bassett 1978."""
-        levels = outputs.new_tensor(self.levels)
         error = targets[..., None] - outputs
-        return torch.maximum(levels * error, (levels - 1) * error)
+        return error.abs() / 2 + (outputs.new_tensor(self.levels) - 0.5) * error
 
-    def _possible(self, outputs: Tensor) -> Tensor:
-        """Answers that the target can have: not below zero, or whole, if all training targets were."""
-        mean, scale = outputs.new_tensor(self.means)[:, None], outputs.new_tensor(self.scales)[:, None]
-        units = outputs * scale + mean
-        units = torch.where(
-            outputs.new_tensor(self.is_positive or False).bool().reshape(-1, 1), units.clamp(min=0), units
+    def _units(self, outputs: Tensor) -> Tensor:
+        """Answers in the target's units, float64: not below zero, or whole, if all training targets were."""
+        mean, scale, is_positive, is_whole = (
+            torch.tensor(numbers, dtype=torch.float64, device=outputs.device)[:, None]
+            for numbers in (self.means, self.scales, self.is_positive, self.is_whole)
         )
-        units = torch.where(outputs.new_tensor(self.is_whole or False).bool().reshape(-1, 1), units.round(), units)
-        return (units - mean) / scale
+        units = outputs.double() * scale + mean
+        units = torch.where(is_positive > 0, units.clamp(min=0), units)
+        return torch.where(is_whole > 0, units.round(), units)
 
     def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
         """For each example sums over the known steps and targets, and their number."""
         outputs, targets, known = self._both(outputs, batch)
         pinball = self._pinball(outputs, targets).mean(3)
-        outputs = self._possible(outputs)
+        mean, scale = (
+            targets.new_tensor(numbers, dtype=torch.float64)[:, None] for numbers in (self.means, self.scales)
+        )
+        outputs = ((self._units(outputs) - mean) / scale).float()
         unit, zero = (self.scales, self.means) if len(self.columns) == 1 else ((1.0,), (0.0,))
         scale, own = targets.new_tensor(unit), batch.targets[1].float()[:, None]
         error = (outputs[..., self._median] - targets).abs()
         quantile = self._pinball(outputs, targets).mean(3)
         low, high = (outputs[..., self._nearest(level)] for level in OUTER)
-        inside = ((targets >= low) & (targets <= high)).float()
+        inside = ((targets >= low - ROUNDING) & (targets <= high + ROUNDING)).float()
         size = (targets * scale + targets.new_tensor(zero)).abs()
         kept = (
             pinball / own if self.is_relative else pinball, error * scale, (error * scale).square(), error / own,
@@ -310,9 +313,8 @@ def _windows(cells: pl.DataFrame) -> NDArray[np.float64]:
 def _read_from(schema: Schema) -> tuple[tuple[Role, ...], tuple[int, ...]]:
     """The role and the channels of each input."""
     firsts = [block.fields[0] for block in schema.blocks]
-    roles = tuple(role_of(field.name) for field in firsts)
-    channels = (0 if role == "static" else len(f.channel_names()) for f, role in zip(firsts, roles, strict=True))
-    return roles, tuple(channels)
+    roles: tuple[Role, ...] = tuple(role_of(field.name) for field in firsts)
+    return roles, tuple(len(f.channel_names()) * (role != "static") for f, role in zip(firsts, roles, strict=True))
 
 
 def _lags(schema: Schema) -> int:

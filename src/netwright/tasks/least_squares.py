@@ -1,7 +1,8 @@
 """The linear forecast with the least error: what a network starts at, and what it must beat."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf, isfinite
 from typing import final
 
 import torch
@@ -12,6 +13,7 @@ from netwright.models.forecaster import usual
 HELD = 5  # one window in five, the latest, chooses among fits
 LEAST_HELD = 20  # windows; with fewer, the errors are those on all
 PENALTIES = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)  # on weights of steps in spreads
+POWERS = 0, 2  # errors count in spreads of the window, or as `Windows.weights` says
 MOST_WIDTH = 2_000  # columns of a fit, covariates for each target included: more are left to the network
 
 
@@ -25,9 +27,9 @@ class Windows:
     future: Tensor  # (N, targets, ahead); NaN if missing
     weights: Tensor  # (N, targets): what an error of 1 counts
 
-    def slice(self, start: int, end: int) -> "Windows":
+    def slice(self, start: int, end: int, step: int = 1) -> "Windows":
         """Some of them."""
-        return Windows(*(x[start:end] for x in (self.past, self.shared, self.future, self.weights)))
+        return Windows(*(x[start:end:step] for x in (self.past, self.shared, self.future, self.weights)))
 
 
 @final
@@ -55,26 +57,39 @@ def least_squares(windows: Windows, season: int, levels: Sequence[float]) -> Lin
     cut = count - count // HELD if count // HELD >= LEAST_HELD else count
     early, late = windows.slice(0, cut), windows.slice(cut if cut < count else 0, count)
     centers = [usual(lags, ahead, one).double() for one in ((season, 1) if season > 1 else (1,))]
-    best, chosen = float("inf"), None
-    for center in centers:
-        for power in (0, 2):
-            sums = _sums(early, center, power)
-            for penalty in PENALTIES:
-                fit = _solved(sums, center, penalty, windows)
-                error = _error(fit, late)
-                if error < best:
-                    best, chosen, how = error, fit, (center, power, penalty)
-    if chosen is None:
-        chosen, how = (
-            _solved(_sums(early, centers[0], 0), centers[0], PENALTIES[-1], windows),
-            (centers[0], 0, PENALTIES[-1]),
-        )
+    ways = [_Way(center, power, penalty) for center in centers for power in POWERS for penalty in PENALTIES]
+    fits = _fits(early, ways)
+    scores = [_error(fit, late) for fit in fits]
+    place = min(range(len(ways)), key=lambda k: scores[k] if isfinite(scores[k]) else inf)
+    chosen = fits[place]
     missed = (late.future - chosen(late.past, late.shared)).flatten(0, 1)
     found = torch.nanquantile(missed, torch.tensor([0.5, *levels], dtype=torch.float64), dim=0).nan_to_num(0.0)
-    errors = (found[1:] - found[0]).T  # around the forecast itself: the latest windows may lie above or below it by chance
-    center, power, penalty = how
-    final = _solved(_sums(windows, center, power), center, penalty, windows) if cut < count else chosen
-    return Linear(final.past, final.bias, final.beside, errors)
+    errors = (
+        found[1:] - found[0]
+    ).T  # around the forecast itself: the latest windows may lie above or below it by chance
+    final = _fits(windows, [ways[place]])[0] if cut < count else chosen
+    return replace(final, errors=errors)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How to fit: around which weights of the past (lags, ahead), by which power of a window's weight, how freely."""
+
+    center: Tensor
+    power: int
+    penalty: float
+
+
+def _fits(windows: Windows, ways: Sequence[_Way]) -> list[Linear]:
+    """A fit for each way; sums are computed once for all penalties."""
+    found, sums = list[Linear](), dict[tuple[int, int], tuple[Tensor, Tensor]]()
+    for way in ways:
+        key = id(way.center), way.power
+        if key not in sums:
+            sums[key] = _sums(windows, way.center, way.power)
+        found.append(_solved(sums[key], way, windows))
+    return found
 
 
 def _sums(windows: Windows, center: Tensor, power: int) -> tuple[Tensor, Tensor]:
@@ -101,16 +116,16 @@ def _sums(windows: Windows, center: Tensor, power: int) -> tuple[Tensor, Tensor]
     return gram, right
 
 
-def _solved(sums: tuple[Tensor, Tensor], center: Tensor, penalty: float, windows: Windows) -> Linear:
+def _solved(sums: tuple[Tensor, Tensor], way: _Way, windows: Windows) -> Linear:
     gram, right = sums
-    lags, ahead = center.shape
+    lags, ahead = way.center.shape
     targets, covariates = windows.past.shape[1], windows.shared.shape[1]
-    found = torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=torch.float64), right)
+    found = torch.linalg.solve(gram + way.penalty * torch.eye(len(gram), dtype=torch.float64), right)
     beside = (
         found[lags + 1 :] if len(found) > lags + 1 else torch.zeros(targets * covariates, ahead, dtype=torch.float64)
     )
     none = torch.empty(0)
-    return Linear(center + found[:lags], found[lags], beside.reshape(targets, covariates, ahead), none)
+    return Linear(way.center + found[:lags], found[lags], beside.reshape(targets, covariates, ahead), none)
 
 
 def _error(fit: Linear, windows: Windows) -> float:
