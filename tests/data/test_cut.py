@@ -59,7 +59,7 @@ def test_two_rows_of_a_series_at_one_time_are_refused_with_their_lines(tmp_path:
     table = pl.read_csv(_stores(tmp_path), try_parse_dates=True).sort("store", "day")
     error = _refused(tmp_path, pl.concat([table, table[[3]]]))
     assert "two rows of store A have the day 2024-01-04" in error.problem
-    assert "line 5 and" in error.problem and "line 302" in error.problem
+    assert "line 5, " in error.problem and "line 302" in error.problem
     assert "--series" in _refused(tmp_path, table, series="").remedy
 
 
@@ -78,7 +78,7 @@ def test_unreadable_missing_and_equal_times_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("split", ["group", "by_time"])
 def test_windows_are_not_split_otherwise_than_by_time(split: str, tmp_path: Path) -> None:
     said = Source(_stores(tmp_path), ("units",), series="store", time="day", task="forecasting:3")
-    with pytest.raises(DataError, match="always split by time"):
+    with pytest.raises(DataError, match="splits them itself"):
         read_source(replace(said, **{split: "store"}))
 
 
