@@ -1,6 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from netwright.kinds.image import Image
 from netwright.kinds.number import Number
@@ -20,6 +21,13 @@ GENES = pl.DataFrame({"gene": ["".join(GENERATOR.choice(list("ACGT"), 8 + row % 
 WAVES = (np.sin(np.arange(ROWS + 100)[:, None] / np.array([4, 7])) + GENERATOR.normal(7, 0.1, (ROWS + 100, 2)))[
     np.arange(ROWS)[:, None] + np.arange(96)
 ].astype(np.float32)  # (ROWS, 96, 2): 72 past steps, 24 next ones
+
+
+def _with_errors(steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Windows of a target, and beside each step the mean error of repeating one season before."""
+    return np.stack([steps, np.full_like(steps, 0.3)], 2)
+
+
 SMALL = Recipe().edit({"depth": 1, "width": 16})
 
 # task: target cells, inputs
@@ -36,7 +44,7 @@ CASES = {
     ),
     "language_model": (pl.DataFrame(), GENES),
     "forecasting": (
-        pl.DataFrame({"y": WAVES[:, 48:, 0], "z": WAVES[:, 48:, 1]}),
+        pl.DataFrame({"y": _with_errors(WAVES[:, 48:, 0]), "z": _with_errors(WAVES[:, 48:, 1])}),
         pl.DataFrame({"past": WAVES[:, :72]}),
     ),
 }

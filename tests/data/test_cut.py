@@ -36,6 +36,7 @@ def test_rows_in_any_order_are_cut_within_their_series_by_time(tmp_path: Path) -
     dataset = read(path, target="units", series="store", time="day", task="forecasting:3,lags=10")
     assert len(dataset) == 2 * (150 - 13 + 1)
     past, ahead = (dataset.mapped[name].take(dataset.table[name].to_numpy()) for name in ("past", "units"))
+    ahead = ahead[:, :, 0]
     assert (np.diff(past[:, :, 0], axis=1) == 1).all() and (np.diff(ahead, axis=1) == 1).all()
     assert (ahead[:, -3] == past[:, -1, 0] + 1).all()
     lines = path.read_text().splitlines()
@@ -57,7 +58,7 @@ def test_rows_are_not_cut_in_pieces(tmp_path: Path) -> None:
 
 def test_two_rows_of_a_series_at_one_time_are_refused_with_their_lines(tmp_path: Path) -> None:
     table = pl.read_csv(_stores(tmp_path), try_parse_dates=True).sort("store", "day")
-    error = _refused(tmp_path, pl.concat([table, table[[3]]]))
+    error = _refused(tmp_path, pl.concat([table, table[[3]].with_columns(units=pl.lit(7, pl.Int64))]))
     assert "two rows of store A have the day 2024-01-04" in error.problem
     assert "line 5, " in error.problem and "line 302" in error.problem
     assert "--series" in _refused(tmp_path, table, series="").remedy

@@ -56,25 +56,21 @@ def _sorted(dataset: Dataset, source: Source, owner: str) -> tuple[Dataset, Raw]
     times = as_times(dataset, source.time) if source.time else None
     keys = [pl.Series(dataset.table[owner].rank("dense"))] if owner else []
     keys += [] if times is None else [times]
-    raw = Raw(dataset.table.drop(name for name in (owner, source.time) if name), dataset.targets, source=source)
-    if not keys:
-        return dataset, raw
     by = pl.DataFrame([key.alias(str(number)) for number, key in enumerate(keys)])
-    order = by.select(pl.arg_sort_by(*by.columns, maintain_order=True)).to_series()
-    places = pl.Series("row", range(len(dataset)), pl.Int64) if dataset.places is None else dataset.places
-    dataset = replace(
-        dataset,
-        table=dataset.table[order],
-        places=places[order],
-        unit="row" if dataset.places is None else dataset.unit,
-        parts=None if dataset.parts is None else dataset.parts[order],
-    )
-    return dataset, replace(
-        raw,
-        table=raw.table[order],
-        owners=dataset.table[owner] if owner else None,
-        times=None if times is None else times[order].alias(source.time),
-    )
+    order = by.select(pl.arg_sort_by(*by.columns, maintain_order=True)).to_series() if keys else pl.Series()
+    if not order.is_sorted():
+        places = pl.int_range(len(dataset), eager=True) if dataset.places is None else dataset.places
+        dataset = replace(
+            dataset,
+            table=dataset.table[order],
+            places=places[order].alias("row"),
+            unit="row" if dataset.places is None else dataset.unit,
+            parts=None if dataset.parts is None else dataset.parts[order],
+        )
+        times = None if times is None else times[order]
+    table = dataset.table.drop(name for name in (owner, source.time) if name)
+    owners = dataset.table[owner] if owner else None
+    return dataset, Raw(table, dataset.targets, owners, None if times is None else times.alias(source.time), source)
 
 
 def _refuse_missing(dataset: Dataset, name: str) -> None:

@@ -54,6 +54,7 @@ class Mapped:
 
     def _extremes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of the least and the greatest value, and the first row with a gap; they make bounds and gaps exact."""
+        rows = self._apart(rows)
         step = max(1, PASS_BYTES // self.arrays[0][:1].nbytes)
         least, greatest, gaps = list[NDArray[Any]](), list[NDArray[Any]](), list[NDArray[Any]]()
         for start in range(0, len(rows), step):
@@ -64,6 +65,16 @@ class Mapped:
             gaps.append(np.asarray(~finite.all(1)))
         places = [np.concatenate(least).argmin(), np.concatenate(greatest).argmax(), np.concatenate(gaps).argmax()]
         return rows[places]
+
+    def _apart(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows that hold all the numbers of ascending ones: fewer, if they are windows that overlap step by step."""
+        array = self.arrays[0]
+        if len(self.arrays) > 1 or array.ndim < 2 or array.strides[0] != array.strides[1] or not len(rows):
+            return rows
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        since = np.arange(len(rows)) - np.repeat(np.r_[0, breaks], np.diff(np.r_[0, breaks, len(rows)]))
+        is_last = np.diff(rows, append=rows[-1] + 2) != 1
+        return rows[(since % array.shape[1] == 0) | is_last]
 
 
 @final

@@ -32,6 +32,7 @@ FIRST = 8  # cells that quickly show that a column does not count the rows
 LOOK = 1_000  # cells that quickly show that a column varies
 SHOWN = 30  # columns of one kind that are reported one by one
 LEARNED_BYTES = 1 << 30  # of targets on disk to learn a task from; if there are more, an even sample
+CUT_BYTES = 1 << 26  # the same of windows that were cut from rows: they overlap, and few hold nearly all numbers
 MEASURED = ("numbers", "dates")  # families of cells of which some may be unreadable
 PART_NAMES = ("training", "validation", "test")
 
@@ -66,7 +67,7 @@ def prepare(
     Raises DataError for columns of unsupported types, and the errors of kinds and tasks about their cells.
     """
     said = source.kinds
-    for name in said:
+    for name in said if dataset.raw is None else ():  # of rows that were cut, the columns may have become channels
         require_column(dataset, name, "column")
     dataset = replace(dataset, table=dataset.table.drop(parts.drop))
     train = dataset.table[parts.train]
@@ -79,11 +80,11 @@ def prepare(
     guesses = _guesses(fields, said, {field.name: _first_lost(dataset, field, parts.train) for field in fields})
     bad, kept = dict[int, str](), list[str]()
     inputs = _encode_inputs(schema, dataset, bad, kept)
-    readable = np.setdiff1d(parts.train, [*bad])
+    readable = _without(parts.train, bad)
     _require_rows(dataset, readable, "training", bad)
     learned = _task(dataset, source.task, readable, schema)
     targets = _encode_targets(learned, dataset, bad)
-    rows = np.setdiff1d(np.concatenate([parts.train, parts.valid, parts.test]), [*bad])
+    rows = _without(np.sort(np.concatenate([parts.train, parts.valid, parts.test])), bad)
     whole = in_memory(dataset, schema, learned, inputs, targets, rows)
     (train, valid, tests), lost = _parts(dataset, whole, parts, bad)
     name = ", ".join(dataset.targets) or "no target"
@@ -108,7 +109,7 @@ def encode_new(schema: Schema, task: Task | None, dataset: Dataset) -> tuple[InM
     bad = dict[int, str]()
     inputs = _encode_inputs(schema, dataset, bad, [])
     targets = () if task is None else _encode_targets(task, dataset, bad)
-    rows = np.setdiff1d(np.arange(len(dataset)), [*bad])
+    rows = _without(np.arange(len(dataset)), bad)
     return in_memory(dataset, schema, task, inputs, targets, rows), dict(sorted(bad.items()))
 
 
@@ -192,7 +193,7 @@ def _task(dataset: Dataset, task: str | type[Task] | Task | None, rows: Rows, sc
     if not (task is None or isinstance(task, str | type)):
         return task
     if _are_mapped(dataset):
-        most = max(1, LEARNED_BYTES // max(1, _row_bytes(dataset)))
+        most = max(1, (LEARNED_BYTES if dataset.raw is None else CUT_BYTES) // max(1, _row_bytes(dataset)))
         rows = rows[:: -(-len(rows) // most)]
     cells = dataset.cells(rows, dataset.targets)
     try:
@@ -284,7 +285,7 @@ def _parts(
     """The examples of each part without unreadable rows, and a note for each part that lost some."""
     notes, examples = list[str](), list[Examples]()
     for name, rows in zip(PART_NAMES, (parts.train, parts.valid, parts.test), strict=True):
-        kept, lost = np.setdiff1d(rows, [*bad]), np.intersect1d(rows, [*bad])
+        kept, lost = _without(rows, bad), np.intersect1d(rows, [*bad]) if bad else rows[:0]
         _require_rows(dataset, kept, name, bad)
         examples.append(replace(whole, index=torch.from_numpy(kept)))
         if len(lost):
@@ -292,6 +293,11 @@ def _parts(
             text = f"left out {counted(len(lost), f'unreadable {name} row')}"
             notes.append(f"{text}, the first is {dataset.locate(first)}: {bad[first]}")
     return examples, tuple(notes)
+
+
+def _without(rows: Rows, bad: Mapping[int, str]) -> Rows:
+    """Ascending rows that can be read."""
+    return np.setdiff1d(rows, [*bad]) if bad else rows
 
 
 def _require_rows(dataset: Dataset, rows: Rows, part: str, bad: dict[int, str]) -> None:

@@ -39,10 +39,11 @@ def read_source(source: Source, *, reader: str | Reader = "") -> Dataset:
         existing(source.labels)
     data = source.data
     if isinstance(data, Dataset):
-        return _finish(data, source)
+        return framed(_finish(data, source), source)  # nested, so that rows are not kept beside the sorted ones
     if isinstance(data, str | Path):
-        return _finish(resolve("reader", reader or _form(existing(data), source), READERS)(source), source)
-    return _finish(read_files(source) if _are_files(data) else read_memory(source), source)
+        form = reader or _form(existing(data), source)
+        return framed(_finish(resolve("reader", form, READERS)(source), source), source)
+    return framed(_finish(read_files(source) if _are_files(data) else read_memory(source), source), source)
 
 
 read = worded(read_source)
@@ -83,7 +84,7 @@ def read_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
     if cuts_rows(source):  # a piece would end within an example
         yield read_source(source)
     elif form == "table":
-        yield from (_finish(chunk, source) for chunk in read_table_chunks(source, rows))
+        yield from (framed(_finish(chunk, source), source) for chunk in read_table_chunks(source, rows))
     else:
         yield from _sliced(read_source(source), min(rows, FILES) if form == "folder" or _are_files(data) else rows)
 
@@ -113,7 +114,7 @@ def read_labelled_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
             continue
         if held is not None:
             yield held
-        held = _finish(chunk, source)
+        held = framed(_finish(chunk, source), source)
         if held.spans is not None:  # pieces would be cut elsewhere
             yield read_source(source)
             return
@@ -174,9 +175,9 @@ def _finish(dataset: Dataset, source: Source) -> Dataset:
     for name in source.kinds:
         require_column(dataset, name, "column")
     dataset = replace(dataset, kinds={**dataset.kinds, **source.kinds})
-    for name in dataset.targets:
+    for name in () if cuts_rows(source) else dataset.targets:  # a step without a target is still a step
         dataset = _with_target(dataset, name, is_typed=name not in source.as_written)
-    return framed(dataset, source)
+    return dataset
 
 
 def _parted(dataset: Dataset, name: str) -> Dataset:

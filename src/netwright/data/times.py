@@ -13,6 +13,8 @@ from netwright.records.errors import DataError
 def as_times(dataset: Dataset, name: str) -> pl.Series:
     """The column as numbers or datetimes that sort by time, null if missing. Raises DataError for other text."""
     column = dataset.table[name]
+    if column.dtype.is_integer() and Date.matches(column):  # 20240131
+        return Date.learn(name, column).moments(column)
     if column.dtype.is_numeric() or column.dtype.is_temporal():
         return column
     cells = words(column.cast(pl.String, strict=False))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self, cast, final
+from typing import Any, ClassVar, Self, cast, final
 
 import numpy as np
 import polars as pl
@@ -22,12 +22,15 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, ROW, Objective, Score, Scores, Task
 from netwright.tasks import metrics
+from netwright.tasks.clock import EACH_ROW, Step
+from netwright.tasks.columns import ALONE, Beside, role_of
 from netwright.tasks.intervals import asked_of_forecasts, stretched, sufficient
+from netwright.tasks.latest import latest
 from netwright.tasks.least_squares import least_squares
 from netwright.tasks.losses import choose_loss
 from netwright.tasks.outputs import fail_shape
 from netwright.tasks.repeated import drawn, rules
-from netwright.tasks.windows import HORIZON, LEVELS, STEP, Windows, cut, latest, role_of
+from netwright.tasks.windows import HORIZON, LEVELS, STEP, Cutting, Windows, cut, cut_again
 
 OUTER = 0.1, 0.9  # the interval whose coverage is scored
 STEPS = 6_000  # of the optimizer; on ETTh1 the best epoch came before
@@ -42,8 +45,8 @@ CORRECTED_AT_ONCE = 256  # windows
 class Forecasting(Task):
     """Outputs are (B, horizon, targets, quantiles) in standard deviations from the mean of each target.
 
-    Targets are the same without the quantiles. `repeats` is the mean absolute error, on the training rows, of repeating
-    what was one season before: 1 in `mase`.
+    Targets are the same without the quantiles, and each series' own unit of errors: see `encode`. `repeats` is the mean
+    absolute error, on the training rows, of repeating what was one season before.
     """
 
     columns: tuple[str, ...]
@@ -59,6 +62,8 @@ class Forecasting(Task):
     is_positive: tuple[bool, ...] = ()  # whether a target was never below zero; then no answer is
     is_whole: tuple[bool, ...] = ()  # whether a target was always a whole number; then answers are
     is_relative: bool = False  # whether errors count in each series' own unit: its error of repeating the last season
+    step: Step = EACH_ROW
+    beside: Beside = ALONE  # the columns that are seen beside the targets
     ask_horizon: int = 0  # steps that are answered; 0: all
     ask_service: float = 0.0  # probability with which a quantity should suffice; 0: none is answered
 
@@ -76,39 +81,48 @@ class Forecasting(Task):
     def frame_again(self, raw: Raw) -> Frames:
         """The same windows as in training; without targets the last of each series."""
         windows = Windows(self.horizon, self.lags, self.season, self.levels)
-        return cut(raw, windows) if raw.targets else latest(raw, self.columns, windows)
+        cutting = Cutting(windows, self.step, self.beside)
+        if raw.targets:
+            return cut_again(raw, self.columns, cutting)
+        return latest(raw, self.columns, cutting, self.ask_horizon)
 
     @classmethod
     def learn(cls, cells: pl.DataFrame, schema: Schema = NO_INPUTS, detail: str = "") -> Self:
-        """Means, scales and repeats of arrays (season + horizon,) that are windows of a target."""
-        windows = Windows.read(detail)
-        horizon, values = windows.horizon, _windows(cells)
+        """Means, scales and repeats of arrays (season + horizon, 2) that are windows of a target: see `windows.cut`."""
+        cutting = Cutting.read(detail)
+        horizon, values = cutting.windows.horizon, _windows(cells)[..., 0]
         season = values.shape[1] - horizon
         if season < 1:
             problem = f"windows of {counted(values.shape[1], 'step')} hold no season and {horizon} steps after it"
             raise DataError(problem, remedy=f"choose a horizon below {values.shape[1]} (the default is {HORIZON}).")
         future = values[:, season:]
-        scales = future.std((0, 1))
+        means = _mean(future)
+        scales = np.sqrt(_mean(np.square(future - means)))
         if constant := [name for name, scale in zip(cells.columns, scales, strict=True) if not scale > 0]:
             raise DataError(f"{constant[0]!r} never changes in the training rows", remedy="choose another target.")
-        repeated = values[:, np.arange(horizon) % season]
-        repeats = np.abs(future - repeated).mean((0, 1))
-        lags = _lags(schema)
-        means, repeats = future.mean((0, 1)), np.where(repeats > 0, repeats, scales)
+        repeats = _mean(np.abs(future - values[:, np.arange(horizon) % season]))
+        repeats = np.where(repeats > 0, repeats, scales)
         mean, scale, repeat = (tuple(numbers.tolist()) for numbers in (means, scales, repeats))
+        names, lags = tuple(cells.columns), cutting.windows.lags or _lags(schema)
         return cls(
-            tuple(cells.columns), horizon, season, lags, mean, scale, repeat, windows.levels, *_read_from(schema),
-            is_positive=tuple((np.nanmin(future, (0, 1)) >= 0).tolist()),
-            is_whole=tuple((np.nan_to_num(future) % 1 == 0).all((0, 1)).tolist()),
+            names, horizon, season, lags, mean, scale, repeat, cutting.windows.levels, *_read_from(schema, names),
+            is_positive=tuple(not (one < 0).any() for one in np.moveaxis(future, 2, 0)),
+            is_whole=tuple(not (np.nan_to_num(one) % 1).any() for one in np.moveaxis(future, 2, 0)),
+            is_relative=cutting.series > 1, step=cutting.step, beside=cutting.beside,
         )  # fmt: skip
 
     def encode(self, cells: pl.DataFrame) -> tuple[Tensor, ...]:
-        """(N, horizon, targets) float32, standardized, NaN if missing; (N, targets): each series' own usual error."""
-        future = _windows(cells)[:, -self.horizon :]
-        own = torch.tensor(self.repeats) / torch.tensor(self.scales)
-        return torch.from_numpy(((future - self.means) / self.scales).astype(np.float32)), own.expand(
-            len(future), -1
-        ).contiguous()
+        """Two float32 tensors, standardized: (N, horizon, targets), NaN where missing, and (N, targets).
+
+        The second is the mean error, until the step before, of repeating one season before in the same series;
+        `repeats` where that is unknown or 0.
+        """
+        values = _windows(cells)
+        future, own = values[:, -self.horizon :, :, 0], values[:, -self.horizon - 1, :, 1].astype(np.float64)
+        own = np.where(own > 0, own, self.repeats) / self.scales
+        return tuple(
+            torch.from_numpy(numbers.astype(np.float32)) for numbers in ((future - self.means) / self.scales, own)
+        )
 
     def network(self, schema: Schema, recipe: Recipe) -> nn.Module:
         """See `models.forecaster`."""
@@ -302,24 +316,31 @@ class Forecasting(Task):
         return History(self.roles, self.channels, self.lags, self.horizon, self.season, (self.means, self.scales))
 
 
-def _windows(cells: pl.DataFrame) -> NDArray[np.float64]:
-    """(N, steps, targets). Raises DataError for cells that are not windows."""
-    if not cells.width or any(len(array_shape(column)) != 1 for column in cells):
+def _windows(cells: pl.DataFrame) -> NDArray[np.float32]:
+    """(N, steps, targets, 2). Raises DataError for cells that are not windows."""
+    if not cells.width or any(len(array_shape(column)) != 2 for column in cells):
         problem = "forecasting learns from windows of numbers, one column for each target"
         raise DataError(problem, remedy="name the target (--target) and the task (--task forecasting:24).")
-    return np.stack([column.to_numpy().astype(np.float64) for column in cells], 2)
+    columns = [column.to_numpy() for column in cells]
+    return columns[0][:, :, None] if len(columns) == 1 else np.stack(columns, 2)
 
 
-def _read_from(schema: Schema) -> tuple[tuple[Role, ...], tuple[int, ...]]:
+def _mean(numbers: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Of each target, over known steps; 0 if there is none."""
+    known = (~np.isnan(numbers)).sum((0, 1))
+    return np.nansum(numbers, (0, 1), np.float64) / np.maximum(known, 1)
+
+
+def _read_from(schema: Schema, targets: tuple[str, ...]) -> tuple[tuple[Role, ...], tuple[int, ...]]:
     """The role and the channels of each input."""
     firsts = [block.fields[0] for block in schema.blocks]
-    roles: tuple[Role, ...] = tuple(role_of(field.name) for field in firsts)
+    roles: tuple[Role, ...] = tuple(role_of(field, targets) for field in firsts)
     return roles, tuple(len(f.channel_names()) * (role != "static") for f, role in zip(firsts, roles, strict=True))
 
 
 def _lags(schema: Schema) -> int:
     """Steps of the input column of the past."""
     for block in schema.blocks:
-        if role_of(block.fields[0].name) == "past":
+        if role_of(block.fields[0], ()) == "past":
             return block.stem(Recipe())[1].size[0]
     raise DataError("forecasting reads a column of past steps", remedy="name the task when the data are read.")

@@ -1,34 +1,30 @@
 """Windows of a series: the past that is seen, and the steps after it that are predicted."""
 
 from dataclasses import dataclass, replace
-from typing import Self, final
+from functools import partial
+from typing import Any, Self, final
 
 import numpy as np
 import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from netwright.kinds.number import as_numbers
-from netwright.models.history import Role
-from netwright.records.errors import DataError, RecipeError, Unreadable, counted
+from netwright.kinds.category import FEW
+from netwright.records.errors import DataError, RecipeError, counted
 from netwright.records.frames import Frames, Raw
-from netwright.records.task import ROW
+from netwright.tasks.clock import EACH_ROW, LONG, Rows, Step
+from netwright.tasks.columns import ALONE, Beside, Role, input_name, targets_of
+from netwright.tasks.grid import Cells, Grid, Owners, Placed, Values, spread
 
 HORIZON = 24  # steps ahead if the user names none: a day of hours, two years of months
 MOST_LAGS = 512  # looked back unless the user says more: on hourly data three weeks
 SEASONS = 14  # looked back: two weeks of hours in days, or of days in weeks
 LEAST_SHARE = 5  # the past takes at most a fifth of the longest unbroken series
-GAP = 1.5  # usual steps; a longer distance between two rows is a gap, and below its inverse rows are too close
-UNEVEN = 0.1  # share of such distances from which on time stamps are not even: then each row counts as a step
-DAY = 86_400.0
-SECONDS_IN = ((366 * DAY, 1), (92 * DAY, 4), (31 * DAY, 12), (7 * DAY, 52), (DAY, 7))  # a step's most, steps in a cycle
-SHORTEST = 0.9  # of the most: February
-CLOSE = 0.02  # of a step: clocks drift
+ROOM = 10  # horizons of windows that three parts take, so that the past may be a whole season in short data
+KNOWN = 0.5  # least share of known steps in a window's past, and in what it predicts: with fewer it is mostly a guess
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-STEP, PAST = "step", "past"
-
-Rows = NDArray[np.int64]
-Values = NDArray[np.float32]
+STEP = "step"
 
 
 @final
@@ -54,15 +50,37 @@ class Windows:
         levels = _levels(found["quantiles"]) if "quantiles" in found else LEVELS
         return cls(levels=levels, **counts)
 
-    def fitted(self, raw: Raw, steps: "Steps") -> Self:
-        """With the season of the time stamps, and as many lags as the data allow, unless they are given."""
-        season = self.season or steps.season
-        longest = int((steps.ends - steps.starts).max())
+    def fitted(self, placed: Placed) -> Self:
+        """With the season of the steps, and as many lags as the longest series allows, unless they are given."""
+        season = self.season or placed.step.season
+        longest = int(placed.stretches(self.lags or LONG)[1].max())
         wanted = min(max(2 * self.horizon, SEASONS * season), MOST_LAGS, max(1, longest // LEAST_SHARE))
+        if wanted < season <= MOST_LAGS and longest >= season + ROOM * self.horizon:
+            wanted = season
         lags = self.lags or wanted
         if season > lags and self.season:
             raise RecipeError(f"season={season} is longer than the {lags} lags", remedy=f"set lags={season} or more.")
         return replace(self, lags=lags, season=season if season <= lags else 1)
+
+
+@final
+@dataclass(frozen=True)
+class Cutting:
+    """All that was chosen in cutting: new rows are cut alike."""
+
+    windows: Windows
+    step: Step = EACH_ROW
+    beside: Beside = ALONE
+    series: int = 1  # in the data
+
+    @classmethod
+    def read(cls, detail: str) -> Self:
+        """From what `written` gives, or what a user wrote. Raises RecipeError as `Windows.read`."""
+        return TypeAdapter(cls).validate_json(detail) if detail.startswith("{") else cls(Windows.read(detail))
+
+    def written(self) -> str:
+        """As JSON."""
+        return TypeAdapter(Cutting).dump_json(self).decode()
 
 
 def _count(name: str, word: str) -> int:
@@ -82,214 +100,179 @@ def _levels(words: str) -> tuple[float, ...]:
     return levels
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """Stretches of rows without a gap, each within one series: from `starts` to before `ends`."""
-
-    starts: Rows
-    ends: Rows
-    owners: Rows  # the number of each stretch's series
-    size: float  # the usual distance of two rows, in seconds or in the time column's own unit; 0: rows are steps
-    season: int
-    notes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, raw: Raw) -> Self:
-        """Those of sorted rows."""
-        count = raw.table.height
-        _refuse_times(raw)
-        owner = np.zeros(count, np.int64) if raw.owners is None else _numbered(raw.owners)
-        begins = np.r_[True, owner[1:] != owner[:-1]]
-        size, season, notes = 0.0, 1, list[str]()
-        if raw.times is not None and not begins[1:].all():
-            seconds, is_clock = _seconds(raw.times)
-            distance = np.r_[np.inf, np.diff(seconds)]
-            size = float(np.median(distance[~begins]))
-            odd = ~begins & ((distance > GAP * size) | (distance * GAP < size))
-            if odd[~begins].mean() > UNEVEN:
-                size = 0.0
-                notes.append("time stamps are not evenly spaced: each row counts as one step")
-            else:
-                season = _season(size) if is_clock else 1
-                begins |= odd
-                if odd.any():
-                    notes.append(f"{counted(int(odd.sum()), 'gap')} between time stamps: no window crosses one")
-        starts = np.flatnonzero(begins)
-        return cls(starts, np.r_[starts[1:], count], owner[starts], size, season, tuple(notes))
-
-
-def _refuse_times(raw: Raw) -> None:
-    """Raises DataError for a single time, and Unreadable if two rows of a series have the same time."""
-    if raw.times is None:
-        return
-    name = raw.times.name
-    if raw.times.n_unique() == 1:
-        problem = f"{name!r} is {raw.times[0]} in every row"
-        raise DataError(problem, remedy="choose a column that orders the rows in time.")
-    keys = pl.DataFrame([raw.times.alias("0"), *(() if raw.owners is None else (raw.owners.alias("1"),))])
-    same = keys.select(pl.all_horizontal(pl.all() == pl.all().shift(1))).to_series().fill_null(False)
-    if same.any():
-        row = same.arg_max() or 0
-        of = "" if raw.owners is None else f" of {raw.owners.name} {raw.owners[row]}"
-        remedy = "give each time one row" + (", or name the column of series (--series)." if not of else ".")
-        text = f"two rows{of} have the {name} {raw.times[row]}"
-        raise Unreadable(text, remedy, (), {row - 1: text, row: text})
-
-
-def _numbered(series: pl.Series) -> Rows:
-    return np.cumsum(np.r_[0, (series[1:] != series[:-1]).to_numpy()]).astype(np.int64)
-
-
-def _seconds(times: pl.Series) -> tuple[NDArray[np.float64], bool]:
-    """Times as numbers, and whether they are seconds."""
-    if _is_calendar(times):
-        return times.cast(pl.Datetime("us")).to_physical().to_numpy() / 1e6, True
-    return times.to_physical().cast(pl.Float64).to_numpy(), False
-
-
-def _is_calendar(times: pl.Series) -> bool:
-    return times.dtype == pl.Date or times.dtype == pl.Datetime
-
-
-def _season(seconds: float) -> int:
-    """Steps of the cycle that such steps usually have: hours of a day, days of a week, months of a year."""
-    if seconds < DAY * (1 - CLOSE):
-        return max(1, round(DAY / seconds))
-    return next((steps for most, steps in SECONDS_IN if SHORTEST * most <= seconds <= most * (1 + CLOSE)), 1)
-
-
 def cut(raw: Raw, windows: Windows) -> Frames:
     """All windows of past and next steps that fit into the data. Raises DataError if none does.
 
-    A target's cells begin one season before the predicted steps: what a seasonal forecast would repeat.
+    A target's cells have a row for each step from one season before the predicted ones: its value, and the mean error
+    until then of repeating what was one season before, in its series. A series shorter than the past has windows too:
+    their past begins with unknown steps.
     """
-    steps = Steps.of(raw)
-    windows = windows.fitted(raw, steps)
+    if raw.times is not None and raw.times.n_unique() == 1:
+        problem = f"{raw.times.name!r} is {raw.times[0]} in every row"
+        raise DataError(problem, remedy="choose a column that orders the rows in time.")
+    placed = Placed.of(raw)
+    windows = windows.fitted(placed)
+    beside, notes = Beside.chosen(raw, placed)
+    cutting = Cutting(windows, placed.step, beside, int(placed.series[-1]) + 1)
+    grid = _grid(placed, windows)
+    notes = (*placed.notes, *notes)
+    del placed  # of ten thousand series it takes as much as the values
+    return _framed(raw, raw.targets, grid, cutting, notes)
+
+
+def cut_again(raw: Raw, names: tuple[str, ...], cutting: Cutting) -> Frames:
+    """The same of other rows."""
+    placed = Placed.of(raw, cutting.step)
+    return _framed(raw, names, _grid(placed, cutting.windows), cutting, placed.notes)
+
+
+def _grid(placed: Placed, windows: Windows) -> Grid:
+    return Grid.of(placed, windows.lags, partial(_padding, windows))
+
+
+def _framed(raw: Raw, names: tuple[str, ...], grid: Grid, cutting: Cutting, notes: tuple[str, ...]) -> Frames:
+    windows, beside = cutting.windows, cutting.beside
     lags, ahead, season = windows.lags, windows.horizon, windows.season
-    values = _values(raw, raw.targets)
-    fitting = [np.arange(a, b - lags - ahead + 1) for a, b in zip(steps.starts, steps.ends, strict=True)]
-    first = np.concatenate(fitting)
+    values, missing = _values(raw, names, grid, season)
+    first, stretches, few = _windows(grid, values, windows)
     if not len(first):
-        _refuse_short(raw, steps, windows)
-    unused = [name for name in raw.table.columns if name not in raw.targets]
-    notes = list(steps.notes)
-    if short := len({*steps.owners}) - len({*steps.owners[[len(one) > 0 for one in fitting]]}):
-        notes.append(f"{counted(short, 'series', 'series')} with fewer than {lags + ahead} steps left out")
-    if unused:
-        notes.append(f"only the past of the targets is seen; columns not used: {', '.join(unused)}")
-    past = past_name(raw.targets)
-    columns = np.moveaxis(sliding_window_view(values, season + ahead, axis=0), 1, 0)
-    arrays = {
-        past: sliding_window_view(values, lags, axis=0).swapaxes(1, 2),
-        **dict(zip(raw.targets, columns, strict=True)),
+        _refuse_none(raw, grid, windows)
+    spans = _spans(grid, first + lags, ahead)
+    begins = (grid.positions - grid.first)[stretches] + first  # the first step of each window
+    order = begins + lags if raw.times is None or cutting.step.unit != "row" else _ranks(raw.times)[spans[:, 0]]
+    every = (*names, *beside.static)
+    number = pl.Series(first)
+    views = {input_name("past", names, every): (_wide(values[:, :, 0], lags), number)}
+    wanted: tuple[tuple[Role, tuple[str, ...], int], ...] = (
+        ("others", beside.others, lags),
+        ("known", beside.known, lags + ahead),
+    )
+    for role, columns, length in wanted:
+        if columns:
+            channels = spread(grid.cells, grid.size, beside.read(raw, columns), len(beside.channels(columns)))
+            views[input_name(role, names, every)] = _wide(channels, length), number
+    if beside.cycles:
+        waves, numbers = _calendar(grid, cutting, number, begins)
+        views[input_name("calendar", names, every)] = _wide(waves, lags + ahead), numbers
+    kinds = {name: f"series:{array.shape[1]}" for name, (array, _) in views.items()}
+    owners = grid.series[stretches]
+    statics = {name: _repeated(cells, owners) for name, cells in beside.statics(raw, grid.owners).items()}
+    futures = {
+        name: (sliding_window_view(values[lags - season :, at], season + ahead, axis=0).swapaxes(1, 2), number)
+        for at, name in enumerate(names)
     }
-    start = first + lags
-    table = {past: first, **{name: start - season for name in raw.targets}}
-    order = start if raw.times is None else raw.times.rank("dense").to_numpy().astype(np.int64)[start]
-    if raw.times is None and raw.owners is not None:
-        order = start - np.repeat(_begins_of_series(steps), [len(one) for one in fitting])
-    return Frames(
-        pl.DataFrame(table),
-        np.stack([start, start + ahead], 1),
-        arrays,
-        {past: "series"},
-        order=order,
-        notes=tuple(notes),
-    )
+    table = {name: cells for name, (_, cells) in views.items()} | statics | {name: number for name in futures}
+    arrays = {name: array for name, (array, _) in (views | futures).items()}
+    told = (*notes, *missing, *few)
+    return Frames(pl.DataFrame(table), spans, arrays, kinds, order=order, found=cutting.written(), notes=told)
 
 
-def latest(raw: Raw, names: tuple[str, ...], windows: Windows) -> Frames:
-    """The last steps of each series, to predict what follows; missing at the start of a series that is too short.
+def _values(raw: Raw, names: tuple[str, ...], grid: Grid, season: int) -> tuple[Values, tuple[str, ...]]:
+    """(cells, targets, 2): each target, and its series' usual error; and notes."""
+    values = np.full((grid.size, len(names), 2), np.nan, np.float32)
+    targets, notes = targets_of(raw, names)
+    values[:, :, 0] = spread(grid.cells, grid.size, targets, len(names))
+    _write_errors(grid, values, season)
+    return values, notes
 
-    Beside each answer stand its step, its series and its time.
+
+def _spans(grid: Grid, start: Cells, ahead: int) -> Rows:
+    """The rows of the data that windows predict."""
+    before = np.searchsorted(grid.cells, np.arange(grid.size + 1, dtype=grid.cells.dtype)).astype(grid.cells.dtype)
+    spans = np.empty((len(start), 2), np.int64)
+    spans[:, 0], spans[:, 1] = before[start], before[start + ahead]
+    return spans
+
+
+def _shortest_past(windows: Windows, lengths: Rows) -> Rows:
+    """Steps of the first window's past in stretches of some lengths: one season if the stretch is short."""
+    is_long = lengths >= windows.lags + windows.horizon
+    return np.where(is_long, windows.lags, np.clip(lengths - windows.horizon, 0, windows.season))
+
+
+def _padding(windows: Windows, lengths: Rows) -> Rows:
+    return np.where(lengths > windows.horizon, windows.lags - _shortest_past(windows, lengths), 0)
+
+
+def _windows(grid: Grid, values: Values, windows: Windows) -> tuple[Cells, Cells, tuple[str, ...]]:
+    """First cell and stretch of each window of which enough is known, and notes about the others."""
+    lags, ahead, kind = windows.lags, windows.horizon, grid.cells.dtype
+    past = _shortest_past(windows, grid.lengths)
+    counts = np.where(grid.lengths > ahead, grid.lengths - ahead - past + 1, 0)
+    stretches = np.repeat(np.arange(len(counts), dtype=kind), counts)
+    first = np.repeat((grid.first + past - lags - np.cumsum(counts) + counts).astype(kind), counts)
+    first += np.arange(len(first), dtype=kind)
+    until = np.zeros(grid.size + 1, kind)
+    np.cumsum(np.isfinite(values[:, :, 0]).any(axis=1), out=until[1:])
+    steps = first + lags - grid.first.astype(kind)[stretches]  # of the past, without those before the series
+    enough = until[first + lags] - until[first] >= KNOWN * np.minimum(steps, lags)
+    enough &= until[first + (lags + ahead)] - until[first + lags] >= KNOWN * ahead
+    notes = list[str]()
+    if unknown := int((~enough).sum()):
+        notes.append(f"{counted(unknown, 'window')} left out: most of the past or of the next steps is unknown")
+        first, stretches = first[enough], stretches[enough]
+    if short := len(np.unique(grid.series)) - len(np.unique(grid.series[stretches])):
+        notes.append(f"{counted(short, 'series', 'series')} without a window left out, as of at most {ahead} steps")
+    return first, stretches, tuple(notes)
+
+
+def _write_errors(grid: Grid, values: Values, season: int) -> None:
+    """The mean error until each step of repeating one season before; NaN until it is known.
+
+    Each series is summed for itself, so that no later step changes even the last digit.
     """
-    steps = Steps.of(raw)
-    values = _values(raw, names)
-    last = np.flatnonzero(np.r_[steps.owners[1:] != steps.owners[:-1], True])
-    past = np.full((len(last), windows.lags, len(names)), np.nan, np.float32)
-    for row, (start, end) in enumerate(zip(steps.starts[last], steps.ends[last], strict=True)):
-        known = values[max(start, end - windows.lags) : end]
-        past[row, windows.lags - len(known) :] = known
-    ends = steps.ends[last]
-    short = int((ends - steps.starts[last] < windows.lags).sum())
-    note = (
-        f"{counted(short, 'series', 'series')} with fewer than {windows.lags} unbroken steps at the end: less is known"
-    )
-    name, count = past_name(names), len(last)
-    return Frames(
-        pl.DataFrame({name: range(count)}), np.stack([ends - 1, ends], 1), {name: past}, {name: "series"},
-        names=_named(raw, ends - 1, windows.horizon, steps.size), notes=(*steps.notes, *((note,) if short else ())),
-    )  # fmt: skip
+    total, count = np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    for at, length, is_new in zip(grid.first, grid.lengths, np.diff(grid.series, prepend=-1) > 0, strict=True):
+        if is_new:
+            total, count = np.zeros_like(total), np.zeros_like(count)
+        here = values[at : at + length, :, 0].astype(np.float64)
+        off = np.full(here.shape, np.nan)
+        off[season:] = np.abs(here[season:] - here[:-season])
+        totals = total + np.cumsum(np.nan_to_num(off), 0)
+        counts = count + np.cumsum(~np.isnan(off), 0)
+        values[at : at + length, :, 1] = totals / np.where(counts > 0, counts, np.nan)
+        total, count = totals[-1], counts[-1]
 
 
-def role_of(name: str) -> Role:
-    """What an input of a forecast is, by its name."""
-    return "past" if name == PAST or name.startswith(f"{PAST} of ") else "static"
+def _calendar(grid: Grid, cutting: Cutting, number: pl.Series, begins: Rows) -> tuple[Values, pl.Series]:
+    """The channels of the calendar by step, and where each window begins in them.
+
+    All series share them, unless they are so far apart that their own steps are fewer.
+    """
+    step, beside, windows = cutting.step, cutting.beside, cutting.windows
+    low, high = int(begins.min()), int(begins.max()) + windows.lags + windows.horizon
+    if high - low <= grid.size:
+        return beside.calendar(step, np.arange(low, high)), pl.Series((begins - low).astype(grid.cells.dtype))
+    ends = grid.first + grid.lengths
+    shift = np.repeat(grid.positions - grid.first, np.diff(np.r_[0, ends]))
+    return beside.calendar(step, np.arange(grid.size) + shift), number
 
 
-def past_name(targets: tuple[str, ...]) -> str:
-    """The name of the input column."""
-    return PAST if PAST not in targets else f"{PAST} of {targets[0]}"
+def _repeated(cells: pl.Series, owners: Owners) -> pl.Series:
+    """The cell of each window's series; few texts as numbers, as each stands in thousands of windows."""
+    if cells.dtype == pl.String and cells.n_unique() <= FEW * len(owners):
+        cells = cells.cast(pl.Enum(cells.drop_nulls().unique().sort()))
+    return cells[owners]
 
 
-def _named(raw: Raw, last: Rows, ahead: int, size: float) -> pl.DataFrame:
-    """For each example and step after its last row: number, step, series and time."""
-    count = len(last)
-    frame = pl.DataFrame({ROW: np.repeat(np.arange(count), ahead), STEP: np.tile(np.arange(1, ahead + 1), count)})
-    columns = list[pl.Series]()
-    if raw.owners is not None:
-        columns.append(raw.owners[last].gather(frame[ROW]))
-    if raw.times is not None and size:
-        frame, ends = frame.with_columns(end=raw.times[last].gather(frame[ROW])), pl.col("end")
-        if _is_calendar(raw.times):
-            months = round(size / (30.44 * DAY)) if size > 27 * DAY else 0  # months differ in length
-            each = (
-                pl.format("{}mo", pl.col(STEP) * months)
-                if months
-                else pl.format("{}us", pl.col(STEP) * round(size * 1e6))
-            )
-            times = frame.select(ends.cast(pl.Datetime("us")).dt.offset_by(each)).to_series()
-            columns.append(times.cast(pl.Date) if raw.times.dtype == pl.Date and size >= DAY else times)
-        else:
-            columns.append(frame.select(ends + pl.col(STEP) * size).to_series())
-        columns[-1] = columns[-1].alias(raw.times.name)
-        frame = frame.drop("end")
-    return frame.with_columns(
-        c.alias(c.name if c.name not in (ROW, STEP) else f"{c.name} of the data") for c in columns
-    )
+def _wide(steps: Values, length: int) -> NDArray[Any]:
+    """(windows, length, channels): a view."""
+    return sliding_window_view(steps, length, axis=0).swapaxes(1, 2)
 
 
-def _begins_of_series(steps: Steps) -> Rows:
-    """For each stretch the first row of its series."""
-    firsts = np.r_[True, steps.owners[1:] != steps.owners[:-1]]
-    return steps.starts[np.flatnonzero(firsts)[np.cumsum(firsts) - 1]]
+def _ranks(times: pl.Series) -> Rows:
+    return times.rank("dense").to_numpy().astype(np.int64)
 
 
-def _values(raw: Raw, names: tuple[str, ...]) -> Values:
-    """(rows, targets). Raises Unreadable for cells that are not finite numbers."""
-    columns = list[Values]()
-    for name in names:
-        if name not in raw.table.columns:
-            raise DataError(f"the data have no column {name!r}", remedy="give the past of all targets.")
-        cells = raw.table[name]
-        numbers = as_numbers(cells).cast(pl.Float32)
-        bad = {int(row): repr(cells[int(row)]) for row in (~numbers.is_finite().fill_null(False)).arg_true()}
-        if bad:
-            told = f"{counted(len(bad), 'cell')} of {name!r} not a finite number, the first is {bad[min(bad)]}"
-            raise Unreadable(told, "correct these cells, or leave the rows out.", (), bad)
-        columns.append(numbers.to_numpy())
-    if not columns:
-        raise DataError("forecasting needs a target", remedy="name the column to forecast (--target).")
-    return np.stack(columns, 1)
-
-
-def _refuse_short(raw: Raw, steps: Steps, windows: Windows) -> None:
-    lengths = steps.ends - steps.starts
-    longest = int(lengths.argmax())
-    name = "" if raw.owners is None else f" ({raw.owners.name} {raw.owners[int(steps.starts[longest])]})"
+def _refuse_none(raw: Raw, grid: Grid, windows: Windows) -> None:
+    longest = int(grid.lengths.argmax())
+    steps = counted(int(grid.lengths[longest]), "step")
+    row = int(np.searchsorted(grid.owners, grid.series[longest]))
+    name = "" if raw.owners is None else f" ({raw.owners.name} {raw.owners[row]})"
+    if grid.lengths[longest] > windows.horizon:
+        problem = f"no window of the {steps} of the longest unbroken series{name} has half of its values"
+        raise DataError(problem, remedy="fill in the target, or choose a shorter horizon (--task forecasting:12).")
     raise DataError(
-        f"the longest unbroken series{name} has {counted(int(lengths[longest]), 'step')}, but a window takes "
-        f"{windows.lags} past and {windows.horizon} next steps",
-        remedy="choose a shorter horizon or fewer lags (--task forecasting:12,lags=24), or give more rows.",
+        f"the longest unbroken series{name} has {steps}, but a window takes a past and {windows.horizon} next steps",
+        remedy="choose a shorter horizon (--task forecasting:12), or give more rows.",
     )
