@@ -9,6 +9,7 @@ from netwright.records.history import Epoch, History
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.schema import Schema
+from netwright.records.standing import Standing, standing
 from netwright.records.task import Metric, Scores
 from netwright.reports.text import ending, scores_table, summary, verdict, weights_table
 from netwright.tasks.classification import Classification
@@ -129,3 +130,21 @@ def test_weights_of_long_names_keep_their_columns_apart() -> None:
     connections = (Connection("a column with a very long name indeed", 7, 0.5, 1),)
     told = weights_table(Learned(layers, connections, None)).splitlines()
     assert told[1].index("2 x 2") == told[2].index("2 x 2") == told[0].index("shape") == told[-1].index("7")
+
+
+def test_a_network_that_does_not_beat_a_trivial_model_is_no_better_than_it() -> None:
+    ours = Metric("mase", 1.27, 1.1, 1.4, False)
+    close, beaten = Metric("mase", 0.01, -0.01, 0.04, True), Metric("mase", 0.2, 0.1, 0.3, True)
+    trivial = Scores((replace(ours, value=1.28),), 50, lead=close)
+    better = Scores((replace(ours, value=1.26),), 50, lead=close)
+    names = (("last value", trivial), ("ridge", better))
+    found = standing(Scores((ours,), 50), names, ("last value",))
+    assert found is not None and found.name == "last value" and found.is_trivial
+    assert standing(Scores((ours,), 50), names) == Standing("ridge", ours, better.metrics[0], close)
+    found = standing(Scores((ours,), 50), (("last value", replace(trivial, lead=beaten)),), ("last value",))
+    assert found is not None and not found.is_trivial
+    told = verdict(run(scored(0.3), ("constant", replace(scored(0.31), lead=close)), ("linear", scored(0.29))))
+    assert told.startswith(
+        "The network is no better than the constant: it has log_loss 0.3000 against 0.3100 of the constant model; "
+        "0.0100 (-0.0100 to 0.0400) may be chance."
+    )

@@ -209,3 +209,17 @@ def test_counts_stay_whole_and_not_below_zero(tmp_path: Path) -> None:
     run = nw.train(frame, target="y", time="day", task="forecasting:7", settings=SETTINGS | {"epochs": 2}, audit=False)
     answers = nw.predict(run, frame).select(pl.col("^q.*$")).to_numpy()
     assert (answers >= 0).all() and (answers == answers.round()).all()
+
+
+def test_a_page_draws_the_past_and_the_forecast_and_other_tasks_refuse_it(
+    run: Run, table: Path, tmp_path: Path
+) -> None:
+    nw.predict(run, table, page=tmp_path / "next.html")
+    text = (tmp_path / "next.html").read_text()
+    assert text.count("<figure") == 1 and "steps from the last known" in text and "forecast" in text
+    (chart,) = run.task.drawn(run.network, run.test.take(run.test.rows[:1]))
+    assert len(chart.places) == 18 + 6 and chart.places[-1] == 6
+    frame = pl.DataFrame({"x": range(40), "y": ["a", "b"] * 20})
+    other = nw.train(frame, target="y", settings={"epochs": 1}, audit=False, diagnose=False)
+    with pytest.raises(DataError, match="draws no page"):
+        nw.predict(other, frame.drop("y"), page=tmp_path / "other.html")

@@ -37,6 +37,7 @@ class Section:
     text: str = ""  # above the findings: scores
     charts: "tuple[Chart, ...]" = ()
     pictures: Callable[[int], Any] | None = None  # of a row, by its number; Any: a picture of pillow
+    verdict: str = ""  # in one sentence; "": that of the report
 
 
 class Result(Protocol):

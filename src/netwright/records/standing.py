@@ -20,6 +20,7 @@ class Standing:
     ours: Metric
     theirs: Metric
     lead: Metric | None = None  # by how much the network is better, paired
+    is_trivial: bool = False  # whether the simple model knows nothing
 
     @property
     def is_ahead(self) -> bool:
@@ -56,11 +57,17 @@ class Standing:
         return f"{self.ours.name} {self.ours.value:.4f} against {self.theirs.value:.4f} of {self.named}"
 
 
-def standing(scores: Scores | None, baselines: Sequence[tuple[str, Scores]]) -> Standing | None:
-    """Beside the best simple model; None if there is no score of either."""
+def standing(
+    scores: Scores | None, baselines: Sequence[tuple[str, Scores]], trivial: Sequence[str] = ()
+) -> Standing | None:
+    """Beside a trivial model that the network does not beat, else the best simple model; None if nothing was scored."""
     if scores is None or not baselines:
         return None
     ours = scores.metrics[0]
+    for name, theirs in baselines:
+        one = Standing(name, ours, theirs[ours.name], theirs.lead, is_trivial=True)
+        if name in trivial and not one.is_ahead:
+            return one
     sign = 1 if ours.higher_is_better else -1
     name, best = max(baselines, key=lambda pair: sign * pair[1][ours.name].value)
     return Standing(name, ours, best[ours.name], best.lead)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from netwright.records.asked import Asked
 from netwright.records.batch import Batch, Examples, Geometry, Given, Outputs
 from netwright.records.errors import RecipeError
+from netwright.records.finding import Chart
 from netwright.records.frames import Frames, Raw
 from netwright.records.nested import as_outputs, each_tensor
 from netwright.records.recipe import NoOptions, Recipe
@@ -119,6 +120,7 @@ class Task(ABC):
     generates: ClassVar[bool] = False  # answers are new texts, sounds or pictures: none is simply wrong
     can_be_wrong: ClassVar[bool] = False  # an answer is right or wrong: `harm` is 0 or 1
     harm_name: ClassVar[str] = "rise of the loss"  # what `harm` measures
+    trivial: ClassVar[tuple[str, ...]] = ("constant",)  # simple models that know nothing: to be beaten by any other
     families: ClassVar[tuple[Family, ...]] = ()  # kinds of target it predicts, if the user names the target's kind
     starts_at_fit: ClassVar[bool] = False  # whether `start` gives a whole answer: then an epoch is kept only if better
     cuts_rows: ClassVar[bool] = False  # whether `frame` cuts examples from rows; if so, it is chosen by name alone
@@ -227,6 +229,10 @@ class Task(ABC):
         One row for each example, or several (boxes, steps); then column ROW holds the example's `batch.rows`.
         With a `view` the answer is in `prediction`; for labels also in `probability` and `p_<label>`.
         """
+
+    def drawn(self, network: nn.Module, batch: Batch) -> tuple[Chart, ...]:
+        """Answers as charts, in the order of the rows; none if a table says it better."""
+        return ()
 
     def view(self, targets: tuple[Tensor, ...]) -> Labels | Numbers | None:
         """The targets as one label or one number for each example; None if they are neither."""

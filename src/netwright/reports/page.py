@@ -123,7 +123,7 @@ def _part(section: Section, numbers: Iterator[int]) -> _Part:
     report = section.report
     return _Part(
         section,
-        verdict(report),
+        section.verdict or verdict(report),
         next((severity for severity in SEVERITIES if report.fails(severity)), "good"),
         tuple(_card(next(numbers), f, section.pictures) for f in sorted(report.findings, key=_gravity)),
         tuple((chart, draw(chart)) for chart in section.charts),

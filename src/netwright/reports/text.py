@@ -38,7 +38,7 @@ def ending(history: History, metric: str) -> str:
 
 def verdict(run: Run) -> str:
     """Whether the network beats every simple model on the watched metric; then what its scores mean in plain words."""
-    found = standing(run.scores, run.baselines)
+    found = standing(run.scores, run.baselines, run.task.trivial)
     told = "No simple model was scored." if found is None else _told(found)
     if run.scores is None:
         return told
@@ -50,6 +50,9 @@ def _told(found: Standing) -> str:
     by = f", by {found.by}" if found.by else ""
     if found.is_ahead:
         return f"The network beats the simple models: {found}{by}."
+    if found.is_trivial and found.is_close:
+        reason = f"; {found.by} may be chance" if found.by else ""
+        return f"The network is no better than the {found.name}: it has {found}{reason}."
     name = f"{found.named[:1].upper()}{found.named[1:]} {'are' if found.named == found.name else 'is'}"
     if found.is_close and found.by:
         return f"{name} about as good: the network has {found}; {found.by} may be chance."

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any, ClassVar, Self, cast, final
 
 import numpy as np
@@ -17,6 +18,7 @@ from netwright.models.modes import device_of, evaluating
 from netwright.records.asked import Asked
 from netwright.records.batch import Batch, Examples, Outputs
 from netwright.records.errors import DataError, RecipeError, counted, listed
+from netwright.records.finding import Chart
 from netwright.records.frames import Frames, Raw
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
@@ -35,7 +37,9 @@ from netwright.tasks.windows import HORIZON, LEVELS, STEP, Cutting, Windows, cut
 OUTER = 0.1, 0.9  # the interval whose coverage is scored
 STEPS = 6_000  # of the optimizer; on ETTh1 the best epoch came before
 LEAST_EPOCHS, MOST_EPOCHS = 5, 40
+ROUNDED = 9  # digits: a whole number of units stays what it is
 ROUNDING = 1e-5  # standard deviations: a whole number lies in an interval that ends at it
+SHOWN_PAST = 3  # horizons of the past that a picture shows
 MOST_WINDOWS = 2_048  # of the validation part that intervals are fitted to: neighbors are alike
 CORRECTED_AT_ONCE = 256  # windows
 
@@ -70,6 +74,7 @@ class Forecasting(Task):
     name: ClassVar[str] = "forecasting"
     metric: ClassVar[str] = "mase"
     higher_is_better: ClassVar[bool] = False
+    trivial: ClassVar[tuple[str, ...]] = ("constant", "last value")  # prices of tomorrow are those of today
     starts_at_fit: ClassVar[bool] = True
     cuts_rows: ClassVar[bool] = True
 
@@ -207,8 +212,28 @@ class Forecasting(Task):
         columns.append(pl.Series("prediction", flat[:, self._median]))
         columns += [pl.Series(f"q{level:g}", flat[:, k]) for k, level in enumerate(self.levels)]
         if self.ask_service:
-            columns.append(pl.Series(f"enough_{self.ask_service:g}", sufficient(flat, self.levels, self.ask_service)))
+            enough = sufficient(flat, self.levels, self.ask_service).reshape(-1, count)
+            enough = np.where(self.is_whole, np.ceil(enough.round(ROUNDED)), enough).flatten()
+            columns.append(pl.Series(f"enough_{self.ask_service:g}", enough))
         return pl.DataFrame(columns)
+
+    def drawn(self, network: nn.Module, batch: Batch) -> tuple[Chart, ...]:
+        """The end of the past, and the forecast with its outer interval, for each row and target."""
+        with evaluating(network):
+            units = self._units(self._checked(self.forward(network, batch), len(batch))).cpu()
+        past = batch.inputs[self.roles.index("past")].double().cpu()[:, -SHOWN_PAST * self.horizon :]
+        before, ahead = past.shape[1], self.ask_horizon or self.horizon
+        places = tuple(float(step) for step in range(1 - before, ahead + 1))
+        names = ("known", "forecast", *(f"{level:.0%} of values are below" for level in OUTER))
+        charts = list[Chart]()
+        for row in range(len(batch)):
+            for k, target in enumerate(self.columns):
+                lines = [[*past[row, :, k].tolist(), *[nan] * ahead]]
+                for place in (self._median, *map(self._nearest, OUTER)):
+                    lines.append([*[nan] * before, *units[row, :ahead, k, place].tolist()])
+                values = tuple(map(tuple, lines))
+                charts.append(Chart("lines", target, "steps from the last known", target, names, values, places))
+        return tuple(charts)
 
     def constant(self, targets: tuple[Tensor, ...]) -> Tensor:
         """(1, 1, targets, quantiles): those of all training targets."""

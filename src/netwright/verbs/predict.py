@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, final
 
 from netwright.records.asked import Asked
 from netwright.records.errors import DataError, nearest
-from netwright.records.options import code_option, existing, option
+from netwright.records.options import code_option, existing, option, page_option
 from netwright.records.result import Cells, Held, Tell
 from netwright.records.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from netwright.data.dataset import Dataset
     from netwright.records.run import Run
+
+
+DRAWN = 12  # rows of a page: more are not looked at
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Options:
         "", "Write to FILE (.csv, .parquet, .jsonl or .xlsx) instead of standard output.", metavar="FILE", writes=True
     )
     keep: tuple[str, ...] = option((), "Columns of DATA beside the answers: id,name.", metavar="COLUMNS")
+    page: str = page_option()
     allow_code: bool = code_option()
 
 
@@ -43,14 +48,19 @@ def predict(run: "Run | Path | str", options: Options, asked: Asked, tell: Tell)
         data = str(existing(data[0])) if len(data) == 1 else [existing(path) for path in data]
     if (data is None) == (not options.row):
         raise DataError("predict takes either DATA or one row", remedy="give a path, or --row COLUMN=VALUE.")
+    from netwright.reports.page import require_pages
     from netwright.stages.runs import opened
 
+    require_pages(options.page)
     run = opened(run, tell, allow_code=options.allow_code)
     run = replace(run, task=run.task.asking(asked))
     columns = (*(field.name for field in run.schema.inputs), *run.source.target)
     if unknown := [name for name in options.row if name not in columns]:
         raise DataError(f"the run has no column {unknown[0]!r}", remedy=nearest(unknown[0], columns))
-    return Answers(_chunks(run, [options.row] if options.row else data, options.keep, tell), options.to, tell)
+    data = [options.row] if options.row else data
+    if options.page:
+        _write_page(run, data, options.page, tell)
+    return Answers(_chunks(run, data, options.keep, tell), options.to, tell)
 
 
 @final
@@ -122,6 +132,46 @@ def _chunks(run: "Run", data: Any, keep: tuple[str, ...] | str, tell: Tell) -> "
             yield placed(found if len(examples) else (_no_answers(run),), dataset, names)
     tell_unread(unread, tell)
     tell_odd(odd, tell)
+
+
+def _write_page(run: "Run", data: Any, path: str, tell: Tell) -> None:  # Any: as in `Options`
+    """Draws the answers of the first rows. Raises DataError if the task draws none."""
+    from netwright.data.prepare import encode_new
+    from netwright.data.read import read_chunks
+    from netwright.records.finding import Report
+    from netwright.records.result import Section
+    from netwright.reports.page import written
+    from netwright.training.evaluate import device_of
+
+    dataset = next(read_chunks(replace(_read_alike(run.source), data=_whole(run, data), task=run.task)))
+    examples, _ = encode_new(run.schema, None, dataset)
+    batch = examples.take(examples.rows[:DRAWN]).to(device_of(run.network))
+    charts = run.task.drawn(run.network, batch)
+    if not charts:
+        problem = f"{run.task.describe()} draws no page of answers"
+        raise DataError(problem, remedy="leave out --page, and write a table with --to.")
+    each = len(charts) // len(batch)  # of a row
+    owners = _owners(dataset, run.source.series)
+    titles = (f"{owners[int(row)]}: " if owners else "" for row in batch.rows for _ in range(each))
+    charts = tuple(replace(chart, title=title + chart.title) for title, chart in zip(titles, charts, strict=True))
+    more = f"; the first {len(batch)} of {len(examples)} are drawn" if len(examples) > len(batch) else ""
+    section = Section(
+        "forecast",
+        Report(str(run.folder or "run"), len(examples), (), ()),
+        charts=tuple(charts),
+        verdict=f"{run.task.describe()}{more}",
+    )
+    for line in written((section,), path):
+        tell(line)
+
+
+def _owners(dataset: "Dataset", column: str) -> dict[int, str]:
+    """The series of each row, if there are several."""
+    from netwright.records.task import ROW
+
+    if dataset.names is None or column not in dataset.names.columns:
+        return {}
+    return {row: str(owner) for row, owner in dataset.names.select(ROW, column).iter_rows()}
 
 
 def _read_alike(source: Source) -> Source:
