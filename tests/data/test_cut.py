@@ -1,14 +1,16 @@
 """Rows that a task cuts are sorted first, and refused if they cannot be."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from netwright.data.prepare import prepare
 from netwright.data.read import read, read_chunks, read_labelled_chunks, read_source
+from netwright.data.split import split
 from netwright.records.errors import DataError
 from netwright.records.source import Source
 from netwright.tasks.forecasting import Forecasting
@@ -87,6 +89,57 @@ def test_a_horizon_longer_than_the_data_is_refused_with_the_longest_series(tmp_p
     table = pl.read_csv(_stores(tmp_path, 12)).filter((pl.col("store") == "A") | (pl.col("day") < "2024-01-09"))
     error = _refused(tmp_path, table, task="forecasting:30")
     assert "(store A) has 12 steps" in error.problem and "30 next steps" in error.problem
+
+
+def test_a_column_that_is_known_ahead_must_be_in_the_data(tmp_path: Path) -> None:
+    said = Source(_stores(tmp_path), ("units",), series="store", time="day", task="forecasting:3", known=("price",))
+    with pytest.raises(DataError, match="no column 'price'"):
+        read_source(said)
+
+
+def test_a_step_without_a_target_is_kept_and_its_rows_stay_in_place(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path)).sort("store", "day")
+    lost = table.with_columns(units=pl.when(pl.int_range(pl.len()) != 60).then("units"))
+    lost.write_csv(tmp_path / "lost.csv")
+    dataset = read(tmp_path / "lost.csv", target="units", series="store", time="day", task="forecasting:3,lags=10")
+    assert len(dataset) == 2 * (150 - 13 + 1)
+    assert "units: 1 of 300 values missing" in dataset.notes
+    ahead = dataset.mapped["units"].take(np.array([50]))[0, -3:, 0]
+    assert np.isnan(ahead[0]) and ahead[1:].tolist() == [61, 62]
+    assert dataset.locate(50).endswith("line 62")
+
+
+def test_days_written_as_one_number_are_days(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path)).with_columns(pl.col("day").str.replace_all("-", "").cast(pl.Int64))
+    table.write_csv(tmp_path / "compact.csv")
+    dataset = read(tmp_path / "compact.csv", target="units", series="store", time="day", task="forecasting:3,lags=10")
+    assert len(dataset) == 2 * (150 - 13 + 1) and '"size":86400.0' in dataset.found
+
+
+def test_times_with_offsets_have_no_doubled_hour(tmp_path: Path) -> None:
+    hours = pl.Series([datetime(2024, 10, 26) + timedelta(hours=k) for k in range(72)]).dt.replace_time_zone("UTC")
+    local = hours.dt.convert_time_zone("Europe/Berlin").dt.strftime("%Y-%m-%dT%H:%M:%S%:z")
+    pl.DataFrame({"at": local, "y": range(72)}).write_csv(tmp_path / "local.csv")
+    dataset = read(tmp_path / "local.csv", target="y", time="at", task="forecasting:3,lags=10")
+    assert len(dataset) == 72 - 12 and not [note for note in dataset.notes if "clock" in note]
+    assert "seen beside the past of the target: time of day" in dataset.notes
+
+
+def test_a_column_whose_kind_was_named_may_become_channels(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path)).with_columns(code=pl.int_range(pl.len()) % 3)
+    table.write_csv(tmp_path / "codes.csv")
+    said = Source(tmp_path / "codes.csv", ("units",), {"code": "category"}, series="store", time="day",
+                  task="forecasting:3,lags=10")  # fmt: skip
+    dataset = read_source(said)
+    prepared = prepare(dataset, split(dataset, said), said)
+    assert next(prepared.train.batches(4, seed=0)).inputs[1].shape == (4, 10, 3)
+
+
+def test_rows_that_are_in_order_are_not_copied(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path)).sort("store", "day")
+    dataset = read(table, target="units", series="store", time="day", task="forecasting:3,lags=10")
+    assert dataset.raw is not None
+    assert dataset.raw.table["units"].to_numpy().ctypes.data == table["units"].to_numpy().ctypes.data
 
 
 def test_a_target_that_is_no_number_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from netwright.data import mapped
 from netwright.data.examples import InMemory
@@ -67,6 +68,19 @@ def test_bounds_and_gaps_of_numbers_are_those_of_all_training_rows(
     bounds = ("black", "white") if kind == "image" else ("low", "high")
     assert [getattr(there, name) for name in bounds] == [getattr(here, name) for name in bounds] == [-5, 7]
     assert kind != "series" or there.gaps > 0  # type: ignore[attr-defined]  # a Series has gaps
+
+
+@pytest.mark.parametrize("value", [7.0, -5.0, np.nan])
+@pytest.mark.parametrize("step", [0, 31, 32, 99, 100, 131, 299])
+def test_bounds_and_gaps_are_exact_for_windows_that_overlap(step: int, value: float) -> None:
+    steps = np.random.default_rng(0).random(300).astype(np.float32)
+    steps[step] = value
+    windows = Mapped((sliding_window_view(steps[:, None], 32, axis=0).swapaxes(1, 2),))
+    rows = np.r_[0:101, 110:269]  # windows of two stretches
+    cells = windows.sample(rows).to_numpy()
+    seen = np.unique(rows[:, None] + np.arange(32))
+    assert np.isnan(cells).any() == bool(np.isnan(value))
+    assert np.nanmin(cells) == np.nanmin(steps[seen]) and np.nanmax(cells) == np.nanmax(steps[seen])
 
 
 def test_rows_of_the_data_are_found_in_the_array_when_some_are_left_out(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_each_series_ends_with_its_last_known_value_and_answers_follow_with_thei
     days = [str(day)[5:] for day in frames.names["day"]]
     assert days == ["01-11", "01-12", "01-03", "01-04", "01-02", "01-03"]
     assert frames.spans[:, 0].tolist() == [9, 11, 14]
-    assert frames.notes == ("2 series with fewer than 5 known last steps: less is known",)
+    assert frames.notes == ("2 series with most of the last 5 steps unknown: less is seen",)
 
 
 def test_a_hole_before_the_end_stays_unknown_steps() -> None:
@@ -81,7 +81,7 @@ def test_next_steps_that_lack_a_known_column_are_refused_by_series_column_and_nu
     assert latest(_days(shops, **lost), ("y",), _cut(beside), asked=1).arrays["known"].shape == (2, 7, 3)
     with pytest.raises(DataError, match="shop a has no 'price' in 3 of the next 5 steps; 2 series lack such steps"):
         latest(_days(shops, **full), ("y",), _cut(beside, ahead=5))
-    with pytest.raises(DataError, match="the data have no column 'sky'"):
+    with pytest.raises(DataError, match="no column 'sky', which this run knows ahead"):
         latest(_days(shops, price=[1.0] * 9), ("y",), _cut(beside))
 
 
@@ -113,6 +113,14 @@ def test_months_and_numbers_go_on_and_rows_without_even_times_have_none() -> Non
     assert names is not None and names["n"].to_list() == [12, 13]
     names = latest(Raw(table, (), None, pl.Series("n", range(12))), ("y",), _cut(step=EACH_ROW)).names
     assert names is not None and names.columns == ["row", "step"]
+
+
+def test_days_that_were_read_as_midnights_are_dates_again() -> None:
+    days = pl.Series("day", [datetime(2024, 2, 28), datetime(2024, 2, 29)])
+    names = latest(Raw(pl.DataFrame({"y": [1.0, 2.0]}), (), None, days), ("y",), _cut()).names
+    assert names is not None and names["day"].to_list() == [date(2024, 3, 1), date(2024, 3, 2)]
+    late = latest(Raw(pl.DataFrame({"y": [1.0, 2.0]}), (), None, days + timedelta(hours=16)), ("y",), _cut()).names
+    assert late is not None and late["day"].to_list() == [datetime(2024, 3, 1, 16), datetime(2024, 3, 2, 16)]
 
 
 def test_columns_named_as_ours_are_renamed() -> None:

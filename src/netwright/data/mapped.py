@@ -111,7 +111,7 @@ Column = Tensor | Encoder | TargetEncoder
 def as_cells(array: NDArray[Any]) -> pl.Series:
     """Rows of more than one axis as cells: bytes stay bytes, other numbers become float32."""
     array = array.astype(np.uint8) if array.dtype == bool else array
-    return pl.Series(np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype(np.float32)))
+    return pl.Series(np.ascontiguousarray(array, None if array.dtype == np.uint8 else np.float32))
 
 
 def stays_mapped(data: Any) -> bool:  # Any: a user's object

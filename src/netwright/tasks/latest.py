@@ -1,6 +1,7 @@
 """The last steps of each series, to predict what follows."""
 
 from collections.abc import Sequence
+from datetime import time
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from netwright.records.errors import DataError, counted, listed
 from netwright.records.frames import Frames, Raw
 from netwright.records.task import ROW
-from netwright.tasks.clock import Rows, Step, is_calendar
+from netwright.tasks.clock import DAY, Rows, Step, is_calendar
 from netwright.tasks.columns import input_name, targets_of
 from netwright.tasks.grid import Placed, Values, spread
-from netwright.tasks.windows import STEP, Cutting
+from netwright.tasks.windows import KNOWN, STEP, Cutting
 
 
 def latest(raw: Raw, names: tuple[str, ...], cutting: Cutting, asked: int = 0) -> Frames:
@@ -35,6 +36,7 @@ def latest(raw: Raw, names: tuple[str, ...], cutting: Cutting, asked: int = 0) -
             placed, ends, list(beside.read(raw, beside.others)), -lags, 0
         )
     if beside.known:
+        _require_columns(raw, cutting, asked or ahead)
         known = _around(placed, ends, list(beside.read(raw, beside.known)), -lags, ahead)
         _require_known(raw, names, cutting, ends, known[:, lags : lags + (asked or ahead)])
         arrays[input_name("known", names, every)] = known
@@ -42,8 +44,8 @@ def latest(raw: Raw, names: tuple[str, ...], cutting: Cutting, asked: int = 0) -
         positions = placed.positions[ends][:, None] + np.arange(1 - lags, ahead + 1)
         calendar = beside.calendar(placed.step, positions.ravel())
         arrays[input_name("calendar", names, every)] = calendar.reshape(*positions.shape, -1)
-    if few := int((np.isfinite(past).any(2).sum(1) < lags).sum()):
-        notes = (*notes, f"{counted(few, 'series', 'series')} with fewer than {lags} known last steps: less is known")
+    if few := int((np.isfinite(past).any(axis=2).mean(1) < KNOWN).sum()):
+        notes = (*notes, f"{counted(few, 'series', 'series')} with most of the last {lags} steps unknown: less is seen")
     statics = {name: values[placed.series[ends]] for name, values in beside.statics(raw, placed.series).items()}
     return Frames(
         pl.DataFrame({**dict.fromkeys(arrays, pl.Series(range(len(ends)))), **statics}),
@@ -80,6 +82,15 @@ def _around(placed: Placed, ends: Rows, columns: Sequence[Values], first: int, l
     return found.reshape(len(ends), last - first, len(columns))
 
 
+def _require_columns(raw: Raw, cutting: Cutting, steps: int) -> None:
+    """Raises DataError if the data lack a column that is known ahead."""
+    if absent := [name for name in cutting.beside.known if name not in raw.table.columns]:
+        raise DataError(
+            f"the data have no column {absent[0]!r}, which this run knows ahead",
+            remedy=f"give it in all rows, and add rows for the next {counted(steps, 'step')} with it.",
+        )
+
+
 def _require_known(raw: Raw, names: tuple[str, ...], cutting: Cutting, ends: Rows, known: Values) -> None:
     """Raises DataError if a column is unknown in a next step: (series, steps, channels)."""
     beside = cutting.beside
@@ -99,6 +110,12 @@ def _require_known(raw: Raw, names: tuple[str, ...], cutting: Cutting, ends: Row
     )
 
 
+def _plain_dates(times: pl.Series) -> pl.Series:
+    """Dates instead of midnights."""
+    is_midnight = times.dtype == pl.Date or bool((times.dt.time() == time()).all())
+    return times.dt.date() if is_midnight else times
+
+
 def _named(raw: Raw, last: Rows, ahead: int, step: Step) -> pl.DataFrame:
     """For each example and step after its last row: number, step, series and time."""
     count = len(last)
@@ -107,7 +124,7 @@ def _named(raw: Raw, last: Rows, ahead: int, step: Step) -> pl.DataFrame:
     if raw.owners is not None:
         columns.append(raw.owners[last].gather(frame[ROW]))
     if raw.times is not None and step.unit != "row":
-        times = raw.times
+        times = _plain_dates(raw.times) if is_calendar(raw.times) and step.seconds >= DAY else raw.times
         at_end = is_calendar(times) and bool((times.dt.month_end().dt.date() == times.dt.date()).all())
         columns.append(step.after(times[last].gather(frame[ROW]), frame[STEP], at_month_end=at_end).alias(times.name))
     return frame.with_columns(
