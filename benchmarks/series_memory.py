@@ -21,20 +21,22 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=10_000)
     parser.add_argument("--steps", type=int, default=1_000)
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
-    if options.read:
+    if options.write:
+        write(options.write, options.series, options.steps)
+    elif options.read:
         read(options.read)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder) / "sales.parquet"
-        subprocess.run([sys.executable, "-c", f"import series_memory as s; s.write({str(table)!r}, "
-                        f"{options.series}, {options.steps})"], check=True, cwd=Path(__file__).parent)  # fmt: skip
-        subprocess.run([sys.executable, __file__, "--read", str(table)], check=True)
+    else:
+        again = [sys.executable, __file__, "--series", str(options.series), "--steps", str(options.steps)]
+        with tempfile.TemporaryDirectory() as folder:
+            for stage in ("--write", "--read"):
+                subprocess.run([*again, stage, str(Path(folder) / "sales.parquet")], check=True)
 
 
-def write(path: str, series: int, steps: int) -> None:
-    """Daily sales of many stores with a price that is known ahead, the weather, and the store's city."""
+def write(path: Path, series: int, steps: int) -> None:
+    """Daily sales of many stores, day by day, with a price that is known ahead, the weather, and the store's city."""
     import numpy as np
     import polars as pl
 
@@ -50,7 +52,7 @@ def write(path: str, series: int, steps: int) -> None:
         "warm": generator.normal(15, 8, count).astype(np.float32),
         "city": np.repeat(generator.choice(["Ulm", "Jena", "Kiel"], series), steps),
     }
-    pl.DataFrame(table).write_parquet(path)
+    pl.DataFrame(table).sort("day", "store").write_parquet(path)
 
 
 def read(path: Path) -> None:
