@@ -74,14 +74,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("forecasts.jsonl"))
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--only", default="", help="names of cases, joined by commas")
+    parser.add_argument("--only", default="", help="names of cases, joined by semicolons")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     lines = options.json.read_text().splitlines() if options.json.exists() else []
     found = [Measured(**json.loads(line)) for line in lines]
     done, began, left = {(one.name, one.seed) for one in found}, time.perf_counter(), 0
-    chosen = [name for name in options.only.split(",") if name]
+    chosen = [name for name in options.only.split(";") if name]
     for seed in range(options.seeds):
         for case in CASES:
             if (case.name, seed) in done or (chosen and case.name not in chosen):
@@ -236,7 +236,7 @@ CASES = (
         for ahead in ETT_HORIZONS
     ),
     Case("Beijing", beijing, PM),
-    Case("Beijing, weather known", beijing, {**PM, "known": WEATHER}),
+    Case("Beijing, known weather", beijing, {**PM, "known": WEATHER}),
     Case("S&P 500", stock, {"target": "Close", "time": "Date", "task": "forecasting:5"}),
     Case("retail", retail, {"target": "units", "series": "StockCode", "time": "week", "task": f"forecasting:{WEEKS}"}),
     Case("bikes", bikes, {"target": "count", "time": "ts", "task": "forecasting:24"}),

@@ -13,6 +13,7 @@ from netwright.records.hardened import Hardened
 from netwright.records.history import History
 from netwright.records.note import Note
 from netwright.records.recipe import Recipe
+from netwright.records.rolled import Rolled
 from netwright.records.schema import Schema
 from netwright.records.source import UNSAID, Source
 from netwright.records.task import Scores, Task
@@ -55,6 +56,11 @@ class Run:
     def baselines(self) -> tuple[tuple[str, Scores], ...]:
         """Simple models on the same test part."""
         return self.results.get("baselines", ())
+
+    @property
+    def origins(self) -> Rolled | None:
+        """The same training at earlier times, each scored on what came next; None if it was not asked for."""
+        return self.results.get("origins")
 
     @property
     def audit(self) -> Report | None:

@@ -13,6 +13,7 @@ from netwright.records.finding import Fix, Report
 from netwright.records.hardened import Hardened
 from netwright.records.note import Note
 from netwright.records.robustness import Robustness
+from netwright.records.rolled import Rolled
 from netwright.records.source import Source
 from netwright.records.task import Scores
 from netwright.records.watched import Watched
@@ -31,6 +32,7 @@ AUGMENTED = "augmented.png"  # training pictures before and after augmentation
 RESULTS: Mapping[str, Any] = {  # Any: types, or generics such as tuple[...]
     "scores": Scores,
     "baselines": tuple[tuple[str, Scores], ...],
+    "origins": Rolled,
     "audit": Report,
     "diagnosis": Report,
     "treatment": Note,

@@ -42,6 +42,7 @@ from netwright.records.source import Source
 from netwright.records.watched import Watched
 from netwright.reports.text import ending
 from netwright.resolve import refuse_code
+from netwright.stages.origins import require_times, rolled
 from netwright.stages.runs import diagnosed, scored
 from netwright.training.calibrate import calibrate
 from netwright.training.fit import fit
@@ -77,14 +78,20 @@ def trained(
     audit: bool,
     diagnose: bool,
     command: tuple[str, ...],
+    origins: int = 1,
 ) -> Run:
-    """A run on new data, in a folder if one is named, which the caller locks; what was interrupted there resumes."""
+    """A run on new data, in a folder if one is named, which the caller locks; what was interrupted there resumes.
+
+    With several origins it is also trained at earlier times, to see how good it would have been.
+    """
     given = dict(given)
     seed = early(given, source.task).seed
     raw = read_source(source)
     parts = split(raw, source, seed=seed)
     raw, fixes = spare_scored(raw, parts, as_fixes(source.fixes))
     dataset, parts = apply_fixes(raw, parts, fixes)
+    if origins > 1:
+        require_times(dataset)
     prepared = prepare(dataset, parts, source)
     looks = fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, fixes)
     if folder is not None:
@@ -97,11 +104,18 @@ def trained(
         run = with_result(run, "audit", _audited(dataset, parts, prepared, seed, tell))
     if folder is not None:
         rows = {"train": parts.train, "valid": parts.valid, "test": parts.test}
-        start = _Start(dataset.origin, looks, rows, fixes, command, _stages(run, diagnose=diagnose))
+        left = (*_stages(run, diagnose=diagnose), *(["origins"] if origins > 1 else []))
+        start = _Start(dataset.origin, looks, rows, fixes, command, left)
         if _created(run, folder, start, tell) and (picture := augmented_picture(run)) is not None:
             with whole(folder / run_folder.AUGMENTED) as unfinished:
                 picture.save(unfinished)
-    return finish(run, folder, tell, diagnose=diagnose)
+    run = finish(run, folder, tell, diagnose=diagnose)
+    if origins > 1:
+        run = with_result(run, "origins", rolled(dataset, parts, source, run, given, origins, tell))
+        if folder is not None:
+            run_folder.write_result(folder, "origins", run.origins)
+            run_folder.done(folder, "origins")
+    return run
 
 
 def _as_started(

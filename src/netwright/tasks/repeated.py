@@ -18,7 +18,7 @@ TREE_ROWS = 40_000  # pairs of a window and a step that trees learn from: second
 TREES = 100  # 200 lowered the error on ETTh1 by less than one percent
 TREE_WINDOWS = 256  # whose errors say how wide the trees' intervals are
 RECENT = 8  # last steps that trees see
-CYCLES = 3  # last seasons of which trees see the same step
+CYCLES = 1, 2, 3, 7, 14  # seasons before of which trees see the same step: days of a week among hours
 
 Point = Callable[[Tensor, Tensor], Tensor]
 """Scaled past (B, targets, lags) and covariates (B, width) -> (B, targets, ahead), on the same scale."""
@@ -134,7 +134,7 @@ def _columns(past: Tensor, shared: Tensor, history: History, season: int, pairs:
     which, step = pairs // ahead, pairs % ahead
     flat = past.flatten(0, 1).numpy()
     parts = [step[:, None], flat[:, -RECENT:][which]]
-    for cycle in range(1, CYCLES + 1):
+    for cycle in CYCLES:
         if season > 1 and cycle * season <= lags:
             parts.append(flat[which, lags - cycle * season + step % season][:, None])
     if season > 1:

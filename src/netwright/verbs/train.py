@@ -24,6 +24,9 @@ class Options:
 
     audit: bool = option(True, "Check the data first.")
     diagnose: bool = option(True, "Check the training afterwards.")
+    origins: int = option(
+        1, "Forecasts: train at this many times, each scored on what came next.", low=1, metavar="TIMES"
+    )
     settings: Mapping[str, object] = settings_option("Any setting of the recipe; may be repeated.")
     recipe: str = recipe_option()
     folder: Any = option(  # Any: a path
@@ -66,11 +69,22 @@ def train(source: Source, options: Options, tell: Tell) -> "Outcome[Run]":
             run = trained_on(source.data, given, folder, tell, diagnose=options.diagnose)
         else:
             run = trained(
-                source, given, folder, tell, audit=options.audit, diagnose=options.diagnose, command=options.command
+                source,
+                given,
+                folder,
+                tell,
+                audit=options.audit,
+                diagnose=options.diagnose,
+                command=options.command,
+                origins=options.origins,
             )
     scores = asdict(run.scores) if run.scores else None
     unsure = [note for note in run.notes if MAY_DIFFER in note]
-    return Outcome(run, "\n\n".join((summary(run), *unsure)), {"run": str(run.folder or ""), "scores": scores})
+    rolled = [str(run.origins)] if run.origins else []
+    record = {"run": str(run.folder or ""), "scores": scores}
+    if run.origins:
+        record["origins"] = asdict(run.origins)
+    return Outcome(run, "\n\n".join((summary(run), *rolled, *unsure)), record)
 
 
 def _settings(options: Options, task: Any) -> dict[str, object]:  # Any: as `Source.task`
