@@ -61,8 +61,9 @@ def test_the_network_beats_the_last_value_and_the_constant(run: Run) -> None:
         lead = baselines[name].lead
         assert lead is not None and lead.low > 0
     names = ["mase", "mae", "rmse", "weighted_quantile_loss", "coverage"]
-    assert [metric.name for metric in run.scores.metrics] == names
-    assert [metric.higher_is_better for metric in run.scores.metrics] == [False, False, False, False, True]
+    assert [metric.name for metric in run.scores.metrics] == [*names, "mase_step_1", "mase_step_6"]
+    assert [metric.name for metric in run.scores.metrics if metric.higher_is_better] == ["coverage"]
+    assert run.scores["mase_step_1"].value < run.scores["mase"].value
     assert 0.5 < run.scores["coverage"].value <= 1
     assert "off by" in run.task.plainly(run.scores, "rows")
 
@@ -129,7 +130,7 @@ def test_several_series_and_targets_are_answered_one_below_the_other(tmp_path: P
     pl.concat(tables).sample(fraction=1, shuffle=True, seed=0).write_csv(tmp_path / "shops.csv")
     said = {"target": ("y", "z"), "series": "shop", "time": "at", "task": "forecasting:2,lags=24,quantiles=0.1/0.5/0.9"}
     run = nw.train(tmp_path / "shops.csv", settings=SETTINGS | {"epochs": 1}, audit=False, **said)
-    assert run.scores is not None and len(run.scores.metrics) == 5
+    assert run.scores is not None and len(run.scores.metrics) == 7
     new = pl.concat([tables[0].with_columns(shop=pl.lit("c"))[-10:], tables[1]])
     answers = nw.predict(run, new.drop("z").with_columns(z=pl.lit(5.0)))
     assert answers["shop"].to_list() == ["a"] * 4 + ["c"] * 4

@@ -190,9 +190,10 @@ class Forecasting(Task):
         """mase, mae and rmse of the median, weighted_quantile_loss, and coverage of the interval from 10 % to 90 %.
 
         `mase` is in units of each series' own mean error, up to then, of repeating the value one season before: Hyndman
-        and Koehler 2006. The others are in the target's units; with several targets, in standard deviations of each.
+        and Koehler 2006. At the end also of the first and the last step. The others are in the target's units; with
+        several targets, in standard deviations of each.
         """
-        return metrics.Kept(self._keep, self._measures)
+        return metrics.Kept(self._keep, self._measures, self._by_step)
 
     def predict(self, network: nn.Module, batch: Batch) -> pl.DataFrame:
         """A row for each step (and target): the median in `prediction`, then each quantile, in the target's units."""
@@ -321,13 +322,14 @@ class Forecasting(Task):
             pinball / own if self.is_relative else pinball, error * scale, (error * scale).square(), error / own,
             quantile * scale, size, inside, torch.ones_like(error),
         )  # fmt: skip
-        return tuple((one * known).sum((1, 2)) for one in kept)
+        ends = ((one * known)[:, step].sum(1) for step in (0, -1) for one in (error / own, torch.ones_like(error)))
+        return *((one * known).sum((1, 2)) for one in kept), *ends
 
     def _nearest(self, level: float) -> int:
         return int(np.abs(np.array(self.levels) - level).argmin())
 
     def _measures(self, *kept: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
-        loss, off, squares, scaled, pinball, size, inside, known = (one.astype(np.float64) for one in kept)
+        loss, off, squares, scaled, pinball, size, inside, known = (one.astype(np.float64) for one in kept[:8])
         return {
             "loss": metrics.ratio_of(loss, known, "lower"),
             "mase": metrics.ratio_of(scaled, known, "lower"),
@@ -335,6 +337,15 @@ class Forecasting(Task):
             "rmse": metrics.ratio_of(squares, known, "lower").then(np.sqrt),
             "weighted_quantile_loss": metrics.ratio_of(2 * pinball, size, "lower"),
             "coverage": metrics.ratio_of(inside, known, "higher"),
+        }
+
+    def _by_step(self, *kept: NDArray[np.float32]) -> dict[str, metrics.Statistic]:
+        first, of_first, last, of_last = (one.astype(np.float64) for one in kept[8:])
+        if self.horizon == 1:
+            return {}
+        return {
+            "mase_step_1": metrics.ratio_of(first, of_first, "lower"),
+            f"mase_step_{self.horizon}": metrics.ratio_of(last, of_last, "lower"),
         }
 
     def _history(self) -> History:
