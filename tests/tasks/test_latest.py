@@ -7,10 +7,11 @@ import pytest
 
 from netwright.records.errors import DataError
 from netwright.records.frames import Frames, Raw
+from netwright.records.source import Source
 from netwright.tasks.clock import EACH_ROW, Step
 from netwright.tasks.columns import Beside
 from netwright.tasks.latest import latest
-from netwright.tasks.windows import Cutting, Windows
+from netwright.tasks.windows import Cutting, Windows, cut
 
 DAY = Step("second", 86_400.0)
 START = date(2024, 1, 1)
@@ -93,6 +94,35 @@ def test_series_that_are_known_only_ahead_are_left_out_and_data_without_a_value_
         latest(_days({"a": [None, None]}), ("y",), _cut())
     with pytest.raises(DataError, match="the data have no column 'z'"):
         latest(_days({"a": [1.0]}), ("z",), _cut())
+
+
+@pytest.mark.parametrize("origin", [8, 31, 60, 77])
+def test_a_prediction_sees_what_training_saw_at_the_same_step(origin: int) -> None:
+    """With a hole, a step of two rows (a clock change), labels, a column known ahead, and the calendar."""
+    generator = np.random.default_rng(0)
+    steps = [k for k in range(90) if k not in (40, 41, 70)]
+    steps.insert(steps.index(50), 50)
+    hours = pl.Series("at", [datetime(2024, 10, 25) + timedelta(hours=k) for k in steps])  # 50: October 27, 2:00
+    table = pl.DataFrame(
+        {
+            "y": generator.normal(size=len(steps)),
+            "warm": generator.normal(size=len(steps)),
+            "sky": generator.choice(["sun", "rain"], len(steps)),
+            "price": generator.normal(size=len(steps)),
+        }
+    )
+    frames = cut(Raw(table, ("y",), None, hours, Source(known=("price",))), Windows(4, 8))
+    assert frames.order is not None and list(frames.arrays) == ["past", "others", "known", "calendar", "y"]
+    (window,) = np.flatnonzero(frames.order - frames.order[0] == origin - 8)
+    is_future = pl.Series([k >= origin for k in steps])
+    known = pl.Series([k < origin + 4 for k in steps])
+    table = table.with_columns(
+        y=pl.when(~is_future).then("y"), warm=pl.when(~is_future).then("warm"), sky=pl.when(~is_future).then("sky")
+    )
+    now = latest(Raw(table.filter(known), (), None, hours.filter(known)), ("y",), Cutting.read(frames.found))
+    for name, array in now.arrays.items():
+        before = frames.arrays[name][frames.table[name][int(window)]]
+        assert array[0].tobytes() == np.ascontiguousarray(before).tobytes(), name
 
 
 def test_columns_of_a_series_stand_beside_its_window() -> None:

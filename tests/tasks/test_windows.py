@@ -133,7 +133,7 @@ def test_series_shorter_than_the_past_have_windows_with_an_unknown_beginning() -
     first = past[400 - 63]  # of b: a season is seen
     assert np.isnan(first[:-7]).all() and first[-7:].tolist() == list(range(7))
     assert past[-1, -5:].tolist() == list(range(5)) and np.isnan(past[-1, :-5]).all()
-    assert "1 series without a window left out, as of at most 4 steps" in frames.notes
+    assert "1 series without a window: at most 4 steps, or mostly unknown" in frames.notes
     assert frames.order is not None and frames.order[400 - 63] - frames.order[0] == 7 - 60
 
 

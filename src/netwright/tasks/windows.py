@@ -212,7 +212,7 @@ def _windows(grid: Grid, values: Values, windows: Windows) -> tuple[Cells, Cells
         notes.append(f"{counted(unknown, 'window')} left out: most of the past or of the next steps is unknown")
         first, stretches = first[enough], stretches[enough]
     if short := len(np.unique(grid.series)) - len(np.unique(grid.series[stretches])):
-        notes.append(f"{counted(short, 'series', 'series')} without a window left out, as of at most {ahead} steps")
+        notes.append(f"{counted(short, 'series', 'series')} without a window: at most {ahead} steps, or mostly unknown")
     return first, stretches, tuple(notes)
 
 
