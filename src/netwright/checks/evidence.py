@@ -72,6 +72,12 @@ class Skip(Exception):
     """Why a check cannot judge: a line in the report, not a finding."""
 
 
+def require_apart(evidence: DataEvidence) -> None:
+    """Raises Skip if examples overlap: their likeness, their drift and what is odd in them is that of shared rows."""
+    if evidence.dataset.overlaps:
+        raise Skip("examples overlap, as windows of a series do: the rows that they were cut from are checked")
+
+
 def examine(evidence: DataEvidence, table: Mapping[str, str], clock: Callable[[], float] = time.perf_counter) -> Report:
     """Runs all checks of a table; the worst findings come first. Checks that cannot judge are listed with a reason."""
     findings, checks = list[Finding](), list[Checked]()

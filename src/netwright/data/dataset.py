@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -33,6 +33,7 @@ class Dataset:
     groups: NDArray[np.int64] | None = None  # the group of each row, if rows are not independent
     order: NDArray[np.int64] | None = None  # of rows in time, if they were cut from raw rows
     raw: Raw | None = None  # the rows that examples were cut from
+    raw_places: pl.Series | None = None  # place of each of them, as `places`
     found: str = ""  # what the task chose in cutting examples; see `Frames`
     names: pl.DataFrame | None = None  # columns beside the answers; see `Frames`
     times: pl.Series | None = None  # long format: for each series the list of its steps' times, as numbers
@@ -45,11 +46,28 @@ class Dataset:
         """Names of the input columns, in the order of the data."""
         return tuple(name for name in self.table.columns if name not in self.targets)
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether examples see the same raw rows, as windows of a series do: then it says nothing if two are alike."""
+        if self.spans is None:
+            return False
+        spans = self.spans[np.argsort(self.spans[:, 0], kind="stable")]
+        if (spans[1:, 0] < np.maximum.accumulate(spans[:-1, 1])).any():
+            return True
+        return any(_repeats_memory(array) for one in self.mapped.values() for array in one.arrays)
+
     def locate(self, row: int) -> str:
         """`people.csv, line 12`, or the row's own file, or `array, row 3` (from 0)."""
-        if self.places is None:
+        return self._place(self.places, row)
+
+    def locate_raw(self, row: int) -> str:
+        """As `locate`, for a row of `raw`."""
+        return self._place(self.raw_places, row)
+
+    def _place(self, places: pl.Series | None, row: int) -> str:
+        if places is None:
             return f"{self.origin}, row {row}"
-        place = self.places[row]
+        place = places[row]
         return f"{self.origin}, {self.unit} {place}" if isinstance(place, int) else str(place)
 
     def cells(self, rows: NDArray[np.int64], names: Sequence[str]) -> pl.DataFrame:
@@ -81,7 +99,7 @@ class Dataset:
             kinds={**self.kinds, **frames.kinds}, mapped=mapped, spans=frames.spans, groups=frames.blocks(),
             parts=parts if frames.parts is None else frames.parts, are_apart=frames.parts is not None, order=order,
             names=frames.names, notes=(*self.notes, *frames.notes), times=None, raw=raw,
-            found=frames.found,
+            raw_places=self.places, found=frames.found,
         )  # fmt: skip
 
     def keep(self, mask: pl.Series, note: str) -> Self:
@@ -100,6 +118,12 @@ class Dataset:
             notes=(*self.notes, note),
             unit="row" if counted else self.unit,
         )
+
+
+def _repeats_memory(array: NDArray[Any]) -> bool:
+    """Whether it is a view that shows some cells several times, such as numpy's `sliding_window_view`."""
+    reach = sum((size - 1) * abs(stride) for size, stride in zip(array.shape, array.strides, strict=True))
+    return array.size > 0 and reach + array.itemsize < array.nbytes
 
 
 def _kept(values: NDArray[np.int64] | None, mask: pl.Series) -> NDArray[np.int64] | None:

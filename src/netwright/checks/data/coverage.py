@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from netwright.checks.data.encoded import summaries
 from netwright.checks.data.quick import out_of_fold, quick
-from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.evidence import DataEvidence, Skip, require_apart
 from netwright.data.prepare import Prepared
 from netwright.kinds.markup import figure
 from netwright.records.batch import Examples
@@ -58,11 +58,13 @@ def few_rows(evidence: DataEvidence) -> Iterator[Finding]:
     HOLE = a tenth of the training rows that belong there, if chance would show one in only CHANCE = 1 of 1,000 audits.
     Pairs: of two columns with at most FEW_VALUES = 20 values. A pair is reported if it would have NEEDED = 97 rows or
     more if the columns were independent (with so many, a group's score is known within 10 points) and has less than a
-    tenth of that. It is a note, since a pair may be impossible.
+    tenth of that. It is a note, since a pair may be impossible. Examples that overlap, such as windows of a series, are
+    not judged: few stretches of rows make many of them.
     """
     prepared, parts = evidence.prepared, evidence.parts
     if prepared is None or parts is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
+    require_apart(evidence)
     for name, rows in (("test", parts.test), ("validation", parts.valid)):
         yield from _absent(evidence, prepared, name, rows)
     known = _columns(prepared, prepared.train, evidence.seed)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from netwright.checks.data.encoded import summaries
-from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.evidence import DataEvidence, Skip, require_apart
 from netwright.data.dataset import Dataset
 from netwright.data.prepare import Prepared
 from netwright.kinds.markup import figure
@@ -215,12 +215,14 @@ def parts_drift(evidence: DataEvidence) -> Iterator[Finding]:
     size of the effect decides, not a p-value: a negligible drift is not reported, however many rows show it. Labels: if
     LABELS_MOVED = 10 % of the rows or more have different ones, and the interval excludes zero. Parts that were split
     at random are not compared: their differences are chance. A column that alone separates the parts in time order is
-    what they were split by, and is left out. Sources: Lopez-Paz and Oquab 2017, arXiv:1610.06545; Rabanser et al. 2019,
-    arXiv:1810.11953; DeLong et al. 1988.
+    what they were split by, and is left out. Examples that overlap, such as windows of a series, are not compared:
+    neighbors know each other's part even in pure noise; see NW182 for changes in their rows. Sources: Lopez-Paz and
+    Oquab 2017, arXiv:1610.06545; Rabanser et al. 2019, arXiv:1810.11953; DeLong et al. 1988.
     """
     prepared, parts = evidence.prepared, evidence.parts
     if prepared is None or parts is None:
         raise Skip(evidence.problem or "the data cannot be encoded")
+    require_apart(evidence)
     if parts.how.startswith(("at random", "stratified")):
         raise Skip("the parts were split at random: their differences are chance")
     examples = prepared.train, prepared.valid, prepared.test

@@ -12,7 +12,7 @@ from netwright.checks.data.label_scores import WRONG, Judged, calibrated, judged
 from netwright.checks.data.out_of_fold import OutOfFold, out_of_fold
 from netwright.checks.data.repeats import RICH, encoded_hashes, spread
 from netwright.checks.data.unlike import FEW
-from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.evidence import DataEvidence, Skip, require_apart
 from netwright.records.errors import counted
 from netwright.records.finding import Action, Finding, Fix, Measure, Remedy
 from netwright.records.task import Labels, Numbers
@@ -239,6 +239,7 @@ def contradicting_duplicates(evidence: DataEvidence) -> Iterator[Finding]:
     dataset = evidence.dataset
     if not dataset.targets:
         raise Skip("the data have no labels")
+    require_apart(evidence)
     labels = dataset.table.select(dataset.targets)
     if any(column.dtype.is_float() or column.dtype.is_nested() for column in labels.iter_columns()):
         raise Skip("the target is not a label")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.checks.data.encoded import Column, blocks
-from netwright.checks.evidence import DataEvidence
+from netwright.checks.evidence import DataEvidence, require_apart
 from netwright.data.dataset import Dataset
 from netwright.data.split import Rows
 from netwright.records.batch import Examples
@@ -45,7 +45,11 @@ class Repeats:
 
 
 def repeats(evidence: DataEvidence) -> Repeats:
-    """All readable rows, compared by 64-bit hashes: the odds of a wrong pair among a million rows are 1 : 10^7."""
+    """All readable rows, compared by 64-bit hashes: the odds of a wrong pair among a million rows are 1 : 10^7.
+
+    Raises Skip if examples overlap.
+    """
+    require_apart(evidence)
     rows = _compared(evidence)
     families = [(block.fields[0].family, column) for block, column in blocks(evidence)]
     rich = [column for family, column in families if family in RICH]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netwright.checks.data.encoded import encoded, readable
 from netwright.checks.data.unlike import Floats, Mask, Odd, as_rows, deviations, severity_of, told
-from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.evidence import DataEvidence, Skip, require_apart
 from netwright.data.split import Rows
 from netwright.data.times import as_times
 from netwright.records.errors import DataError, counted
@@ -56,7 +56,8 @@ class Steps:
 
 
 def measured(evidence: DataEvidence) -> tuple[Steps, ...]:
-    """The series of each column. Raises Skip if there is none."""
+    """The series of each column. Raises Skip if there is none, or if they overlap."""
+    require_apart(evidence)
     found = list[Steps]()
     for field, column in encoded(evidence, "steps"):
         size = column(torch.zeros(0, dtype=torch.int64)).shape[1:].numel()
