@@ -1,9 +1,17 @@
 """Findings get the code and the title of their check."""
 
-import pytest
+from dataclasses import replace
 
-from netwright.checks.evidence import made, titled
+import numpy as np
+import polars as pl
+import pytest
+from tests.sick import series
+
+from netwright.checks import DATA_CHECKS
+from netwright.checks.evidence import DataEvidence, Skip, examine, made, require_apart, titled
+from netwright.data.dataset import Dataset
 from netwright.records.finding import Finding, Fix
+from netwright.records.frames import Frames, Raw
 
 
 def odd_rows(evidence: object):
@@ -30,3 +38,30 @@ def test_finding_in_the_name_of_a_check_gets_its_title(code: str):
             "NW110": "label errors",
         }[code]
     )
+
+
+def test_healthy_windows_have_no_finding_though_they_overlap():
+    report = examine(series.evidence(series.healthy()), DATA_CHECKS)
+    assert not report.findings
+    left = {check.code for check in report.checks if "examples overlap" in check.skipped}
+    assert {"NW121", "NW123", "NW127", "NW160", "NW170", "NW171"} <= left
+    assert not any("bug" in check.skipped for check in report.checks)
+
+
+def _cut(spans: list[tuple[int, int]], past: np.ndarray) -> Dataset:
+    """Examples that predict some rows, from the past."""
+    raw = Raw(pl.DataFrame({"x": range(10)}), ("x",))
+    table = pl.DataFrame({"past": range(len(spans))})
+    frames = Frames(table, np.array(spans), {"past": past}, {})
+    return Dataset(raw.table, ("x",), "x.csv").framed(frames, raw)
+
+
+def test_examples_overlap_if_they_share_rows_or_the_cells_of_what_they_see():
+    values = np.arange(10.0)
+    apart, shared = values[:6].reshape(2, 3), np.lib.stride_tricks.sliding_window_view(values, 3)[:2]
+    assert not _cut([(3, 4), (6, 7)], apart).overlaps
+    assert _cut([(3, 5), (4, 6)], apart).overlaps
+    assert _cut([(3, 4), (4, 5)], shared).overlaps
+    assert not replace(_cut([(3, 5), (4, 6)], apart), spans=None).overlaps
+    with pytest.raises(Skip, match="overlap"):
+        require_apart(DataEvidence(_cut([(3, 5), (4, 6)], apart)))

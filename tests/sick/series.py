@@ -96,5 +96,6 @@ CASES = {
     "NW184": case(put("load", of("Oslo", 400, 440), pl.lit(51.23))),
     "NW185": case(lambda frame: frame.with_columns(next=pl.col("load").shift(-3).over("place").fill_null(0.0))),
     "NW186": case(lambda frame: frame.with_columns(copy=pl.col("load") * 2 + 1), ("open", "copy")),
+    "NW188": case(lambda frame: pl.concat([frame, frame.sample(50, seed=0)])),
     "NW187": case(put("load", pl.col("place") == "Bodø", pl.lit(7.0))),
 }

@@ -42,6 +42,7 @@ DATA_CHECKS: dict[str, str] = {
     "NW185": "netwright.checks.data.ahead:future_leaks",
     "NW186": "netwright.checks.data.ahead:known_answers",
     "NW187": "netwright.checks.data.lengths:thin_series",
+    "NW188": "netwright.checks.data.same_time:doubled_rows",
     "NW121": "netwright.checks.data.drift:parts_drift",
     "NW122": "netwright.checks.data.new_data:new_data_drift",
     "NW123": "netwright.checks.data.coverage:few_rows",

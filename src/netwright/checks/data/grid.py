@@ -12,6 +12,7 @@ from netwright.data.split import Rows
 from netwright.records.errors import counted, listed
 from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import share as share_of
+from netwright.tasks.doubles import doubles
 
 HOUR, DAY, WEEK = 3_600.0, 86_400.0, 604_800.0
 LONGER = 1.5  # usual steps: months differ by a tenth, clocks drift; a missing step doubles the distance
@@ -99,9 +100,9 @@ def gaps(evidence: DataEvidence) -> Iterator[Finding]:
 
     Steps of the regular grid of times for which a series has no row.
 
-    Why it matters: a forecast looks back a number of steps. No window crosses a gap, so every gap costs as many
-    examples as a window has steps. In sales a missing row often means that nothing was sold; then the series are too
-    high without it.
+    Why it matters: these steps are unknown: the network cannot look back at them, is not scored on them, and windows of
+    which they are most are left out. In sales a missing row often means that nothing was sold; then what is learned is
+    too high without it.
 
     How it is decided: the usual step is the median distance of two rows of a series. Times are on a grid if 95 % of the
     distances (ON_GRID) are multiples of it; else they are not judged. Distances of more than 1.5 steps (LONGER) are
@@ -170,8 +171,9 @@ def clock_changes(evidence: DataEvidence) -> Iterator[Finding]:
     found = evidence.once(grid)
     if not series.is_clock or series.seconds is None or found.step > HOUR:
         raise Skip("there are no times of hours or less")
-    first = int(series.seconds.min() // DAY)
-    hours = np.bincount((series.seconds // HOUR).astype(np.int64) - first * 24)
+    seconds = series.seconds[~doubles(series.raw)[0]]  # copies are no clock changes
+    first = int(seconds.min() // DAY)
+    hours = np.bincount((seconds // HOUR).astype(np.int64) - first * 24)
     hours = np.pad(hours, (0, -len(hours) % 24)).astype(np.float64)
     around = (np.roll(hours, 1) + np.roll(hours, -1)) / 2
     off = np.where(around > 0, hours / np.maximum(around, 1), np.nan).reshape(-1, 24)

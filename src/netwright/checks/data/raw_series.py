@@ -14,6 +14,7 @@ from netwright.data.split import Rows
 from netwright.records.errors import listed
 from netwright.records.finding import SHOWN, Severity
 from netwright.records.frames import Raw
+from netwright.tasks.clock import as_seconds, is_calendar
 
 BLOCK = 1 << 21  # values of several series that are examined together: 16 MB
 SHOWN_SERIES = 3  # named in a sentence
@@ -110,20 +111,14 @@ def raw_series(evidence: DataEvidence) -> RawSeries:
     if raw.owners is not None:
         begins[1:] = (raw.owners[1:] != raw.owners[:-1]).to_numpy()
     starts = np.flatnonzero(begins)
-    seconds, is_clock = (None, False) if raw.times is None else _seconds(raw.times)
+    seconds = None if raw.times is None else as_seconds(raw.times)
+    is_clock = raw.times is not None and is_calendar(raw.times)
     horizon = int((spans[:, 1] - spans[:, 0]).max(initial=1))
     return RawSeries(raw, starts, np.r_[starts[1:], count], seconds, is_clock, horizon, evidence)
 
 
 def _is_number(cells: pl.Series) -> bool:
     return as_numbers(cells) is not None
-
-
-def _seconds(times: pl.Series) -> tuple[Floats, bool]:
-    """Times as numbers, and whether these are seconds."""
-    if times.dtype == pl.Date or times.dtype == pl.Datetime:
-        return times.cast(pl.Datetime("us")).to_physical().to_numpy() / 1e6, True
-    return times.to_physical().cast(pl.Float64).to_numpy(), False
 
 
 def severity_of_series(count: int, series: int) -> Severity:
