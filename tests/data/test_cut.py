@@ -89,6 +89,9 @@ def test_a_horizon_longer_than_the_data_is_refused_with_the_longest_series(tmp_p
     table = pl.read_csv(_stores(tmp_path, 12)).filter((pl.col("store") == "A") | (pl.col("day") < "2024-01-09"))
     error = _refused(tmp_path, table, task="forecasting:30")
     assert "(store A) has 12 steps" in error.problem and "30 next steps" in error.problem
+    short = read(tmp_path / "bad.csv", target="units", series="store", time="day", task="forecasting:6")
+    with pytest.raises(DataError, match="a shorter horizon"):
+        split(short)
 
 
 def test_a_column_that_is_known_ahead_must_be_in_the_data(tmp_path: Path) -> None:

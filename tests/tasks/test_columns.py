@@ -143,5 +143,8 @@ def test_missing_targets_are_unknown_and_counted_and_text_is_refused() -> None:
     with pytest.raises(Unreadable, match="1 cell of 'z' not a number, the first is 'many'") as caught:
         targets_of(_raw({"z": ["1"] * 5 + ["many"] + ["2"] * (COUNT - 6)}), ("z",))
     assert [*caught.value.bad] == [5]
+    with pytest.raises(Unreadable, match="holds numbers") as wrong:
+        targets_of(_raw({"z": ["Ulm", "Jena"] * (COUNT // 2)}), ("z",))
+    assert "80 cells of 'z' not a number" in wrong.value.problem
     with pytest.raises(DataError, match="the data have no column 'x'"):
         targets_of(raw, ("x",))

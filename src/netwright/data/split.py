@@ -75,7 +75,8 @@ def split(
     for part, rows in parts.items():
         if not len(rows):
             problem = f"{Path(dataset.origin).name}: {counted(len(dataset), 'row')} {way} leave none for {part}"
-            raise DataError(problem, remedy="add rows, or name the parts in a column (--split).")
+            fewer = "" if dataset.spans is None else ", let each example span fewer (a shorter horizon)"
+            raise DataError(problem, remedy=f"add rows{fewer}, or name the parts in a column (--split).")
     sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in parts.items())
     how = f"{_whole_way(given, way)}: {sizes}"
     return Split(trains, valids, tests, how, (group,) if group else (), (*_notes(dataset, way), *notes))

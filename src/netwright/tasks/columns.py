@@ -151,7 +151,9 @@ def targets_of(raw: Raw, columns: Sequence[str]) -> tuple[list[Values], tuple[st
             if lost.any():
                 bad = {int(row): repr(cells[int(row)]) for row in lost.arg_true()}
                 told = f"{counted(len(bad), 'cell')} of {name!r} not a number, the first is {bad[min(bad)]}"
-                raise Unreadable(told, "correct these cells, or leave them empty.", (), bad)
+                few = "correct these cells, or leave them empty."
+                remedy = few if numbers.count() else "choose a target that holds numbers (--target)."
+                raise Unreadable(told, remedy, (), bad)
         found.append(_finite(numbers))
         if missing := int(np.isnan(found[-1]).sum()):
             notes.append(f"{name}: {missing:,} of {counted(len(cells), 'value')} missing")
