@@ -74,8 +74,12 @@ class Skip(Exception):
 
 def require_apart(evidence: DataEvidence) -> None:
     """Raises Skip if examples overlap: their likeness, their drift and what is odd in them is that of shared rows."""
-    if evidence.dataset.overlaps:
+    if evidence.once(_overlaps):
         raise Skip("examples overlap, as windows of a series do: the rows that they were cut from are checked")
+
+
+def _overlaps(evidence: DataEvidence) -> bool:
+    return evidence.dataset.overlaps
 
 
 def examine(evidence: DataEvidence, table: Mapping[str, str], clock: Callable[[], float] = time.perf_counter) -> Report:

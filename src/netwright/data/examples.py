@@ -88,7 +88,10 @@ class InMemory(Examples):
 
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Gathered row by row from the whole tensors; order and changes depend only on (seed, batch)."""
-        for number, rows in islice(enumerate(self.batch_rows(size, seed=seed)), start, None):
+        # In order one after the other: whoever wants the first of ten million rows does not wait for all numbers.
+        in_order = (self.index[at : at + size] for at in range(0, len(self), size))
+        every = in_order if seed is None else self.batch_rows(size, seed=seed)
+        for number, rows in islice(enumerate(every), start, None):
             batch = self._gathered(rows[rank::world])
             if self.change is not None and seed is not None:
                 batch = self.change(batch, _generator(seed, number + 1))

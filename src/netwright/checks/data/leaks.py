@@ -10,7 +10,7 @@ from netwright.checks.data.kinship import Values, between, inputs_of, unexplaine
 from netwright.checks.data.near import joined, near
 from netwright.checks.data.repeats import repeats
 from netwright.checks.data.unlike import drops
-from netwright.checks.evidence import DataEvidence, Skip
+from netwright.checks.evidence import DataEvidence, Skip, require_apart
 from netwright.data.split import Rows
 from netwright.data.times import as_times
 from netwright.records.errors import counted
@@ -98,6 +98,7 @@ def groups_in_several_parts(evidence: DataEvidence) -> Iterator[Finding]:
     neighboring values must be less alike than rows of the same value; else it is a quantity.
     """
     train, test = _parts(evidence)
+    require_apart(evidence)
     for name, groups in _groupings(evidence):
         has_company = np.isin(groups[test], groups[train])
         shared = float(has_company.mean())
@@ -127,6 +128,7 @@ def time_leaks(evidence: DataEvidence) -> Iterator[Finding]:
     AFTER = 90 % of the test rows are later than all training rows, or if rows are sorted by the target.
     """
     train, test = _parts(evidence)
+    require_apart(evidence)
     for name, order in _orders(evidence):
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
