@@ -28,6 +28,8 @@ GENERATOR = np.random.default_rng(0)
 GENES = ["".join(GENERATOR.choice(list("ACGT"), 30)) for _ in range(50)]
 FLOATS = GENERATOR.normal(size=(20, 6, 3)).astype(np.float32)
 PICTURES = GENERATOR.random((9, 8, 8, 3)).astype(np.float32)
+ANGLES = GENERATOR.normal(size=(12, 5, 2))
+WAVES = np.stack([np.sin(ANGLES), np.cos(ANGLES)], 3).reshape(12, 5, 4).astype(np.float32)
 MASKS = GENERATOR.choice(np.array([0, 3, 255], np.uint8), (12, 8, 8))
 WHOLE = GENERATOR.integers(-5, 6, (9, 4, 4))
 
@@ -50,6 +52,7 @@ CELLS = {
         pl.DataFrame({"a": [[9.0] * 7, [], None], "b": [[8.0] * 7, [], None]}).to_struct("x"),
     ),
     "tensor": (pl.Series(FLOATS.reshape(20, 18)), pl.Series(100 * FLOATS.reshape(20, 18)[:2])),
+    "calendar": (pl.Series(WAVES[:9]), pl.Series(WAVES[9:])),
     "mask": (pl.Series(MASKS[:9]), pl.Series(MASKS[9:] + 1)),
 }
 OTHER_FORMS = {

@@ -224,3 +224,8 @@ def test_a_page_draws_the_past_and_the_forecast_and_other_tasks_refuse_it(
     other = nw.train(frame, target="y", settings={"epochs": 1}, audit=False, diagnose=False)
     with pytest.raises(DataError, match="draws no page"):
         nw.predict(other, frame.drop("y"), page=tmp_path / "other.html")
+
+
+def test_lags_that_are_said_apart_win() -> None:
+    prepared = read_source(Source(_hours(), ("y",), time="at", task=TASK, drop=("z",), lags=30))
+    assert prepared.mapped["past"].arrays[0].shape[1:] == (30, 1)

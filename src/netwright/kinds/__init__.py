@@ -1,6 +1,7 @@
 """Kinds of columns: one class each, tried in this order."""
 
 KINDS = {
+    "calendar": "netwright.kinds.calendar:Calendar",
     "series": "netwright.kinds.series:Series",
     "image": "netwright.kinds.image:Image",
     "date": "netwright.kinds.date:Date",

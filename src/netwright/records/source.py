@@ -28,6 +28,7 @@ class Source:
     known: tuple[str, ...] = option(
         (), "Forecasts: columns whose next values are known ahead, such as prices and holidays.", metavar="COLUMNS"
     )
+    lags: int = option(0, "Forecasts: past steps that are seen; 0: as the data suggest.", low=0, metavar="STEPS")
     user: str = option("", "Rankings: column that names the user.", metavar="COLUMN")
     item: str = option("", "Rankings: column that names the item.", metavar="COLUMN")
     rating: str = option("", "Rankings: column of ratings.", metavar="COLUMN")

@@ -80,8 +80,9 @@ class Forecasting(Task):
 
     @classmethod
     def frame(cls, raw: Raw, detail: str = "") -> Frames:
-        """Windows of every series. `detail` is as in `Windows.read`."""
-        return cut(raw, Windows.read(detail))
+        """Windows of every series. `detail` is as in `Windows.read`; lags that the user said apart win."""
+        windows = Windows.read(detail)
+        return cut(raw, replace(windows, lags=raw.source.lags or windows.lags))
 
     def frame_again(self, raw: Raw) -> Frames:
         """The same windows as in training; without targets the last of each series."""

@@ -154,7 +154,8 @@ def _framed(raw: Raw, names: tuple[str, ...], grid: Grid, cutting: Cutting, note
     if beside.cycles:
         waves, numbers = _calendar(grid, cutting, number, begins)
         views[input_name("calendar", names, every)] = _wide(waves, lags + ahead), numbers
-    kinds = {name: f"series:{array.shape[1]}" for name, (array, _) in views.items()}
+    clock = input_name("calendar", names, every)
+    kinds = {name: "calendar" if name == clock else f"series:{array.shape[1]}" for name, (array, _) in views.items()}
     owners = grid.series[stretches]
     statics = {name: _repeated(cells, owners) for name, cells in beside.statics(raw, grid.owners).items()}
     futures = {
