@@ -27,10 +27,12 @@ def test_the_spread_of_a_series_with_one_known_value_is_a_guess_from_its_level()
     assert 0.01 < spreads[0] < 0.1 and 0.8 < spreads[1] <= 1.0
 
 
-def test_a_short_past_is_padded_at_its_start() -> None:
-    x = torch.arange(5.0)[None, :, None]
-    past, *_ = _history("past")(x)
-    assert bool((past[0, 0, :7] == 0).all()) and bool((past[0, 0, 7:].diff() > 0).all())
+def test_a_past_that_was_cut_after_its_last_known_step_is_read_like_the_whole() -> None:
+    whole = torch.arange(12.0)[None, :, None]
+    whole[:, 9:] = torch.nan
+    history = _history("past")
+    for one, other in zip(history(whole[:, :9]), history(whole), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_covariates_are_scaled_by_training_rows_and_those_known_ahead_reach_the_last_step() -> None:

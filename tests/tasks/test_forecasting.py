@@ -229,3 +229,14 @@ def test_a_page_draws_the_past_and_the_forecast_and_other_tasks_refuse_it(
 def test_lags_that_are_said_apart_win() -> None:
     prepared = read_source(Source(_hours(), ("y",), time="at", task=TASK, drop=("z",), lags=30))
     assert prepared.mapped["past"].arrays[0].shape[1:] == (30, 1)
+
+
+def test_a_series_that_hardly_moves_does_not_outweigh_the_others() -> None:
+    prepared = _prepared(_hours())
+    task = prepared.task
+    assert isinstance(task, Forecasting)
+    cells = np.zeros((3, 30, 2), np.float32)
+    cells[:, :, 1] = np.array([1e-6, np.nan, 4.0])[:, None]
+    own = task.encode(pl.DataFrame({"y": cells}))[1][:, 0] * task.scales[0]
+    assert own.tolist() == pytest.approx([task.least[0], task.repeats[0], 4.0], rel=1e-5)
+    assert 0 < task.least[0] < task.repeats[0]

@@ -64,7 +64,7 @@ class History(nn.Module):
         are 0: the window's mean, and the mean of a covariate.
         """
         x = inputs[self.at][:, : self.lags]
-        x = F.pad(x, (0, 0, self.lags - x.shape[1], 0), value=torch.nan)
+        x = F.pad(x, (0, 0, 0, self.lags - x.shape[1]), value=torch.nan)  # batches are cut after their last known step
         x = ((x - self.mean) / self.scale).transpose(1, 2)
         known = ~x.isnan()
         count = known.sum(2, keepdim=True)

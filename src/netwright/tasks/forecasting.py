@@ -40,6 +40,7 @@ LEAST_EPOCHS, MOST_EPOCHS = 5, 40
 ROUNDED = 9  # digits: a whole number of units stays what it is
 ROUNDING = 1e-5  # standard deviations: a whole number lies in an interval that ends at it
 SHOWN_PAST = 3  # horizons of the past that a picture shows
+LEAST_UNIT = 0.1  # of the median unit of errors: one sale in a series that never sold counts ten times, not a thousand
 MOST_WINDOWS = 2_048  # of the validation part that intervals are fitted to: neighbors are alike
 CORRECTED_AT_ONCE = 256  # windows
 
@@ -60,6 +61,7 @@ class Forecasting(Task):
     means: tuple[float, ...]
     scales: tuple[float, ...]
     repeats: tuple[float, ...]
+    least: tuple[float, ...]  # unit of errors that a series has at least
     levels: tuple[float, ...] = LEVELS
     roles: tuple[Role, ...] = ("past",)  # of each of the network's inputs
     channels: tuple[int, ...] = (1,)  # of each, 0 for static ones
@@ -108,10 +110,16 @@ class Forecasting(Task):
             raise DataError(f"{constant[0]!r} never changes in the training rows", remedy="choose another target.")
         repeats = _mean(np.abs(future - values[:, np.arange(horizon) % season]))
         repeats = np.where(repeats > 0, repeats, scales)
-        mean, scale, repeat = (tuple(numbers.tolist()) for numbers in (means, scales, repeats))
+        own = _windows(cells)[:, -horizon - 1, :, 1].astype(np.float64)
+        units = [one[one > 0] for one in own.T]
+        least = np.array(
+            [LEAST_UNIT * np.median(one) if len(one) else rep for one, rep in zip(units, repeats, strict=True)]
+        )
+        mean, scale, repeat, least = (tuple(numbers.tolist()) for numbers in (means, scales, repeats, least))
         names, lags = tuple(cells.columns), cutting.windows.lags or _lags(schema)
         return cls(
-            names, horizon, season, lags, mean, scale, repeat, cutting.windows.levels, *_read_from(schema, names),
+            names, horizon, season, lags, mean, scale, repeat, least, cutting.windows.levels,
+            *_read_from(schema, names),
             is_positive=tuple(not (one < 0).any() for one in np.moveaxis(future, 2, 0)),
             is_whole=tuple(not (np.nan_to_num(one) % 1).any() for one in np.moveaxis(future, 2, 0)),
             is_relative=cutting.series > 1, step=cutting.step, beside=cutting.beside,
@@ -121,11 +129,11 @@ class Forecasting(Task):
         """Two float32 tensors, standardized: (N, horizon, targets), NaN where missing, and (N, targets).
 
         The second is the mean error, until the step before, of repeating one season before in the same series;
-        `repeats` where that is unknown or 0.
+        at least `least`, and `repeats` where it is unknown or 0.
         """
         values = _windows(cells)
         future, own = values[:, -self.horizon :, :, 0], values[:, -self.horizon - 1, :, 1].astype(np.float64)
-        own = np.where(own > 0, own, self.repeats) / self.scales
+        own = np.where(own > 0, np.maximum(own, self.least), self.repeats) / self.scales
         return tuple(
             torch.from_numpy(numbers.astype(np.float32)) for numbers in ((future - self.means) / self.scales, own)
         )
