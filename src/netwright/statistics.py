@@ -227,7 +227,9 @@ def bootstrap(
     for name, value in point.items():
         deviations = (drawn[name] - (np.nanmean(drawn[name]) if name in biased else centre[name])) * shrink
         low, high = (value + float(end) for end in np.nanpercentile(deviations, ENDS))
-        found[name] = Interval(value, max(low, 0.0) if name in biased else low, high)
+        if name in biased:  # a share; what is nearly 0 or 1 deviates to one side only
+            low, high = min(value, max(low, 0.0)), max(value, min(high, 1.0))
+        found[name] = Interval(value, low, high)
     return found
 
 

@@ -51,6 +51,10 @@ CELLS = {
         pl.DataFrame({"a": [[1.0, 2.0, None], [3.0], None], "b": [[5.0, 4.0, 1.0], [7.0], None]}).to_struct("x"),
         pl.DataFrame({"a": [[9.0] * 7, [], None], "b": [[8.0] * 7, [], None]}).to_struct("x"),
     ),
+    "items": (
+        pl.Series([["<b>", "tea"], ["tea", None, "salt"], [], None, ["tea"] * 3, ["salt"]]),
+        pl.Series([["coffee", "tea"], None, ["<b>"] * 99]),
+    ),
     "tensor": (pl.Series(FLOATS.reshape(20, 18)), pl.Series(100 * FLOATS.reshape(20, 18)[:2])),
     "calendar": (pl.Series(WAVES[:9]), pl.Series(WAVES[9:])),
     "mask": (pl.Series(MASKS[:9]), pl.Series(MASKS[9:] + 1)),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from netwright.records.errors import DataError, counted, nearest
+from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.schema import Schema
 from netwright.records.threat import FIXED, Reach, Way
 
@@ -42,6 +42,9 @@ def _closed(schema: Schema, reach: Reach) -> tuple[str, str]:
     """What is wrong if nothing can change, and what to do."""
     if all(field.name in reach.immutable for field in schema.inputs):
         return f"all {counted(len(schema.inputs), 'column')} are immutable", "leave out at least one column."
+    if not any(block.way(Reach(is_share=True, immutable=reach.immutable)).is_open for block in schema.blocks):
+        kinds = listed([f"{field.name} ({field.seen_as})" for field in schema.inputs])
+        return f"nothing can be changed a little in {kinds}", "attack a run with numbers, pictures, series or words."
     return (
         "no column has a change that a person would not notice",
         "say how far the adversary goes, as a share of each column's range: eps=0.1, or --eps 0.1.",

@@ -70,7 +70,8 @@ def _sorted(dataset: Dataset, source: Source, owner: str) -> tuple[Dataset, Raw]
         times = None if times is None else times[order]
     table = dataset.table.drop(name for name in (owner, source.time) if name)
     owners = dataset.table[owner] if owner else None
-    return dataset, Raw(table, dataset.targets, owners, None if times is None else times.alias(source.time), source)
+    times = None if times is None else times.alias(source.time)
+    return dataset, Raw(table, dataset.targets, owners, times, source, dataset.parts)
 
 
 def _refuse_missing(dataset: Dataset, name: str) -> None:

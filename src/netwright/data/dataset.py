@@ -89,7 +89,7 @@ class Dataset:
     def framed(self, frames: Frames, raw: Raw) -> Self:
         """The examples that the rows were cut into; each has the place of its first row."""
         first = frames.spans[:, 0]
-        order = first if frames.order is None else frames.order
+        order = first if frames.order is None and frames.parts is None else frames.order
         places = pl.Series(first) if self.places is None else self.places[first]
         unit = "row" if self.places is None else self.unit
         mapped = {name: Mapped((array,)) for name, array in frames.arrays.items()}

@@ -92,13 +92,14 @@ def read_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
 def read_labelled_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
     """Rows with their targets, as `read_source` gives them, in pieces: tables of any size, images in bounded memory.
 
-    Examples that a task cut, or that are not independent, stay in one piece. The last piece of a table has the note of
+    Examples that a task cut, or that are not independent, stay in one piece; if the task splits them itself, only those
+    of the test part. The last piece of a table has the note of
     how many rows lack a target. Raises DataError as `read_source`.
     """
     data, lost, first, held = source.data, 0, "", None
     form = _form(existing(data), source) if isinstance(data, str | Path) else ""
     if cuts_rows(source):
-        yield read_source(source)
+        yield _tested(read_source(source))
         return
     if form != "table":
         yield from _labelled_slices(
@@ -123,6 +124,13 @@ def read_labelled_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
         return
     note = f"{counted(lost, 'row')} without a {listed(source.target)} left out, the first is {first}"
     yield replace(held, notes=(*held.notes, note)) if lost else held
+
+
+def _tested(dataset: Dataset) -> Dataset:
+    """The examples to score, if the task itself says which."""
+    if not dataset.are_apart or dataset.parts is None:
+        return dataset
+    return replace(dataset.keep(dataset.parts == "test", ""), notes=dataset.notes)
 
 
 def _labelled_slices(dataset: Dataset, rows: int) -> Iterator[Dataset]:

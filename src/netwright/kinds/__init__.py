@@ -9,6 +9,7 @@ KINDS = {
     "sequence": "netwright.kinds.sequence:Sequence",
     "category": "netwright.kinds.category:Category",
     "text": "netwright.kinds.text:Text",
+    "items": "netwright.kinds.items:Items",
     "tensor": "netwright.kinds.tensor:TensorField",
     "mask": "netwright.kinds.mask:Mask",
 }

@@ -62,9 +62,14 @@ def of_text(name: str, cells: Tensor, vocabulary: Sequence[str]) -> Iterator[Sum
     length = (x > 0).sum(1)
     yield Summary(f"words in {name}", name, length.astype(np.float32))
     yield Summary(f"share of unknown words in {name}", name, _share((x == UNKNOWN).sum(1), length))
-    for place, word in enumerate(vocabulary[:WORDS]):
-        holds = (x == FIRST + place).any(1).astype(np.int8)
-        yield Summary(name, name, holds, (f"without {word!r}", f"with {word!r}"))
+    yield from _held(name, x, vocabulary)
+
+
+def of_names(name: str, cells: Tensor, vocabulary: Sequence[str]) -> Iterator[Summary]:
+    """Length and frequent items of each list."""
+    x = cells.numpy()
+    yield Summary(f"items in {name}", name, (x > 0).sum(1).astype(np.float32))
+    yield from _held(name, x, vocabulary)
 
 
 def of_symbols(name: str, cells: Tensor, alphabet: str) -> Iterator[Summary]:
@@ -86,6 +91,13 @@ def of_steps(name: str, cells: Tensor, channels: Sequence[str]) -> Iterator[Summ
         of = f"{channel} of {name}" if channel != name else name
         yield Summary(f"share of gaps in {of}", name, _share((known.any(2) & ~is_known).sum(1), known.any(2).sum(1)))
         yield from moments(of, name, x, is_known)
+
+
+def _held(name: str, x: Numbers, vocabulary: Sequence[str]) -> Iterator[Summary]:
+    """For each of the first words whether a row has it."""
+    for place, word in enumerate(vocabulary[:WORDS]):
+        holds = (x == FIRST + place).any(1).astype(np.int8)
+        yield Summary(name, name, holds, (f"without {word!r}", f"with {word!r}"))
 
 
 def _share(part: Any, whole: Any) -> Numbers:

@@ -21,6 +21,7 @@ class Raw:
     owners: pl.Series | None = None  # whose each row is: a series, a user; None: all rows are one's
     times: pl.Series | None = None  # numbers, dates or datetimes; None: rows are in order
     source: Source = UNSAID  # what the user said about the columns
+    parts: pl.Series | None = None  # "train", "valid" or "test" for each row, if a column says so
 
 
 @final
@@ -40,7 +41,7 @@ class Frames:
     arrays: Mapping[str, NDArray[Any]]
     kinds: Mapping[str, str]  # of input columns, if known without a guess
     groups: NDArray[np.int64] | None = None  # (N,): intervals resample whole groups; None: blocks as long as a span
-    order: NDArray[np.int64] | None = None  # (N,): by time; None: by the start of the spans
+    order: NDArray[np.int64] | None = None  # (N,): by time; None: by the start of the spans, if there are no `parts`
     parts: pl.Series | None = (
         None  # "train", "valid" or "test" for each example, if the task splits; then spans may meet
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from netwright.checks import DATA_CHECKS, MODEL_CHECKS
 from netwright.checks.evidence import DataEvidence, examine
 from netwright.data.dataset import Dataset
@@ -17,7 +19,7 @@ from netwright.data.split import split as split_rows
 from netwright.kinds.cells import present
 from netwright.machine.device import prepare_device
 from netwright.records.batch import Batch, Examples
-from netwright.records.errors import DataError, counted
+from netwright.records.errors import DataError, counted, listed
 from netwright.records.escaped import one_line
 from netwright.records.finding import Report
 from netwright.records.options import silent
@@ -28,6 +30,7 @@ from netwright.records.source import Source
 from netwright.training.check import check_network
 from netwright.training.forms import fitting
 
+SHOWN = 3  # entries of a list
 MANY_COLUMNS = 10_000  # from here on their number decides how long checks take
 
 
@@ -107,12 +110,17 @@ def count_odd(schema: Schema, dataset: Dataset, found: dict[tuple[str, str], _Od
             count, key = int(odd.cells.sum()), (field.name, odd.claim)
             before = found.get(key, _Odd(0, ""))
             row = odd.cells.arg_max() or 0
-            first = before.first or (f"{dataset.locate(row)}: {cells[row]!r}" if count else "")
+            first = before.first or (f"{dataset.locate(row)}: {_written(cells[row])}" if count else "")
             if odd.is_lost and count and before.cells + count == known:
                 problem = f"no cell of column {field.name!r} can be read as a {field.seen_as}: the first is {first}"
                 remedy = f"write it as in training ({field.describe()}), or leave the cells empty."
                 raise DataError(problem, remedy=remedy)
             found[key] = _Odd(before.cells + count, first)
+
+
+def _written(cell: Any) -> str:  # Any: as polars gives it
+    """A cell as a message shows it: of a list the first entries."""
+    return listed([repr(part) for part in cell], SHOWN) if isinstance(cell, pl.Series) else repr(cell)
 
 
 def tell_odd(found: Mapping[tuple[str, str], _Odd], tell: Tell) -> None:

@@ -7,6 +7,7 @@ TASKS = {
     "segmentation": "netwright.tasks.segmentation:Segmentation",
     "language_model": "netwright.tasks.language_model:LanguageModel",
     "forecasting": "netwright.tasks.forecasting:Forecasting",
+    "ranking": "netwright.tasks.ranking:Ranking",
 }
 
 LOSSES = {

@@ -34,7 +34,7 @@ class Statistic:
 
     of: Weighted
     better: Better
-    is_biased: bool = False  # a sum of absolute values, which resampling noise inflates
+    is_biased: bool = False  # a share that resampling noise makes larger or smaller on average
 
     def __call__(self, weights: Array) -> Array:
         """The values."""

@@ -80,6 +80,9 @@ class _InPieces(nn.Module):
         super().__init__()
         self.network, self.rows = network, rows
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """The network's outputs."""
-        return torch.cat([self.network(*piece) for piece in zip(*(x.split(self.rows) for x in inputs), strict=True)])
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Tensor:
+        """The network's outputs; a task's own questions have a row for each of the inputs' too."""
+        pieces = zip(*(x.split(self.rows) for x in (*inputs, *named.values())), strict=True)
+        count = len(inputs)
+        parts = ((piece[:count], dict(zip(named, piece[count:], strict=True))) for piece in pieces)
+        return torch.cat([self.network(*some, **asked) for some, asked in parts])

@@ -43,7 +43,8 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
             said = run.source
             texts = [field.name for field in run.schema.inputs if field.as_written]
             source = Source(
-                options.data, said.target, series=said.series, time=said.time, labels=options.labels, task=run.task,
+                options.data, said.target, series=said.series, time=said.time, known=said.known, user=said.user,
+                item=said.item, rating=said.rating, labels=options.labels, task=run.task,
                 as_written=(*texts, *(said.target if run.task.as_written else ())),
             )  # fmt: skip
             scores = scored_pieces(run, read_labelled_chunks(source), tell)

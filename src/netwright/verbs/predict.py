@@ -54,7 +54,9 @@ def predict(run: "Run | Path | str", options: Options, asked: Asked, tell: Tell)
     require_pages(options.page)
     run = opened(run, tell, allow_code=options.allow_code)
     run = replace(run, task=run.task.asking(asked))
-    columns = (*(field.name for field in run.schema.inputs), *run.source.target)
+    said = run.source
+    of_rows = filter(None, (said.series, said.time, said.user, said.item, said.rating))
+    columns = (*(field.name for field in run.schema.inputs), *said.target, *of_rows)
     if unknown := [name for name in options.row if name not in columns]:
         raise DataError(f"the run has no column {unknown[0]!r}", remedy=nearest(unknown[0], columns))
     data = [options.row] if options.row else data
