@@ -8,7 +8,7 @@ from statistics import median
 from netwright.checks.evidence import Skip
 from netwright.checks.training.capacity import falls_short
 from netwright.checks.training.evidence import TrainingEvidence
-from netwright.checks.training.held_out import parts
+from netwright.checks.training.held_out import independent, parts
 from netwright.checks.training.progress import line, progress
 from netwright.checks.training.remedies import AUDIT_LABELS, AVERAGE, CLIP, FALL
 from netwright.records.finding import Finding, Measure, Remedy
@@ -32,8 +32,9 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
 
     How it is decided: the first fifth of the epochs (SETTLING) is ignored. An epoch swings if its validation loss rises
     by more than 5 % (SWING) of the total fall from the untrained network's loss and by more than the standard error of
-    a mean over so many rows, and later falls by as much. 15 % of the epochs (SWINGS), and at least two (TWICE), must
-    swing. A loss that rises and stays up is overfitting, not a swing. Small moves late in training are chance.
+    a mean over so many rows (or groups of rows that share something, as windows do), and later falls by as much. 15 %
+    of the epochs (SWINGS), and at least two (TWICE), must swing. A loss that rises and stays up is overfitting, not a
+    swing. Small moves late in training are chance.
     """
     losses = evidence.valid_losses
     if len(losses) < LEAST_EPOCHS:
@@ -44,7 +45,8 @@ def oscillation(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     _, valid = evidence.once(parts)
     # Rows are the same in each epoch, so differences vary less than means over new rows would.
-    least = max(SWING * fell, float(valid.losses.std()) / len(valid.losses) ** 0.5)
+    count = min(len(valid.losses), independent(evidence.valid))
+    least = max(SWING * fell, float(valid.losses.std()) / count**0.5)
     swings = sum(
         after - before > least and min(calm[k + 2 :], default=after) < after - least
         for k, (before, after) in enumerate(pairwise(calm))

@@ -50,6 +50,11 @@ def parts(evidence: TrainingEvidence) -> tuple[Part, Part]:
     return both
 
 
+def independent(examples: Examples) -> int:
+    """How many of the examples are independent: their groups, if they have some."""
+    return len(examples) if examples.groups is None else len(examples.groups.unique())
+
+
 def hits(part: Part) -> Numbers:
     """(n,) 1 if the most probable class is right."""
     return (part.outputs.argmax(1) == part.targets).astype(np.float64)
