@@ -10,6 +10,7 @@ from netwright.checks.training.remedies import ADAMW, CLIP, warm_up
 from netwright.records.finding import Finding, Measure, Remedy, Severity
 from netwright.training.probes import MARGIN, Rung
 
+RUINED = 2.0  # times the loss of the initial weights: more than dropout adds in training
 ROSE = 1.2  # times the loss of the initial weights: noise of a few batches stays below
 STUCK = 0.9  # of the first loss left: a few batches show no learning
 SLOW = 0.7  # of it left at the end: a rate wrong by powers of ten is one cause
@@ -31,15 +32,16 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
     Why it matters: the network learns little or nothing, and no other remedy helps until this one is applied.
 
     How it is decided: the ladder. The network starts again from its initial weights at nine learning rates, a factor of
-    ten apart, for at most 60 steps on the same batches. There are two ways to be too high. One: the whole training left
-    more than 0.9 (STUCK) of the loss, or its loss rose to 1.2 times (ROSE) the first one, while a rate at least ten
-    times lower leaves less than 0.9 in these few steps. Two: such a rate leaves less than 0.7 (REACHES) of the loss and
-    beats the end of the whole training clearly. Clearly means by a tenth (MARGIN) of the rung's gain, and with
+    ten apart, for at most 60 steps on the same batches. There are three ways to be too high. One: the whole training
+    left more than 0.9 (STUCK) of the loss, or its loss rose to 1.2 times (ROSE) the first one, while a rate at least
+    ten times lower leaves less than 0.9 in these few steps. Two: such a rate leaves less than 0.7 (REACHES) of the loss
+    and beats the end of the whole training clearly. Clearly means by a tenth (MARGIN) of the rung's gain, and with
     training's gain < 0.7 * rung's gain or rung's loss left < 0.7 * training's loss left. If the training's own rate
     does as well in these few steps, it is too high only if the training ended clearly above that: later steps lost it.
-    It is a note if, for at least a third of its epochs (LATE), the training was above what such a lower rate leaves in
-    these few steps, by a tenth of what it gained, and came down when its schedule did. Smith 2015, arXiv:1506.01186,
-    tries rates in this way.
+    Three, for networks that start at a fit: both these few steps and the last epoch have twice the loss of the initial
+    weights (RUINED), and such a lower rate does not raise it. It is a note if, for at least a third of its epochs
+    (LATE), the training was above what such a lower rate leaves in these few steps, by a tenth of what it gained, and
+    came down when its schedule did. Smith 2015, arXiv:1506.01186, tries rates in this way.
     """
     done, tried = evidence.once(progress), evidence.once(rungs)
     lower, top, own = best(tried[:BELOW]), best(tried), tried[BELOW]
@@ -49,17 +51,26 @@ def rate_too_high(evidence: TrainingEvidence) -> Iterator[Finding]:
         return
     is_lost = not isfinite(done.end) or done.left > STUCK or done.rose > ROSE
     is_late = _late(evidence, lower) >= LATE
-    if not lower.progress < (STUCK if is_lost or is_late else REACHES):
+    is_ruined = lower.progress <= 1 and _is_ruined(evidence, own)
+    if not is_ruined and not lower.progress < (STUCK if is_lost or is_late else REACHES):
         return
     beaten = lower.progress < REACHES and _beats(lower, done)
-    if is_lost or beaten or is_late:
+    if is_lost or is_ruined or beaten or is_late:
         yield _found(
             evidence,
-            "error" if is_lost else "warning" if beaten else "note",
+            "error" if is_lost or is_ruined else "warning" if beaten else "note",
             lower,
             STUCK,
             (_third(lower), warm_up(evidence.recipe), CLIP),
         )
+
+
+def _is_ruined(evidence: TrainingEvidence, own: Rung) -> bool:
+    """Whether the training's own rate undoes what the initial weights know, from the first steps to the last epoch."""
+    epochs, start = evidence.history.epochs, evidence.once(progress).start
+    if not epochs or not isfinite(start):
+        return False
+    return not own.end <= RUINED * own.start and not epochs[-1].train_loss <= RUINED * start
 
 
 def rate_too_low(evidence: TrainingEvidence) -> Iterator[Finding]:
@@ -173,12 +184,15 @@ def _found(
     evidence: TrainingEvidence, severity: Severity, rung: Rung, most_left: float, remedies: tuple[Remedy, ...]
 ) -> Finding:
     done, lr = evidence.once(progress), evidence.recipe.lr
+    epochs = evidence.history.epochs
     summary = (
         f"lr {rung.lr:.2g} brings the loss from {rung.start:.4g} to {rung.end:.4g} in {len(rung.losses)} steps; "
         f"the training with lr {lr:.2g} ended at {done.end:.4g}"
     )
     own = evidence.once(rungs)[BELOW]
-    if rung.lr < lr and own.end <= rung.end:
+    if rung.lr < lr and _is_ruined(evidence, own):
+        summary += f", since it kept what came before an epoch: the last epoch had {epochs[-1].train_loss:.4g}"
+    elif rung.lr < lr and own.end <= rung.end:
         summary += f", though its first {len(own.losses)} steps alone reach {own.end:.4g}: later ones lost it"
     measures = [Measure("loss left by the other rate", rung.progress, threshold=REACHES)]
     if isfinite(done.left):

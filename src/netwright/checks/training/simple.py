@@ -9,7 +9,8 @@ from netwright.checks.training.capacity import recalibrated
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.checks.training.held_out import Numbers, parts, twins
 from netwright.records.finding import Finding, Measure, Remedy
-from netwright.records.standing import standing
+from netwright.records.run import Run
+from netwright.records.standing import Standing, standing
 from netwright.statistics import mean
 
 
@@ -24,7 +25,8 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     were scored on the test part beside the network, the verdict printed with the scores decides: the best of them is
     better than the network, or the 95 % interval of the paired difference in the first metric includes 0. Else the
     losses on validation rows decide (with recalibrated logits, as in `underfitting`): one is lower than the network's,
-    or within the 95 % interval of the paired difference. It is serious if the constant is as good on validation rows.
+    or within the 95 % interval of the paired difference. It is serious if the constant is as good on validation rows,
+    or, for answers that these simple models do not give, such as forecasts, on test rows.
     """
     printed = None if evidence.run is None else standing(evidence.run.scores, evidence.run.baselines)
     if printed is not None and printed.is_ahead:
@@ -41,15 +43,23 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
         if simple and gains["constant"].low <= 0
         else min(gains, key=lambda one: gains[one].value, default="")
     )
+    if not simple and evidence.run is not None and (trivial := _constant(evidence.run)) is not None:
+        printed = trivial
     if printed is not None and name != "constant":
         ours = printed.ours
         measure = Measure(ours.name, ours.value, ours.low, ours.high, printed.theirs.value)
-        yield _told(False, printed.named, f"on test rows the network has {printed}", measure)
+        yield _told(printed.is_trivial, printed.named, f"on test rows the network has {printed}", measure)
     elif gains[name].low <= 0:
         plain = evidence.once(parts)[1].losses.mean()
         text = f"a {name} model's loss is {simple[name].mean():.4g}, the network's {plain:.4g}"
         text += f", {own.mean():.4g} with recalibrated logits" if own.mean() < plain else ""
         yield _told(name == "constant", f"the {name} model", text, gains[name].measure("the network's advantage", 0.0))
+
+
+def _constant(run: Run) -> Standing | None:
+    """How the network stands beside the best constant on the test rows; None if it beats it."""
+    found = standing(run.scores, run.baselines, ("constant",))
+    return found if found is not None and found.is_trivial else None
 
 
 def _told(is_serious: bool, named: str, text: str, measure: Measure) -> Finding:
