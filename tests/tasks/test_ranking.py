@@ -177,6 +177,18 @@ def test_who_had_nothing_known_gets_what_is_popular_and_is_counted(run: Run) -> 
     assert any("hold items that training did not have" in one and "'never'" in one for one in told)
 
 
+def test_items_of_one_group_are_alike(shuffled: Run, run: Run) -> None:
+    for one in (shuffled, run):
+        found = nw.similar(one, "b3", top=5)
+        assert found.columns == ["item", "likeness"] and found.height == 5
+        assert all(item.startswith("b") and item != "b3" for item in found["item"])
+        sizes = found["likeness"].to_list()
+        assert sizes == sorted(sizes, reverse=True) and sizes[0] <= 1
+    with pytest.raises(DataError, match="training had no item_id:token 'b33'") as caught:
+        nw.similar(run, "b33")
+    assert "did you mean 'b3'?" in caught.value.remedy
+
+
 def test_a_run_reopens_its_rows_and_scores_new_ones(run: Run, shuffled: Run, table: Path) -> None:
     for one in (run, shuffled):
         assert one.folder is not None and one.scores is not None

@@ -234,6 +234,14 @@ class Task(ABC):
         """Answers as charts, in the order of the rows; none if a table says it better."""
         return ()
 
+    def similar(self, network: nn.Module, name: str, count: int) -> pl.DataFrame:
+        """What is most alike to one of the things that answers name, best first: `item` and `likeness`, at most 1.
+
+        Raises RecipeError if answers are no such things, and DataError for an unknown one.
+        """
+        problem = f"similar does not suit {self.name}: its answers are no items"
+        raise RecipeError(problem, remedy=f"use a run that ranks; this one is a {self.describe()}.")
+
     def view(self, targets: tuple[Tensor, ...]) -> Labels | Numbers | None:
         """The targets as one label or one number for each example; None if they are neither."""
         return None

@@ -189,7 +189,7 @@ class Ranking(Task):
         if name not in self.items:
             raise DataError(f"training had no {self.item} {name!r}", remedy=nearest(name, self.items[:10_000]))
         if not isinstance(network, Ranker):
-            raise RecipeError("the network is not a ranker of netwright", remedy="train one: --task ranking.")
+            raise RecipeError("only netwright's own networks know what is alike", remedy="train one: --task ranking.")
         own = self.items.index(name)
         scores = network.alike(own).clone()
         scores[own] = -torch.inf

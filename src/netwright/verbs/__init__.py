@@ -21,6 +21,7 @@ VERBS = {
         "evaluate": "netwright.verbs.evaluate:evaluate",
         "show": "netwright.verbs.show:show",
         "weights": "netwright.verbs.weights:weights",
+        "similar": "netwright.verbs.similar:similar",
     },
     "trust": {
         "attack": "netwright.verbs.attack:attack",
