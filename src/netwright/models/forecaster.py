@@ -37,11 +37,10 @@ def forecaster(
     if recipe.members > 1:
         raise RecipeError(f"members={recipe.members} does not suit forecasting", remedy="set members to 1.")
     name = "mlp" if recipe.backbone == "auto" else recipe.backbone
-    targets = len(history.mean)
     with seeded(recipe.seed):
         fixed = [branch(block, recipe) for block in static]
         beside = history.width + sum(width for _, width in fixed)
-        flat = Signal("vector", history.lags + beside + (targets if targets > 1 and beside else 0))
+        flat = Signal("vector", history.lags + beside)
         layers = recipe.layers
         body, after = stack(layers, flat, recipe) if layers else resolve("backbone", name, BACKBONES)(flat, recipe)
         return Forecaster(history, [chain for chain, _ in fixed], body, after.width, season, levels)
@@ -124,11 +123,7 @@ class Forecaster(nn.Module):
         stems = [cast(Stem, next(chain.children())) for chain in self.static]
         fixed = [chain(*some) for chain, some in zip(self.static, arguments(stems, static), strict=True)]
         beside = torch.cat([shared, *fixed], 1)
-        parts = [past]
-        if beside.shape[1]:
-            parts.append(beside[:, None].expand(-1, targets, -1))
-            if targets > 1:
-                parts.append(torch.eye(targets, device=past.device, dtype=past.dtype).expand(count, -1, -1))
+        parts = [past, beside[:, None].expand(-1, targets, -1)]
         found = self.head(self.body(torch.cat(parts, 2).flatten(0, 1))).unflatten(1, self.shape) + self.apart
         outputs = self._quantiles(forecast.flatten(0, 1), found).unflatten(0, (count, targets))
         return (outputs * spread[..., None] + middle[..., None]).transpose(1, 2)

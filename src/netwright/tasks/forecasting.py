@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import nan
+from math import nan, sqrt
 from typing import Any, ClassVar, Self, cast, final
 
 import numpy as np
@@ -266,7 +266,7 @@ class Forecasting(Task):
 
     def defaults(self, schema: Schema, rows: int) -> Mapping[str, object]:
         """A small network with much dropout and a low rate: windows of one series are alike."""
-        epochs = round(STEPS * 64 / max(rows, 1))
+        epochs = round(STEPS * 64 / (max(rows, 1) * sqrt(len(self.columns))))  # targets of one step are alike
         return {
             "backbone": "mlp", "width": 128, "depth": 2, "dropout": 0.5, "activation": "gelu", "lr": 5e-4,
             "batch_size": 64, "epochs": min(MOST_EPOCHS, max(LEAST_EPOCHS, epochs)), "keep": "best",
