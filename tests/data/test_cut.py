@@ -51,7 +51,7 @@ def test_rows_are_not_cut_in_pieces(tmp_path: Path) -> None:
     said = Source(_stores(tmp_path), ("units",), series="store", time="day", task="forecasting:3,lags=10")
     (labelled,) = read_labelled_chunks(said, rows=20)
     assert labelled.table.equals(read_source(said).table)
-    task = Forecasting(("units",), 3, 1, 10, (0.0,), (1.0,), (1.0,))
+    task = Forecasting(("units",), 3, 1, 10, (0.0,), (1.0,), (1.0,), (0.1,))
     (piece,) = read_chunks(replace(said, task=task), rows=20)
     assert len(piece) == 2
     assert piece.names is not None and piece.names["store"].to_list() == ["A"] * 3 + ["B"] * 3
@@ -64,6 +64,41 @@ def test_two_rows_of_a_series_at_one_time_are_refused_with_their_lines(tmp_path:
     assert "two rows of store A have the day 2024-01-04" in error.problem
     assert "line 5, " in error.problem and "line 302" in error.problem
     assert "--series" in _refused(tmp_path, table, series="").remedy
+
+
+def test_a_target_that_is_the_time_or_the_series_is_refused(tmp_path: Path) -> None:
+    path = _stores(tmp_path)
+    for target, why in (("day", "orders the rows in time"), ("store", "says whose each row is")):
+        with pytest.raises(DataError, match=f"'{target}' {why}"):
+            read(path, target=target, series="store", time="day", task="forecasting:3")
+
+
+def test_words_for_a_missing_time_are_refused_with_their_line(tmp_path: Path) -> None:
+    table = pl.read_csv(_stores(tmp_path)).with_columns(
+        day=pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("?")).otherwise("day")
+    )
+    assert "1 row without a 'day', the first is" in _refused(tmp_path, table).problem
+
+
+def test_new_rows_are_read_day_first_if_training_rows_were(tmp_path: Path) -> None:
+    def written(days: list[date]) -> Path:
+        pl.DataFrame({"day": [f"{day:%d/%m/%Y}" for day in days], "units": range(len(days))}).write_csv(
+            tmp_path / "d.csv"
+        )
+        return tmp_path / "d.csv"
+
+    said = Source(written(DAYS), ("units",), time="day", task="forecasting:3")
+    first = read_source(said)
+    assert first.kinds["day"] == "date:%d-%m-%Y"
+    later = replace(said, kinds={"day": first.kinds["day"]}, known=("price",)).about_rows()
+    assert later.kinds == {"day": "date:%d-%m-%Y"} and later.known == ("price",) and not later.target
+    path = written([date(2024, 3, 1) + timedelta(k) for k in range(9)])  # no day above 12
+    dataset = read_source(replace(said, data=path, kinds=later.kinds))
+    assert dataset.raw is not None and dataset.raw.times is not None
+    assert str(dataset.raw.times.dt.date().max()) == "2024-03-09"
+    assert not any("guess" in note for note in dataset.notes)
+    guessed = read_source(replace(said, data=path))
+    assert any(note.startswith("day: read as the month first, which is a guess") for note in guessed.notes)
 
 
 def test_unreadable_missing_and_equal_times_are_refused(tmp_path: Path) -> None:

@@ -32,6 +32,37 @@ def test_dates_written_in_any_usual_way_are_read(text: str):
     assert days(Date.learn("when", cells), [text]) == [number(2003, 2, 28)]
 
 
+@pytest.mark.parametrize(
+    ("texts", "first"),
+    [(["2024Q1", "2024Q2", "2024q4"], (2024, 1, 1)), (["2024-Q2", "2024-Q3"], (2024, 4, 1)),
+     (["Q3 2024", "Q4/2024"], (2024, 7, 1)), (["2024-W05", "2024W06"], (2024, 1, 29)),
+     (["2020-W53-7", "2021W011"], (2021, 1, 3)), (["5/2024", "12/2024"], (2024, 5, 1)),
+     (["May 2024", "June 2024"], (2024, 5, 1)), (["May-24", "Jun-24"], (2024, 5, 1)),
+     (["2024-05", "2024/6"], (2024, 5, 1))],
+)  # fmt: skip
+def test_months_quarters_and_weeks_mean_their_first_day(texts: list[str], first: tuple[int, int, int]):
+    cells = pl.Series(texts)
+    assert Date.matches(cells)
+    assert days(Date.learn("when", cells), [*texts[:1]]) == [number(*first)]
+
+
+def test_a_week_that_its_year_lacks_is_unreadable():
+    field = Date.learn("when", pl.Series(["2024-W01", "2024-W52"]))
+    assert field.describe() == "dates 2024-01-01 to 2024-12-23, read as year-week-weekday"
+    assert field.encode(pl.Series(["2024-W53", "2024-W00", "2024Q5"])).isnan().all()
+
+
+def test_the_detail_decides_between_day_first_and_month_first():
+    cells = pl.Series(["1/2/2003", "3/4/2003"])
+    field = Date.learn("when", cells, "%d-%m-%Y")
+    assert field.is_certain
+    assert days(field, ["1/2/2003"]) == [number(2003, 2, 1)]
+    assert Date.learn("when", pl.Series(["1/2/2003", "3/14/2003"]), "%d-%m-%Y").format == "%m-%d-%Y"
+    with pytest.raises(DataError, match="no dates are written 'day first'") as caught:
+        Date.learn("when", cells, "day first")
+    assert "when=date:%d-%m-%Y" in caught.value.remedy
+
+
 def test_a_day_above_twelve_decides_between_day_first_and_month_first():
     day_first = Date.learn("when", pl.Series(["1/2/2003", "13/2/2003"]))
     month_first = Date.learn("when", pl.Series(["1/2/2003", "2/13/2003"]))

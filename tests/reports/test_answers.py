@@ -2,14 +2,17 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from netwright.data.dataset import Dataset
 from netwright.data.readers.table import read_table
 from netwright.records.errors import DataError
+from netwright.records.frames import Raw
 from netwright.records.source import Source
 from netwright.reports.answers import SUFFIXES, as_csv, placed, written
 from netwright.training.evaluate import ROW
@@ -69,6 +72,39 @@ def test_other_suffixes_are_refused_before_anything_is_computed(tmp_path: Path) 
         written(tables, tmp_path / "answers.docx")
     assert caught.value.remedy == "choose from .csv, .parquet, .jsonl, .xlsx."
     assert next(tables) is ROWS
+
+
+def test_times_have_no_fraction_that_is_zero_and_say_their_offset() -> None:
+    at = datetime(2024, 1, 31, 15)
+    table = pl.DataFrame({"at": [at, at + timedelta(milliseconds=250), None], "day": [at.date()] * 3})
+    text = as_csv(table.with_columns(utc=pl.col("at").dt.replace_time_zone("UTC")), header=False)
+    assert text.splitlines() == [
+        "2024-01-31 15:00:00,2024-01-31,2024-01-31 15:00:00+00:00",
+        "2024-01-31 15:00:00.250,2024-01-31,2024-01-31 15:00:00.250+00:00",
+        ",2024-01-31,",
+    ]
+
+
+def test_a_sheet_shows_the_offset_of_times_of_a_zone(tmp_path: Path) -> None:
+    at = pl.DataFrame({"at": pl.Series([datetime(2024, 7, 1, 15)]).dt.replace_time_zone("Europe/Zurich")})
+    written(iter((at,)), tmp_path / "a.xlsx")
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as sheet:
+        assert b"2024-07-01 15:00:00+02:00" in sheet.read("xl/sharedStrings.xml")
+
+
+def test_columns_of_the_last_row_stand_beside_forecasts() -> None:
+    raw = Raw(
+        pl.DataFrame({"city": ["Bern", "Rome", "Rome"], "step": [7, 8, 9]}), (), pl.Series("shop", ["a", "b", "b"])
+    )
+    names = pl.DataFrame({ROW: [0, 1], "step": [1, 1], "shop": ["a", "b"]})
+    dataset = Dataset(pl.DataFrame({"past": [0, 1]}), (), "x", raw=raw, spans=np.array([[0, 1], [2, 3]]), names=names)
+    answers = [pl.DataFrame({ROW: [0, 1], "step": [1, 1], "prediction": [5, 6]})]
+    assert placed(answers, dataset, ["city", "shop"]).drop("row").rows() == [("Bern", 1, "a", 5), ("Rome", 1, "b", 6)]
+    with pytest.raises(DataError, match="answers have a column 'step' too"):
+        placed(answers, dataset, ["step"])
+    with pytest.raises(DataError, match="no column 'town'") as caught:
+        placed(answers, dataset, ["town"])
+    assert caught.value.remedy == "choose the column to keep from city, step, shop."
 
 
 def test_header_stands_once() -> None:

@@ -66,6 +66,18 @@ def test_rows_that_are_equal_are_left_out_and_counted() -> None:
     )
 
 
+def test_rows_at_one_time_with_equal_targets_are_averaged_and_counted() -> None:
+    hours = [datetime(2024, 7, 1, hour) for hour in (0, 1, 1, 2, 2, 2)]
+    table = pl.DataFrame({"y": [1.0, 2.0, 2.0, None, None, None], "rain": [0.0, 0.0, 1.0, 0.0, 1.0, 0.5]})
+    equal, notes = doubles(Raw(table, ("y",), None, pl.Series("at", hours)))
+    assert equal.tolist() == [False, False, True, False, True, True]
+    assert notes == ("3 rows at the same time as the row before, with the same y: averaged",)
+    unlike = table.with_columns(y=pl.Series([1.0, 2.0, 2.0, 3.0, 3.0, 4.0]))
+    with pytest.raises(Unreadable, match="two rows have the at 2024-07-01 02:00:00") as caught:
+        doubles(Raw(unlike, ("y",), None, pl.Series("at", hours)))
+    assert sorted(caught.value.bad) == [4, 5] and "--time date,hour" in caught.value.remedy
+
+
 def test_other_rows_at_one_time_are_refused_with_their_places() -> None:
     summer = _with_double(datetime(2024, 7, 28, 2))
     with pytest.raises(Unreadable, match="two rows have the at 2024-07-28 02:00:00") as caught:

@@ -208,8 +208,9 @@ def test_counts_stay_whole_and_not_below_zero(tmp_path: Path) -> None:
         {"day": pl.date_range(START.date(), START.date() + timedelta(days=399), eager=True), "y": sales}
     )
     run = nw.train(frame, target="y", time="day", task="forecasting:7", settings=SETTINGS | {"epochs": 2}, audit=False)
-    answers = nw.predict(run, frame).select(pl.col("^q.*$")).to_numpy()
-    assert (answers >= 0).all() and (answers == answers.round()).all()
+    answers = nw.predict(run, frame, service_level=0.95).select(pl.col("^(prediction|q.*|enough.*)$"))
+    assert set(answers.dtypes) == {pl.Int64} and answers.width == 11
+    assert (answers.to_numpy() >= 0).all()
 
 
 def test_a_page_draws_the_past_and_the_forecast_and_other_tasks_refuse_it(

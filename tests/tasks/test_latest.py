@@ -153,6 +153,17 @@ def test_days_that_were_read_as_midnights_are_dates_again() -> None:
     assert late is not None and late["day"].to_list() == [datetime(2024, 3, 1, 16), datetime(2024, 3, 2, 16)]
 
 
+def test_hours_of_a_time_zone_go_on_across_clock_changes() -> None:
+    zone = "Europe/Zurich"
+    hours = pl.datetime_range(datetime(2024, 3, 30), datetime(2024, 3, 31, 1), "1h", time_zone=zone, eager=True).alias(
+        "at"
+    )
+    raw = Raw(pl.DataFrame({"y": range(len(hours))}), (), None, hours)
+    names = latest(raw, ("y",), _cut(step=Step("second", 3600.0))).names
+    assert names is not None
+    assert [f"{hour:%H:%M%z}" for hour in names["at"]] == ["03:00+0200", "04:00+0200"]
+
+
 def test_columns_named_as_ours_are_renamed() -> None:
     shops = pl.Series("step", ["a"] * 30)
     names = latest(Raw(pl.DataFrame({"y": range(30)}), (), shops), ("y",), _cut(step=EACH_ROW)).names

@@ -121,7 +121,8 @@ def test_windows_that_are_mostly_unknown_are_left_out_and_counted() -> None:
     assert np.isfinite(_cells(frames, "past")).mean(1).min() >= 0.5
     assert np.isfinite(_cells(frames, "y")[:, -4:, 0]).mean(1).min() >= 0.5
     left = 300 - 23 - len(frames.table)
-    assert frames.notes[1] == "y: 40 of 300 values missing"
+    assert frames.notes[0] == "at: 2024-01-01 to 2024-01-13 11:00:00, in steps of 1 hour"
+    assert "y: 40 of 300 values missing" in frames.notes
     assert f"{left} windows left out: most of the past or of the next steps is unknown" in frames.notes
 
 

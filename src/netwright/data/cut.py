@@ -6,7 +6,7 @@ import polars as pl
 
 from netwright.data.dataset import Dataset
 from netwright.data.readers.table import require_column
-from netwright.data.times import as_times
+from netwright.data.times import as_times, way_of_dates
 from netwright.records.errors import DataError, Unreadable, counted, listed
 from netwright.records.frames import Raw
 from netwright.records.source import Source
@@ -50,10 +50,12 @@ def _sorted(dataset: Dataset, source: Source, owner: str) -> tuple[Dataset, Raw]
     for what, name in (*said.items(), *(("known", name) for name in source.known if source.is_labelled)):
         if name:
             require_column(dataset, name, "column" if what == "owner" else f"{what} column")
-    for name in (owner, source.time):
-        if name:
-            _refuse_missing(dataset, name)
-    times = as_times(dataset, source.time) if source.time else None
+    if both := [name for name in dataset.targets if name in (owner, source.time)]:
+        what = "orders the rows in time" if both[0] == source.time else "says whose each row is"
+        raise DataError(f"{both[0]!r} {what}, so it is no target", remedy="choose another one (--target).")
+    dataset, times = _timed(dataset, source.time)
+    if owner:
+        _refuse_missing(dataset, owner, dataset.table[owner])
     keys = [pl.Series(dataset.table[owner].rank("dense"))] if owner else []
     keys += [] if times is None else [times]
     by = pl.DataFrame([key.alias(str(number)) for number, key in enumerate(keys)])
@@ -74,8 +76,19 @@ def _sorted(dataset: Dataset, source: Source, owner: str) -> tuple[Dataset, Raw]
     return dataset, Raw(table, dataset.targets, owners, times, source, dataset.parts)
 
 
-def _refuse_missing(dataset: Dataset, name: str) -> None:
-    lost = dataset.table[name].is_null()
+def _timed(dataset: Dataset, name: str) -> tuple[Dataset, pl.Series | None]:
+    """The times of the rows if a column is named; the dataset knows how they were read."""
+    if not name:
+        return dataset, None
+    times = as_times(dataset, name)
+    _refuse_missing(dataset, name, times)
+    way, note = way_of_dates(dataset, name)
+    kinds = {**dataset.kinds, **({name: way} if way else {})}
+    return replace(dataset, kinds=kinds, notes=(*dataset.notes, *([note] if note else []))), times
+
+
+def _refuse_missing(dataset: Dataset, name: str, cells: pl.Series) -> None:
+    lost = cells.is_null()
     if lost.any():
         problem = (
             f"{counted(int(lost.sum()), 'row')} without a {name!r}, the first is {dataset.locate(lost.arg_max() or 0)}"

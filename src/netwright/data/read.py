@@ -15,6 +15,7 @@ from netwright.data.readers.folder import PART_NAMES, TEXTS, UNLABELLED, read_fi
 from netwright.data.readers.idx import holds_idx
 from netwright.data.readers.memory import read_memory
 from netwright.data.readers.table import IMAGES, ROWS, TABLES, read_table_chunks, require_column, typed_column
+from netwright.data.times import with_joined_time
 from netwright.records.errors import DataError, counted, listed
 from netwright.records.options import existing, worded
 from netwright.records.paths import spelled
@@ -174,6 +175,8 @@ def _finish(dataset: Dataset, source: Source) -> Dataset:
         for name in source.drop:
             require_column(dataset, name, "column to drop")
         dataset = replace(dataset, table=dataset.table.drop(source.drop))
+    if cuts_rows(source):
+        dataset = with_joined_time(dataset, source.time)
     if source.split:
         dataset = _parted(dataset, source.split)
     for name in source.target:

@@ -18,7 +18,6 @@ from netwright.kinds.cells import (
     lost,
     names,
     refuse_cells,
-    refuse_detail,
     refuse_missing,
     robust,
     sample,
@@ -26,7 +25,7 @@ from netwright.kinds.cells import (
 )
 from netwright.kinds.markup import shaded, share, total
 from netwright.models.stems import dates
-from netwright.records.errors import counted
+from netwright.records.errors import DataError, counted, listed
 from netwright.records.features import Summary
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Family, Field, Odd, Signal
@@ -45,6 +44,7 @@ FORMATS = {  # formats of a day, after its parts are joined by "-"; an earlier o
     "%d-%B-%Y": r"^\d{1,2}-\p{L}{3,9}-\d{4}$",
     "%d-%B-%y": r"^\d{1,2}-\p{L}{3,9}-\d{2}$",
     "%B-%d-%Y": r"^\p{L}{3,9}-\d{1,2}-\d{4}$",
+    "%G-W%V-%u": r"^\d{4}-W\d{2}-[1-7]$",  # a day of an ISO week
     COMPACT: r"^(?:1[6-9]|2[01])\d{6}$",
     CLOCK: r"(?i)^(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?(?:\s*[ap]m)?$",
 }
@@ -58,7 +58,25 @@ SHIFTS = 16  # dates that are tried for each, evenly spread
 _DAY_FIRST_SIGN = r"^\d{1,2}[.]"  # with points, as in 3.4.2020, the day is always first
 _TIME = r"(?i)^(.*\d)[t\s]+(\d{1,2}):(\d{2})(?::(\d{2}(?:[.,]\d+)?))?\s*([ap]m)?\s*(?:z|utc|([+-]\d{2}):?(\d{2})?)?$"
 _WEEKDAY = r"(?i)^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[,.]?\s+"
-_WORDING = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%B": "month", "%H": "hour", "%M": "minute"}
+_WORDING = {
+    "%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%B": "month", "%H": "hour", "%M": "minute",
+    "%G": "year", "%V": "week", "%u": "weekday",
+}  # fmt: skip
+# What stands for its first day, after "-" was put between the parts.
+_FIRST_DAYS = (
+    (r"^(\d{4}-\d{1,2})$", "$1-01"),  # 2024-05
+    (r"^(\d{1,2})-(\d{4})$", "$2-$1-01"),  # 5/2024
+    (r"^(\p{L}{3,9})-(\d{2}|\d{4})$", "1-$1-$2"),  # May 2024, May-24
+)
+_FIRST_OF_PERIODS = (
+    (r"(?i)^q([1-4])-?(\d{4})$", "$2-Q$1"),  # Q2 2024
+    (r"(?i)^(\d{4})-?q1$", "$1-01-01"),  # 2024Q1, 2024-Q1
+    (r"(?i)^(\d{4})-?q2$", "$1-04-01"),
+    (r"(?i)^(\d{4})-?q3$", "$1-07-01"),
+    (r"(?i)^(\d{4})-?q4$", "$1-10-01"),
+    (r"(?i)^(\d{4})-?w(\d{2})-?([1-7])$", "$1-W$2-$3"),  # 2024-W05-3
+    (r"(?i)^(\d{4})-?w(\d{2})$", "$1-W$2-1"),  # 2024-W05, 2024W05
+)
 
 
 @final
@@ -108,9 +126,14 @@ class Date(Field):
 
     @classmethod
     def learn(cls, name: str, cells: pl.Series, detail: str = "") -> Self:
-        """The format and the range. Raises DataError for columns that cannot hold dates."""
-        refuse_detail(cls.kind, name, detail)
-        written, is_certain = _way_of_writing(cells) if cells.dtype == pl.String else ("", True)
+        """The format and the range. `detail` is a key of FORMATS that wins a tie, such as day first or month first.
+
+        Raises DataError for columns that cannot hold dates, and for another detail.
+        """
+        if detail and detail not in FORMATS:
+            problem = f"column {name!r}: no dates are written {detail!r}"
+            raise DataError(problem, remedy=f"choose from {listed([*FORMATS])}: write {name}=date:%d-%m-%Y.")
+        written, is_certain = _way_of_writing(cells, detail) if cells.dtype == pl.String else ("", True)
         written = COMPACT if cells.dtype.is_integer() and cls.matches(cells) else written
         moments = _read(name, cells, written)
         days = moments.drop_nulls().cast(pl.Int64).to_numpy() / DAY
@@ -196,11 +219,13 @@ class Date(Field):
         return shaded("missing" if cell is None else str(cell), total(attribution))
 
 
-def _way_of_writing(cells: pl.Series) -> tuple[str, bool]:
+def _way_of_writing(cells: pl.Series, said: str) -> tuple[str, bool]:
     """The format that reads most cells, and whether no other format reads as many with another meaning."""
     present = words(sample(cells)).drop_nulls()
     counts = _readable(present)
     best = max(counts, key=lambda written: counts[written])
+    if said and counts[said] == counts[best]:
+        return said, True
     swapped = SWAPPED.get(best, "")
     if not swapped or counts[swapped] < counts[best]:
         return best, True
@@ -273,9 +298,12 @@ def _split(texts: pl.Series) -> pl.DataFrame:
 
 
 def _day_part(days: pl.Series) -> pl.Series:
-    """With "-" between the parts, without the weekday; a month alone means its first day."""
-    bare = days.str.replace(_WEEKDAY, "").str.strip_chars()
-    return bare.str.replace_all(r"[\s,/.\-]+", "-").str.replace(r"^(\d{4}-\d{1,2})$", "$1-01")
+    """With "-" between the parts, without the weekday; a month, a quarter or a week alone means its first day."""
+    bare = days.str.replace(_WEEKDAY, "").str.strip_chars().str.replace_all(r"[\s,/.\-]+", "-")
+    has_periods = bare.str.contains(r"(?i)^(?:\d{4}-?[qw]|q)\d").any()
+    for written, first in (*_FIRST_DAYS, *(_FIRST_OF_PERIODS if has_periods else ())):
+        bare = bare.str.replace(written, first)
+    return bare
 
 
 def _read_days(days: pl.Series, written: str) -> pl.Series:

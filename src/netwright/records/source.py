@@ -24,7 +24,9 @@ class Source:
     )
     drop: tuple[str, ...] = option((), "Column to leave out; can be repeated.", metavar="COLUMN")
     series: str = option("", "Long format: column that names the series.", metavar="COLUMN")
-    time: str = option("", "Long format: column that orders the steps of a series.", metavar="COLUMN")
+    time: str = option(
+        "", "Long format: column that orders the steps of a series; several: date,hour.", metavar="COLUMN"
+    )
     known: tuple[str, ...] = option(
         (), "Forecasts: columns whose next values are known ahead, such as prices and holidays.", metavar="COLUMNS"
     )
@@ -50,6 +52,14 @@ class Source:
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         object.__setattr__(self, "known", tuple(name for one in self.known for name in one.split(",")))
         object.__setattr__(self, "labels", str(self.labels))
+
+    def about_rows(self) -> "Source":
+        """What was said about the columns of rows that examples are cut from: new rows have them too."""
+        kinds = {name: kind for name, kind in self.kinds.items() if name == self.time}
+        return Source(
+            kinds=kinds, series=self.series, time=self.time, known=self.known, user=self.user, item=self.item,
+            rating=self.rating,
+        )  # fmt: skip
 
     def said(self) -> dict[str, Any]:
         """What differs from the defaults, for a file."""

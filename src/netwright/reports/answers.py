@@ -1,6 +1,7 @@
 """Predictions next to their rows, on the screen or in a file."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,7 @@ SHEET_COLUMNS = 16_384
 CELL_LETTERS = 32_767  # of one cell; xlsxwriter cuts longer ones without a word
 TEXT_ONLY = {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
 OTHERWISE = "write to .csv or .parquet with --to."
+MOMENT = "%Y-%m-%d %H:%M:%S%.f"  # without a fraction of a second that is zero
 SUFFIXES = (".csv", ".parquet", ".jsonl", ".xlsx")
 
 
@@ -30,9 +32,11 @@ def placed(answers: Iterable[pl.DataFrame], dataset: Dataset, keep: Sequence[str
     places = pl.Series(range(len(dataset))) if dataset.places is None else dataset.places
     name = "file" if places.dtype == pl.String else "row" if dataset.places is None else dataset.unit
     frame = pl.DataFrame({ROW: pl.Series(range(len(dataset)), dtype=pl.Int64), f"\0{name}": places})
+    kept, beside = _rows_of(dataset)
+    keep = [column for column in keep if column not in beside]
     for column in keep:
-        require_column(dataset, column, "column to keep")
-    frame = frame.hstack(dataset.table.select(pl.col(c).alias(f"\0{c}") for c in keep))
+        require_column(replace(dataset, table=kept), column, "column to keep")
+    frame = frame.hstack(kept.select(pl.col(c).alias(f"\0{c}") for c in keep))
     found = list(answers)
     if twice := [c for c in keep if c == name or any(c in table.columns for table in found)]:
         raise DataError(f"answers have a column {twice[0]!r} too", remedy="rename the column to keep.")
@@ -45,12 +49,29 @@ def placed(answers: Iterable[pl.DataFrame], dataset: Dataset, keep: Sequence[str
     return frame.drop(ROW).rename({f"\0{column}": column for column in (name, *keep)})
 
 
+def _rows_of(dataset: Dataset) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The cells of each answer's row, or of the last row that an example was cut from; and which stand there anyhow."""
+    if (raw := dataset.raw) is None or dataset.spans is None:
+        return dataset.table, ()
+    keys = [key for key in (raw.owners, raw.times) if key is not None]
+    there = () if dataset.names is None else dataset.names.columns
+    return raw.table.with_columns(keys)[dataset.spans[:, 0]], tuple(key.name for key in keys if key.name in there)
+
+
 def as_csv(table: pl.DataFrame, *, header: bool) -> str:
     """Comma-separated text without formulas. Raises DataError for cells that are lists or pictures."""
     nested = [name for name, dtype in table.schema.items() if dtype.is_nested() or dtype == pl.Binary]
     if nested:
         raise DataError(f"column {nested[0]!r} does not fit a CSV", remedy="write to .parquet or .jsonl with --to.")
-    return guarded_table(table).write_csv(include_header=header)
+    plain = [name for name, dtype in table.schema.items() if isinstance(dtype, pl.Datetime) and not dtype.time_zone]
+    moments = _with_offsets(table).with_columns(pl.col(plain).dt.to_string(MOMENT))
+    return guarded_table(moments).write_csv(include_header=header)
+
+
+def _with_offsets(table: pl.DataFrame) -> pl.DataFrame:
+    """Times of a time zone as text: neither a CSV nor Excel has zones."""
+    zoned = [name for name, dtype in table.schema.items() if isinstance(dtype, pl.Datetime) and dtype.time_zone]
+    return table.with_columns(pl.col(zoned).dt.to_string(f"{MOMENT}%:z"))
 
 
 def written(tables: Iterator[pl.DataFrame], to: Path) -> int:
@@ -108,7 +129,7 @@ def _excel(tables: Iterator[pl.DataFrame], path: Path) -> int:
             raise DataError(f"a cell of {name!r} has {letters:,} letters, too many for Excel", remedy=OTHERWISE)
     try:
         with xlsxwriter.Workbook(path, TEXT_ONLY | {"tmpdir": str(path.parent)}) as book:
-            table.write_excel(book)
+            _with_offsets(table).write_excel(book)
     except xlsxwriter.exceptions.FileCreateError as error:
         raise error.args[0] from None  # the system's own
     return table.height

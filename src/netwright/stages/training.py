@@ -96,7 +96,8 @@ def trained(
     looks = fingerprint(Path(source.data) if isinstance(source.data, str | Path) else raw, fixes)
     if folder is not None:
         given = _as_started(folder, given, prepared.task.options(), looks, command)
-    said = replace(source, data=None, target=dataset.targets, task=None, fixes=())
+    read = {name: kind for name, kind in dataset.kinds.items() if name == source.time}
+    said = replace(source, data=None, target=dataset.targets, task=None, fixes=(), kinds={**source.kinds, **read})
     run = replace(_start(prepared, given, tell), source=said)
     for note in run.notes:
         tell(note)

@@ -1,4 +1,4 @@
-"""Rows of a series at one time: dropped if they are equal, averaged if a clock went back, and refused otherwise."""
+"""Rows of a series at one time: averaged if a clock went back or their targets are equal, and refused otherwise."""
 
 import numpy as np
 import polars as pl
@@ -19,9 +19,10 @@ SHOWN = 3  # dates in a note
 
 
 def doubles(raw: Raw) -> tuple[Mask, tuple[str, ...]]:
-    """Which of the sorted rows repeat the row before them in every cell, and notes about these and clock changes.
+    """Which of the sorted rows repeat the row before them, and notes about these and clock changes.
 
-    Raises Unreadable if two rows of a series have one time for another reason.
+    A row repeats another if all its cells are equal, or all its targets: tables that were joined have a row for each
+    event of an hour. Raises Unreadable if two rows of a series have one time for another reason.
     """
     none = np.zeros(raw.table.height, bool)
     if raw.times is None:
@@ -30,16 +31,27 @@ def doubles(raw: Raw) -> tuple[Mask, tuple[str, ...]]:
     if not same.any():
         return none, ()
     rows = np.flatnonzero(same | np.r_[same[1:], False])
-    table = raw.table[rows]
     equal = none.copy()
-    equal[rows] = _equal_to_before(table)
+    equal[rows] = _equal_to_before(raw.table[rows])
     equal &= same
-    again = np.flatnonzero(same & ~equal)
     notes = list[str]()
     if equal.any():
         notes.append(f"{counted(int(equal.sum()), 'row')} equal to the row before, at the same time: left out")
-    if len(again):
-        notes.append(_clock_changes(raw, again, same & ~equal))
+    again = np.flatnonzero(same & ~equal)
+    changes = again[_is_clock_change(raw.times, again, same & ~equal)]
+    if len(changes):
+        days = [str(day) for day in raw.times[changes].dt.date().unique().sort()]
+        pairs = counted(len(changes), "pair")
+        notes.append(f"clock change on {listed(days, SHOWN)}: {pairs} of rows at the same time averaged")
+    others = np.setdiff1d(again, changes)
+    if len(others):
+        repeated = none.copy()
+        repeated[rows] = _equal_to_before(raw.table[rows].select(raw.targets))
+        if unlike := [int(row) for row in others if not raw.targets or not repeated[row]]:
+            _refuse(raw, raw.times, unlike[0])
+        equal[others] = True
+        told = f"{counted(len(others), 'row')} at the same time as the row before, with the same {listed(raw.targets)}"
+        notes.append(f"{told}: averaged")
     return equal, tuple(notes)
 
 
@@ -60,17 +72,10 @@ def _equal_to_before(table: pl.DataFrame) -> Mask:
     return found
 
 
-def _clock_changes(raw: Raw, again: NDArray[np.int64], same: Mask) -> str:
-    """A note that names the days; raises Unreadable for the first row that no clock change explains."""
-    times = raw.times
-    if times is None:
-        return ""
+def _is_clock_change(times: pl.Series, again: NDArray[np.int64], same: Mask) -> Mask:
+    """Which of the rows that share their time with the one before do so as a clock went back."""
     is_third = same[again] & same[again - 1]
-    is_double = _is_ambiguous(times[again]) & ~is_third
-    if not is_double.all():
-        _refuse(raw, times, int(again[~is_double][0]))
-    days = [str(day) for day in times[again].dt.date().unique().sort()]
-    return f"clock change on {listed(days, SHOWN)}: {counted(len(again), 'pair')} of rows at the same time averaged"
+    return _is_ambiguous(times[again]) & ~is_third
 
 
 def _is_ambiguous(times: pl.Series) -> Mask:
@@ -88,6 +93,7 @@ def _is_ambiguous(times: pl.Series) -> Mask:
 
 def _refuse(raw: Raw, times: pl.Series, row: int) -> None:
     of = "" if raw.owners is None else f" of {raw.owners.name} {raw.owners[row]}"
-    remedy = "give each time one row" + (", or name the column of series (--series)." if not of else ".")
-    text = f"two rows{of} have the {times.name} {times[row]}"
+    series = "" if of else ", name the column of series (--series)"
+    remedy = f"give each time one row{series}, or name all columns of the time (--time date,hour)."
+    text = f"two rows{of} have the {times.name} {str(times[row]).removesuffix(' 00:00:00')}"
     raise Unreadable(text, remedy, (), {row - 1: text, row: text})

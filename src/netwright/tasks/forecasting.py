@@ -219,13 +219,15 @@ class Forecasting(Task):
         columns = [pl.Series(name, values, pl.Int64) for name, values in frame.items()]
         if count > 1:
             columns.append(pl.Series("target", list(self.columns) * (len(rows) * ahead), pl.String))
-        columns.append(pl.Series("prediction", flat[:, self._median]))
-        columns += [pl.Series(f"q{level:g}", flat[:, k]) for k, level in enumerate(self.levels)]
+        answers = [pl.Series("prediction", flat[:, self._median])]
+        answers += [pl.Series(f"q{level:g}", flat[:, k]) for k, level in enumerate(self.levels)]
         if self.ask_service:
             enough = sufficient(flat, self.levels, self.ask_service).reshape(-1, count)
             enough = np.where(self.is_whole, np.ceil(enough.round(ROUNDED)), enough).flatten()
-            columns.append(pl.Series(f"enough_{self.ask_service:g}", enough))
-        return pl.DataFrame(columns)
+            answers.append(pl.Series(f"enough_{self.ask_service:g}", enough))
+        if all(self.is_whole):
+            answers = [answer.cast(pl.Int64, strict=False) for answer in answers]
+        return pl.DataFrame([*columns, *answers])
 
     def drawn(self, network: nn.Module, batch: Batch) -> tuple[Chart, ...]:
         """The end of the past, and the forecast with its outer interval, for each row and target."""

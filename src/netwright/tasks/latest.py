@@ -1,6 +1,7 @@
 """The last steps of each series, to predict what follows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import time
 from typing import Any
 
@@ -25,7 +26,7 @@ def latest(raw: Raw, names: tuple[str, ...], cutting: Cutting, asked: int = 0) -
     """
     windows, beside = cutting.windows, cutting.beside
     lags, ahead = windows.lags, windows.horizon
-    placed = Placed.of(raw, cutting.step)
+    placed = Placed.of(replace(raw, targets=names), cutting.step)
     targets, _ = targets_of(raw, names)
     ends, notes = _ends(raw, names, placed, targets)
     past = _around(placed, ends, targets, -lags, 0)
@@ -125,7 +126,7 @@ def _named(raw: Raw, last: Rows, ahead: int, step: Step) -> pl.DataFrame:
         columns.append(raw.owners[last].gather(frame[ROW]))
     if raw.times is not None and step.unit != "row":
         times = _plain_dates(raw.times) if is_calendar(raw.times) and step.seconds >= DAY else raw.times
-        at_end = is_calendar(times) and bool((times.dt.month_end().dt.date() == times.dt.date()).all())
+        at_end = step.unit == "month" and bool((times.dt.date().dt.month_end() == times.dt.date()).all())
         columns.append(step.after(times[last].gather(frame[ROW]), frame[STEP], at_month_end=at_end).alias(times.name))
     return frame.with_columns(
         c.alias(c.name if c.name not in (ROW, STEP) else f"{c.name} of the data") for c in columns

@@ -115,9 +115,17 @@ def cut(raw: Raw, windows: Windows) -> Frames:
     beside, notes = Beside.chosen(raw, placed)
     cutting = Cutting(windows, placed.step, beside, int(placed.series[-1]) + 1)
     grid = _grid(placed, windows)
-    notes = (*placed.notes, *notes)
+    notes = (*_told_times(raw, placed.step), *placed.notes, *notes)
     del placed  # of ten thousand series it takes as much as the values
     return _framed(raw, raw.targets, grid, cutting, notes)
+
+
+def _told_times(raw: Raw, step: Step) -> tuple[str, ...]:
+    """`day: 2020-01-01 to 2024-12-31, in steps of 1 day`; without the step if each row counts as one."""
+    if raw.times is None:
+        return ()
+    first, last = (str(time).removesuffix(" 00:00:00") for time in (raw.times.min(), raw.times.max()))
+    return (f"{raw.times.name}: {first} to {last}{'' if step == EACH_ROW else f', in steps of {step}'}",)
 
 
 def cut_again(raw: Raw, names: tuple[str, ...], cutting: Cutting) -> Frames:

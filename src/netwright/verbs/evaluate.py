@@ -1,13 +1,12 @@
 """Scores of a run."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright.records.errors import DataError
 from netwright.records.options import code_option, option
 from netwright.records.result import Outcome, Tell
-from netwright.records.source import Source
 
 if TYPE_CHECKING:
     from netwright.records.run import Run
@@ -42,9 +41,8 @@ def evaluate(run: "Run | Path | str", options: Options, tell: Tell) -> "Outcome[
         if run.schema.inputs:
             said = run.source
             texts = [field.name for field in run.schema.inputs if field.as_written]
-            source = Source(
-                options.data, said.target, series=said.series, time=said.time, known=said.known, user=said.user,
-                item=said.item, rating=said.rating, labels=options.labels, task=run.task,
+            source = replace(
+                said.about_rows(), data=options.data, target=said.target, labels=options.labels, task=run.task,
                 as_written=(*texts, *(said.target if run.task.as_written else ())),
             )  # fmt: skip
             scores = scored_pieces(run, read_labelled_chunks(source), tell)

@@ -9,7 +9,6 @@ from netwright.records.asked import Asked
 from netwright.records.errors import DataError, nearest
 from netwright.records.options import code_option, existing, option, page_option
 from netwright.records.result import Cells, Held, Tell
-from netwright.records.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -121,7 +120,7 @@ def _chunks(run: "Run", data: Any, keep: tuple[str, ...] | str, tell: Tell) -> "
     names = tuple(name for one in said for name in one.split(","))
     inputs = {field.name: field.as_written for field in run.schema.inputs}
     as_written = tuple(name for name in {**dict.fromkeys(names, True), **inputs} if inputs.get(name, True))
-    source = replace(_read_alike(run.source), data=_whole(run, data), task=run.task, as_written=as_written)
+    source = replace(run.source.about_rows(), data=_whole(run, data), task=run.task, as_written=as_written)
     odd, unread = {}, NONE_UNREAD
     with prepare_device():
         for dataset in read_chunks(source):
@@ -145,7 +144,7 @@ def _write_page(run: "Run", data: Any, path: str, tell: Tell) -> None:  # Any: a
     from netwright.reports.page import written
     from netwright.training.evaluate import device_of
 
-    dataset = next(read_chunks(replace(_read_alike(run.source), data=_whole(run, data), task=run.task)))
+    dataset = next(read_chunks(replace(run.source.about_rows(), data=_whole(run, data), task=run.task)))
     examples, _ = encode_new(run.schema, None, dataset)
     batch = examples.take(examples.rows[:DRAWN]).to(device_of(run.network))
     charts = run.task.drawn(run.network, batch)
@@ -174,14 +173,6 @@ def _owners(dataset: "Dataset", column: str) -> dict[int, str]:
     if dataset.names is None or column not in dataset.names.columns:
         return {}
     return {row: str(owner) for row, owner in dataset.names.select(ROW, column).iter_rows()}
-
-
-def _read_alike(source: Source) -> Source:
-    """What was said in training about the columns of rows that examples are cut from."""
-    return Source(
-        series=source.series, time=source.time, known=source.known, user=source.user, item=source.item,
-        rating=source.rating,
-    )  # fmt: skip
 
 
 def _no_answers(run: "Run") -> "pl.DataFrame":

@@ -17,14 +17,14 @@ WORTH = 0.01  # of the rows are copies: files were joined twice, and other rows 
 def doubled_rows(evidence: DataEvidence) -> Iterator[Finding]:
     """two rows at one time
 
-    Rows of a series that are equal to the row before them, time included.
+    Rows of a series that repeat the row before them, time included.
 
-    Why it matters: only one of them is used. Usually files that overlap were joined; where they do not agree, nobody
+    Why it matters: they are used as one. Usually files that overlap were joined; where they do not agree, nobody
     knows which one is right.
 
-    How it is decided: two rows of one series have the same time and the same cells. Rows with the same time and other
-    cells are refused when the data are read, and hours that a clock has twice are in NW181. It is a warning from 1 % of
-    the rows (WORTH), below that a note.
+    How it is decided: two rows of one series have the same time, and the same cells or at least the same targets. Rows
+    with the same time and other targets are refused when the data are read, and hours that a clock has twice are in
+    NW181. It is a warning from 1 % of the rows (WORTH), below that a note.
     """
     series = evidence.once(raw_series)
     if series.raw.times is None:
