@@ -48,7 +48,7 @@ def test_in_training_the_trained_part_answers_alone(ordered: bool) -> None:
     network.likes.weight.zero_()
     assert torch.equal(network(TOKENS), scores) and scores.shape == (4, ITEMS)
     among = torch.tensor([3, 11])
-    assert torch.allclose(network(TOKENS, each=True, among=among), network(TOKENS, each=True)[..., among], atol=1e-6)
+    assert torch.allclose(network(TOKENS, among=among), scores[:, among], atol=1e-6)
 
 
 def test_in_order_each_step_sees_only_what_came_before() -> None:
@@ -56,10 +56,12 @@ def test_in_order_each_step_sees_only_what_came_before() -> None:
     torch.nn.init.normal_(network.head.weight)
     other = TOKENS.clone()
     other[3, 2] = 12
-    one, two = network(TOKENS[:, :3], each=True), network(other[:, :3], each=True)
-    assert one.shape == (4, 3, ITEMS)
-    assert torch.allclose(one[3, :2], two[3, :2]) and not torch.allclose(one[3, 2], two[3, 2])
-    late = network(TOKENS[3:, 1:], each=True)[:, -1]
+    at = torch.zeros(4, 3, dtype=torch.bool)
+    at[3] = True
+    one, two = network(TOKENS[:, :3], at=at), network(other[:, :3], at=at)
+    assert one.shape == (3, ITEMS)
+    assert torch.allclose(one[:2], two[:2]) and not torch.allclose(one[2], two[2])
+    late = network(TOKENS[3:, 1:], at=at[3:])[-1:]
     assert torch.allclose(network(TOKENS)[3:], late, atol=1e-5)  # of a longer history the last 3
 
 

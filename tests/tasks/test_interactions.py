@@ -6,6 +6,7 @@ import pytest
 from netwright.records.errors import DataError, Unreadable
 from netwright.records.frames import Frames, Raw
 from netwright.records.source import Source
+from netwright.tasks import interactions
 from netwright.tasks.dealing import Deal
 from netwright.tasks.interactions import examples, newest
 
@@ -56,6 +57,15 @@ def test_by_time_users_without_a_past_are_left_out_and_counted() -> None:
     assert found.parts is not None and found.parts.to_list() == ["train"] * 3 + ["valid"] * 2 + ["test"]
     notes = " ".join(found.notes)
     assert "1 user with nothing before the test part: left out" in notes and "2 users without a test item" in notes
+
+
+def test_of_very_many_users_only_some_choose_and_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interactions, "MOST_USERS", (0, 1, 1))
+    parts = _cut(_raw())
+    assert [len(parts[part]) for part in ("train", "valid", "test")] == [4, 1, 1]
+    notes = examples(_raw(), "what", Deal()).notes
+    assert "of very many users 1 users and 1 users choose and test" in notes
+    assert any("2 users without a test item" in note for note in notes)
 
 
 def test_columns_of_users_come_along_and_others_are_named() -> None:

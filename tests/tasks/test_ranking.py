@@ -236,6 +236,7 @@ def test_what_is_said_about_columns_is_checked(said: dict[str, str], told: str, 
 
 def test_of_very_many_items_a_sample_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "FULL", 10)
+    monkeypatch.setattr(ranking, "FULL_IN_ORDER", 10)
     for task, time in (("ranking", "at:float"), ("ranking:random", "")):
         prepared = _prepared(task, time)
         network = prepared.task.network(prepared.schema, Recipe(width=8, depth=1)).train()
@@ -254,5 +255,5 @@ def test_settings_suit_the_number_of_items(run: Run) -> None:
     assert isinstance(task, Ranking)
     many = replace(task, items=tuple(map(str, range(15_000))))
     assert task.defaults(run.schema, 900)["batch_size"] == 64
-    assert many.defaults(run.schema, 900)["batch_size"] == 11
+    assert many.defaults(run.schema, 900)["batch_size"] == 20
     assert many.defaults(run.schema, 90_000)["epochs"] == 5

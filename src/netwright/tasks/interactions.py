@@ -18,6 +18,7 @@ from netwright.tasks.dealing import LEAST, Deal, Rows, dealt
 HISTORY, USER = "history", "user"  # the column of inputs; the column beside the answers
 HELD = 0.2  # of a user's training items without order: what a training example asks for
 PARTS = ("train", "valid", "test")
+MOST_USERS = 0, 10_000, 20_000  # that choose and test, scores are then known within .003; 0: all learn
 SEARCHED = 10_000  # users among whom a similar name is looked for
 
 Numbers = NDArray[np.int64]
@@ -50,11 +51,12 @@ def examples(raw: Raw, item: str, deal: Deal, columns: Sequence[str] | None = No
     items = kept.items[rows.order]
     ends = np.cumsum(np.bincount(rows.users * 3 + rows.parts, minlength=3 * len(kept.first))).reshape(-1, 3)
     starts = np.r_[0, ends[:-1, 2]]
-    histories, targets, users = list[pl.Series](), list[pl.Series](), list[Numbers]()
+    histories, targets, users, able = list[pl.Series](), list[pl.Series](), list[Numbers](), list[set[int]]()
     for part in range(len(PARTS)):
         before, asked = ends[:, max(part - 1, 0)], _asked(rows, len(starts), part)
         is_asked = (before > starts) & (np.bincount(rows.users[asked], minlength=len(starts)) > 0)
-        whose = np.flatnonzero(is_asked)
+        able.append(set(np.flatnonzero(is_asked).tolist()))
+        whose = _thinned(is_asked, MOST_USERS[part])
         asked = asked[is_asked[rows.users[asked]]]
         histories.append(_lists(items, starts[whose], before[whose]))
         targets.append(_gathered(items, asked, rows.users[asked]))
@@ -62,12 +64,13 @@ def examples(raw: Raw, item: str, deal: Deal, columns: Sequence[str] | None = No
     if not len(users[1]) or not len(users[2]):
         problem = f"no user has {LEAST} different items: one to learn from, one for validation, one for the test"
         raise DataError(problem, remedy="give more rows of each user.")
+    if drawn := [f"{most:,} users" for some, most in zip(users, MOST_USERS, strict=True) if most and len(some) == most]:
+        notes = (*notes, f"of very many users {' and '.join(drawn)} choose and test")
     owner = np.concatenate(users)
     found, unused = (columns, ()) if columns is not None else _columns(raw, item, kept)
     history = history_name(item)
     table = {history: pl.concat(histories), item: pl.concat(targets)}
-    trained, tested = set(users[0].tolist()), set(users[2].tolist())
-    alone, late = len(trained - tested), len(set(kept.users.tolist()) - trained - tested)
+    alone, late = len(able[0] - able[2]), len(set(kept.users.tolist()) - able[0] - able[2])
     told = (
         *kept.notes, *notes, *((f"{counted(alone, 'user')} without a test item: for training only",) if alone else ()),
         *((f"{counted(late, 'user')} with nothing before the test part: left out",) if late else ()),
@@ -194,6 +197,16 @@ def _asked(rows: Rows, users: int, part: int) -> Numbers:
     wanted = np.minimum(counts, 1) if rows.is_ordered else np.ceil(counts * HELD).astype(np.int64)
     behind = np.cumsum(counts)[rows.users[new]] - np.arange(len(new))  # 1 for the last of a user
     return new[behind <= wanted[rows.users[new]]]
+
+
+def _thinned(chosen: NDArray[np.bool_], most: int) -> Numbers:
+    """The places of those chosen; of very many only so many are, evenly spread."""
+    places = np.flatnonzero(chosen)
+    if most and len(places) > most:
+        places = places[np.linspace(0, len(places) - 1, most).round().astype(np.int64)]
+        chosen[:] = False
+        chosen[places] = True
+    return places
 
 
 def _lists(items: pl.Series, starts: Numbers, ends: Numbers) -> pl.Series:

@@ -7,6 +7,7 @@ from typing import ClassVar, Self, final
 import numpy as np
 import polars as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netwright.kinds.items import places
@@ -32,7 +33,7 @@ from netwright.tasks.outputs import fail_shape
 from netwright.tasks.picking import marked, picked, sampled, windows, without
 from netwright.tasks.ranking_metrics import COVERAGE, HIT_RATE, NDCG, NONE, POPULARITY, TOP, gains, of_lists, quick, top
 
-FULL = 20_000  # items that each step scores; of more, a sample
+FULL, FULL_IN_ORDER = 20_000, 8_000  # items that are scored for a user, or after each item; of more, a sample
 SEEN = 50  # latest items that a network reads in order
 STEP_CELLS = 1 << 23  # scores in a step: 32 MB
 USERS = 64  # in a batch, fewer if there are many items
@@ -229,8 +230,7 @@ class Ranking(Task):
 
     def defaults(self, schema: Schema, rows: int) -> Mapping[str, object]:
         """Small networks with much dropout: the fitted part knows most."""
-        items = len(self.items)
-        scores = min(items, FULL) * (SEEN if self.deal.is_ordered else 1)
+        scores = min(len(self.items), FULL_IN_ORDER) * SEEN if self.deal.is_ordered else min(len(self.items), FULL)
         users = max(8, min(USERS, STEP_CELLS // max(1, scores)))
         epochs = round(STEPS[self.deal.is_ordered] * users / max(rows, 1))
         own = {"backbone": "gru", "width": 64, "lr": 3e-3} if self.deal.is_ordered else {
@@ -275,21 +275,27 @@ class Ranking(Task):
         return -each.sum(1) / known.sum(1).clamp(min=1)
 
     def _training_loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        tokens = batch.inputs[self.place].long()
-        shown, asked = windows(tokens, SEEN) if self.deal.is_ordered else picked(tokens)
-        items = len(self.items)
-        batch, had, known = self._with(batch, shown), marked(shown, items), asked >= FIRST
-        if items <= FULL:
-            logits, place = network(*batch.arguments, each=True).float(), (asked - FIRST).clamp(min=0)
+        tokens, items = batch.inputs[self.place].long(), len(self.items)
+        is_ordered = self.deal.is_ordered
+        shown, asked = windows(tokens, SEEN) if is_ordered else picked(tokens)
+        batch, known = self._with(batch, shown), asked >= FIRST
+        wanted = asked[known] - FIRST
+        if items <= (FULL_IN_ORDER if is_ordered else FULL):
+            among, rarity, place = None, 0.0, wanted
         else:
-            among, rarity = sampled(asked[known] - FIRST, items)
-            logits, had = network(*batch.arguments, each=True, among=among).float() - rarity, had[:, among]
-            place = torch.searchsorted(among, (asked - FIRST).clamp(min=0)).clamp(max=len(among) - 1)
-        if logits.ndim == 2:
-            each = logits.masked_fill(had, -torch.inf).log_softmax(1).gather(1, place)
+            among, rarity = sampled(wanted, items)
+            place = torch.searchsorted(among, wanted)
+        rows = known.nonzero()[:, 0]
+        if is_ordered:
+            logits = network(*batch.arguments, at=known, among=among).float() - rarity
+            each = F.cross_entropy(logits, place, reduction="none")
         else:
-            each = logits.log_softmax(2).gather(2, place[..., None])[..., 0]
-        return -torch.where(known, each, 0.0).sum(1) / known.sum(1).clamp(min=1)
+            logits = network(*batch.arguments, among=among).float() - rarity
+            had = marked(shown, items)
+            had = had if among is None else had[:, among]
+            each = -logits.masked_fill(had, -torch.inf).log_softmax(1)[rows, place]
+        total = each.new_zeros(len(batch)).index_add(0, rows, each)
+        return total / known.sum(1).clamp(min=1)
 
     def _keep(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, ...]:
         """For each user the loss, gains and the list."""

@@ -25,16 +25,27 @@ def top(scores: Tensor, count: int = TOP) -> Tensor:
     Equal scores come in an order that is drawn once for each number of items: items are often sorted by how popular
     they are, and their own order would favor what people choose.
     """
-    items, kept = scores.shape[1], min(count, scores.shape[1])
+    scores = scores.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    kept = min(count, scores.shape[1])
+    values, found = scores.topk(min(kept + 1, scores.shape[1]), dim=1)
+    is_tied = (values[:, 1:] == values[:, :-1]).any(1)
+    found = torch.where(values == -torch.inf, NONE, found)[:, :kept]
+    if bool(is_tied.any()):
+        found[is_tied] = _shuffled(scores[is_tied], kept)
+    return torch.nn.functional.pad(found, (0, count - kept), value=NONE)
+
+
+def _shuffled(scores: Tensor, kept: int) -> Tensor:
+    """The same for rows with equal scores."""
+    items = scores.shape[1]
     order = torch.randperm(items, generator=torch.Generator().manual_seed(0)).to(scores.device)
-    shuffled = scores.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)[:, order]
+    shuffled = scores[:, order]
     least = shuffled.topk(kept, dim=1).values[:, -1:]
     above, level = shuffled > least, shuffled == least
     chosen = above | (level & (level.cumsum(1, dtype=torch.int32) <= kept - above.sum(1, keepdim=True)))
     places = chosen.nonzero()[:, 1].view(len(scores), kept)
     values, rank = shuffled.gather(1, places).sort(dim=1, descending=True, stable=True)
-    found = torch.where(values == -torch.inf, NONE, order[places.gather(1, rank)])
-    return torch.nn.functional.pad(found, (0, count - kept), value=NONE)
+    return torch.where(values == -torch.inf, NONE, order[places.gather(1, rank)])
 
 
 def gains(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
