@@ -64,7 +64,7 @@ def test_of_very_many_users_only_some_choose_and_test(monkeypatch: pytest.Monkey
     parts = _cut(_raw())
     assert [len(parts[part]) for part in ("train", "valid", "test")] == [4, 1, 1]
     notes = examples(_raw(), "what", Deal()).notes
-    assert "of very many users 1 users and 1 users choose and test" in notes
+    assert "1 of 2 users are in the validation part" in notes and "1 of 2 users are in the test part" in notes
     assert any("2 users without a test item" in note for note in notes)
 
 

@@ -10,7 +10,7 @@ import torch
 
 import netwright as nw
 from netwright.data.prepare import Prepared, prepare
-from netwright.data.read import read_source
+from netwright.data.read import read_chunks, read_source
 from netwright.data.split import split
 from netwright.models.ranker import Ranker
 from netwright.records.errors import DataError, RecipeError
@@ -158,6 +158,21 @@ def test_answers_are_lists_of_what_a_user_did_not_have_with_reasons(run: Run, ta
     assert again["score"].sum() == pytest.approx(1.0, abs=1e-5)
     loaded = nw.load(table.parent / "run")
     assert loaded.task == run.task and nw.predict(loaded, table, users="u7,u2", top=3).equals(answers)
+
+
+def test_very_many_users_are_answered_in_pieces(run: Run, table: Path) -> None:
+    source = Source(table, user=SAID["user"], item=SAID["item"], time="at:float", task=run.task)
+    pieces = [*read_chunks(source, rows=25)]
+    assert [len(piece) for piece in pieces] == [25, 25, 25, 15]
+    whole = next(read_chunks(source))
+    assert whole.names is not None
+    names, places = list[str](), list[int]()
+    for piece in pieces:
+        assert piece.names is not None and piece.places is not None
+        assert piece.names["row"].to_list() == [*range(len(piece))]
+        names += piece.names["user"].to_list()
+        places += piece.places.to_list()
+    assert names == whole.names["user"].to_list() and whole.places is not None and places == whole.places.to_list()
 
 
 def test_who_had_nothing_known_gets_what_is_popular_and_is_counted(run: Run) -> None:

@@ -20,6 +20,7 @@ from netwright.records.errors import DataError, counted, listed
 from netwright.records.options import existing, worded
 from netwright.records.paths import spelled
 from netwright.records.source import Source
+from netwright.records.task import ROW
 from netwright.resolve import resolve
 
 Reader = Callable[[Source], Dataset]
@@ -82,8 +83,9 @@ def read_chunks(source: Source, rows: int = ROWS) -> Iterator[Dataset]:
     """New rows without targets, in pieces: tables of any size and folders of images in bounded memory."""
     data, source = source.data, replace(source, target=(), is_labelled=False)
     form = _form(existing(data), source) if isinstance(data, str | Path) else ""
-    if cuts_rows(source):  # a piece would end within an example
-        yield read_source(source)
+    if cuts_rows(source):  # a piece of rows would end within an example
+        whole = read_source(source)
+        yield from (whole,) if len(whole) <= rows else _sliced(whole, rows)
     elif form == "table":
         yield from (framed(_finish(chunk, source), source) for chunk in read_table_chunks(source, rows))
     else:
@@ -235,7 +237,14 @@ def _sliced(dataset: Dataset, rows: int) -> Iterator[Dataset]:
         places = pl.Series("row", range(len(dataset)), pl.Int64) if dataset.places is None else dataset.places
         unit = "row" if dataset.places is None else dataset.unit
         table, notes = dataset.table.slice(start, rows), dataset.notes if not start else ()
+        names = None if dataset.names is None else _named(dataset.names, start, rows)
         yield replace(
             dataset, table=table, places=places.slice(start, rows), parts=None, notes=notes, unit=unit, times=None,
-            spans=None, groups=None, order=None,
+            spans=None, groups=None, order=None, names=names,
         )  # fmt: skip
+
+
+def _named(names: pl.DataFrame, start: int, rows: int) -> pl.DataFrame:
+    """The names of some examples, whose numbers begin at 0 again."""
+    number = pl.col(ROW) - start
+    return names.filter(number.is_between(0, rows - 1)).with_columns(number)

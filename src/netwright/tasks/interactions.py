@@ -64,8 +64,9 @@ def examples(raw: Raw, item: str, deal: Deal, columns: Sequence[str] | None = No
     if not len(users[1]) or not len(users[2]):
         problem = f"no user has {LEAST} different items: one to learn from, one for validation, one for the test"
         raise DataError(problem, remedy="give more rows of each user.")
-    if drawn := [f"{most:,} users" for some, most in zip(users, MOST_USERS, strict=True) if most and len(some) == most]:
-        notes = (*notes, f"of very many users {' and '.join(drawn)} choose and test")
+    for part, some in zip(("validation", "test"), (1, 2), strict=True):
+        if len(users[some]) < len(able[some]):
+            notes = (*notes, f"{len(users[some]):,} of {counted(len(able[some]), 'user')} are in the {part} part")
     owner = np.concatenate(users)
     found, unused = (columns, ()) if columns is not None else _columns(raw, item, kept)
     history = history_name(item)
