@@ -5,13 +5,17 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from tests.sick import series
+from tests.sick import series, visits
 
 from netwright.checks import DATA_CHECKS
 from netwright.checks.evidence import DataEvidence, Skip, examine, made, require_apart, titled
 from netwright.data.dataset import Dataset
+from netwright.data.prepare import prepare
+from netwright.data.read import read_source
+from netwright.data.split import split
 from netwright.records.finding import Finding, Fix
 from netwright.records.frames import Frames, Raw
+from netwright.records.source import Source
 
 
 def odd_rows(evidence: object):
@@ -65,3 +69,16 @@ def test_examples_overlap_if_they_share_rows_or_the_cells_of_what_they_see():
     assert not replace(_cut([(3, 5), (4, 6)], apart), spans=None).overlaps
     with pytest.raises(Skip, match="overlap"):
         require_apart(DataEvidence(_cut([(3, 5), (4, 6)], apart)))
+
+
+def test_healthy_interactions_have_no_finding_though_parts_of_users_overlap():
+    source = Source(
+        visits.healthy(), user="user", item="item", time="at", rating="stars", drop=("code",), task="ranking"
+    )
+    dataset = read_source(source)
+    parts = split(dataset, source)
+    report = examine(DataEvidence(dataset, parts, prepare(dataset, parts, source)), DATA_CHECKS)
+    assert not [finding for finding in report.findings if finding.severity != "note"]
+    assert not any("bug" in check.skipped for check in report.checks)
+    made_of_rows = {check.code for check in report.checks if not check.skipped}
+    assert {f"NW19{number}" for number in range(8)} <= made_of_rows

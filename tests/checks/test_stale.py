@@ -26,8 +26,8 @@ def test_a_stuck_sensor_is_found_with_its_value_and_time() -> None:
 
 
 def test_a_few_stuck_steps_among_many_are_a_note() -> None:
-    values = (20 + np.random.default_rng(0).normal(size=(1, 20_000))).round(1)
-    values[0, 500:516] = 21.7
+    values = (20 + np.random.default_rng(0).normal(size=(1, 40_000))).round(1)
+    values[0, 500:524] = 21.7
     (found,) = _found(values)
     assert found.severity == "note"
 

@@ -75,7 +75,7 @@ class Skip(Exception):
 def require_apart(evidence: DataEvidence) -> None:
     """Raises Skip if examples overlap: their likeness, their drift and what is odd in them is that of shared rows."""
     if evidence.once(_overlaps):
-        raise Skip("examples overlap, as windows of a series do: the rows that they were cut from are checked")
+        raise Skip("examples overlap, as windows of a series and pasts of a user do: their rows are checked")
 
 
 def _overlaps(evidence: DataEvidence) -> bool:

@@ -116,7 +116,7 @@ def _change_together(series: RawSeries, name: str, seed: int) -> bool:
         return True
     stretches = _stretches(series, seed)
     column, *targets = (
-        np.nan_to_num(np.concatenate([_changes(series.numbers(one)[low:high]) for low, high in stretches]))
+        np.nan_to_num(np.concatenate([_scaled(np.diff(series.numbers(one)[low:high])) for low, high in stretches]))
         for one in (name, *series.raw.targets[:MOST_TARGETS])
     )
     ranks = [pl.Series(one).rank().to_numpy() for one in (column, *targets)]
@@ -133,15 +133,17 @@ def leaks_ahead(evidence: DataEvidence) -> tuple[_Leak, ...]:
     stretches = _stretches(series, evidence.seed)
     found = list[_Leak]()
     for name in names[:MOST_COLUMNS]:
-        columns = [_changes(series.numbers(name)[low:high]) for low, high in stretches]
+        here = [np.diff(series.numbers(name)[low:high]) for low, high in stretches]
+        columns = [_scaled(changes) for changes in here]
         if not any(np.nan_to_num(column).any() for column in columns):
             continue
         first = -series.horizon + 1 if name in known else 1  # the first step at which the target is still unknown
         for target in series.raw.targets[:MOST_TARGETS]:
-            targets = [_changes(series.numbers(target)[low:high]) for low, high in stretches]
+            there = [np.diff(series.numbers(target)[low:high]) for low, high in stretches]
+            targets = [_scaled(changes) for changes in there]
             leak = _shifted(name, target, columns, targets, first)
-            if leak is None:
-                leak = _summed(name, target, columns, targets, first)
+            if leak is None and _may_be_sum(_alike(columns, targets)):
+                leak = _summed(name, target, here, there, first)
             if leak is not None:
                 found.append(leak)
                 break
@@ -164,18 +166,12 @@ def _stretches(series: RawSeries, seed: int) -> list[tuple[int, int]]:
     return found
 
 
-def _changes(values: Floats) -> Floats:
-    """From step to step, of spread one, clipped at CLIP spreads; NaN where they are missing; 0 if there are none."""
-    changes = np.diff(values)
-    if np.isnan(changes).all() or np.nanstd(changes) <= FREE * float(np.nanmax(np.abs(values))):
-        return np.zeros(len(changes))
-    return _scaled(changes)
-
-
 def _scaled(changes: Floats) -> Floats:
+    """Of spread one, clipped at CLIP spreads; NaN where they are missing; 0 if all are equal."""
     for _ in range(2):  # the second time without what was clipped
         spread = 0.0 if np.isnan(changes).all() else float(np.nanstd(changes))
-        changes = (changes / spread).clip(-CLIP, CLIP) if spread > FREE else np.zeros(len(changes))
+        usable = spread > FREE * float(np.nanmax(np.abs(changes), initial=0.0))
+        changes = (changes / spread).clip(-CLIP, CLIP) if usable else np.zeros(len(changes))
     return changes
 
 
@@ -221,18 +217,25 @@ def _shifted(name: str, target: str, columns: list[Floats], targets: list[Floats
     return None
 
 
+def _may_be_sum(alike: Floats) -> bool:
+    """Whether a column is no copy, but like the target at the steps around."""
+    far = len(alike) // 2
+    near = alike[max(0, far - NEAR) : far + NEAR + 1]
+    return float(np.abs(alike).max()) < COPY and float(np.square(near).sum()) >= PROMISING
+
+
 def _summed(name: str, target: str, columns: list[Floats], targets: list[Floats], first: int) -> _Leak | None:
     """A sum of steps around its own, by a straight line of the target's changes."""
-    alike = _alike(columns, targets)
-    far = len(alike) // 2
-    if np.abs(alike).max() >= COPY or np.square(alike[max(0, far - NEAR) : far + NEAR + 1]).sum() < PROMISING:
-        return None
     leads = np.arange(min(first - NEAR, -NEAR), NEAR + 1)
     lags, goal = list[Floats](), list[Floats]()
     for column, values in zip(columns, targets, strict=True):
         if len(column) <= leads[-1] - leads[0]:
             continue
-        window = np.lib.stride_tricks.sliding_window_view(values, len(leads))
+        spread = 0.0 if np.isnan(values).all() else float(np.nanstd(values))
+        if not spread:
+            continue
+        # Both in units of the target, so that its factors are the same in all stretches.
+        window, column = np.lib.stride_tricks.sliding_window_view(values / spread, len(leads)), column / spread
         own = column[-leads[0] : -leads[0] + len(window)]
         there = ~np.isnan(window).any(1) & ~np.isnan(own)
         lags.append(window[there])

@@ -12,11 +12,12 @@ from netwright.records.finding import Finding, Measure, Remedy
 from netwright.statistics import share
 
 UNTESTED = 0.5  # of the users: then the score is that of the others, who are more active
-PERIODS = 10  # of equally many rows, by time; the last one is that of most test parts
-POPULAR = 0.2  # of the items: a fifth has most of the rows
-NEW = 0.1  # of the newest rows are of items that no earlier row has: a point of recall for each percent
+PERIODS = 5  # of equally many rows, by time; validation and test parts are in the last one
+POPULAR = 0.2  # of the items: they have most of the rows
+KNOWN = 3  # earlier rows of an item that a model can know it by
+NEW = 0.1  # of the newest rows are of items with fewer: each percent may cost a point of recall
 FELL = 0.5  # of the share of rows with popular items: the list of the most popular ones is then another
-LEAST_ROWS = 1_000  # for PERIODS of a hundred
+LEAST_ROWS = 1_000  # for PERIODS of two hundred
 SINGLE = 0.5  # of the users have one row
 ONE_VALUE = 0.99  # of the ratings are one value
 
@@ -62,9 +63,10 @@ def popularity_drift(evidence: DataEvidence) -> Iterator[Finding]:
     Why it matters: a model that knows items by their ids cannot recommend new ones, and one that learned from all of
     the past recommends what was popular then.
 
-    How it is decided: rows are divided into ten periods with equally many rows (PERIODS). It is a warning if 10 % of
-    the rows of the last one are of items that no earlier row has (NEW), or if the share of rows with the fifth of the
-    items (POPULAR) that was most popular before is less than half (FELL) of what it was in the periods before.
+    How it is decided: rows are divided into five periods with equally many rows (PERIODS). It is a warning if 10 % of
+    the rows of the last one are of items with fewer than 3 earlier rows (KNOWN, NEW), or if the share of rows with the
+    fifth of the items (POPULAR) that was most popular before is less than half (FELL) of what it was in the periods
+    before.
     """
     visits = evidence.once(raw_visits)
     if visits.seconds is None:
@@ -80,14 +82,14 @@ def popularity_drift(evidence: DataEvidence) -> Iterator[Finding]:
         top = np.argsort(-before, kind="stable")[: max(1, round(POPULAR * int((before > 0).sum())))]
         hits.append(float(np.isin(items[start:end], top).mean()))
     last = slice(edges[-2], edges[-1])
-    is_new = ~np.isin(items[last], items[: edges[-2]])
+    is_new = np.bincount(items[: edges[-2]], minlength=len(visits.item_names))[items[last]] < KNOWN
     new = share(int(is_new.sum()), len(is_new))
     if new.value >= NEW:
         items_new = len(np.unique(items[last][is_new]))
         yield Finding(
             "warning",
-            f"{new.value:.0%} of the newest tenth of the rows are of {counted(items_new, 'item')} that "
-            "no earlier row has",
+            f"{new.value:.0%} of the newest fifth of the rows are of {counted(items_new, 'item')} with "
+            f"fewer than {KNOWN} earlier rows",
             (new.measure("share of the newest rows", NEW),),
             columns=(visits.raw.source.item,),
             title="new items",
@@ -98,8 +100,8 @@ def popularity_drift(evidence: DataEvidence) -> Iterator[Finding]:
     if hits[-1] < FELL * usual:
         yield Finding(
             "warning",
-            f"the fifth of the items that was most popular has {hits[-1]:.0%} of the newest tenth of the rows; before, "
-            f"it had {usual:.0%} of the next tenth",
+            f"the fifth of the items that was most popular has {hits[-1]:.0%} of the newest fifth of the rows; before, "
+            f"it had {usual:.0%} of the next fifth",
             (Measure("share of rows with popular items", hits[-1], threshold=FELL * usual),),
             columns=(visits.raw.source.item,),
             confidence=0.9,

@@ -20,10 +20,12 @@ SIDE = 7  # blocks on each side of a jump that are compared: one week of days, s
 SCALE_SIDE = 21  # the same for a scale, which a block knows only within 40 %
 LEAST_SIDE, SIDES = 3, 8  # in short series fewer, so that an eighth of it is a side
 LEAST_BLOCKS = 24  # in fewer, eight sides do not fit
+SCALE_JUMP = 7.0  # the same for a scale, which is measured on more blocks: 6 was exceeded in none of 600
 JUMP = 8.0  # robust standard deviations of all other changes; without a jump 5 were exceeded in 1 of 300 series
 APART = 3.0  # times half the range (5 % to 95 %) of the levels before, and of those after: random walks stay below 2
 RANGE = 0.05, 0.95
 LATER = 4  # sides before and after, between which half of the jump must be left: a week of rain is no shift
+STILL = 0.1  # of the blocks may be without a scale; with more, the series is not one that always moves
 TIMES = 2.0  # the scale is so many times larger or smaller
 NORMAL = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
 SAME_TIME = 0.5  # of the jumps at one time: then all have one cause
@@ -52,11 +54,12 @@ def level_shifts(evidence: DataEvidence) -> Iterator[Finding]:
 
     How it is decided: a series is cut into blocks of a day, of 7 days, or of 4 steps (WEEK, PLAIN), each with its
     median as its level and the median distance of neighboring steps as its scale. At each block the 7 blocks (SIDE)
-    after it are compared with those before it. The largest change must be 8 robust standard deviations (JUMP) from the
-    other changes of this series, so that slopes, seasons and random walks, which change all the time, are not reported.
-    And it must be 3 times (APART) half the range of the levels before it and of those after it, without the slope, and
-    half as large over 4 sides (LATER): the level had never been there, and does not come back. A scale must also become
-    2 times larger or smaller (TIMES). It is a warning if 1 % of the series have one.
+    after it, for a scale 21 (SCALE_SIDE), are compared with those before it. The largest change must be 8 robust
+    standard deviations (JUMP; for a scale 7, SCALE_JUMP) from the other changes of this series, so that slopes, seasons
+    and random walks, which change all the time, are not reported. And it must be 3 times (APART) half the range of the
+    levels before it and of those after it, without the slope, and half as large over 4 sides (LATER): the level had
+    never been there, and does not come back. A scale must also become 2 times larger or smaller (TIMES). It is a
+    warning if 1 % of the series have one.
     """
     series = evidence.once(raw_series)
     found = evidence.once(shifts)
@@ -108,13 +111,15 @@ def _of_block(series: RawSeries, name: str, some: Rows, values: Floats, size: in
         cut = values[here, : count * size].reshape(len(here), count, size)
         steps = np.abs(np.diff(values[here, : count * size], axis=1, prepend=np.nan)).reshape(cut.shape)
         levels, scales = _filled(_medians(cut)), _medians(steps)
-        moving = np.asarray((scales > 0).all(1))  # where half of the steps repeat a value, scales say little
+        scales[scales == 0] = np.nan  # half of such a block repeats a value
+        moving = np.isnan(scales).mean(1) <= STILL
+        scales = _filled(scales)
         logs = np.log(np.where(moving[:, None], scales, 1.0))
-        for is_scale, numbers, shown, wide, least in (
-            (False, levels, levels, SIDE, 0.0), (True, logs, scales, SCALE_SIDE, log(TIMES)),
+        for is_scale, numbers, shown, wide, bar, least in (
+            (False, levels, levels, SIDE, JUMP, 0.0), (True, logs, scales, SCALE_SIDE, SCALE_JUMP, log(TIMES)),
         ):  # fmt: skip
             side = max(LEAST_SIDE, min(wide, count // SIDES))
-            for place, at, jump in _jumps(numbers, side, least):
+            for place, at, jump in _jumps(numbers, side, bar, least):
                 sides = shown[place, at - side : at], shown[place, at : at + side]
                 before, after = (float(np.median(blocks)) for blocks in sides)
                 row = at * size if is_scale else _exact(cut[place].ravel(), at * size, size)
@@ -140,7 +145,7 @@ def _filled(levels: Floats) -> Floats:
     return np.nan_to_num(np.take_along_axis(levels, np.where(last < 0, first, last), 1))
 
 
-def _jumps(levels: Floats, side: int, least: float) -> Iterator[tuple[int, int, float]]:
+def _jumps(levels: Floats, side: int, bar: float, least: float) -> Iterator[tuple[int, int, float]]:
     """(row of `levels`, first block after the jump, its size) of lasting jumps. (B, blocks)."""
     sums = np.cumsum(np.pad(levels, ((0, 0), (1, 0))), axis=1)
     at = np.arange(side, levels.shape[1] - side + 1)
@@ -149,7 +154,7 @@ def _jumps(levels: Floats, side: int, least: float) -> Iterator[tuple[int, int, 
     usual = NORMAL * np.median(np.abs(change - slope), axis=1)
     jump = np.abs(change - slope)
     size = jump.max(1)
-    sure = (usual > FREE * np.abs(levels).max(1)) & (size >= JUMP * usual) & (size >= least)
+    sure = (usual > FREE * np.abs(levels).max(1)) & (size >= bar * usual) & (size >= least)
     for place in np.flatnonzero(sure):
         split = int(at[jump[place].argmax()])
         plain = levels[place] - slope[place] / side * np.arange(levels.shape[1])

@@ -12,12 +12,13 @@ from netwright.kinds.markup import figure
 from netwright.records.errors import counted, listed
 from netwright.records.finding import Finding, Measure, Remedy, Severity
 
-LEAST = 12  # steps: half a day of hours; shorter repetitions happen in rounded measurements
+LEAST = 20  # steps, nearly a day of hours: weather filled in between hours stayed for 19 steps of ten minutes
 LONGER = 8.0  # times a usual long run; long nights and calm days were up to 6 times as long
 USUAL, LEAST_RUNS = 0.01, 2  # of a series' runs of one value, and at least two, may be longer than a usual long run
 MOVES = 20  # runs that a series must have to say what is usual
 RICH = 10  # distinct values of a measurement; with fewer it is a state, which may last
-VISITS = 3  # runs of a value from which on it is one where the series rests, such as a bound
+RESTS = 0.2  # of the steps with one value, from which on long runs of it are usual
+VISITS = 3  # runs at the least or the greatest value from which on it is a bound, where values rest
 WORTH = 0.001  # of the steps are stale: enough for a warning
 MOST_COLUMNS = 20  # that are looked at, the targets first
 
@@ -41,12 +42,12 @@ def stale_values(evidence: DataEvidence) -> Iterator[Finding]:
     Why it matters: such steps look like measurements and are none. A network learns that values can stay, and in the
     test part it is scored against something that did not happen.
 
-    How it is decided: one value fills 12 steps (LEAST) or more, and 8 times (LONGER) as many as a usual long run of
-    this series, which 1 % of its runs, and at least two, exceed (USUAL, LEAST_RUNS). Runs of the value that is reached
-    most often are usual: zeros of rain, of sales, of solar power at night. So are those of the value with the most
-    steps, the least and the greatest value if they are reached at least 3 times (VISITS): a bound is. Columns with
-    fewer than 10 values (RICH) are states, not measurements, and those known ahead are plans. It is a warning if 0.1 %
-    of the steps (WORTH) are stuck, in 1 % of the series.
+    How it is decided: one value fills 20 steps (LEAST) or more, and 8 times (LONGER) as many as a usual long run of
+    this series, which 1 % of its runs, and at least two, exceed (USUAL, LEAST_RUNS). Runs of a value that fills 20 % of
+    the other steps (RESTS) are usual: zeros of rain, of sales, of solar power at night. So are those of the least and
+    the greatest value, if they are reached at least 3 times (VISITS): they are bounds. Columns with fewer than 10
+    values (RICH) are states, not measurements, and those known ahead are plans. It is a warning if 0.1 % of the steps
+    (WORTH) are stuck, in 1 % of the series.
     """
     series = evidence.once(raw_series)
     found = sorted(evidence.once(stuck), key=lambda run: -run.steps)
@@ -98,9 +99,9 @@ def _of_column(series: RawSeries, name: str) -> Iterator[_Run]:
         found, inverse = np.unique(values[here], return_inverse=True)
         if len(found) < RICH:
             continue
-        visits, filled = np.bincount(inverse), np.bincount(inverse, steps[here])
-        resting = np.isin(np.arange(len(found)), [0, int(filled.argmax()), len(found) - 1]) & (visits >= VISITS)
-        resting[visits.argmax()] |= visits.max() > 1
+        visits, filled = np.bincount(inverse), np.bincount(inverse, np.where(far[here], 0, steps[here]))
+        resting = filled >= RESTS * steps[here].sum()
+        resting[[0, -1]] |= visits[[0, -1]] >= VISITS
         for place in np.flatnonzero(far & here)[~resting[inverse[far[here]]]]:
             run = int(rows[first[place]]), int(steps[place]), float(usual[number]), float(values[place])
             yield _Run(int(number), name, *run)
