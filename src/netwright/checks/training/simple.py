@@ -13,6 +13,8 @@ from netwright.records.run import Run
 from netwright.records.standing import Standing, standing
 from netwright.statistics import mean
 
+LITTLE = 0.02  # of a constant's score: a network that learned something gains more, even if few rows cannot tell
+
 
 def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     """no better than a simple model
@@ -26,7 +28,8 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
     better than the network, or the 95 % interval of the paired difference in the first metric includes 0. Else the
     losses on validation rows decide (with recalibrated logits, as in `underfitting`): one is lower than the network's,
     or within the 95 % interval of the paired difference. It is serious if the constant is as good on validation rows,
-    or, for answers that these simple models do not give, such as forecasts, on test rows.
+    or, for answers that these simple models do not give, such as forecasts, if the network gains no more than 2 %
+    (LITTLE) on it on test rows: few blocks of overlapping windows cannot separate what gains more.
     """
     printed = None if evidence.run is None else standing(evidence.run.scores, evidence.run.baselines)
     if printed is not None and printed.is_ahead:
@@ -57,9 +60,12 @@ def no_better_than_simple(evidence: TrainingEvidence) -> Iterator[Finding]:
 
 
 def _constant(run: Run) -> Standing | None:
-    """How the network stands beside the best constant on the test rows; None if it beats it."""
+    """How the network stands beside the best constant on the test rows; None if it beats it, or gains something."""
     found = standing(run.scores, run.baselines, ("constant",))
-    return found if found is not None and found.is_trivial else None
+    if found is None or not found.is_trivial:
+        return None
+    gains = found.is_higher and abs(found.ours.value - found.theirs.value) > LITTLE * abs(found.theirs.value)
+    return None if gains else found
 
 
 def _told(is_serious: bool, named: str, text: str, measure: Measure) -> Finding:
