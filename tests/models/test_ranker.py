@@ -32,10 +32,11 @@ def test_at_the_start_the_fitted_part_ranks_and_who_had_nothing_gets_what_is_pop
     network = _ranker(ordered=ordered).eval()
     with torch.no_grad():
         scores = network(TOKENS)
-    expected = 0.5 * standardized(network.likes(TOKENS))
+    shares = network.shares.tolist()
+    assert sum(shares) == pytest.approx(1.0)
+    expected = shares[0] * standardized(network.likes(TOKENS))
     if network.follows is not None:
-        late = latest(TOKENS, 5)
-        expected = 0.5 * expected + 0.25 * standardized(network.follows(late, fading(late)))
+        expected = expected + shares[1] * standardized(network.follows(TOKENS, fading(TOKENS, network.decay)))
     assert torch.allclose(scores[[0, 1, 3]], expected[[0, 1, 3]], atol=1e-5)
     assert torch.equal(scores[2], network.popularity)
 
@@ -67,7 +68,8 @@ def test_in_order_each_step_sees_only_what_came_before() -> None:
 
 def test_what_follows_counts_the_latest_most() -> None:
     assert latest(TOKENS, 2).tolist() == [[5, 9], [7, 0], [0, 0], [5, 6]]
-    assert fading(TOKENS)[0, :3].tolist() == pytest.approx([0.49, 0.7, 1.0])
+    assert fading(TOKENS, torch.tensor(0.7))[0, :3].tolist() == pytest.approx([0.49, 0.7, 1.0])
+    assert fading(TOKENS, torch.tensor(0.0))[0, :3].tolist() == [0.0, 0.0, 1.0]
 
 
 def test_reasons_add_up_to_the_fitted_score() -> None:
@@ -75,9 +77,8 @@ def test_reasons_add_up_to_the_fitted_score() -> None:
     items = torch.arange(ITEMS).expand(4, -1)
     with torch.no_grad():
         found = network(TOKENS, reasons=items)
-        late = latest(TOKENS, 5)
         assert network.follows is not None
-        likes, follows = network.likes(TOKENS), network.follows(late, fading(late))
+        likes, follows = network.likes(TOKENS), network.follows(TOKENS, fading(TOKENS, network.decay))
     expected = network.shares[0] * likes / spread(likes) + network.shares[1] * follows / spread(follows)
     assert torch.allclose(found.sum(1), expected, atol=1e-4)
     assert not found[0, 3].any() and not found[2].any()

@@ -10,6 +10,7 @@ from netwright.tasks.item_fits import (
     following,
     histories,
     joined,
+    latest,
     neighbors,
     together,
 )
@@ -72,6 +73,13 @@ def test_what_follows_is_counted_within_lists_and_fades() -> None:
     assert two.tolist() == [[0, 1.5, 1], [0, 0, 1.5], [0, 0, 0]]
     roots = chances(following(lists, 1), 2.0).toarray()
     assert roots[0].tolist() == pytest.approx([0, 0.5, 0.5]) and roots[1, 2] == pytest.approx(np.sqrt(1 / 3))
+
+
+def test_the_latest_items_of_a_list_weigh_most() -> None:
+    lists = Histories(np.array([0, 0, 0, 2, 2]), np.array([3, 1, 1, 0, 2]), 3, 4)
+    assert latest(lists, np.array([0, 2]), 2, 0.5).toarray().tolist() == [[0, 1.5, 0, 0], [0.5, 0, 1, 0]]
+    assert latest(lists, np.array([2]), 5, 0.0).toarray().tolist() == [[0, 0, 1, 0]]
+    assert following(lists, 5, 0.0).toarray().tolist() == following(lists, 1).toarray().tolist()
 
 
 def test_a_sparse_matrix_becomes_as_many_entries_as_asked_for() -> None:

@@ -271,4 +271,4 @@ def test_settings_suit_the_number_of_items(run: Run) -> None:
     many = replace(task, items=tuple(map(str, range(15_000))))
     assert task.defaults(run.schema, 900)["batch_size"] == 64
     assert many.defaults(run.schema, 900)["batch_size"] == 20
-    assert many.defaults(run.schema, 90_000)["epochs"] == 5
+    assert many.defaults(run.schema, 90_000)["epochs"] == 8

@@ -19,10 +19,11 @@ from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema, Signal
 from netwright.resolve import resolve
 
-NET = 0.5  # share of the trained part until the validation part says better
+NET = 0.35  # share of the trained part until the validation part says better
 QUIET = 0.1  # spread of the trained part's scores below which it has little to say: at the start it has none
 FLAT = 1e-20  # of a variance: instead of 0
-SPAN, DECAY = 5, 0.7  # latest items that say what follows, and the weight of each against the one after it
+SPAN = 10  # latest items that say what follows
+DECAY = 0.7  # weight of each of them against the one after it, until it is chosen
 
 
 def ranker(
@@ -92,9 +93,11 @@ class Ranker(nn.Module):
         fitted = (1 - NET,) if follows is None else ((1 - NET) / 2, (1 - NET) / 2)
         self.shares: Tensor
         self.scale: Tensor
+        self.decay: Tensor
         self.popularity: Tensor
         self.register_buffer("shares", torch.tensor([*fitted, NET]))
         self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("decay", torch.tensor(DECAY))
         self.register_buffer("popularity", torch.zeros(likes.items))  # logarithms of shares
 
     def forward(
@@ -124,7 +127,7 @@ class Ranker(nn.Module):
         found = [standardized(self.likes(tokens))]
         if self.follows is not None:
             late = latest(tokens, SPAN)
-            found.append(standardized(self.follows(late, fading(late))))
+            found.append(standardized(self.follows(late, fading(late, self.decay))))
         trained = self._logits(self._last(tokens, tensors), None)
         return torch.stack([*found, standardized(trained.float(), QUIET)])
 
@@ -172,8 +175,9 @@ class Ranker(nn.Module):
         if self.follows is None:
             return found
         places = torch.arange(tokens.shape[1], device=tokens.device)
-        weight = torch.where(places >= row_lengths(tokens > 0)[:, None] - SPAN, fading(tokens), 0.0)[..., None]
-        size = spread(self.follows(latest(tokens, SPAN), fading(latest(tokens, SPAN))))[..., None]
+        late, fades = latest(tokens, SPAN), fading(tokens, self.decay)
+        weight = torch.where(places >= row_lengths(tokens > 0)[:, None] - SPAN, fades, 0.0)[..., None]
+        size = spread(self.follows(late, fading(late, self.decay)))[..., None]
         return found + self.shares[1] * weight * self.follows.pairs(tokens, items) / size
 
 
@@ -201,7 +205,7 @@ def latest(tokens: Tensor, count: int) -> Tensor:
     return tokens.gather(1, start[:, None] + torch.arange(count, device=tokens.device))
 
 
-def fading(tokens: Tensor) -> Tensor:
-    """(B, T): 1 for the last token of each row, DECAY for the one before, and so on."""
+def fading(tokens: Tensor, decay: Tensor) -> Tensor:
+    """(B, T): 1 for the last token of each row, `decay` for the one before, and so on."""
     ages = row_lengths(tokens > 0)[:, None] - 1 - torch.arange(tokens.shape[1], device=tokens.device)
-    return DECAY ** ages.clamp(min=0).float()
+    return decay ** ages.clamp(min=0).float()

@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.kinds.padded import FIRST
-from netwright.models.item_weights import DENSE, ItemWeights
+from netwright.models.item_weights import ItemWeights
 from netwright.models.modes import evaluating
-from netwright.models.ranker import NET, Ranker
+from netwright.models.ranker import NET, SPAN, Ranker
 from netwright.records.batch import WALKED, Batch, Examples
-from netwright.tasks.item_fits import Histories, chances, entries, following, histories, joined, together
+from netwright.tasks.item_fits import Histories, chances, entries, following, histories, joined, latest, together
 from netwright.tasks.picking import marked, without
 from netwright.tasks.ranking_metrics import NONE, gains, top
 
 PENALTIES = 30.0, 100.0, 300.0, 1_000.0  # of EASE
+DECAYS = 0.0, 0.5, 0.7, 0.85  # of what follows: 0 looks at the last item alone
+MIXED = 20_000  # items; of more the fits are not made twice, and their shares stay equal until the validation part
 FEW = 2_000  # items, the most popular, on which a penalty is chosen: a matrix is inverted for each
 SMOOTHING = 10.0  # observations of anything else, added to what follows an item
 CELLS = 10_000_000  # scores that a choice looks at: 40 MB for each part
@@ -38,12 +40,14 @@ def read(train: Examples, place: int, items: int) -> tuple[Histories, Histories]
 def started(network: Ranker, train: Examples, place: int) -> None:
     """Fits what goes together and what follows, and the mix of both on what the training examples ask for.
 
-    The mix is of fits without that, and then kept for fits of all. Of very many items all shares stay equal.
+    The mix is of fits without that, and then kept for fits of all. Of more than MIXED items all shares stay equal.
     """
     items = network.likes.items
     had, asked = read(train, place, items)
     penalty = chosen_penalty(had, asked)
-    if items <= DENSE:
+    if network.follows is not None:
+        network.decay.fill_(_chosen_decay(had.without(asked), asked))
+    if items <= MIXED:
         _fit(network, had.without(asked), penalty)
         some = _spread(train, CELLS // items)
         if found := _parts(network, some, place):
@@ -76,8 +80,7 @@ def blended(network: Ranker, valid: Examples, place: int) -> str:
 def chosen_penalty(had: Histories, asked: Histories) -> float:
     """The penalty of EASE that finds best what was asked for, fitted without it, on the most popular items."""
     hidden, wanted = had.without(asked).among(FEW), asked.among(FEW)
-    lists = np.unique(wanted.owners)
-    lists = lists[np.linspace(0, len(lists) - 1, max(1, min(len(lists), CELLS // hidden.kinds))).astype(np.int64)]
+    lists = _some_lists(wanted)
     x, asked_for = hidden.matrix()[lists], wanted.picked(lists)
     seen = torch.from_numpy(x.toarray() > 0)
 
@@ -88,6 +91,26 @@ def chosen_penalty(had: Histories, asked: Histories) -> float:
     return max(PENALTIES, key=score)
 
 
+def _chosen_decay(hidden: Histories, asked: Histories) -> float:
+    """The decay with which what follows the latest items finds best what was asked for."""
+    lists = _some_lists(asked)
+    asked_for, seen = asked.picked(lists), torch.from_numpy(hidden.matrix()[lists].toarray() > 0)
+
+    def score(decay: float) -> float:
+        found = latest(hidden, lists, SPAN, decay) @ chances(following(hidden, SPAN, decay), SMOOTHING)
+        scores = torch.from_numpy(np.asarray(found.toarray(), np.float32))
+        return float(gains(top(scores.masked_fill(seen, -torch.inf)), asked_for)[0].mean())
+
+    return max(DECAYS, key=score)
+
+
+def _some_lists(wanted: Histories) -> NDArray[np.int64]:
+    """Numbers of lists that hold something, evenly spread, as many as CELLS allows."""
+    lists = np.unique(wanted.owners)
+    count = max(1, min(len(lists), CELLS // wanted.kinds))
+    return lists[np.unique(np.linspace(0, len(lists) - 1, count).astype(np.int64))]
+
+
 def _dense(weights: Matrix) -> NDArray[np.float32]:
     return weights if isinstance(weights, np.ndarray) else weights.toarray()
 
@@ -95,7 +118,7 @@ def _dense(weights: Matrix) -> NDArray[np.float32]:
 def _fit(network: Ranker, lists: Histories, penalty: float) -> None:
     _fill(network.likes, together(lists, penalty))
     if network.follows is not None:
-        _fill(network.follows, chances(following(lists), SMOOTHING))
+        _fill(network.follows, chances(following(lists, SPAN, float(network.decay)), SMOOTHING))
 
 
 def _fill(weights: ItemWeights, found: Matrix) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from netwright.kinds.padded import padded
 from netwright.models.item_weights import DENSE, NEIGHBORS
-from netwright.models.ranker import DECAY, SPAN
 from netwright.tasks.ranking_metrics import NONE
 
 SOLVED = 100_000  # items, each with a small system of equations of its own: more are only compared, in minutes
@@ -104,7 +103,7 @@ def neighbors(lists: Histories, count: int = NEIGHBORS) -> Matrix:
     return coo_array((sizes.astype(np.float32), (near, targets)), (lists.kinds, lists.kinds)).tocsr()
 
 
-def following(lists: Histories, span: int = SPAN, decay: float = DECAY) -> Matrix:
+def following(lists: Histories, span: int, decay: float = 1.0) -> Matrix:
     """How often a target comes after a source, in the `span` steps after it, each counted `decay` times the one before.
 
     Sparse (source, target) counts, without an item that follows itself. A span of 1 is a first-order Markov chain.
@@ -112,12 +111,23 @@ def following(lists: Histories, span: int = SPAN, decay: float = DECAY) -> Matri
     from scipy.sparse import coo_array
 
     shape, counts = (lists.kinds, lists.kinds), []
-    for distance in range(1, span + 1):
+    for distance in range(1, (span if decay else 1) + 1):
         before, after = lists.items[:-distance], lists.items[distance:]
         is_same = (lists.owners[:-distance] == lists.owners[distance:]) & (before != after)
         weights = np.full(int(is_same.sum()), decay ** (distance - 1))
         counts.append(coo_array((weights, (before[is_same], after[is_same])), shape).tocsr())
     return sum(counts[1:], counts[0])
+
+
+def latest(lists: Histories, chosen: Numbers, span: int, decay: float) -> Matrix:
+    """(chosen, items): 1 for the last item of a list, `decay` for the one before, and so on; sparse."""
+    from scipy.sparse import coo_array
+
+    ages = np.cumsum(np.bincount(lists.owners, minlength=lists.count))[lists.owners] - 1 - np.arange(len(lists.owners))
+    kept = np.isin(lists.owners, chosen) & (ages < span)
+    rows = np.searchsorted(chosen, lists.owners[kept])
+    weights = float(decay) ** ages[kept]
+    return coo_array((weights, (rows, lists.items[kept])), (len(chosen), lists.kinds)).tocsr()
 
 
 def chances(counts: Matrix, smoothing: float) -> Matrix:

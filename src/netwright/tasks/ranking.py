@@ -38,7 +38,7 @@ SEEN = 50  # latest items that a network reads in order
 STEP_CELLS = 1 << 23  # scores in a step: 32 MB
 USERS = 64  # in a batch, fewer if there are many items
 STEPS = 1_200, 600  # of the optimizer without and with order: on MovieLens the best epoch came before
-LEAST_EPOCHS, MOST_EPOCHS = 5, 80
+LEAST_EPOCHS, MOST_EPOCHS = 8, 80
 REASONS = 3  # items that an answer names
 UNKNOWN = -2  # an item that training never had, among those wanted: no list can hold it
 
