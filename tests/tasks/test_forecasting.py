@@ -1,23 +1,30 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from torch import Tensor
 
 import netwright as nw
+from netwright.data.mapped import Column, gathered
 from netwright.data.prepare import Prepared, prepare
 from netwright.data.read import read_source
 from netwright.data.split import split
+from netwright.models.guards import builder, network_of
 from netwright.records.batch import Batch
 from netwright.records.errors import DataError, RecipeError
 from netwright.records.recipe import Recipe
 from netwright.records.run import Run
 from netwright.records.source import Source
 from netwright.tasks.forecasting import Forecasting
+from netwright.tasks.least_squares import least_squares
+from netwright.tasks.repeated import drawn
 
 START = datetime(2024, 1, 1)
 SETTINGS = {
@@ -189,6 +196,44 @@ def test_the_network_starts_as_ridge_regression_and_is_kept_unless_training_bett
     assert run.scores is not None
     ridge = dict(run.baselines)["ridge on the past"]
     assert abs(run.scores["mae"].value - ridge["mae"].value) < 0.03 * ridge["mae"].value
+
+
+def test_what_a_network_starts_at_is_fitted_once() -> None:
+    prepared, calls = _prepared(_hours(300).drop("z")), list[int]()
+    columns = [partial(_counted, column, calls) for column in prepared.train.columns]  # type: ignore[attr-defined]  # in memory
+    train = replace(prepared.train, columns=tuple(columns))  # type: ignore[type-var]  # in memory
+    recipe = Recipe(width=8, depth=1, backbone="mlp")
+    build = builder(prepared.task, prepared.schema, recipe, train)
+    first, reads = build().state_dict(), len(calls)
+    again = build().state_dict()
+    assert reads > 0 and len(calls) == reads
+    plain = network_of(prepared.task, prepared.schema, recipe, prepared.train).state_dict()
+    assert all(torch.equal(first[name], again[name]) and torch.equal(first[name], plain[name]) for name in plain)
+
+
+def _counted(column: Column, calls: list[int], rows: Tensor) -> Tensor:
+    calls.append(len(rows))
+    return gathered(column, rows)
+
+
+def test_the_latest_windows_choose_the_fit_whatever_the_names_of_series() -> None:
+    """The last series never changes: its errors are 0, and say nothing of the others."""
+    count = 150
+    noise = np.random.default_rng(0).normal(size=(4, count))
+    noise[3] = 0
+    rows = [
+        {"id": "abcd"[k], "at": START + timedelta(days=day), "y": 10 + float(noise[k, day])}
+        for k in range(4) for day in range(count)
+    ]  # fmt: skip
+    source = Source(pl.DataFrame(rows), ("y",), series="id", time="at", task="forecasting:3,lags=14")
+    dataset = read_source(source)
+    prepared = prepare(dataset, split(dataset, source), source)
+    task = prepared.task
+    assert isinstance(task, Forecasting)
+    windows = drawn(prepared.train, task._history(), is_relative=True)  # pyright: ignore[reportPrivateUsage]
+    assert bool((windows.moments.diff() >= 0).all()) and len(windows) == len(prepared.train)
+    fit = least_squares(windows, task.season, task.levels)
+    assert float((fit.errors[:, -1] - fit.errors[:, 0]).min()) > 1.0
 
 
 def test_answers_stop_at_the_asked_horizon_and_say_what_suffices(run: Run, table: Path) -> None:

@@ -50,6 +50,7 @@ class InMemory(Examples):
     counts: Callable[[tuple[Tensor, ...]], tuple[Tensor | None, ...]] | None = None  # the same for targets
     all_spans: Tensor | None = None  # of all rows of the data
     all_groups: Tensor | None = None
+    all_order: Tensor | None = None
     buckets: Tensor | None = None  # length of each row of the data, to make shuffled batches by; see `buckets`
     convention: Convention | None = None  # of an engineer's own rows
 
@@ -85,6 +86,11 @@ class InMemory(Examples):
     def groups(self) -> Tensor | None:
         """Of these rows."""
         return None if self.all_groups is None else self.all_groups[self.index]
+
+    @property
+    def order(self) -> Tensor | None:
+        """Of these rows."""
+        return None if self.all_order is None else self.all_order[self.index]
 
     def batches(self, size: int, *, seed: int | None, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Gathered row by row from the whole tensors; order and changes depend only on (seed, batch)."""
@@ -194,12 +200,13 @@ def in_memory(
     rows: Sequence[int] | np.ndarray,
 ) -> InMemory:
     """The rows of encoded data; `rows` are their numbers."""
-    index, spans, groups = (
-        None if x is None else torch.as_tensor(np.asarray(x, np.int64)) for x in (rows, dataset.spans, dataset.groups)
+    index, spans, groups, order = (
+        None if x is None else torch.as_tensor(np.asarray(x, np.int64))
+        for x in (rows, dataset.spans, dataset.groups, dataset.order)
     )
     steps = tuple(block.fields[0].lengths for block in schema.blocks) if _have_steps(schema, inputs) else ()
     counts = None if task is None else task.lengths
-    return InMemory(inputs, targets, cast(Tensor, index), dataset.locate, None, steps, counts, spans, groups)
+    return InMemory(inputs, targets, cast(Tensor, index), dataset.locate, None, steps, counts, spans, groups, order)
 
 
 def _have_steps(schema: Schema, inputs: tuple[Column, ...]) -> bool:

@@ -26,6 +26,7 @@ MAPPED_ROWS = 100  # if columns are on disk: images of 224 x 224 are then 15 MB
 
 CHECKED_BYTES = 1 << 28  # of encoded rows: a quarter of a second; of more, rows at even distances
 CHECKED_ROWS = 1 << 10  # at once
+CHECKED_AT_ONCE = 8 << 20  # bytes: windows of thousands of numbers are encoded in copies
 
 LISTED_ROWS = 100_000  # up to this many rows of a part are listed, 1 MB of text; more are only hashed
 
@@ -112,7 +113,7 @@ def checksum(parts: Iterable[Examples], modified: float) -> str:
         rows = examples.rows
         step = max(1, -(-_row_bytes(examples) * len(rows) // CHECKED_BYTES))
         found.update(f"{step} {modified if step > 1 else 0.0}\n".encode())
-        for some in rows[::step].split(CHECKED_ROWS):
+        for some in rows[::step].split(max(1, min(CHECKED_ROWS, CHECKED_AT_ONCE // _row_bytes(examples)))):
             batch = examples.plain().take(some)
             for x in (*batch.inputs, *batch.targets):
                 found.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

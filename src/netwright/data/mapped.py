@@ -14,7 +14,7 @@ from netwright.records.schema import Field
 
 LEAST_BYTES = 64 << 20  # a mapped array of this size or more stays on disk
 LEARNED = DECODED  # rows that a column is learned from: as many as for images in memory
-PASS_BYTES = 32 << 20  # read at once to find the extremes
+PASS_BYTES = 8 << 20  # read at once to find the extremes; a pass makes several copies
 
 
 @final

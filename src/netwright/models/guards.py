@@ -1,6 +1,7 @@
 """What stands around a network: several side by side, noise that is averaged away, and modules that hide gradients."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import log
 from typing import ClassVar, final
 
@@ -23,6 +24,7 @@ SPREAD = 0.1  # of the noise of `random`, as a share of each input's range: an a
 # Noisy copies that are averaged for an answer: of 512 digits (spread 0.15), 510 get the answer that 400 copies give,
 # and 511 with 16. A certificate takes a thousand.
 COPIES = 8
+KEPT_BYTES = 1 << 26  # of weights that a network starts at, so that they are not fitted again
 
 
 def network_of(task: Task, schema: Schema, recipe: Recipe, train: Examples | None = None) -> nn.Module:
@@ -45,6 +47,23 @@ def network_of(task: Task, schema: Schema, recipe: Recipe, train: Examples | Non
     for name in recipe.guard:
         network = resolve("guard", name, GUARDS)(network, ways)
     return Smoothed(network, ways, recipe.smoothing, is_softmax=task.link == "softmax") if recipe.smoothing else network
+
+
+def builder(task: Task, schema: Schema, recipe: Recipe, train: Examples) -> Callable[[], nn.Module]:
+    """`network_of` to call again and again: what the task starts at is fitted once, unless it is too large to keep."""
+    if not task.starts_at_fit:
+        return partial(network_of, task, schema, recipe, train)
+    first = dict[str, Tensor]()
+
+    def build() -> nn.Module:
+        network = network_of(task, schema, recipe, None if first else train)
+        if first:
+            network.load_state_dict(first)
+        elif sum(x.nbytes for x in network.state_dict().values()) <= KEPT_BYTES:
+            first.update({name: x.detach().clone() for name, x in network.state_dict().items()})
+        return network
+
+    return build
 
 
 def _side_by_side(task: Task, schema: Schema, recipe: Recipe) -> nn.Module:

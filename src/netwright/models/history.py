@@ -84,7 +84,9 @@ class History(nn.Module):
         if not len(points):
             return None
         length = self.lags + (0 if self.roles[number] == "others" else self.ahead)
-        x = F.pad(x, (0, 0, 0, length - x.shape[1]), value=torch.nan)[:, points]
+        if x.shape[1] < length:
+            x = F.pad(x, (0, 0, 0, length - x.shape[1]), value=torch.nan)
+        x = x[:, points]
         if self.roles[number] == "calendar":
             return _waves(x[:, 0])
         x = (x - getattr(self, f"center{number}")) / getattr(self, f"spread{number}")

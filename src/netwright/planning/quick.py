@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from math import ceil
 
 from torch import nn
@@ -11,7 +10,7 @@ from torch import nn
 from netwright.data.examples import augmented
 from netwright.data.prepare import Prepared
 from netwright.machine.device import device
-from netwright.models.guards import network_of
+from netwright.models.guards import builder
 from netwright.planning.choose import choose
 from netwright.records.batch import Examples
 from netwright.records.errors import NetwrightError
@@ -40,7 +39,7 @@ def quick_runs(
 
 def untrained(prepared: Prepared, recipe: Recipe) -> Run:
     """The recipe's network for prepared data, on its device, with initial weights."""
-    build = partial(network_of, prepared.task, prepared.schema, recipe, prepared.train)
+    build = builder(prepared.task, prepared.schema, recipe, prepared.train)
     return Run(
         network=build().to(device(recipe.device)),
         task=prepared.task,
@@ -55,7 +54,7 @@ def untrained(prepared: Prepared, recipe: Recipe) -> Run:
 
 def anew(run: Run, recipe: Recipe, train: Examples, build: Callable[[], nn.Module] | None = None) -> Run:
     """A run before training, with other settings and training rows; `build` makes an engineer's own network."""
-    build = build or partial(network_of, run.task, run.schema, recipe, train)
+    build = build or builder(run.task, run.schema, recipe, train)
     network = build().to(device_of(run.network))
     return replace(fresh(run), network=network, recipe=recipe, train=train, build=build)
 

@@ -258,6 +258,11 @@ class Examples(ABC):
         """(N,): the group of each example; intervals resample whole groups. None if examples are independent."""
         return None
 
+    @property
+    def order(self) -> Tensor | None:
+        """(N,): a number that rises with the time of each example. None if their time is not known."""
+        return None
+
     def batch_rows(self, size: int, *, seed: int | None) -> tuple[Tensor, ...]:
         """The numbers of each batch's examples."""
         return tuple(batch.rows for batch in self.batches(size, seed=seed))

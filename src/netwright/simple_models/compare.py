@@ -21,7 +21,7 @@ from netwright.simple_models.wanted import Answer, Fit, Wanted
 Features = Callable[[Sequence[Tensor]], Matrix]
 
 ROWS = 1024  # in a batch, fewer if rows are large
-BATCH_CELLS = 4_000_000  # encoded cells in a batch: their features are briefly float64, 32 MB
+BATCH_CELLS = 1_000_000  # encoded cells in a batch: encoding and features make copies, some in float64
 MOST_ROWS = 20_000  # training rows used: seconds on one core
 MOST_CELLS = 20_000_000  # rows x encoded cells: 80 MB, and seconds
 MOST_COLUMNS = 256  # of a picture or a text for models of few columns: a second or two for thousands of rows

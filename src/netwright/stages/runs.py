@@ -18,7 +18,7 @@ from netwright.data.prepare import encode_new, prepare
 from netwright.data.read import read_source
 from netwright.data.split import split as split_rows
 from netwright.machine.device import prepare_device, suited
-from netwright.models.guards import network_of
+from netwright.models.guards import builder
 from netwright.planning.again import trained_again
 from netwright.records.errors import DataError, RunError
 from netwright.records.finding import Report
@@ -83,7 +83,7 @@ def reopened(run: Run, data: Any = None) -> Run:  # Any: a path, or data in memo
     if prepared.schema != run.schema:
         raise RunError(f"the columns of {folder} have changed", remedy="train it again.")
     train = augmented(prepared.train, run.schema, run.recipe.augment, run.task)
-    build = partial(network_of, run.task, run.schema, run.recipe, prepared.train)
+    build = builder(run.task, run.schema, run.recipe, prepared.train)
     return replace(run, train=train, valid=prepared.valid, test=prepared.test, build=build)
 
 

@@ -146,8 +146,8 @@ class Forecasting(Task):
     def start(self, network: nn.Module, train: Examples) -> None:
         """The network starts as ridge regression, with quantiles that lie as its errors do."""
         forecaster = cast(Forecaster, network)
-        some = drawn(train, forecaster.history, is_relative=self.is_relative)
-        fit = least_squares(some.windows, self.season, self.levels)
+        windows = drawn(train, forecaster.history, is_relative=self.is_relative)
+        fit = least_squares(windows, self.season, self.levels)
         forecaster.begin(fit.past, fit.bias, fit.beside, fit.errors)
 
     def correct(self, network: nn.Module, valid: Examples) -> str:

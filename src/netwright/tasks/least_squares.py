@@ -1,8 +1,7 @@
 """The linear forecast with the least error: what a network starts at, and what it must beat."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import inf, isfinite
 from typing import final
 
 import torch
@@ -11,25 +10,34 @@ from torch import Tensor
 from netwright.models.forecaster import usual
 
 HELD = 5  # one window in five, the latest, chooses among fits
-LEAST_HELD = 20  # windows; with fewer, the errors are those on all
-PENALTIES = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)  # on weights of steps in spreads
+LEAST_HELD = 20  # windows; with fewer, each fifth in turn is forecast from the others
+PENALTIES = (10_000.0, 1_000.0, 100.0, 10.0, 1.0)  # on weights of steps in spreads; the first if none can be tried
 POWERS = 0, 2  # errors count in spreads of the window, or as `Windows.weights` says
 MOST_WIDTH = 2_000  # columns of a fit, covariates for each target included: more are left to the network
+AT_ONCE = 1_024  # windows that are summed in float64
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Scaled windows, float64, in order of time: the past as `History` gives it, and the future on the same scale."""
+    """Scaled windows, float32, in order of time: the past as `History` gives it, and the future on the same scale."""
 
     past: Tensor  # (N, targets, lags)
     shared: Tensor  # (N, covariates)
     future: Tensor  # (N, targets, ahead); NaN if missing
     weights: Tensor  # (N, targets): what an error of 1 counts
+    moments: Tensor  # (N,) int64, ascending: the step of each window
 
-    def slice(self, start: int, end: int, step: int = 1) -> "Windows":
+    def __len__(self) -> int:
+        return len(self.past)
+
+    def take(self, which: Tensor | slice) -> "Windows":
         """Some of them."""
-        return Windows(*(x[start:end:step] for x in (self.past, self.shared, self.future, self.weights)))
+        return Windows(*(x[which] for x in (self.past, self.shared, self.future, self.weights, self.moments)))
+
+    def thinned(self, most: int) -> "Windows":
+        """Every few windows."""
+        return self.take(slice(None, None, -(-len(self) // most)))
 
 
 @final
@@ -51,84 +59,92 @@ def least_squares(windows: Windows, season: int, levels: Sequence[float]) -> Lin
     """Ridge regression on the past and the covariates, around what is usual: the last cycles, or the last value.
 
     Which of the two, the penalty, and whether errors count in units of each window's own spread or of the target, is
-    what forecasts the latest windows best. Errors are those on windows that the choice was made on.
+    what forecasts windows best that the fit has not seen. Errors are those on these windows.
     """
-    count, lags, ahead = len(windows.past), windows.past.shape[2], windows.future.shape[2]
-    cut = count - count // HELD if count // HELD >= LEAST_HELD else count
-    early, late = windows.slice(0, cut), windows.slice(cut if cut < count else 0, count)
-    centers = [usual(lags, ahead, one).double() for one in ((season, 1) if season > 1 else (1,))]
-    ways = [_Way(center, power, penalty) for center in centers for power in POWERS for penalty in PENALTIES]
-    fits = _fits(early, ways)
-    scores = [_error(fit, late) for fit in fits]
-    place = min(range(len(ways)), key=lambda k: scores[k] if isfinite(scores[k]) else inf)
-    chosen = fits[place]
-    missed = (late.future - chosen(late.past, late.shared)).flatten(0, 1)
-    found = torch.nanquantile(missed, torch.tensor([0.5, *levels], dtype=torch.float64), dim=0).nan_to_num(0.0)
-    errors = (
-        found[1:] - found[0]
-    ).T  # around the forecast itself: the latest windows may lie above or below it by chance
-    final = _fits(windows, [ways[place]])[0] if cut < count else chosen
-    return replace(final, errors=errors)
+    lags, ahead = windows.past.shape[2], windows.future.shape[2]
+    centers = [usual(lags, ahead, one) for one in ((season, 1) if season > 1 else (1,))]
+    final, way = _fits(windows, centers), 0
+    tries = [(_fits(early, centers), late) for early, late in _tries(windows)]
+    if tries:
+        way = min(range(len(final)), key=lambda way: sum(_error(fits[way], late) for fits, late in tries))
+    missed = [_missed(fits[way], late).flatten(0, 1) for fits, late in tries or [(final, windows)]]
+    return replace(final[way], errors=around(torch.cat(missed), levels))
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class _Way:
-    """How to fit: around which weights of the past (lags, ahead), by which power of a window's weight, how freely."""
+def around(missed: Tensor, levels: Sequence[float]) -> Tensor:
+    """(ahead, levels): the quantiles of errors (N, ahead) around the forecast itself.
 
-    center: Tensor
-    power: int
-    penalty: float
+    Their median is taken off: held-out windows may lie above or below their forecasts by chance.
+    """
+    found = torch.nanquantile(missed.double(), torch.tensor([0.5, *levels], dtype=torch.float64), dim=0).nan_to_num(0.0)
+    return (found[1:] - found[0]).T
 
 
-def _fits(windows: Windows, ways: Sequence[_Way]) -> list[Linear]:
-    """A fit for each way; sums are computed once for all penalties."""
-    found, sums = list[Linear](), dict[tuple[int, int], tuple[Tensor, Tensor]]()
-    for way in ways:
-        key = id(way.center), way.power
-        if key not in sums:
-            sums[key] = _sums(windows, way.center, way.power)
-        found.append(_solved(sums[key], way, windows))
+def held_out(windows: Windows) -> tuple[Windows, Windows]:
+    """Windows to fit to, and the latest fifth, which shares no step with them; all twice if none would be left."""
+    moments, first = windows.moments, max(0, len(windows) - max(1, len(windows) // HELD))
+    first = int(torch.searchsorted(moments, moments[first]))  # with all of its time
+    end = int(torch.searchsorted(moments, moments[first] - windows.future.shape[2], right=True))
+    return (windows.take(slice(end)), windows.take(slice(first, None))) if end else (windows, windows)
+
+
+def _tries(windows: Windows) -> Iterator[tuple[Windows, Windows]]:
+    """What is fitted to and what is forecast from it: the latest fifth, or each fifth in turn of few windows."""
+    if len(windows) // HELD >= LEAST_HELD:
+        yield held_out(windows)
+        return
+    moments, ahead = windows.moments, windows.future.shape[2]
+    for some in moments.tensor_split(HELD):
+        if len(some):
+            late = (moments >= some[0]) & (moments <= some[-1])
+            early = (moments <= some[0] - ahead) | (moments >= some[-1] + ahead)
+            if early.any():
+                yield windows.take(early), windows.take(late)
+
+
+def _fits(windows: Windows, centers: Sequence[Tensor]) -> list[Linear]:
+    """One for each power, penalty and center."""
+    (_, targets, lags), covariates = windows.past.shape, windows.shared.shape[1]
+    has_beside = targets * covariates + lags <= MOST_WIDTH
+    found, none = list[Linear](), torch.zeros(targets, covariates, windows.future.shape[2])
+    for power in POWERS:
+        gram, right = _sums(windows, torch.cat(tuple(centers), 1).double(), power, has_beside=has_beside)
+        for penalty in PENALTIES:
+            lower = torch.linalg.cholesky(gram + penalty * torch.eye(len(gram), dtype=gram.dtype))
+            weights = torch.cholesky_solve(right, lower).float()
+            for center, its in zip(centers, weights.chunk(len(centers), 1), strict=True):
+                beside = its[lags + 1 :].reshape(none.shape) if has_beside else none
+                found.append(Linear(center + its[:lags], its[lags], beside, none))
     return found
 
 
-def _sums(windows: Windows, center: Tensor, power: int) -> tuple[Tensor, Tensor]:
-    """Products of columns with columns, and with what is left of the future."""
-    lags, targets, covariates = windows.past.shape[2], windows.past.shape[1], windows.shared.shape[1]
-    has_beside = targets * covariates + lags <= MOST_WIDTH
-    width = lags + 1 + (targets * covariates if has_beside else 0)
-    gram = torch.zeros(width, width, dtype=torch.float64)
-    right = torch.zeros(width, center.shape[1], dtype=torch.float64)
-    scale = (windows.weights**power / (windows.weights**power).mean().clamp(min=1e-12)).clamp(max=1e6)
-    for target in range(targets):
-        past, left = windows.past[:, target], windows.future[:, target] - windows.past[:, target] @ center
-        known = ~left.isnan()
-        left = torch.where(known, left, 0.0)  # a missing step counts as forecast by what is usual
-        x = torch.cat(
-            [past, torch.ones(len(past), 1, dtype=torch.float64), *([windows.shared] if has_beside else [])], 1
-        )
-        x = x * scale[:, target, None].sqrt()
-        where = torch.arange(lags + 1)
-        if has_beside:
-            where = torch.cat([where, lags + 1 + target * covariates + torch.arange(covariates)])
-        gram[where[:, None], where] += x.T @ x
-        right[where] += x.T @ (left * scale[:, target, None].sqrt())
+def _sums(windows: Windows, centers: Tensor, power: int, *, has_beside: bool) -> tuple[Tensor, Tensor]:
+    """Products of columns with columns, and with what each center leaves of the future: float64."""
+    (_, targets, lags), covariates = windows.past.shape, windows.shared.shape[1] * has_beside
+    width = lags + 1 + targets * covariates
+    gram, right = (centers.new_zeros(width, size) for size in (width, centers.shape[1]))
+    scale = windows.weights.double() ** power
+    scale = (scale / scale.mean().clamp(min=1e-12)).clamp(max=1e6).sqrt()
+    ones, times = torch.ones(AT_ONCE, 1, dtype=gram.dtype), centers.shape[1] // windows.future.shape[2]
+    for start in range(0, len(windows), AT_ONCE):
+        some = windows.take(slice(start, start + AT_ONCE))
+        shared = some.shared[:, :covariates].double()
+        for target in range(targets):
+            past, weight = some.past[:, target].double(), scale[start : start + AT_ONCE, target, None]
+            left = some.future[:, target].double().repeat(1, times) - past @ centers
+            left = torch.where(left.isnan(), 0.0, left)  # a missing step counts as forecast by what is usual
+            x = torch.cat([past, ones[: len(past)], shared], 1) * weight
+            first = lags + 1 + target * covariates
+            where = torch.cat([torch.arange(lags + 1), torch.arange(first, first + covariates)])
+            gram[where[:, None], where] += x.T @ x
+            right[where] += x.T @ (left * weight)
     return gram, right
 
 
-def _solved(sums: tuple[Tensor, Tensor], way: _Way, windows: Windows) -> Linear:
-    gram, right = sums
-    lags, ahead = way.center.shape
-    targets, covariates = windows.past.shape[1], windows.shared.shape[1]
-    found = torch.linalg.solve(gram + way.penalty * torch.eye(len(gram), dtype=torch.float64), right)
-    beside = (
-        found[lags + 1 :] if len(found) > lags + 1 else torch.zeros(targets * covariates, ahead, dtype=torch.float64)
-    )
-    none = torch.empty(0)
-    return Linear(way.center + found[:lags], found[lags], beside.reshape(targets, covariates, ahead), none)
+def _missed(fit: Linear, windows: Windows) -> Tensor:
+    return windows.future - fit(windows.past, windows.shared)
 
 
 def _error(fit: Linear, windows: Windows) -> float:
-    """The mean absolute error as it counts."""
-    off = (windows.future - fit(windows.past, windows.shared)).abs() * windows.weights[..., None]
-    return float(off.nanmean())
+    """The sum of absolute errors as they count."""
+    return float((_missed(fit, windows).abs() * windows.weights[..., None]).nansum())

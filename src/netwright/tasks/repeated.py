@@ -1,8 +1,8 @@
 """Simple forecasts: the last value, the last season, the profile of the last ones, ridge regression, boosted trees."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, final
+from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +11,17 @@ from torch import Tensor
 from netwright.models.forecaster import usual
 from netwright.models.history import History
 from netwright.records.batch import Batch, Examples
-from netwright.tasks.least_squares import Windows, least_squares
+from netwright.tasks.least_squares import Windows, around, held_out, least_squares
 
-MOST_NUMBERS = 4_000_000  # of windows that are learned from: 32 MB in float64
+MOST_NUMBERS = 2_000_000  # of windows that are learned from: 8 MB
+LEARNED = 1_000_000  # numbers of other columns, to learn their means and spreads from
+AT_ONCE = 256  # windows that are scaled
 TREE_ROWS = 40_000  # pairs of a window and a step that trees learn from: seconds on one core
+TREE_NUMBERS = 2_500_000  # in these rows: sklearn copies them to float64, twice
+FIRST_SHARE = 4  # a part of the rows is enough for the trees whose errors on later windows say how wide intervals are
 TREES = 100  # 200 lowered the error on ETTh1 by less than one percent
-TREE_WINDOWS = 256  # whose errors say how wide the trees' intervals are
+TREE_WINDOWS = 256  # that those errors are of
+PAIRS = 8_192  # that trees answer at once: sklearn copies them to float64
 RECENT = 8  # last steps that trees see
 CYCLES = 1, 2, 3, 7, 14  # seasons before of which trees see the same step: days of a week among hours
 
@@ -25,42 +30,33 @@ Point = Callable[[Tensor, Tensor], Tensor]
 Rule = Callable[[Batch], Tensor]
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """Evenly spread training windows: encoded, and scaled."""
-
-    batch: Batch
-    windows: Windows
-    middle: Tensor  # (N, targets, 1), in standard deviations of the target
-    spread: Tensor
-
-    def thinned(self, most: int) -> "Drawn":
-        """Every few windows."""
-        step = -(-len(self.middle) // most)
-        return replace(
-            self,
-            windows=self.windows.slice(0, len(self.middle), step),
-            middle=self.middle[::step],
-            spread=self.spread[::step],
-        )
-
-
-def drawn(train: Examples, history: History, *, is_relative: bool) -> Drawn:
-    """Training windows as `history` reads them, after it learned from them.
+def drawn(train: Examples, history: History, *, is_relative: bool) -> Windows:
+    """Evenly spread training windows as `history` reads them, after it learned from them; in order of time.
 
     Errors count in standard deviations of the target, or (`is_relative`) in units of each series' own usual error.
     """
-    rows = train.rows
+    order = train.order
+    rows = train.rows if order is None else train.rows[order.argsort(stable=True)]
+    moments = torch.arange(len(rows)) if order is None else order.sort(stable=True).values
+    train, targets = train.plain().uncut(), len(history.mean)
     first = train.take(rows[:1])
-    each = sum(x.numel() for x in (*first.inputs, *first.targets))
-    chosen = np.linspace(0, len(rows) - 1, max(1, min(len(rows), MOST_NUMBERS // each))).round().astype(np.int64)
-    batch = train.plain().uncut().take(rows[torch.from_numpy(chosen)])
-    history.learn(batch.inputs)
-    past, middle, spread, shared = (x.double() for x in history(*batch.inputs))
-    future = (batch.targets[0].double().transpose(1, 2) - middle) / spread
-    weights = spread[..., 0] / batch.targets[1].double() if is_relative else spread[..., 0]
-    return Drawn(batch, Windows(past, shared, future, weights), middle, spread)
+    history.learn(train.take(rows[_spread(len(rows), LEARNED // sum(x.numel() for x in first.inputs))]).inputs)
+    chosen = _spread(len(rows), MOST_NUMBERS // (targets * (history.lags + history.ahead) + history.width))
+    parts = [_scaled(train.take(some), history, is_relative=is_relative) for some in rows[chosen].split(AT_ONCE)]
+    past, shared, future, weights = (torch.cat(some) for some in zip(*parts, strict=True))
+    return Windows(past, shared, future, weights, moments[chosen])
+
+
+def _spread(count: int, most: int) -> Tensor:
+    """At most so many places of so many, evenly spread, with the first and the last; at least one."""
+    return torch.from_numpy(np.linspace(0, count - 1, max(1, min(count, most))).round().astype(np.int64))
+
+
+def _scaled(batch: Batch, history: History, *, is_relative: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Past, covariates, future and weights."""
+    past, middle, spread, shared = history(*batch.inputs)
+    future = (batch.targets[0].float().transpose(1, 2) - middle) / spread
+    return past, shared, future, spread[..., 0] / (batch.targets[1].float() if is_relative else 1)
 
 
 def rules(
@@ -68,64 +64,72 @@ def rules(
 ) -> Mapping[str, Rule]:
     """By name: from a batch to quantiles (B, ahead, targets, levels), standardized.
 
-    Quantiles lie around the forecast as the errors on training windows do, at each step and in units of the window's
-    spread; the median is the forecast.
+    Quantiles lie around the forecast as its errors do, at each step and in units of the window's spread; the median is
+    the forecast. Errors of what was fitted are those on windows that it was not fitted to.
     """
-    some = drawn(train, history, is_relative=is_relative)
+    windows = drawn(train, history, is_relative=is_relative)
     lags, ahead = history.lags, history.ahead
-    points: dict[str, Point] = {"last value": _weighted(usual(lags, ahead, 1))}
+    usuals = {"last value": usual(lags, ahead, 1)}
     if season > 1:
         last = torch.zeros(lags, ahead)
         steps = torch.arange(ahead)
         last[lags - season + steps % season, steps] = 1.0
-        points["one season before"] = _weighted(last)
+        usuals["one season before"] = last
         if lags >= 2 * season:
-            points["profile of the last seasons"] = _weighted(usual(lags, ahead, season))
-    fit = least_squares(some.windows, season, levels)
-    points["ridge on the past"] = fit
-    found = {name: _with_quantiles(point, some, history, levels) for name, point in points.items()}
-    return {**found, "boosted trees": _trees(some, history, season, levels)}
+            usuals["profile of the last seasons"] = usual(lags, ahead, season)
+    found = dict[str, Rule]()
+    for name, weights in usuals.items():
+        missed = (windows.future - windows.past @ weights).flatten(0, 1)
+        found[name] = _rule(lambda past, shared, weights=weights: past @ weights, around(missed, levels), history)
+    fit = least_squares(windows, season, levels)
+    found["ridge on the past"] = _rule(fit, fit.errors, history)
+    trees, errors = _trees(windows, history, season, levels)
+    return {**found, "boosted trees": _rule(trees, errors, history)}
 
 
-def _weighted(weights: Tensor) -> Point:
-    weights = weights.double()
-    return lambda past, shared: past @ weights
-
-
-def _with_quantiles(point: Point, some: Drawn, history: History, levels: Sequence[float]) -> Rule:
-    missed = (some.windows.future - point(some.windows.past, some.windows.shared)).flatten(0, 1)
-    found = torch.nanquantile(missed, torch.tensor([0.5, *levels], dtype=torch.float64), dim=0).nan_to_num(0.0)
-    around = (found[1:] - found[0]).T  # (ahead, levels)
+def _rule(point: Point, around: Tensor, history: History) -> Rule:
+    around = around.float()
 
     def answer(batch: Batch) -> Tensor:
-        past, middle, spread, shared = (x.double().cpu() for x in history(*(x.cpu() for x in batch.inputs)))
+        past, middle, spread, shared = history(*(x.cpu() for x in batch.inputs))
         forecast = point(past, shared)[..., None] + around
-        return (forecast * spread[..., None] + middle[..., None]).transpose(1, 2).float().to(batch.rows.device)
+        return (forecast * spread[..., None] + middle[..., None]).transpose(1, 2).to(batch.rows.device)
 
     return answer
 
 
-def _trees(some: Drawn, history: History, season: int, levels: Sequence[float]) -> Rule:
-    """Boosted trees that see a step's number, the last steps, the same step of the last seasons, and the covariates."""
+def _trees(windows: Windows, history: History, season: int, levels: Sequence[float]) -> tuple[Point, Tensor]:
+    """Boosted trees that see a step's number, the last steps, the same step of the last seasons, and the covariates.
+
+    And the quantiles of the errors that trees make on later windows.
+    """
+    early, late = held_out(windows)
+    late = late.thinned(TREE_WINDOWS)
+    columns = _columns(windows.past[:1], windows.shared[:1], history, season, np.arange(1)).shape[1]
+    most = min(TREE_ROWS, TREE_NUMBERS // columns)
+    first = _boosted(early, history, season, most // FIRST_SHARE)
+    missed = (late.future - first(late.past, late.shared)).flatten(0, 1)
+    return _boosted(windows, history, season, most), around(missed, levels)
+
+
+def _boosted(windows: Windows, history: History, season: int, most: int) -> Point:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    windows = some.windows
-    count, targets, ahead = windows.future.shape
-    total = count * targets * ahead
-    chosen = np.linspace(0, total - 1, min(total, TREE_ROWS)).astype(np.int64)
-    x = _columns(windows.past, windows.shared, history, season, chosen)
+    total = windows.future.numel()
+    chosen = _spread(total, most).numpy()
     y = windows.future.flatten().numpy()[chosen]
     known = np.isfinite(y)
+    x = _columns(windows.past, windows.shared, history, season, chosen[known])
     model: Any = HistGradientBoostingRegressor(loss="absolute_error", max_iter=TREES, random_state=0)
-    model.fit(x[known], y[known])
+    model.fit(x, y[known])
 
     def point(past: Tensor, shared: Tensor) -> Tensor:
-        rows = len(past) * targets * ahead
-        return torch.from_numpy(model.predict(_columns(past, shared, history, season, np.arange(rows)))).reshape(
-            -1, targets, ahead
-        )
+        shape = (len(past), past.shape[1], history.ahead)
+        pairs = np.split(np.arange(prod(shape)), range(PAIRS, prod(shape), PAIRS))
+        found = [model.predict(_columns(past, shared, history, season, some)) for some in pairs]
+        return torch.from_numpy(np.concatenate(found)).float().reshape(shape)
 
-    return _with_quantiles(point, some.thinned(TREE_WINDOWS), history, levels)
+    return point
 
 
 def _columns(past: Tensor, shared: Tensor, history: History, season: int, pairs: np.ndarray) -> np.ndarray:
@@ -133,14 +137,14 @@ def _columns(past: Tensor, shared: Tensor, history: History, season: int, pairs:
     ahead, lags, targets = history.ahead, history.lags, past.shape[1]
     which, step = pairs // ahead, pairs % ahead
     flat = past.flatten(0, 1).numpy()
-    parts = [step[:, None], flat[:, -RECENT:][which]]
+    parts = [step[:, None].astype(np.float32), flat[:, -RECENT:][which]]
     for cycle in CYCLES:
         if season > 1 and cycle * season <= lags:
             parts.append(flat[which, lags - cycle * season + step % season][:, None])
     if season > 1:
         parts.append(flat[:, -season:].mean(1)[which][:, None])
     if targets > 1:
-        parts.append((which % targets)[:, None])
+        parts.append((which % targets)[:, None].astype(np.float32))
     if shared.shape[1]:
         parts.append(shared.numpy()[which // targets])
-    return np.concatenate(parts, 1).astype(np.float32)
+    return np.concatenate(parts, 1)

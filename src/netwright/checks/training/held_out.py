@@ -13,7 +13,7 @@ from torch import Tensor
 from netwright.checks.evidence import Skip
 from netwright.checks.training.evidence import TrainingEvidence
 from netwright.machine.threads import one_blas_thread
-from netwright.records.batch import Batch, Examples
+from netwright.records.batch import Batch, Examples, Rows
 from netwright.records.features import scaled
 from netwright.records.task import Labels
 from netwright.simple_models import constant as constants
@@ -145,27 +145,28 @@ def _losses(outputs: Tensor, valid: Part) -> Numbers:
 
 def part_of(evidence: TrainingEvidence, examples: Examples) -> Part:
     """Up to MOST rows in the order drawn from the recipe's seed, answered by the evidence's network."""
-    losses, outputs, targets, inputs, count = list[Tensor](), list[Tensor](), list[Tensor](), list[Tensor](), 0
+    answers, targets, inputs, count, widths = Rows(), Rows(), Rows(), 0, set[int]()
     with evaluating(evidence.network):
         for batch in evidence.drawn(examples, max(256, evidence.recipe.batch_size)):
-            losses.append(evidence.loss(evidence.network, batch).float().cpu())
             answer = evidence.forward(evidence.network, batch)
-            if isinstance(answer, Tensor) and answer.ndim == 2:
-                outputs.append(answer.float().cpu())
-            else:
-                outputs.append(torch.empty(len(batch), 0))
+            flat_answer = answer.float().cpu() if isinstance(answer, Tensor) and answer.ndim == 2 else None
+            output = torch.empty(len(batch), 0) if flat_answer is None else flat_answer
+            answers.add((evidence.loss(evidence.network, batch).float().cpu(), output))
             if len(batch.targets) == 1 and batch.targets[0].numel() == len(batch):
-                targets.append(batch.targets[0].flatten().double().cpu())
-            inputs.append(flat(batch))
+                targets.add((batch.targets[0].flatten().double().cpu(),))
+            columns = flat(batch)
+            widths.add(columns.shape[1])
+            if len(widths) == 1:
+                inputs.add((columns,))
             count += len(batch)
             if count >= MOST:
                 break
-    same = len({x.shape[1] for x in inputs}) == 1
+    losses, outputs = answers.joined()
     return Part(
-        torch.cat(losses).double().numpy(),
-        torch.cat(outputs).double().numpy(),
-        torch.cat(targets).numpy() if targets else np.empty(0),
-        torch.cat(inputs).double().numpy() if same else np.empty((count, 0)),
+        losses.double().numpy(),
+        outputs.double().numpy(),
+        targets.joined()[0].numpy() if targets.joined() else np.empty(0),
+        inputs.joined()[0].double().numpy() if len(widths) == 1 else np.empty((count, 0)),
     )
 
 
