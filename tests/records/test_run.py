@@ -58,6 +58,7 @@ def test_results_of_a_training_go_and_those_of_its_data_stay() -> None:
         "treatment",
         "robustness",
         "hardening",
+        "origins",
     }  # a new stage belongs to one of them
     assert fresh(run).results == {stage: run.results[stage] for stage in OF_THE_DATA}
 
