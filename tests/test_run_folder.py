@@ -419,7 +419,11 @@ def test_a_run_of_the_first_format_gives_the_answers_of_its_time(monkeypatch: py
     now = predict(run, "people.csv")
     assert now["prediction"].to_list() == answers["prediction"].to_list()
     assert np.allclose(now["p_high"], answers["p_high"], atol=1e-6)
-    assert run.results.keys() == run_folder.RESULTS.keys() - {"robustness", "hardening", "origins"}  # stages of later versions
+    assert run.results.keys() == run_folder.RESULTS.keys() - {
+        "robustness",
+        "hardening",
+        "origins",
+    }  # stages of later versions
     assert run.scores is not None
     assert run.scores["accuracy"].value == pytest.approx(0.9583, abs=1e-4)
     assert [name for name, _ in run.baselines] == ["constant", "linear"]
