@@ -160,6 +160,26 @@ def test_answers_are_lists_of_what_a_user_did_not_have_with_reasons(run: Run, ta
     assert loaded.task == run.task and nw.predict(loaded, table, users="u7,u2", top=3).equals(answers)
 
 
+def test_new_items_of_a_catalog_are_ranked_by_what_they_are_like(run: Run, table: Path) -> None:
+    assert isinstance(run.task, Ranking)
+    known = [{"item_id:token": item, "kind": f"kind {item[0]}"} for item in run.task.items]
+    stock = pl.DataFrame([*known, {"item_id:token": "fresh", "kind": "kind b"}])
+    heard: list[object] = []
+    answers = nw.predict(run, table, top=37, items=stock, exclude_seen=False, show=heard.append)
+    assert "1 new item ranked by the known ones most alike" in heard
+    places = answers.filter(item="fresh").select("user", "rank", "because").iter_rows()
+    group = {user: "abc"[int(user[1:]) % GROUPS] for user in answers["user"].unique()}
+    ranks = {letter: list[int]() for letter in "abc"}
+    for user, rank, because in places:
+        ranks[group[user]].append(rank)
+        assert because or group[user] != "b"
+    assert max(np.mean(ranks["b"]), 1) < min(np.mean(ranks["a"]), np.mean(ranks["c"]))
+    path = table.parent / "stock.item"
+    stock.write_csv(path, separator="\t")
+    again = nw.predict(run, table, top=37, items=path, exclude_seen=False)
+    assert again.equals(answers)
+
+
 def test_very_many_users_are_answered_in_pieces(run: Run, table: Path) -> None:
     source = Source(table, user=SAID["user"], item=SAID["item"], time="at:float", task=run.task)
     pieces = [*read_chunks(source, rows=25)]

@@ -191,6 +191,11 @@ class Task(ABC):
             raise RecipeError(problem, remedy=f"leave it out: this run is a {self.describe()}.")
         return self
 
+    def stocked(self, table: pl.DataFrame) -> tuple[Self, str]:
+        """The task that also answers with new things, which a table describes, and a note. Raises RecipeError."""
+        problem = f"--items does not suit {self.name}: its answers are no items"
+        raise RecipeError(problem, remedy=f"leave it out: this run is a {self.describe()}.")
+
     def forward(self, network: nn.Module, batch: Batch) -> Outputs:
         """The network's outputs for a batch. Calls it once, on tensors; a decoder gets its target too."""
         return of_inputs(network, batch)

@@ -17,13 +17,14 @@ from netwright.models.ranker import Ranker, ranker
 from netwright.models.sequences import row_lengths
 from netwright.records.asked import Asked
 from netwright.records.batch import Batch, Examples, Given, Outputs
-from netwright.records.errors import DataError, RecipeError, nearest
+from netwright.records.errors import DataError, RecipeError, counted, nearest
 from netwright.records.frames import Frames, Raw
 from netwright.records.nested import as_outputs
 from netwright.records.recipe import Recipe
 from netwright.records.schema import Schema
 from netwright.records.task import NO_INPUTS, ROW, Objective, Score, Scores, Task
 from netwright.tasks import metrics
+from netwright.tasks.catalog import NO_CATALOG, Catalog, catalog
 from netwright.tasks.dealing import SIMPLY, Deal
 from netwright.tasks.interactions import examples, history_name, newest
 from netwright.tasks.item_choice import blended, started
@@ -60,6 +61,7 @@ class Ranking(Task):
     users: tuple[str, ...] = ()  # to answer; empty: all
     count: int = TOP  # items of an answer
     excludes_seen: bool = True
+    fresh: Catalog = NO_CATALOG  # new items to rank too
 
     name: ClassVar[str] = "ranking"
     metric: ClassVar[str] = NDCG
@@ -128,6 +130,12 @@ class Ranking(Task):
         users = tuple(word.strip() for one in words for word in str(one).split(",") if word.strip())
         return replace(self, users=users, count=asked.top, excludes_seen=asked.exclude_seen)
 
+    def stocked(self, table: pl.DataFrame) -> tuple[Self, str]:
+        """The task that ranks new items too: each has the mean score of those known ones most alike in columns."""
+        found = catalog(table, self.item, self.items)
+        told = f"{counted(len(found.items), 'new item')} ranked by the known ones most alike"
+        return replace(self, fresh=found), told + (f"; {found.alone:,} like none left out" if found.alone else "")
+
     def forward(self, network: nn.Module, batch: Batch) -> Outputs:
         """Outputs for what a user had without what is asked for."""
         return as_outputs(self._hidden(batch).call(network))
@@ -168,14 +176,16 @@ class Ranking(Task):
         with evaluating(network):
             batch = self._hidden(batch)
             scores = self._checked(as_outputs(batch.call(network)), len(batch))
-            tokens = batch.inputs[self.place].long()
+            tokens, others = batch.inputs[self.place].long(), self._of_new(scores)
             if self.excludes_seen:
                 scores = scores.masked_fill(marked(tokens, len(self.items)), -torch.inf)
-            found = top(scores, min(self.count, len(self.items)))
-            reasons = network(*batch.arguments, reasons=found.clamp(min=0))
+            scores = torch.cat([scores, others], 1)
+            found = top(scores, min(self.count, scores.shape[1]))
+            alike = torch.tensor([*range(len(self.items)), *(near[0] for near in self.fresh.nearest)])
+            reasons = network(*batch.arguments, reasons=alike.to(found.device)[found.clamp(min=0)])
         given = scores.softmax(1).gather(1, found.clamp(min=0)).double().cpu().numpy().ravel()
         rows, count = batch.rows.cpu().numpy(), found.shape[1]
-        names = np.array(self.items, dtype=object)
+        names = np.array([*self.items, *self.fresh.items], dtype=object)
         frame = pl.DataFrame({
             ROW: pl.Series(np.repeat(rows, count), dtype=pl.Int64),
             "rank": pl.Series(np.tile(np.arange(1, count + 1), len(rows)), dtype=pl.Int64),
@@ -307,6 +317,20 @@ class Ranking(Task):
         found = top(scores)
         items = torch.where(wanted == 0, NONE, torch.where(wanted < FIRST, UNKNOWN, wanted - FIRST))
         return (loss, *gains(found, items), found)
+
+    def _of_new(self, scores: Tensor) -> Tensor:
+        """(B, new items): the mean scores of the known items that each is alike to."""
+        if not self.fresh.items:
+            return scores[:, :0]
+        widest = max(map(len, self.fresh.nearest))
+        near, weight = (
+            torch.tensor([(*row, *[0] * (widest - len(row))) for row in rows], device=scores.device)
+            for rows in (self.fresh.nearest, self.fresh.likeness)
+        )
+        total = torch.zeros(len(scores), len(near), device=scores.device)
+        for column in range(widest):  # all at once would take `widest` times the memory
+            total += scores[:, near[:, column]] * weight[:, column]
+        return total / weight.sum(1)
 
     def _because(self, tokens: Tensor, reasons: Tensor) -> list[str]:
         """For each answer the items of the history that add most to it."""

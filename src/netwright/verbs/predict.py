@@ -32,6 +32,10 @@ class Options:
         "", "Write to FILE (.csv, .parquet, .jsonl or .xlsx) instead of standard output.", metavar="FILE", writes=True
     )
     keep: tuple[str, ...] = option((), "Columns of DATA beside the answers: id,name.", metavar="COLUMNS")
+    items: Any = option(  # Any: a path, or data in memory
+        None, "Rankings: a table of items, known and new; new ones are ranked by their columns.", metavar="FILE",
+        reads=True,
+    )  # fmt: skip
     page: str = page_option()
     allow_code: bool = code_option()
 
@@ -53,6 +57,13 @@ def predict(run: "Run | Path | str", options: Options, asked: Asked, tell: Tell)
     require_pages(options.page)
     run = opened(run, tell, allow_code=options.allow_code)
     run = replace(run, task=run.task.asking(asked))
+    if options.items is not None:
+        from netwright.data.read import read_source
+        from netwright.records.source import Source
+
+        task, told = run.task.stocked(read_source(Source(options.items)).table)
+        run = replace(run, task=task)
+        tell(told)
     said = run.source
     of_rows = filter(None, (said.series, said.time, said.user, said.item, said.rating))
     columns = (*(field.name for field in run.schema.inputs), *said.target, *of_rows)

@@ -59,7 +59,7 @@ def find_layout(path: Path, known: Sequence[str] = ()) -> Layout:
         raise DataError(
             f"{spelled(path)} is empty", remedy="give a table with a line of column names and a line for each row."
         )
-    delimiter = "\t" if suffix_of(path) in (".tsv", ".tab", ".inter") else _delimiter(sample)
+    delimiter = "\t" if suffix_of(path) in (".tsv", ".tab", ".inter", ".item") else _delimiter(sample)
     with open_text(path, encoding) as stream:
         rows = csv.reader(lines_of(stream, path), delimiter=delimiter)
         try:

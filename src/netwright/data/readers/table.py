@@ -20,7 +20,7 @@ from netwright.records.errors import DataError, counted, listed, nearest
 from netwright.records.paths import spelled
 from netwright.records.source import Source
 
-DELIMITED = (".csv", ".tsv", ".tab", ".inter")  # the last is RecBole's
+DELIMITED = (".csv", ".tsv", ".tab", ".inter", ".item")  # the last two are RecBole's
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson")
 TABLES = (*DELIMITED, *PARQUET, *JSON_LINES, *EXCEL)
