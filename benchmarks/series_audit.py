@@ -314,6 +314,12 @@ def _doubled(table: Table, random: Random) -> Table | None:
     return Table(pl.concat([table.rows, again]))
 
 
+def _sentinel(table: Table, random: Random) -> Table | None:
+    y = table.rows["y"].to_numpy().copy()
+    y[random.choice(len(y), max(5, len(y) // 500), replace=False)] = random.choice([-999.0, 9999999.0, -9999.0])
+    return _with(table, y)
+
+
 SERIES_FAULTS: dict[str, tuple[str, Fault]] = {
     "5 to 50 rows missing": ("NW180", _gap),
     "local clock with summer time": ("NW181", _local_clock),
@@ -328,6 +334,7 @@ SERIES_FAULTS: dict[str, tuple[str, Fault]] = {
     "copy of the target, known ahead": ("NW186", _known_copy),
     "one constant series": ("NW187", _constant),
     "2 % of the rows twice": ("NW188", _doubled),
+    "-999 and the like in 0.2 %": ("NW189", _sentinel),
 }
 
 

@@ -95,3 +95,16 @@ def test_hours_missing_on_other_days_too_are_no_clock_changes() -> None:
 def test_days_have_no_clock() -> None:
     with pytest.raises(Skip, match="hours or less"):
         list(clock_changes(sick.raw(np.zeros((2, 300)), every=DAY)))
+
+
+def test_missing_values_of_a_target_are_counted_though_their_rows_are_there() -> None:
+    values = np.random.default_rng(0).normal(size=(3, 500))
+    values[1, 20:50] = np.nan
+    values[2, 7] = np.nan
+    (found,) = gaps(sick.raw(values))
+    assert (found.severity, found.title) == ("warning", "missing values of the target")
+    assert found.summary == (
+        "31 values of load of 2 of 3 series (p1, p2) are missing, 2.07% of all; most in a row are 30 steps from "
+        "2023-03-01 20:00:00 on"
+    )
+    assert found.places == ("x.csv, line 522", "x.csv, line 1009")

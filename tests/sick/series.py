@@ -97,5 +97,6 @@ CASES = {
     "NW185": case(lambda frame: frame.with_columns(next=pl.col("load").shift(-3).over("place").fill_null(0.0))),
     "NW186": case(lambda frame: frame.with_columns(copy=pl.col("load") * 2 + 1), ("open", "copy")),
     "NW188": case(lambda frame: pl.concat([frame, frame.sample(50, seed=0)])),
+    "NW189": case(put("load", of("Oslo", 100, 110) | of("Bodø", 7, 9), pl.lit(-999.0))),
     "NW187": case(put("load", pl.col("place") == "Bodø", pl.lit(7.0))),
 }

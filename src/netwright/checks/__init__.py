@@ -43,6 +43,7 @@ DATA_CHECKS: dict[str, str] = {
     "NW186": "netwright.checks.data.ahead:known_answers",
     "NW187": "netwright.checks.data.lengths:thin_series",
     "NW188": "netwright.checks.data.same_time:doubled_rows",
+    "NW189": "netwright.checks.data.raw_cells:odd_cells",
     "NW190": "netwright.checks.data.visits:repeated_visits",
     "NW191": "netwright.checks.data.visits:bots",
     "NW192": "netwright.checks.data.item_names:renamed_items",

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from netwright.checks.data.raw_series import Floats, raw_series
+from netwright.checks.data.raw_series import Floats, RawSeries, raw_series
 from netwright.checks.evidence import DataEvidence, Skip
 from netwright.data.split import Rows
 from netwright.records.errors import counted, listed
@@ -98,7 +98,7 @@ def _open(seconds: Floats, step: float, rows: Rows, missing: Rows) -> Rows:
 def gaps(evidence: DataEvidence) -> Iterator[Finding]:
     """missing time steps
 
-    Steps of the regular grid of times for which a series has no row.
+    Steps of the regular grid of times for which a series has no row, or no value of a target.
 
     Why it matters: these steps are unknown: the network cannot look back at them, is not scored on them, and windows of
     which they are most are left out. In sales a missing row often means that nothing was sold; then what is learned is
@@ -110,7 +110,43 @@ def gaps(evidence: DataEvidence) -> Iterator[Finding]:
     weekends, only distances of more than twice the usual ones (TWICE) count, and only steps in open hours. It is a
     warning from 1 % missing steps (WORTH), below that a note.
     """
-    series, found = evidence.once(raw_series), evidence.once(grid)
+    series = evidence.once(raw_series)
+    found = [one for name in series.raw.targets for one in _without_value(series, name)]
+    try:
+        found += _without_row(series, evidence.once(grid))
+    except Skip:
+        if not found:
+            raise
+    yield from found
+
+
+def _without_value(series: RawSeries, name: str) -> Iterator[Finding]:
+    """The rows in which a target is missing, and the longest stretch of them."""
+    is_lost = np.isnan(series.numbers(name))
+    lost = np.flatnonzero(is_lost)
+    if not len(lost):
+        return
+    of = series.of(lost)
+    begins = np.flatnonzero((np.diff(lost, prepend=-2) > 1) | (np.diff(of, prepend=-1) > 0))
+    lengths = np.diff(np.r_[begins, len(lost)])
+    order = np.argsort(-lengths, kind="stable")
+    row, share = int(lost[begins[order[0]]]), share_of(len(lost), len(is_lost))
+    worst = np.argsort(-np.bincount(of, minlength=len(series.starts)), kind="stable")[: len(np.unique(of))]
+    yield Finding(
+        "warning" if share.value >= WORTH else "note",
+        f"{counted(len(lost), 'value')} of {name}{series.named(worst)} {'are' if len(lost) > 1 else 'is'} missing, "
+        f"{share.value:.2%} of all; most in a row are {counted(int(lengths[order[0]]), 'step')} from "
+        f"{series.time(row)} on",
+        (Measure("share of missing values", share.value, threshold=WORTH),),
+        columns=(name,),
+        title="missing values of the target",
+        places=series.places(lost[begins[order]]),
+        remedies=(Remedy("find out why they are missing: a forecast cannot be judged there."),),
+    )
+
+
+def _without_row(series: RawSeries, found: Grid) -> Iterator[Finding]:
+    """The gaps between rows."""
     if not len(found.rows):
         return
     steps = int(found.missing.sum())
